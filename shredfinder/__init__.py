@@ -1,0 +1,41 @@
+"""Find galaxy shreds in photometric catalogues.
+
+The names below are loaded when they are first used, so that ``import shredfinder`` stays quick.
+"""
+
+import importlib
+from importlib import metadata
+
+from shredfinder.config import Conf, conf
+
+__all__ = [
+    "Conf",
+    "Cutouts",
+    "ShredClassifier",
+    "ShredQTable",
+    "ShredTable",
+    "ShredTableMixin",
+    "add_p_cnn",
+    "conf",
+]
+
+__version__ = metadata.version("shredfinder")
+
+_HOMES = {
+    "Cutouts": "shredfinder.imaging",
+    "ShredClassifier": "shredfinder.classifier",
+    "ShredQTable": "shredfinder.table",
+    "ShredTable": "shredfinder.table",
+    "ShredTableMixin": "shredfinder.table",
+    "add_p_cnn": "shredfinder.table",
+}
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,44 @@
+"""User settings, as astropy configuration items.
+
+Set them for a session (``shredfinder.conf.threads = 4``) or for good in
+``shredfinder.cfg``, in astropy's configuration folder.
+"""
+
+from astropy import config
+
+__all__ = ["Conf", "conf"]
+
+
+class Conf(config.ConfigNamespace):
+    """Configuration of shredfinder."""
+
+    rootname = "shredfinder"
+
+    threads = config.ConfigItem(
+        0,
+        "Threads that score images; 0 takes one for each processor that the process may use.",
+        cfgtype="integer(min=0)",
+    )
+    batch_size = config.ConfigItem(
+        128,
+        "Cutouts that are read and scored at a time.",
+        cfgtype="integer(min=1)",
+    )
+    cache_dir = config.ConfigItem(
+        "",
+        "Folder of the cutout cache; empty takes shredfinder's folder in astropy's cache.",
+        cfgtype="string",
+    )
+    service = config.ConfigItem(
+        "legacy",
+        "Service that cutouts are fetched from.",
+        cfgtype="string",
+    )
+    legacy_viewer_url = config.ConfigItem(
+        "https://www.legacysurvey.org/viewer",
+        "Base URL of the Legacy Surveys sky viewer.",
+        cfgtype="string",
+    )
+
+
+conf = Conf()

@@ -1,0 +1,31 @@
+"""Warnings and errors of shredfinder."""
+
+from astropy.utils.exceptions import AstropyUserWarning
+
+__all__ = [
+    "CutoutMismatchError",
+    "MissingDependencyError",
+    "ModelFileError",
+    "NotFittedError",
+    "ShredfinderWarning",
+]
+
+
+class ShredfinderWarning(AstropyUserWarning):
+    """Something was left out or done differently from what was asked."""
+
+
+class ModelFileError(ValueError):
+    """A model file cannot be used: corrupted, truncated, foreign or of a newer format."""
+
+
+class CutoutMismatchError(ValueError):
+    """Cutouts are not of the kind (bands, colours, size, pixel scale) that a model was trained on."""
+
+
+class NotFittedError(ValueError):
+    """A classifier was asked to score before it was fitted or loaded."""
+
+
+class MissingDependencyError(ImportError):
+    """An optional dependency is needed and not installed."""

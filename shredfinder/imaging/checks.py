@@ -1,0 +1,56 @@
+"""Checks of decoded images before they are believed."""
+
+import numpy as np
+
+from shredfinder.imaging.flags import CutoutFlag
+
+__all__ = ["check_images"]
+
+# JPEG compression leaves one or two levels of 255 of ripple on a blank image.
+_BLANK_LEVELS = 2
+# Side, in pixels, of the central square that must hold data. The point-spread function of
+# ground-based images spans more than two pixels, so a covered centre is never of one colour
+# unless it is saturated.
+_CENTER_SIZE = 5
+
+
+def check_images(images):
+    """Find the images that hold no usable data.
+
+    Parameters
+    ----------
+    images : `~numpy.ndarray`
+        Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1.
+
+    Returns
+    -------
+    flags : `~numpy.ndarray` of str
+        A `CutoutFlag` value for each image, of shape ``(n,)``: ``corrupted`` where a value is
+        not finite or outside 0–1, ``blank`` where the whole image is of one colour,
+        ``no coverage`` where its centre is (a saturated centre counts as covered), and
+        the empty string otherwise.
+    """
+    images = np.asarray(images)
+    n, height, width, _ = images.shape
+    flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
+    if n == 0:
+        return flags
+    lowest, highest = images.min(axis=(1, 2)), images.max(axis=(1, 2))
+    if images.dtype == np.uint8:
+        spread = (highest.astype(int) - lowest).max(axis=1)
+        tolerance, white = _BLANK_LEVELS, 255
+    else:
+        with np.errstate(invalid="ignore"):
+            spread = (highest - lowest).max(axis=1)
+            # NaN and infinities fail both comparisons or one of them.
+            valid = ((lowest >= 0) & (highest <= 1)).all(axis=1)
+        flags[~valid] = CutoutFlag.CORRUPTED
+        tolerance, white = _BLANK_LEVELS / 255, 1
+    top, left = (height - _CENTER_SIZE) // 2, (width - _CENTER_SIZE) // 2
+    center = images[:, max(top, 0) :, max(left, 0) :][:, :_CENTER_SIZE, :_CENTER_SIZE]
+    flat = (center == center[:, :1, :1]).all(axis=(1, 2, 3))
+    saturated = (center == white).any(axis=(1, 2, 3))
+    good = flags == CutoutFlag.GOOD
+    flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
+    flags[good & (spread <= tolerance)] = CutoutFlag.BLANK
+    return flags

@@ -1,0 +1,177 @@
+"""The container that carries cutouts and what must be known of them."""
+
+import numpy as np
+from astropy import units as u
+
+from shredfinder.imaging.checks import check_images
+from shredfinder.imaging.flags import CutoutFlag
+from shredfinder.surveys import get_survey
+
+__all__ = ["Cutouts"]
+
+
+class Cutouts:
+    """Image cutouts, one a source, with what a model must know to score them rightly.
+
+    Parameters
+    ----------
+    images : array_like
+        Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1, north up and east
+        left, the source at the centre.
+    flags : array_like of str, optional
+        For each image a `CutoutFlag` value: what is the matter with it, empty where nothing is.
+        Images without a flag are checked in any case (see
+        `~shredfinder.imaging.check_images`).
+    pixel_scale : float or `~astropy.units.Quantity`
+        Pixel scale: arcsec per pixel, an angle, or an angle per pixel.
+    bands : sequence of str
+        Bands of the channels, in their order: ``("z", "r", "g")`` or ``"zrg"`` for the colour
+        images of the Legacy Surveys, whose red, green and blue are z, r and g.
+    color_mapping : str, optional
+        Name of the mapping from fluxes to the images' values, such as ``"legacy-grz"``.
+    service : str, optional
+        Where the images come from, for the record.
+
+    Raises
+    ------
+    ValueError
+        If the images' shape, type or range, or the number of flags or bands, does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder import Cutouts
+    >>> images = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), dtype=np.uint8)
+    >>> images[1] = 32
+    >>> cutouts = Cutouts(images, pixel_scale=0.46875, bands="zrg")
+    >>> len(cutouts), cutouts.size, cutouts.flags.tolist()
+    (3, (128, 128), ['', 'blank', ''])
+    """
+
+    def __init__(
+        self, images, *, flags=None, pixel_scale, bands, color_mapping=None, service=None
+    ):
+        self.images = _validate_images(images)
+        self.pixel_scale = _to_arcsec_per_pixel(pixel_scale)
+        self.bands = tuple(bands)
+        if len(self.bands) != self.images.shape[3]:
+            raise ValueError(
+                f"the images have {self.images.shape[3]} channels but {len(self.bands)} bands "
+                f"were named ({', '.join(self.bands)}): name one for each channel"
+            )
+        self.color_mapping = color_mapping
+        self.service = service
+        self.flags = self._complete_flags(flags)
+
+    @classmethod
+    def of_survey(cls, survey, images, **kwargs):
+        """Make cutouts of a survey's usual kind.
+
+        Parameters
+        ----------
+        survey : str
+            Name of the survey, such as ``"legacy-dr9"``; it gives pixel scale, bands and
+            colour mapping.
+        images : array_like
+            Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1.
+        **kwargs
+            Further arguments of `Cutouts`; they go before the survey's.
+
+        Returns
+        -------
+        cutouts : Cutouts
+            The images with the survey's facts.
+        """
+        facts = get_survey(survey)
+        defaults = {
+            "pixel_scale": facts.pixel_scale,
+            "bands": facts.bands,
+            "color_mapping": facts.color_mapping,
+        }
+        return cls(images, **(defaults | kwargs))
+
+    def _complete_flags(self, flags):
+        n = len(self.images)
+        if flags is None:
+            return check_images(self.images)
+        flags = np.array(flags, dtype="U16", ndmin=1)
+        if flags.shape != (n,):
+            raise ValueError(f"there are {n} images but {flags.size} flags: give one for each")
+        unknown = set(flags.tolist()) - {flag.value for flag in CutoutFlag}
+        if unknown:
+            raise ValueError(
+                f"unknown flags {sorted(unknown)}: use the values of shredfinder.imaging.CutoutFlag"
+            )
+        unchecked = np.flatnonzero(flags == CutoutFlag.GOOD)
+        flags[unchecked] = check_images(self.images[unchecked])
+        return flags
+
+    @property
+    def good(self):
+        """`~numpy.ndarray` of bool, shape ``(n,)``: the images that can be scored."""
+        return (self.flags == CutoutFlag.GOOD) | (self.flags == CutoutFlag.OTHER_COLORS)
+
+    @property
+    def size(self):
+        """`tuple` of int: height and width in pixels."""
+        return self.images.shape[1:3]
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, item):
+        if isinstance(item, (int, np.integer)):
+            # A single cutout stays a Cutouts object, of length one.
+            item = slice(item, item + 1 or None)
+        selected = object.__new__(type(self))
+        selected.__dict__.update(self.__dict__)
+        selected.images, selected.flags = self.images[item], self.flags[item]
+        return selected
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        height, width = self.size
+        return (
+            f"<Cutouts: {len(self)} of {width}×{height} px at {self.pixel_scale:g} arcsec/px, "
+            f"bands {''.join(self.bands)}, {np.count_nonzero(~self.good)} unusable>"
+        )
+
+
+def _validate_images(images):
+    images = np.asarray(images)
+    if images.ndim != 4:
+        hint = " (for a single image write images[np.newaxis])" if images.ndim == 3 else ""
+        raise ValueError(
+            f"images must have the shape (n, height, width, bands), not {images.shape}{hint}"
+        )
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise ValueError(f"images must be uint8 or float in 0–1, not {images.dtype}")
+    images = images.astype(np.float32, copy=False)
+    finite = np.isfinite(images).all(axis=(1, 2, 3))
+    if finite.any():
+        low, high = images[finite].min(axis=(1, 2, 3)), images[finite].max(axis=(1, 2, 3))
+        if ((low < 0) | (high > 1)).all():
+            raise ValueError(
+                f"float images must lie in 0–1, but these go from {low.min():g} to "
+                f"{high.max():g}: scale them as the model's training images were"
+            )
+    return images
+
+
+def _to_arcsec_per_pixel(pixel_scale):
+    try:
+        scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
+        if scale.unit.is_equivalent(u.arcsec / u.pix):
+            scale = scale * u.pix
+        value = float(scale.to_value(u.arcsec))
+    except (TypeError, u.UnitsError) as error:
+        raise ValueError(
+            f"pixel_scale must be arcsec per pixel or an angle, not {pixel_scale!r}"
+        ) from error
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"pixel_scale must be positive, not {pixel_scale!r}")
+    return value

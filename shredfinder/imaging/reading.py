@@ -1,0 +1,94 @@
+"""Image files as cutouts: each file is checked, and a bad one spoils its own row only."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from shredfinder.imaging.cutouts import Cutouts
+from shredfinder.imaging.flags import CutoutFlag
+
+__all__ = ["ImageFiles", "read_image"]
+
+# Colour formats that the services deliver. Pillow is asked to try no others, so that no exotic
+# decoder ever sees a file.
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
+# Cutouts are about 128 px a side; nothing beyond a whole viewer image (3000 px) is one.
+_MAX_PIXELS = 3000 * 3000
+
+
+def read_image(path, size=None):
+    """Read a colour image, believing nothing.
+
+    Parameters
+    ----------
+    path : path-like or None
+        The file; None where there is none.
+    size : tuple of int, optional
+        Height and width in pixels that the image must have.
+
+    Returns
+    -------
+    image : `~numpy.ndarray` or None
+        Red, green and blue, of shape ``(height, width, 3)``, uint8; None if it is unusable.
+    flag : CutoutFlag
+        What is the matter with it.
+    """
+    if path is None or not str(path):
+        return None, CutoutFlag.MISSING
+    try:
+        # A bomb is refused from its header, before a pixel is decoded.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_FORMATS) as file:
+                if file.width * file.height > _MAX_PIXELS:
+                    return None, CutoutFlag.OVERSIZED
+                if size is not None and (file.height, file.width) != tuple(size):
+                    return None, CutoutFlag.WRONG_SIZE
+                image = np.asarray(file.convert("RGB"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+        return None, CutoutFlag.MISSING
+    except UnidentifiedImageError:
+        return None, CutoutFlag.NOT_AN_IMAGE
+    except Image.DecompressionBombError:
+        return None, CutoutFlag.OVERSIZED
+    except Exception:  # a decoder may raise anything at all on a broken file
+        return None, CutoutFlag.CORRUPTED
+    return image, CutoutFlag.GOOD
+
+
+class ImageFiles:
+    """A sequence of image files that are read when they are asked for.
+
+    A slice gives `Cutouts`, so that the memory taken does not grow with the number of files.
+
+    Parameters
+    ----------
+    paths : sequence of path-like or None
+        The files, one a row; None where a row has none.
+    size : tuple of int
+        Height and width in pixels that each image must have.
+    pixel_scale, bands, color_mapping, service
+        As for `~shredfinder.imaging.Cutouts`.
+    """
+
+    def __init__(self, paths, *, size, **facts):
+        if isinstance(paths, (str, Path)):
+            raise ValueError(f"give a list of image paths, not the single path {str(paths)!r}")
+        self.paths = list(paths)
+        self.size = tuple(size)
+        self.facts = facts
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, rows):
+        paths = self.paths[rows]
+        images = np.zeros((len(paths), *self.size, 3), dtype=np.uint8)
+        flags = np.full(len(paths), CutoutFlag.GOOD.value, dtype="U16")
+        for i, path in enumerate(paths):
+            image, flags[i] = read_image(path, self.size)
+            if image is not None:
+                images[i] = image
+        return Cutouts(images, flags=flags, **self.facts)
