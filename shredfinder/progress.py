@@ -27,9 +27,7 @@ def progress_bar(*, total, progress="auto", **kwargs):
         from tqdm.auto import tqdm
     else:
         from tqdm import tqdm
-    if progress == "auto":
-        # tqdm's None means: shown only on a terminal, which a notebook's output is not.
-        disable = False if in_notebook else None
-    else:
-        disable = not progress
+    # tqdm's None means: shown only on a terminal, which a notebook's output is not.
+    automatic = False if in_notebook else None
+    disable = automatic if progress == "auto" else not progress
     return tqdm(total=total, disable=disable, **kwargs)

@@ -7,15 +7,14 @@ the weights are plain arrays, and the graph is one of ONNX's own operators.
 import hashlib
 import io
 import json
-import os
 import zipfile
 import zlib
 from importlib import resources
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 
+from shredfinder.atomic import replacing
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.description import ModelDescription
 
@@ -60,20 +59,12 @@ def write_model(path, description, graph, weights):
         "sha256": {name: _digest(data) for name, data in files.items()},
     }
     files = {_DESCRIPTION: json.dumps(head, indent=1, allow_nan=False).encode(), **files}
-    path = Path(path)
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, data in files.items():
-                    # The same model gives the same bytes whenever it is saved.
-                    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                    entry.compress_type = zipfile.ZIP_DEFLATED
-                    archive.writestr(entry, data)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, data in files.items():
+            # The same model gives the same bytes whenever it is saved.
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data)
     return _digest(files[_DESCRIPTION])
 
 

@@ -7,7 +7,7 @@ that the architectures use and refuses any other.
 
 import numpy as np
 
-from shredfinder.exceptions import MissingDependencyError
+from shredfinder.optional import import_optional
 
 __all__ = ["network_to_onnx"]
 
@@ -36,14 +36,8 @@ def network_to_onnx(network):
     shredfinder.exceptions.MissingDependencyError
         If the onnx package is not installed.
     """
-    try:
-        import onnx
-        from onnx import helper
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a trained network is stored as ONNX, and the package onnx is not installed: "
-            "it comes with a backend, for example pip install 'shredfinder[jax]'"
-        ) from error
+    onnx = import_optional("onnx", "storing a trained network")
+    helper = onnx.helper
 
     graph = _Graph(helper)
     # Keras works on channels last, ONNX on channels first: one transpose at the entrance.
@@ -170,7 +164,7 @@ def _convert_global_pool(op):
 
 
 def _convert_cropping(graph, layer, inputs):
-    (top, bottom), (left, right) = layer.cropping
+    (top, _), (left, _) = layer.cropping
     height, width = layer.output.shape[1:3]
     bounds = [(top, top + height), (left, left + width)]
     starts, ends = (graph.weight([b[k] for b in bounds], np.int64) for k in (0, 1))

@@ -1,12 +1,11 @@
 """The training loop: augmented batches, early stopping, checkpoints."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from shredfinder.atomic import replacing
 from shredfinder.progress import progress_bar
 from shredfinder.training.augmentation import augment_image
 from shredfinder.training.backend import import_keras
@@ -201,9 +200,8 @@ class _TrainingState:
             "weights": weights,
             "best": best,
         }
-        with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
-            json.dump(state, file)
-        os.replace(file.name, self.folder / "state.json")
+        with replacing(self.folder / "state.json") as temporary:
+            temporary.write_text(json.dumps(state))
         for path in before:
             if path.name not in (weights, best):
                 path.unlink()

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.optional import import_optional
 
 __all__ = ["CLASSES", "encode_labels", "split_groups"]
 
@@ -81,18 +82,10 @@ def split_groups(p_shred, groups, fraction, random_state=None):
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation must be a fraction between 0 and 1, not {fraction!r}")
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError as error:
-        from shredfinder.exceptions import MissingDependencyError
-
-        raise MissingDependencyError(
-            "splitting labels needs scikit-learn, which comes with a backend: "
-            "pip install 'shredfinder[jax]'"
-        ) from error
+    model_selection = import_optional("sklearn.model_selection", "setting validation data aside")
     groups = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
     n_folds = max(round(1 / fraction), 2)
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
+    folds = model_selection.StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         # A class of fewer members than folds is no obstacle to setting one part aside.
         warnings.simplefilter("ignore", UserWarning)
