@@ -184,9 +184,9 @@ class ShredClassifier:
         from shredfinder.training import train_model
 
         self._check_params()
-        cutouts = self._open_training(X)[:]
+        cutouts = self.open_training(X)[:]
         if isinstance(validation, tuple):
-            validation = (self._open_training(validation[0])[:], validation[1])
+            validation = (self.open_training(validation[0])[:], validation[1])
         self.model_, self.history_ = train_model(
             cutouts,
             y,
@@ -207,7 +207,19 @@ class ShredClassifier:
         )
         return self
 
-    def _open_training(self, X):
+    def open_training(self, X):
+        """Take images as `fit` does: bare arrays and files are of this classifier's survey.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images, as for `fit`.
+
+        Returns
+        -------
+        source : Cutouts or ImageFiles
+            A sequence whose slices are `Cutouts`.
+        """
         facts = get_survey(self.survey)
         return open_source(
             X,
