@@ -74,10 +74,10 @@ def build_compact(input_shape):
     middle = layers.AveragePooling2D(2)(layers.Cropping2D((height // 4, width // 4))(inputs))
     whole = layers.AveragePooling2D(4)(inputs)
     x = layers.Concatenate()([center, middle, whole])
-    for n_filters in (48, 96):
+    for n_filters in (32, 64):
         x = convolve(convolve(x, n_filters), n_filters)
         x = layers.MaxPooling2D(2)(x)
-    x = convolve(convolve(x, 160), 160)
+    x = convolve(convolve(x, 128), 128)
     # What is anywhere, what is most, and what is at the centre, where the source must be.
     rim = ((height // 16 - 2) // 2, (width // 16 - 2) // 2)
     x = layers.Concatenate()(

@@ -18,14 +18,13 @@ def encode_labels(y):
     Parameters
     ----------
     y : array_like
-        For each source ``"galaxy"``, ``"shred"`` or ``"other"``; or 0 for a galaxy and 1 for a
-        shred; or, where raters differ, a fraction in between. NaN and masked entries count as
-        ``"other"``.
+        For each source ``"galaxy"`` or ``"shred"``, ``"other"`` for neither, or ``"disputed"``;
+        or 0 for a galaxy and 1 for a shred; or, where raters differ, a fraction in between.
 
     Returns
     -------
     p_shred : `~numpy.ndarray`
-        Float, of shape ``(n,)``; NaN for ``"other"``.
+        Float, of shape ``(n,)``; NaN for ``"other"``, ``"disputed"``, NaN and masked entries.
 
     Raises
     ------
@@ -50,13 +49,13 @@ def encode_labels(y):
         p_shred = np.full(len(names), np.nan)
         for value, name in enumerate(CLASSES):
             p_shred[names == name] = value
-        valid = np.isfinite(p_shred) | (names == "other")
+        valid = np.isfinite(p_shred) | np.isin(names, ("other", "disputed"))
     p_shred[mask] = np.nan
     if not (valid | mask).all():
         unknown = sorted({str(label) for label in y[~(valid | mask)]})[:5]
         raise ValueError(
-            f"unknown labels {', '.join(map(repr, unknown))}: use 'galaxy', 'shred' and 'other', "
-            "or numbers from 0 (galaxy) to 1 (shred)"
+            f"unknown labels {', '.join(map(repr, unknown))}: use 'galaxy', 'shred', 'other' "
+            "and 'disputed', or numbers from 0 (galaxy) to 1 (shred)"
         )
     return p_shred
 
