@@ -34,6 +34,17 @@ QUANTITIES = {
     "covered": ("share of the cutout above the sky", ""),
 }
 
+SKY_QUANTITIES = {
+    "noise_g": ("noise of a pixel in g", "nmgy/0.262″²"),
+    "noise_r": ("noise of a pixel in r", "nmgy/0.262″²"),
+    "noise_z": ("noise of a pixel in z", "nmgy/0.262″²"),
+    "correlation_1": ("correlation of adjacent pixels in r", ""),
+    "correlation_2": ("correlation of the next but one in r", ""),
+    "sky_r": ("level of the sky in r", "nmgy/0.262″²"),
+    "fwhm": ("full width of the narrowest bright point", "arcsec"),
+    "n_points": ("number of bright points", ""),
+}
+
 
 def mu(flux):
     """Surface brightness in mag/arcsec² of nanomaggies per native pixel (NaN where negative)."""
@@ -93,7 +104,7 @@ def measure_sky(image):
     row = {}
     for band, plane in zip(SURVEY.bands, fluxes, strict=True):
         row[f"noise_{band}"] = mad_std(plane[empty]) if empty.mean() > 0.5 else np.nan
-    # The green channel alone: colours at 8 bits mix the bands' quantisation.
+
     noise = np.where(empty, r - np.median(r[empty]), 0) if empty.any() else r
     for lag in (1, 2):
         pairs = empty[:, :-lag] & empty[:, lag:]
@@ -101,7 +112,6 @@ def measure_sky(image):
         row[f"correlation_{lag}"] = product / noise[empty].var() if empty.any() else np.nan
     row["sky_r"] = np.median(r[empty]) if empty.mean() > 0.5 else np.nan
     row["fwhm"], row["n_points"] = measure_points(r)
-    row["clipped"] = (image == 255).all(axis=-1).sum()
     return row
 
 
@@ -194,17 +204,16 @@ def main():
     for name, table in (("real", real[0]), ("simulated", simulated[0])):
         counts = {label: int((table["label"] == label).sum()) for label in ("galaxy", "shred")}
         print(f"{name}: {counts['galaxy']} galaxies, {counts['shred']} shreds")
-    line = "{:<44} {:<12} {:<26} {:<26}"
+    line = "{:<44} {:<13} {:<27} {:<27}"
     for label in ("galaxy", "shred"):
-        print(f"\n{line.format(label, 'unit', 'real', 'simulated')}")
+        print(f"\n{line.format(label, 'unit', 'real', 'simulated').rstrip()}")
         for name, (words, unit) in QUANTITIES.items():
             columns = [describe(t[name][t["label"] == label]) for t, _ in (real, simulated)]
-            print(line.format(words, unit, *columns))
-    print(f"\n{line.format('sky and stars', 'unit', 'real', 'simulated')}")
-    for name in real[1].colnames[1:]:
-        unit = "arcsec" if name == "fwhm" else "nmgy/px" if name[:3] in ("noi", "sky") else ""
+            print(line.format(words, unit, *columns).rstrip())
+    print(f"\n{line.format('sky and stars', 'unit', 'real', 'simulated').rstrip()}")
+    for name, (words, unit) in SKY_QUANTITIES.items():
         columns = [describe(skies[name]) for _, skies in (real, simulated)]
-        print(line.format(name, unit, *columns))
+        print(line.format(words, unit, *columns).rstrip())
 
 
 if __name__ == "__main__":

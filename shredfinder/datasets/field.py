@@ -1,7 +1,7 @@
 """A simulated field: its images, its catalogue and the cutouts of its sources."""
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -19,7 +19,7 @@ __all__ = ["SimulatedField"]
 _JPEG_QUALITY = 90
 
 
-@dataclass
+@dataclass(repr=False)
 class SimulatedField:
     """A simulated field in g, r and z, with the truth about its sources.
 
@@ -58,8 +58,16 @@ class SimulatedField:
     bands: tuple
     pixel_scale: float
     sources: Table
-    stars: Table = field(repr=False)
+    stars: Table
     survey: str = "legacy-dr9"
+
+    def __repr__(self):
+        height, width = self.fluxes.shape[1:]
+        shreds = int((self.sources["label"] == "shred").sum())
+        return (
+            f"<SimulatedField: {width}×{height} px at {self.pixel_scale:g} arcsec/px, bands "
+            f"{''.join(self.bands)}, {len(self.sources)} sources of which {shreds} are shreds>"
+        )
 
     @property
     def native_per_pixel(self):

@@ -7,9 +7,10 @@ from shredfinder.datasets.profiles import Stamp, make_grid
 __all__ = ["BANDS", "NOISE", "Scene", "add_noise", "blur", "moffat", "star_stamp"]
 
 BANDS = ("g", "r", "z")
-# Noise per pixel of a typical cutout and half of its scatter from field to field, in nanomaggies
-# per native pixel; measured on Legacy DR9 cutouts (benchmarks/simulation_realism.py).
-NOISE = {"g": 0.0025, "r": 0.0043, "z": 0.0086}
+# Noise per pixel of a typical cutout in nanomaggies per native pixel, so chosen that after JPEG
+# compression, which smooths colours, it is that of Legacy DR9 cutouts
+# (benchmarks/simulation_realism.py).
+NOISE = {"g": 0.0026, "r": 0.0046, "z": 0.0096}
 # Sky in nanomaggies per native pixel at 21.9, 20.9 and 18.7 mag/arcsec² (dark sky at Cerro
 # Tololo): it sets how much the light of a source adds to the noise of the sky.
 _SKY = {"g": 0.119, "r": 0.300, "z": 2.27}

@@ -113,11 +113,11 @@ def draw_field_galaxy(scene, x, y, r_mag, pixel_scale, rng, *, kind=None):
         Half-light radius along the major axis in arcsec.
     """
     if kind is None:
-        kind = rng.choice(["early", "late"], p=[0.36, 0.64])
+        kind = rng.choice(["early", "late"], p=[0.32, 0.68])
     # Surface brightness within the half-light radius, in r, and its trend with magnitude.
     mean, slope, scatter = {
-        "early": (21.9, 0.18, 0.75),
-        "late": (23.3, 0.22, 0.85),
+        "early": (22.15, 0.18, 0.75),
+        "late": (23.55, 0.22, 0.85),
         "dwarf": (23.4, 0.25, 0.7),
     }[kind]
     mu = mean + slope * (r_mag - 19) + rng.normal(0, scatter)

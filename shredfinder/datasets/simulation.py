@@ -65,7 +65,7 @@ def make_field(size=1024, n_hosts=9, *, random_state=None, center=None, noise=Tr
     >>> simulated = make_field(size=320, n_hosts=1, random_state=1)
     >>> simulated.fluxes.shape, simulated.bands
     ((3, 320, 320), ('g', 'r', 'z'))
-    >>> sorted(set(simulated.sources["label"]))
+    >>> sorted(set(simulated.sources["label"].tolist()))
     ['galaxy', 'shred']
     """
     survey = get_survey("legacy-dr9")
@@ -128,7 +128,7 @@ class _Builder:
     def add_background(self, n):
         """Add galaxies of the catalogue that belong to no host."""
         for _ in range(n):
-            r_mag = np.clip(self.rng.normal(18.7, 1.7), 15, _R_LIMIT)
+            r_mag = np.clip(self.rng.normal(18.55, 1.75), 15, _R_LIMIT)
             bright = r_mag < 17.8
             place = self._place_apart(20 / self.scale if bright else 0)
             if place is None:
@@ -171,7 +171,7 @@ class _Builder:
     def _add_shreds(self, host, pieces, reach):
         rng = self.rng
         # Larger galaxies break into more pieces.
-        wanted = 1 + rng.poisson(1.2 + 0.075 * reach * self.scale)
+        wanted = 1 + rng.poisson(1.3 + 0.14 * reach * self.scale)
         kinds = {"knot": 0.55, "arm": 0.3, "disc end": 0.15, "halo": 0.2}
         weights = np.array([0.0] * len(pieces))
         for kind, share in kinds.items():

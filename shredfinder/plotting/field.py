@@ -118,7 +118,14 @@ def plot_field(
             if (classes == name).any()
         ]
         if legend:
-            ax.legend(handles=handles, loc="upper right", framealpha=0.85, fontsize="small")
+            ax.legend(
+                handles=handles,
+                loc="upper right",
+                fontsize="small",
+                facecolor="0.15",
+                labelcolor="white",
+                framealpha=0.9,
+            )
     if cutout is not None:
         _draw_square(ax, *wcs.world_to_pixel(cutout), cutout_size.to_value(u.arcsec) / scale)
     ax.set_xlim(-0.5, image.shape[1] - 0.5)
