@@ -154,7 +154,9 @@ def _draw_face(scene, disc, fluxes, rng):
         arms = np.exp(0.8 * ripple - 0.5)
         lanes = np.exp(-0.5 * (ripple - 0.7) ** 2 / 0.1)
     ramp = 1 / (1 + np.exp(-(radius - rng.uniform(0.4, 0.9)) / 0.15))
-    patches = np.exp(rng.uniform(0.3, 0.65) * _smooth_noise(side, 0.25 * h + 1, rng))
+    # Coarse and fine patches: those of the nearest galaxies are well resolved.
+    patches = _smooth_noise(side, 0.25 * h + 1, rng) + 0.7 * _smooth_noise(side, 0.08 * h + 1, rng)
+    patches = np.exp(rng.uniform(0.3, 0.6) * patches)
     profile = np.exp(-radius) * edge
     # Young stars lie in arms and patches, and reach farther out than the old ones.
     young = np.exp(-radius / 1.25) * edge * ramp * patches * (arms + 0.06)
