@@ -15,12 +15,6 @@ def field():
     return make_field(random_state=7)
 
 
-@pytest.fixture(scope="module")
-def quiet():
-    """Galaxies without noise, hosts or stars nearby enough to matter much."""
-    return make_field(size=768, n_hosts=0, random_state=11, noise=False)
-
-
 def _isolated(field, distance=16):
     places = np.column_stack([field.sources["ra"], field.sources["dec"]])
     stars = np.column_stack([field.stars["ra"], field.stars["dec"]])
@@ -82,17 +76,24 @@ def test_galaxies_of_the_background_have_no_host(field):
     assert (field.sources["host_id"][background] == -1).all()
 
 
-def test_centroids_are_where_the_wcs_says(quiet):
-    rows = [i for i in _isolated(quiet) if quiet.sources["r"][i] < 20]
-    assert len(rows) >= 3
-    for i in rows:
-        x, y = quiet.wcs.world_to_pixel(SkyCoord(*_place(quiet, i)))
-        left, bottom = round(float(x)) - 4, round(float(y)) - 4
-        part = quiet.model[1, bottom : bottom + 9, left : left + 9].astype(float)
-        part = part - part.min()
-        rows_, columns = np.indices(part.shape)
-        assert (part * columns).sum() / part.sum() + left == pytest.approx(float(x), abs=0.5)
-        assert (part * rows_).sum() / part.sum() + bottom == pytest.approx(float(y), abs=0.5)
+def test_centroids_are_where_the_wcs_says():
+    offsets = []
+    for seed in range(3):
+        field = make_field(size=640, n_hosts=0, random_state=seed, noise=False)
+        for i in _isolated(field):
+            # Large discs are lopsided, by their arms and knots.
+            if field.sources["radius"][i] > 2.5:
+                continue
+            x, y = (float(v) for v in field.wcs.world_to_pixel(SkyCoord(*_place(field, i))))
+            left, bottom = round(x) - 4, round(y) - 4
+            part = field.model[1, bottom : bottom + 9, left : left + 9].astype(float)
+            part = part - part.min()
+            rows, columns = np.indices(part.shape)
+            offsets.append((part * columns).sum() / part.sum() + left - x)
+            offsets.append((part * rows).sum() / part.sum() + bottom - y)
+    assert len(offsets) >= 20
+    assert np.abs(offsets).max() < 0.5
+    assert np.abs(np.median(offsets)) < 0.1
 
 
 def test_apertures_on_the_image_give_the_catalogues_magnitudes():
