@@ -103,7 +103,7 @@ def write_columns(table, p_cnn, flags, provenance, prior):
             table.add_column(column, name=name)
 
 
-def restore_columns(table):
+def restore_columns(table, *, decode=False):
     """Undo in place what reading, stacking and joining did to a table's scores.
 
     Masked or foreign-endian scores become plain float32 with NaN where they were masked; flags
@@ -115,6 +115,9 @@ def restore_columns(table):
     ----------
     table : `~astropy.table.Table`
         The table; one without scores is left as it is.
+    decode : bool, optional
+        Make text of flags that are bytes, as FITS and HDF5 give them. Not to be done at each
+        change of a column: astropy makes bytes of them itself to write HDF5.
     """
     for name in table.colnames:
         if not name.startswith(P_NAME) or name.startswith(FLAG_NAME):
@@ -124,7 +127,7 @@ def restore_columns(table):
         _restore_p(table, name)
         flag_name = FLAG_NAME + name.removeprefix(P_NAME)
         if flag_name in table.colnames:
-            _restore_flags(table, flag_name, table[name])
+            _restore_flags(table, flag_name, table[name], decode)
 
 
 def _restore_p(table, name):
@@ -141,11 +144,11 @@ def _restore_p(table, name):
     _replace(table, name, values)
 
 
-def _restore_flags(table, name, p_cnn):
+def _restore_flags(table, name, p_cnn, decode):
     column = table[name]
     if not isinstance(column, Column) or column.ndim != 1 or column.dtype.kind not in "SUO":
         return
-    if not isinstance(column, MaskedColumn) and column.dtype.kind == "U":
+    if not isinstance(column, MaskedColumn) and not (decode and column.dtype.kind in "SO"):
         return
     empty = b"" if column.dtype.kind == "S" else ""
     masked = np.ma.getmaskarray(column.data)
@@ -177,7 +180,9 @@ def _replace(table, name, values):
 def _is_own(table, name):
     """Tell whether shredfinder wrote a column."""
     info = table[name].info
-    if _META_KEY in (info.meta or {}) or _MARKER in (info.description or ""):
+    # VOTable breaks long descriptions into lines.
+    description = " ".join((info.description or "").split())
+    if _META_KEY in (info.meta or {}) or _MARKER in description:
         return True
     # Formats such as CSV keep no metadata: the pair of columns is evidence enough.
     return (

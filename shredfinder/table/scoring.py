@@ -84,8 +84,10 @@ def add_p_cnn(
     so that neither ``table["p_cnn"] < 0.5`` nor ``>= 0.5`` holds such a row. The columns'
     ``meta`` keeps the model's name, version and hash, and the prior.
 
-    Outer joins and stacks of plain tables mask the rows that one side lacks, and astropy selects
-    rows by what stands below the mask. Use `~shredfinder.ShredTable` for them, or make one of
+    Plain tables keep this promise through one file of any format, but not through everything:
+    outer joins and stacks mask the rows that one side lacks, VOTable and FITS give NaN back
+    masked, and when a masked column is written once more, other numbers come to stand below the
+    mask, by which astropy selects rows. Use `~shredfinder.ShredTable` for these, or make one of
     the result: ``ShredTable(joined)``.
 
     Examples

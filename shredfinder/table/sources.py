@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from shredfinder.imaging import Cutouts, ImageFiles
+from shredfinder.imaging import CutoutFlag, Cutouts, ImageFiles
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.positions import get_positions
 
@@ -94,12 +94,27 @@ def _to_path(item):
 
 
 def _open_service(table, classifier, position):
+    """Fetch cutouts of the model's kind for the rows that have a position."""
     coords = get_positions(table, position)
     try:
-        from shredfinder.cutouts import open_cutout_service
+        from shredfinder.cutouts import fetch_cutouts
     except ImportError as error:
         raise ValueError(
             "no cutouts were given, and this version can't fetch them by position: give an array, "
             "a list of paths or a folder as cutouts="
         ) from error
-    return open_cutout_service(coords, classifier)
+    known = np.isfinite(coords.ra.deg)
+    fetched = fetch_cutouts(
+        coords[known], size=classifier.size_[0], pixel_scale=classifier.pixel_scale_
+    )
+    images = np.zeros((len(table), *fetched.images.shape[1:]), dtype=fetched.images.dtype)
+    flags = np.full(len(table), CutoutFlag.NO_POSITION.value, dtype="U16")
+    images[known], flags[known] = fetched.images, fetched.flags
+    return Cutouts(
+        images,
+        flags=flags,
+        pixel_scale=fetched.pixel_scale,
+        bands=fetched.bands,
+        color_mapping=fetched.color_mapping,
+        service=fetched.service,
+    )

@@ -24,7 +24,7 @@ class ShredTableMixin:
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        restore_columns(self)
+        restore_columns(self, decode=True)
 
     # All ways by which a column that may be masked gets into a table: astropy's join and stack
     # functions use the first, files and pickles come by __init__.

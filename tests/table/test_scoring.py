@@ -1,3 +1,6 @@
+import sys
+import types
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -274,9 +277,26 @@ def test_files_are_read_in_batches(image_files, classifier):
     assert classifier.batch_sizes == [4, 4, 2]
 
 
-def test_no_cutouts_and_no_service(classifier, monkeypatch):
-    import sys
+def test_cutouts_of_a_service(classifier, monkeypatch):
+    asked = []
 
+    def fetch_cutouts(coords, *, size, pixel_scale):
+        asked.append((coords, size, pixel_scale))
+        return make_cutouts(coords.dec.deg / 100, ["failed", "", ""])
+
+    service = types.ModuleType("shredfinder.cutouts")
+    service.fetch_cutouts = fetch_cutouts
+    monkeypatch.setitem(sys.modules, "shredfinder.cutouts", service)
+    table = ShredTable({"ra": [1, np.nan, 3, 4, 5.0], "dec": [10, 20, 30, 40, 200.0]})
+    table.add_p_cnn(classifier)
+    assert table["p_cnn_flag"].tolist() == ["failed", "no position", "", "", "no position"]
+    np.testing.assert_allclose(table["p_cnn"], [np.nan, np.nan, 0.3, 0.4, np.nan], rtol=1e-5)
+    coords, size, pixel_scale = asked[0]
+    assert coords.ra.deg.tolist() == [1, 3, 4]
+    assert (size, pixel_scale) == (128, 0.46875)
+
+
+def test_no_cutouts_and_no_service(classifier, monkeypatch):
     monkeypatch.setitem(sys.modules, "shredfinder.cutouts", None)
     with pytest.raises(ValueError, match="give an array"):
         add_p_cnn(make_table(), classifier)
