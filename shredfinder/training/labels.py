@@ -85,16 +85,17 @@ def split_groups(p_shred, groups, fraction, random_state=None):
     model_selection = import_optional("sklearn.model_selection", "setting validation data aside")
     groups = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
     n_folds = max(round(1 / fraction), 2)
+    n_groups = len(np.unique(groups))
+    if n_groups < n_folds:
+        raise ValueError(
+            f"{n_groups} groups can't be split with {fraction:g} set aside: give more groups, or "
+            "the validation data themselves"
+        )
     folds = model_selection.StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         # A class of fewer members than folds is no obstacle to setting one part aside.
         warnings.simplefilter("ignore", UserWarning)
         kept, aside = next(folds.split(p_shred, p_shred >= 0.5, groups))
-    if len(kept) == 0 or len(aside) == 0:
-        raise ValueError(
-            f"{len(np.unique(groups))} groups can't be split with {fraction:g} set aside: give "
-            "more groups, or the validation data themselves"
-        )
     return kept, aside
 
 
