@@ -11,7 +11,7 @@ __all__ = ["iter_pairs", "separations"]
 
 # Points that one search tree holds, and pairs that are in memory at a time. Both bound the memory:
 # a single circle can hold every point of a tree, and no more.
-_TREE_SIZE = 1_000_000
+_TREE_SIZE = 500_000
 _MAX_PAIRS = 1_000_000
 
 

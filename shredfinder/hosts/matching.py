@@ -16,6 +16,9 @@ from shredfinder.hosts.ellipse import elliptical_radii, usable_ellipses
 
 __all__ = ["match_hosts"]
 
+# Candidates that are matched at a time.
+_PART = 500_000
+
 
 def match_hosts(
     candidates,
@@ -88,8 +91,8 @@ def match_hosts(
     -----
     The projected separation is the angle in radians times the angular-diameter distance. The
     paper keeps candidates within 100 kpc of a galaxy of the NASA-Sloan Atlas (arXiv:2301.09648,
-    section 3.1). Beyond the inputs and a few numbers per candidate, memory does not grow with
-    the number of candidates, hosts or pairs.
+    section 3.1). Beyond positions and matches, memory does not grow with the number of
+    candidates, nor with that of pairs.
 
     Examples
     --------
@@ -111,17 +114,40 @@ def match_hosts(
     """
     if by not in ("projected", "ellipse"):
         raise ValueError(f"by must be 'projected' or 'ellipse': got {by!r}")
-    points, rows = _candidate_vectors(candidates)
-    ra, dec = sky_positions(hosts, "hosts")
+    ra, dec, rows = _candidate_positions(candidates)
+    host_ra, host_dec = sky_positions(hosts, "hosts")
     distance = host_distances(hosts, cosmology=cosmology).to_value(u.kpc)
-    usable = _usable_hosts(ra, dec, distance, min_distance)
+    usable = _usable_hosts(host_ra, host_dec, distance, min_distance)
     reach = _angular_reach(radius, distance, usable)
-    kpc = distance[usable]
-    centers = unit_vectors(ra[usable], dec[usable])
+    host_rows = np.flatnonzero(usable)
+    centers = unit_vectors(host_ra[usable], host_dec[usable])
     ellipses = _ellipses(hosts, usable) if by == "ellipse" else None
-    names = np.flatnonzero(usable)
+    # A part of the candidates at a time: all that is kept of it are its matches.
+    parts = [
+        _match_part(
+            rows[start : start + _PART], ra, dec, centers, reach, distance[usable], ellipses
+        )
+        for start in range(0, max(rows.size, 1), _PART)
+    ]
+    index, center, separation, projected, count = map(np.concatenate, zip(*parts, strict=True))
+    host_index = host_rows[center]
+    return Table(
+        {
+            "index": index,
+            "host_id": np.asarray(hosts[find_column(hosts, "host_id")])[host_index],
+            "host_index": host_index,
+            "separation": u.Quantity(np.degrees(separation) * 3600.0, u.arcsec),
+            "projected_separation": u.Quantity(projected, u.kpc),
+            "n_hosts": count,
+        },
+        copy=False,
+    )
 
-    nearest = _Nearest(len(points))
+
+def _match_part(rows, ra, dec, centers, reach, kpc, ellipses):
+    """Match some of the candidates; return what the table of matches is made of."""
+    points = unit_vectors(ra[rows], dec[rows])
+    nearest = _Nearest(rows.size)
     for point, center, separation in iter_pairs(points, centers, reach):
         projected = separation * kpc[center]
         score = projected
@@ -130,21 +156,13 @@ def match_hosts(
             # A host without an ellipse comes after all those that have one.
             score = np.where(np.isfinite(score), score, np.inf)
         nearest.add(point, center, score, projected, separation)
-
-    found = nearest.found
-    order = np.argsort(rows[found], kind="stable")
-    found = found[order]
-    host_index = names[nearest.center[found]]
-    return Table(
-        {
-            "index": rows[found],
-            "host_id": np.asarray(hosts[find_column(hosts, "host_id")])[host_index],
-            "host_index": host_index,
-            "separation": u.Quantity(np.degrees(nearest.separation[found]) * 3600.0, u.arcsec),
-            "projected_separation": u.Quantity(nearest.projected[found], u.kpc),
-            "n_hosts": nearest.count[found],
-        },
-        copy=False,
+    found = np.flatnonzero(nearest.center >= 0)
+    return (
+        rows[found],
+        nearest.center[found],
+        nearest.separation[found],
+        nearest.projected[found],
+        nearest.count[found],
     )
 
 
@@ -157,10 +175,6 @@ class _Nearest:
         self.score = np.full(n_points, np.inf)
         self.projected = np.full(n_points, np.inf)
         self.separation = np.full(n_points, np.nan)
-
-    @property
-    def found(self):
-        return np.flatnonzero(self.center >= 0)
 
     def add(self, point, center, score, projected, separation):
         if not point.size:
@@ -190,7 +204,8 @@ def _before(new, old):
     return before
 
 
-def _candidate_vectors(candidates):
+def _candidate_positions(candidates):
+    """Return all positions, and the rows that have one; report the others."""
     ra, dec = sky_positions(candidates, "candidates")
     rows = np.flatnonzero(on_sky(ra, dec))
     if rows.size < ra.size:
@@ -199,7 +214,7 @@ def _candidate_vectors(candidates):
             ShredfinderWarning,
             stacklevel=3,
         )
-    return unit_vectors(ra[rows], dec[rows]), rows
+    return ra, dec, rows
 
 
 def _usable_hosts(ra, dec, distance, min_distance):
