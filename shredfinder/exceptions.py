@@ -20,7 +20,7 @@ class ModelFileError(ValueError):
 
 
 class CutoutMismatchError(ValueError):
-    """Cutouts are not of the kind (bands, colours, size, pixel scale) that a model was trained on."""
+    """Cutouts differ from a model's training images in bands, colours, size or pixel scale."""
 
 
 class NotFittedError(ValueError):

@@ -48,9 +48,7 @@ class Cutouts:
     (3, (128, 128), ['', 'blank', ''])
     """
 
-    def __init__(
-        self, images, *, flags=None, pixel_scale, bands, color_mapping=None, service=None
-    ):
+    def __init__(self, images, *, flags=None, pixel_scale, bands, color_mapping=None, service=None):
         self.images = _validate_images(images)
         self.pixel_scale = _to_arcsec_per_pixel(pixel_scale)
         self.bands = tuple(bands)

@@ -1,0 +1,499 @@
+"""The classifier: one estimator for every architecture, survey and kind of input."""
+
+import inspect
+
+import numpy as np
+
+from shredfinder.config import conf
+from shredfinder.exceptions import NotFittedError
+from shredfinder.imaging import CutoutFlag
+from shredfinder.models.architectures import ARCHITECTURES, build_network
+from shredfinder.models.model import TrainedModel
+from shredfinder.models.sources import open_source
+from shredfinder.priors import adjust_prior, estimate_prior
+from shredfinder.progress import progress_bar
+from shredfinder.surveys import get_survey
+from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
+
+__all__ = ["ShredClassifier"]
+
+_SYMMETRIES = ("none", "uncertain", "all")
+
+
+class ShredClassifier:
+    """Tell galaxies from shreds by their cutouts.
+
+    Parameters
+    ----------
+    architecture : {"compact", "published"}
+        The network: this project's own, or that of Di Teodoro, Peek & Wu (arXiv 2301.09648).
+    survey : str
+        Survey of the images; it gives pixel scale, bands and colours of bare arrays and files.
+    bands : sequence of str, optional
+        Bands of the channels in their order, where they are not the survey's, such as
+        ``"ugriz"`` for five-band stacks.
+    pixel_scale : float, optional
+        Pixel scale in arcsec per pixel, where it is not the survey's.
+    symmetry : {"uncertain", "all", "none"}
+        Which sources are scored as the mean, in logits, over the eight rotations and
+        reflections by right angles: those whose first answer leaves doubt, all, or none.
+    random_state : int, optional
+        Makes `fit` repeatable.
+    warm_start : bool
+        Whether `fit` goes on from the present weights, where there are any.
+
+    Attributes
+    ----------
+    classes_ : `~numpy.ndarray` of str
+        ``["galaxy", "shred"]``: the order of `predict_proba`'s columns.
+    history_ : dict of list
+        Losses by epoch of the last `fit`.
+    model_ : `~shredfinder.models.TrainedModel`
+        The fitted network with its description.
+
+    Notes
+    -----
+    Probabilities hold for the mix of classes in the training set, of which about 40 % are
+    shreds. In a real catalogue about 5 % are: give ``prior`` to correct for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder import ShredClassifier
+    >>> classifier = ShredClassifier.load()
+    >>> blank = np.full((2, 128, 128, 3), 32, dtype=np.uint8)
+    >>> classifier.predict_proba(blank)  # blank images are never guessed
+    array([[nan, nan],
+           [nan, nan]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        architecture="compact",
+        survey="legacy-dr9",
+        *,
+        bands=None,
+        pixel_scale=None,
+        symmetry="uncertain",
+        random_state=None,
+        warm_start=False,
+    ):
+        self.architecture = architecture
+        self.survey = survey
+        self.bands = bands
+        self.pixel_scale = pixel_scale
+        self.symmetry = symmetry
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.classes_ = np.array(CLASSES)
+        self._check_params()
+
+    def _check_params(self):
+        for name, value, known in (
+            ("architecture", self.architecture, tuple(ARCHITECTURES)),
+            ("symmetry", self.symmetry, _SYMMETRIES),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        get_survey(self.survey)
+
+    def get_params(self, deep=True):
+        """Give the parameters of the constructor, as scikit-learn asks for them."""
+        names = inspect.signature(type(self).__init__).parameters
+        return {name: getattr(self, name) for name in names if name != "self"}
+
+    def set_params(self, **params):
+        """Set parameters of the constructor by name."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"there is no parameter {name!r}: choose of {', '.join(known)}")
+            setattr(self, name, value)
+        self._check_params()
+        return self
+
+    def __repr__(self):
+        state = "not fitted"
+        if self._is_fitted:
+            state = f"model {self._description.name!r} {self._description.version}"
+        return f"<ShredClassifier: {self.architecture}, {self.survey}, {state}>"
+
+    # Fitting
+
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        groups=None,
+        *,
+        validation="auto",
+        epochs=None,
+        patience=None,
+        batch_size=None,
+        checkpoint=None,
+        name="custom",
+        progress="auto",
+    ):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images: Cutouts, an array of shape ``(n, height, width, bands)``, uint8 or float in
+            0–1, or image files.
+        y : array_like
+            Labels, of shape ``(n,)``: class names, 0 (galaxy) and 1 (shred), or fractions in
+            between. Sources labelled ``"other"`` are left out, with a warning, as are those
+            without a usable image.
+        sample_weight : array_like, optional
+            Weights in the loss, of shape ``(n,)``.
+        groups : array_like, optional
+            Group of each source, of shape ``(n,)``; the validation set takes whole groups, so
+            that overlapping cutouts don't leak into it.
+        validation : float, tuple, None or "auto", optional
+            Fraction set aside for early stopping, or images and labels for it; None trains on
+            all for the full number of epochs. By default 0.2 for the published network, none
+            for the compact one.
+        epochs : int, optional
+            Passes through the images, at most; by default 100 for the published network (with
+            ``patience`` 5) and 40 for the compact one, whose learning rate runs one cycle.
+        patience : int, optional
+            Stop when the validation loss has not fallen for as many epochs.
+        batch_size : int, optional
+            Images a step.
+        checkpoint : path-like, optional
+            Folder of the training's state; a training that was interrupted goes on from there.
+        name : str, optional
+            Name that the model will carry.
+        progress : bool or "auto", optional
+            Show a progress bar; ``"auto"`` does on a terminal and in a notebook.
+
+        Returns
+        -------
+        self : ShredClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        shredfinder.exceptions.MissingDependencyError
+            If no deep-learning backend is installed.
+        ValueError
+            If images, labels, weights or groups don't fit each other.
+        """
+        from shredfinder.training import train_model
+
+        self._check_params()
+        cutouts = self.open_training(X)[:]
+        if isinstance(validation, tuple):
+            validation = (self.open_training(validation[0])[:], validation[1])
+        self.model_, self.history_ = train_model(
+            cutouts,
+            y,
+            name=name,
+            architecture=self.architecture,
+            survey=self.survey,
+            symmetry=self.symmetry,
+            random_state=self.random_state,
+            sample_weight=sample_weight,
+            groups=groups,
+            validation=validation,
+            start=self.model_ if self.warm_start and self._is_fitted else None,
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        return self
+
+    def open_training(self, X):
+        """Take images as `fit` does: bare arrays and files are of this classifier's survey.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images, as for `fit`.
+
+        Returns
+        -------
+        source : Cutouts or ImageFiles
+            A sequence whose slices are `Cutouts`.
+        """
+        facts = get_survey(self.survey)
+        return open_source(
+            X,
+            size=(facts.size, facts.size),
+            pixel_scale=self.pixel_scale or facts.pixel_scale,
+            bands=self.bands or facts.bands,
+            color_mapping=facts.color_mapping if self.bands is None else None,
+        )
+
+    # Scoring
+
+    def predict_p_cnn(
+        self,
+        X,
+        *,
+        prior=None,
+        pixel_scale=None,
+        bands=None,
+        allow_other_colors=False,
+        batch_size=None,
+        progress=False,
+    ):
+        """Score images, and say of those without an answer why.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Cutouts, an array of shape ``(n, height, width, bands)``, uint8 or float in 0–1, or
+            image files, which are read batch by batch.
+        prior : float or "estimate", optional
+            Fraction of shreds in the catalogue, to correct for; ``"estimate"`` takes it from
+            the scores themselves. By default the answers hold at the training mix.
+        pixel_scale : float, optional
+            Pixel scale of bare arrays and files, where it is not the model's.
+        bands : sequence of str, optional
+            Bands of bare arrays and files, where they are not the model's.
+        allow_other_colors : bool, optional
+            Score another survey's colours too, and flag those rows.
+        batch_size : int, optional
+            Images scored at a time; by default ``shredfinder.conf.batch_size``.
+        progress : bool or "auto", optional
+            Show a progress bar.
+
+        Returns
+        -------
+        p_cnn : `~numpy.ndarray`
+            Probability of being a shred, float32 of shape ``(n,)``; NaN where there is no
+            answer.
+        flags : `~numpy.ndarray` of str
+            A `~shredfinder.imaging.CutoutFlag` value for each row, of shape ``(n,)``.
+
+        Raises
+        ------
+        shredfinder.exceptions.NotFittedError
+            If the classifier is neither fitted nor loaded.
+        shredfinder.exceptions.CutoutMismatchError
+            If the images are not of the model's kind.
+        """
+        description = self._description
+        if isinstance(prior, str) and prior != "estimate":
+            raise ValueError(f"prior must be a fraction or 'estimate', not {prior!r}")
+        source = open_source(
+            X,
+            size=tuple(description.size),
+            pixel_scale=description.pixel_scale if pixel_scale is None else pixel_scale,
+            bands=tuple(description.bands if bands is None else bands),
+            color_mapping=description.color_mapping if bands is None else None,
+        )
+        batch_size = batch_size or conf.batch_size
+        p_cnn = np.full(len(source), np.nan)
+        flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
+        with progress_bar(
+            total=len(source), progress=progress, desc="scoring", unit="source"
+        ) as bar:
+            # An empty input is checked as well.
+            for start in range(0, max(len(source), 1), batch_size):
+                batch = source[start : start + batch_size]
+                other_colors = description.check_cutouts(
+                    batch, allow_other_colors=allow_other_colors
+                )
+                rows = start + np.flatnonzero(batch.good)
+                flags[start : start + len(batch)] = batch.flags
+                if len(rows):
+                    p_cnn[rows] = self.model_.score(batch.images[batch.good], self.symmetry)
+                if other_colors:
+                    flags[rows] = CutoutFlag.OTHER_COLORS
+                bar.update(len(batch))
+        if prior == "estimate":
+            prior = estimate_prior(p_cnn, description.training_prior)
+        if prior is not None and not np.isnan(prior):
+            p_cnn = adjust_prior(p_cnn, prior, description.training_prior)
+        return p_cnn.astype(np.float32), flags
+
+    def predict_proba(self, X, prior=None, **kwargs):
+        """Give the probabilities of galaxy and shred.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images, as for `predict_p_cnn`.
+        prior : float or "estimate", optional
+            Fraction of shreds in the catalogue; by default that of the training set.
+        **kwargs
+            Further arguments of `predict_p_cnn`.
+
+        Returns
+        -------
+        probabilities : `~numpy.ndarray`
+            Float32, of shape ``(n, 2)``, columns in the order of ``classes_``; rows without a
+            usable image are NaN.
+        """
+        p_cnn, _ = self.predict_p_cnn(X, prior=prior, **kwargs)
+        return np.stack([1 - p_cnn, p_cnn], axis=1)
+
+    def predict(self, X, **kwargs):
+        """Name the class of each source: a shred where `predict_proba` says 0.5 or more.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images, as for `predict_p_cnn`.
+        **kwargs
+            Further arguments of `predict_p_cnn`.
+
+        Returns
+        -------
+        classes : `~numpy.ma.MaskedArray` of str
+            Of shape ``(n,)``; masked where there is no answer.
+        """
+        p_cnn, _ = self.predict_p_cnn(X, **kwargs)
+        return np.ma.array(self.classes_[(p_cnn >= 0.5).astype(int)], mask=np.isnan(p_cnn))
+
+    def score(self, X, y, sample_weight=None, **kwargs):
+        """Give the accuracy over the rows that have an answer.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images, as for `predict_p_cnn`.
+        y : array_like
+            Labels, as for `fit`; ``"other"`` is left out, with a warning.
+        sample_weight : array_like, optional
+            Weights, of shape ``(n,)``.
+        **kwargs
+            Further arguments of `predict_p_cnn`.
+
+        Returns
+        -------
+        accuracy : float
+            Weighted fraction of right classes; NaN where no row has an answer.
+        """
+        p_shred = encode_labels(y)
+        p_cnn, _ = self.predict_p_cnn(X, **kwargs)
+        if p_shred.shape != p_cnn.shape:
+            raise ValueError(f"there are {len(p_cnn)} images but {len(p_shred)} labels")
+        warn_of_others(np.count_nonzero(np.isnan(p_shred)), len(p_shred))
+        known = np.isfinite(p_cnn) & np.isfinite(p_shred)
+        if not known.any():
+            return float("nan")
+        right = (p_cnn[known] >= 0.5) == (p_shred[known] >= 0.5)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(np.average(right, weights=weights))
+
+    # Model
+
+    @classmethod
+    def load(cls, path=None):
+        """Load a saved model.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            A file written by `save`; by default the model that comes with the package.
+
+        Returns
+        -------
+        classifier : ShredClassifier
+            Ready to score; a further `fit` goes on from its weights.
+
+        Raises
+        ------
+        shredfinder.exceptions.ModelFileError
+            If the file is corrupted, truncated, no model, or of a newer format.
+        """
+        model = TrainedModel.read(path)
+        description = model.description
+        classifier = cls(
+            description.architecture,
+            description.survey,
+            bands=tuple(description.bands),
+            pixel_scale=description.pixel_scale,
+            symmetry=description.symmetry,
+            warm_start=True,
+        )
+        classifier.model_ = model
+        return classifier
+
+    def save(self, path):
+        """Save the model as one file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom ``*.shredmodel``; written atomically.
+        """
+        self._get_model().write(path)
+
+    def keras_network(self):
+        """Build the Keras network with the fitted weights.
+
+        Returns
+        -------
+        network : `keras.Model`
+            From images in 0–1, ``(n, height, width, bands)``, to ``(n, 2)`` probabilities,
+            before calibration and symmetry averaging.
+        """
+        return self._get_model().keras_network()
+
+    @property
+    def n_parameters(self):
+        """`int`: number of parameters of the network."""
+        if self._is_fitted:
+            return self.model_.n_parameters
+        from shredfinder.training import import_keras
+
+        import_keras()
+        facts = get_survey(self.survey)
+        shape = (facts.size, facts.size, len(self.bands or facts.bands))
+        return int(build_network(self.architecture, shape).count_params())
+
+    @property
+    def provenance(self):
+        """`dict` of str: what a table should keep of the model that scored it."""
+        description = self._description
+        return {
+            "model": description.name,
+            "version": description.version,
+            "architecture": description.architecture,
+            "survey": description.survey,
+            "sha256": self.model_.sha256 or "not saved",
+        }
+
+    @property
+    def size_(self):
+        """`tuple` of int: height and width of the model's images in pixels."""
+        return tuple(self._description.size)
+
+    @property
+    def pixel_scale_(self):
+        """`float`: pixel scale of the model's images in arcsec per pixel."""
+        return self._description.pixel_scale
+
+    @property
+    def bands_(self):
+        """`tuple` of str: bands of the model's images in the channels' order."""
+        return tuple(self._description.bands)
+
+    @property
+    def color_mapping_(self):
+        """`str` or None: mapping from fluxes to the values of the model's images."""
+        return self._description.color_mapping
+
+    @property
+    def _is_fitted(self):
+        return hasattr(self, "model_")
+
+    def _get_model(self):
+        if not self._is_fitted:
+            raise NotFittedError(
+                "this classifier has no model yet: call fit, or ShredClassifier.load() for the "
+                "one that comes with the package"
+            )
+        return self.model_
+
+    @property
+    def _description(self):
+        return self._get_model().description

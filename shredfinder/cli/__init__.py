@@ -1,0 +1,5 @@
+"""The command ``shredfinder``."""
+
+from shredfinder.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,120 @@
+"""``shredfinder classify``: score a catalogue."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from shredfinder.cli.common import (
+    add_cutout_arguments,
+    add_output_arguments,
+    check_output,
+    load_classifier,
+    read_table,
+    write_table,
+)
+
+__all__ = ["add_parser", "run", "summarize"]
+
+_EPILOG = """\
+examples:
+  shredfinder classify candidates.fits --cutouts folder/ -o scored.fits
+  shredfinder classify candidates.csv --cutouts folder/ --pattern "{ra:.5f}_{dec:.5f}.jpg" \\
+      -o scored.ecsv --overwrite
+
+OUT holds every row of the catalogue, in order, with two more columns: p_cnn, the probability
+that the source is a shred (NaN where there is no answer), and p_cnn_flag, which says why there
+is none. The probability holds for a mix of 40 % shreds, as in the training set; with --prior it
+is corrected for the share of shreds in the catalogue, about 0.05 in real ones.
+"""
+
+
+def add_parser(commands):
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "classify",
+        help="score a catalogue: the probability that each source is a shred",
+        description="Score each row of a catalogue by its colour cutout.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "catalogue",
+        type=Path,
+        help="table of any format that astropy reads, by its extension "
+        "(FITS, ECSV, VOTable, CSV, Parquet, HDF5, …)",
+    )
+    add_cutout_arguments(parser, required=True)
+    parser.add_argument(
+        "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
+    )
+    parser.add_argument(
+        "--prior",
+        type=_parse_prior,
+        metavar="FRACTION",
+        help="share of shreds in the catalogue to correct for, or 'estimate'",
+    )
+    parser.add_argument(
+        "--p-threshold",
+        type=_parse_fraction,
+        default=0.5,
+        metavar="P",
+        help="sources at or above it count as shreds in the summary (default: %(default)s)",
+    )
+    add_output_arguments(parser, help="scored catalogue, its format by the extension")
+    return parser
+
+
+def run(args):
+    """Score a catalogue and write it."""
+    check_output(args.output, args.overwrite)
+    classifier = load_classifier(args.model)
+    table = read_table(args.catalogue)
+    table.add_p_cnn(classifier, args.cutouts, pattern=args.pattern, prior=args.prior)
+    write_table(table, args.output)
+    print(summarize(table, args.p_threshold), file=sys.stderr)
+
+
+def summarize(table, threshold):
+    """Sum up a scored table in a line or two.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        With the columns ``p_cnn`` and ``p_cnn_flag``.
+    threshold : float
+        Sources at or above it count as shreds.
+
+    Returns
+    -------
+    summary : str
+        Numbers of sources scored, of shreds, and of those without an answer by reason.
+    """
+    p_cnn = np.asarray(table["p_cnn"])
+    known = np.isfinite(p_cnn)
+    n_shreds, n_scored = np.count_nonzero(p_cnn >= threshold), np.count_nonzero(known)
+    share = f" ({n_shreds / n_scored:.1%})" if n_scored else ""
+    lines = [
+        f"{len(table)} sources, {n_scored} scored: {n_shreds} shreds{share} with "
+        f"p_cnn ≥ {threshold:g}"
+    ]
+    reasons = Counter(np.asarray(table["p_cnn_flag"])[~known].tolist())
+    if reasons:
+        listed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
+        lines.append(f"{len(table) - n_scored} without an answer: {listed}")
+    return "\n".join(lines)
+
+
+def _parse_fraction(text):
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
+
+
+def _parse_prior(text):
+    return text if text == "estimate" else _parse_fraction(text)
+
+
+_parse_fraction.__name__ = "fraction between 0 and 1"
+_parse_prior.__name__ = "fraction between 0 and 1 or 'estimate'"

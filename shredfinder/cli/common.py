@@ -1,0 +1,178 @@
+"""What several commands share: tables and cutouts in, files out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+__all__ = [
+    "add_cutout_arguments",
+    "add_output_arguments",
+    "add_training_arguments",
+    "check_output",
+    "load_classifier",
+    "make_classifier",
+    "read_table",
+    "read_training_data",
+    "write_table",
+]
+
+
+def add_cutout_arguments(parser, *, required):
+    """Add the arguments that say where the cutouts are."""
+    parser.add_argument(
+        "--cutouts",
+        metavar="DIR",
+        type=Path,
+        required=required,
+        help="folder of colour cutouts (PNG, JPEG, …), one a row",
+    )
+    parser.add_argument(
+        "--pattern",
+        default="{objID}.png",
+        help='file name in DIR, with columns in braces (default: "%(default)s")',
+    )
+
+
+def add_output_arguments(parser, *, help, required=True):
+    """Add the arguments that say what is written."""
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=required, help=help)
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the output file if it exists"
+    )
+
+
+def check_output(path, overwrite):
+    """Find out that a file can't be written before the work is done.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+        The output file.
+    overwrite : bool
+        Whether it may exist.
+
+    Raises
+    ------
+    FileExistsError
+        If it exists and may not.
+    FileNotFoundError
+        If its folder does not exist.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"the output {str(path)!r} is a folder: name a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"the output {str(path)!r} exists: add --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"the output {str(path)!r} can't be written: there is no folder {str(path.parent)!r}"
+        )
+
+
+def read_table(path):
+    """Read a catalogue of any format that astropy knows, by its extension."""
+    from shredfinder.table import ShredTable
+
+    return ShredTable.read(_existing(path, "catalogue"))
+
+
+def write_table(table, path):
+    """Write a catalogue by its extension, whole or not at all."""
+    from shredfinder.atomic import replacing
+
+    with replacing(path) as temporary:
+        table.write(temporary)
+
+
+def load_classifier(path):
+    """Load a model file, or the embedded model where there is none."""
+    from shredfinder.classifier import ShredClassifier
+
+    return ShredClassifier.load(path)
+
+
+def add_training_arguments(parser):
+    """Add the arguments that say how a model is trained, and on what."""
+    from shredfinder.models.architectures import ARCHITECTURES
+
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--label", default="label", metavar="COLUMN", help="column of labels (default: %(default)s)"
+    )
+    training.add_argument("--weight", metavar="COLUMN", help="column of weights in the loss")
+    training.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="column of groups, such as neighbours on the sky, that stay in one part of a split",
+    )
+    training.add_argument(
+        "--architecture",
+        choices=sorted(ARCHITECTURES),
+        default="compact",
+        help="network (default: %(default)s)",
+    )
+    training.add_argument(
+        "--survey", default="legacy-dr9", help="survey of the cutouts (default: %(default)s)"
+    )
+    training.add_argument("--epochs", type=int, help="passes through the images, at most")
+    training.add_argument("--batch-size", type=int, metavar="N", help="images a step")
+    training.add_argument(
+        "--random-state",
+        type=int,
+        default=1,
+        metavar="SEED",
+        help="seed that makes the training repeatable (default: %(default)s)",
+    )
+    training.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="folder of the training's state"
+    )
+
+
+@dataclass
+class TrainingData:
+    """A labelled table and what a training takes of it."""
+
+    table: object
+    paths: list
+    labels: object
+    weights: object
+    groups: object
+
+
+def read_training_data(args):
+    """Read a labelled table and find its cutouts."""
+    from shredfinder.table import find_image_files
+
+    table = read_table(args.labels)
+
+    def take(column):
+        if column is None:
+            return None
+        if column not in table.colnames:
+            raise ValueError(
+                f"the table {str(args.labels)!r} has no column {column!r}: choose one of "
+                f"{', '.join(table.colnames)}"
+            )
+        return table[column]
+
+    weights, groups = take(args.weight), take(args.groups)
+    return TrainingData(
+        table,
+        find_image_files(table, args.cutouts, args.pattern),
+        take(args.label),
+        None if weights is None else np.asarray(weights),
+        None if groups is None else np.asarray(groups),
+    )
+
+
+def make_classifier(args):
+    """Make the classifier that the training arguments ask for."""
+    from shredfinder.classifier import ShredClassifier
+
+    return ShredClassifier(args.architecture, args.survey, random_state=args.random_state)
+
+
+def _existing(path, what):
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {what} {str(path)!r}")
+    return path

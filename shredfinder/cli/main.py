@@ -1,0 +1,92 @@
+"""Arguments, errors and exit codes of the command ``shredfinder``."""
+
+import argparse
+import sys
+import warnings
+
+from shredfinder.cli import classify, demo, evaluate, train
+
+__all__ = ["main"]
+
+_COMMANDS = (classify, demo, train, evaluate)
+
+
+def main(argv=None):
+    """Run the command ``shredfinder``.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    status : int
+        0 if all went well, 1 after an error, 130 after an interrupt. Wrong arguments exit
+        with 2.
+    """
+    parser = _build_parser()
+    args = parser.parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            args.run(args)
+        except KeyboardInterrupt:
+            print("shredfinder: interrupted; nothing was written", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            return 1
+        except Exception as error:  # one clear line, whatever happened
+            if args.debug:
+                raise
+            print(f"shredfinder: error: {_describe(error)}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _build_parser():
+    parser = argparse.ArgumentParser(
+        prog="shredfinder",
+        description="Find galaxy shreds (torn-off pieces of larger galaxies) in photometric "
+        "catalogues.",
+        epilog="shredfinder COMMAND --help explains a command and gives examples.",
+    )
+    parser.add_argument("--version", action=_PrintVersion)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        subparser = command.add_parser(commands)
+        subparser.formatter_class = argparse.RawDescriptionHelpFormatter
+        subparser.add_argument(
+            "--debug", action="store_true", help="show the whole traceback of an error"
+        )
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+class _PrintVersion(argparse.Action):
+    """Look the version up only when it is asked for."""
+
+    def __init__(self, option_strings, dest, **kwargs):
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from shredfinder import __version__
+
+        print(f"shredfinder {__version__}")
+        parser.exit()
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"shredfinder: warning: {_one_line(message)}", file=sys.stderr)
+
+
+def _describe(error):
+    text = _one_line(error)
+    # What a bare KeyError or IndexError says is of no use without its name.
+    if isinstance(error, (ValueError, OSError, ImportError)) and text:
+        return text
+    return f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def _one_line(message):
+    return " ".join(str(message).split())

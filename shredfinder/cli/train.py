@@ -1,0 +1,66 @@
+"""``shredfinder train``: make a model from labelled cutouts."""
+
+import sys
+from pathlib import Path
+
+from shredfinder.cli.common import (
+    add_cutout_arguments,
+    add_output_arguments,
+    add_training_arguments,
+    check_output,
+    make_classifier,
+    read_training_data,
+)
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+examples:
+  shredfinder train labels.ecsv --cutouts folder/ -o mine.shredmodel
+  shredfinder train labels.ecsv --cutouts folder/ --architecture published \\
+      --checkpoint state/ -o published.shredmodel
+
+Training needs a backend: pip install 'shredfinder[jax]' (or torch, or tensorflow). Rows that are
+labelled neither galaxy nor shred are left out. With --checkpoint, a training that was
+interrupted goes on where it stopped.
+"""
+
+
+def add_parser(commands):
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "train",
+        help="train a model on labelled cutouts",
+        description="Train a network on a labelled table and a folder of cutouts.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("labels", type=Path, help="table with a column of labels")
+    add_cutout_arguments(parser, required=True)
+    add_training_arguments(parser)
+    parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
+    add_output_arguments(parser, help="model file, by custom *.shredmodel")
+    return parser
+
+
+def run(args):
+    """Train a model and save it."""
+    check_output(args.output, args.overwrite)
+    data = read_training_data(args)
+    classifier = make_classifier(args)
+    classifier.fit(
+        data.paths,
+        data.labels,
+        sample_weight=data.weights,
+        groups=data.groups,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        checkpoint=args.checkpoint,
+        name=args.name,
+    )
+    classifier.save(args.output)
+    training = classifier.model_.description.training
+    print(
+        f"trained {args.architecture} ({classifier.n_parameters:,} parameters) on "
+        f"{training['n_sources']} sources for {training['n_epochs']} epochs: {args.output}",
+        file=sys.stderr,
+    )

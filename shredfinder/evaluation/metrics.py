@@ -1,0 +1,176 @@
+"""How good a set of probabilities is, with intervals that respect neighbours."""
+
+import numpy as np
+
+from shredfinder.optional import import_optional
+from shredfinder.priors import adjust_prior
+
+__all__ = ["bootstrap_metrics", "calibration_error", "compute_metrics", "prevalence_metrics"]
+
+
+def compute_metrics(y, p_cnn, *, threshold=0.5):
+    """Compute the usual figures of merit of a binary classifier.
+
+    Parameters
+    ----------
+    y : array_like
+        True classes, 0 (galaxy) or 1 (shred), of shape ``(n,)``.
+    p_cnn : array_like
+        Probabilities of being a shred, of shape ``(n,)``; rows with NaN are left out.
+    threshold : float, optional
+        Sources at or above it are called shreds.
+
+    Returns
+    -------
+    metrics : dict of float
+        ``n``, ``auc``, ``accuracy``, ``precision``, ``recall``, ``specificity``, ``f1``,
+        ``brier`` and ``calibration_error``; shreds are the positive class. What is undefined,
+        such as the AUC of a single class, is NaN.
+
+    Examples
+    --------
+    >>> from shredfinder.evaluation import compute_metrics
+    >>> metrics = compute_metrics([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9])
+    >>> metrics["auc"], metrics["accuracy"]
+    (0.75, 0.5)
+    """
+    y, p = _validate(y, p_cnn)
+    sklearn_metrics = import_optional("sklearn.metrics", "judging a model")
+    called, shred = p >= threshold, y == 1
+    true_positive = np.count_nonzero(called & shred)
+    return {
+        "n": len(y),
+        "auc": float(sklearn_metrics.roc_auc_score(y, p)) if len(np.unique(y)) > 1 else np.nan,
+        "accuracy": _ratio(np.count_nonzero(called == shred), len(y)),
+        "precision": _ratio(true_positive, np.count_nonzero(called)),
+        "recall": _ratio(true_positive, np.count_nonzero(shred)),
+        "specificity": _ratio(np.count_nonzero(~called & ~shred), np.count_nonzero(~shred)),
+        "f1": _ratio(2 * true_positive, np.count_nonzero(called) + np.count_nonzero(shred)),
+        "brier": float(np.mean((p - y) ** 2)) if len(y) else np.nan,
+        "calibration_error": calibration_error(y, p),
+    }
+
+
+def calibration_error(y, p_cnn, *, n_bins=15):
+    """Compute the expected calibration error.
+
+    The mean, over bins of equal width weighted by their numbers, of the distance between the
+    fraction of shreds and the mean probability (Guo et al. 2017, arXiv 1706.04599).
+
+    Parameters
+    ----------
+    y, p_cnn : array_like
+        As for `compute_metrics`.
+    n_bins : int, optional
+        Number of bins between 0 and 1.
+
+    Returns
+    -------
+    error : float
+        Between 0 and 1; NaN where no row has an answer.
+
+    Examples
+    --------
+    >>> from shredfinder.evaluation import calibration_error
+    >>> calibration_error([0, 0, 0, 1], [0.25, 0.25, 0.25, 0.25])
+    0.0
+    """
+    y, p = _validate(y, p_cnn)
+    if len(y) == 0:
+        return float("nan")
+    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    excess = np.bincount(bins, weights=p - y, minlength=n_bins)
+    return float(np.abs(excess).sum() / len(y))
+
+
+def prevalence_metrics(y, p_cnn, prevalence, *, threshold=0.5, training_prior=None):
+    """Compute purity and completeness at the share of shreds of a real catalogue.
+
+    Parameters
+    ----------
+    y, p_cnn : array_like
+        As for `compute_metrics`, of sources with any share of shreds.
+    prevalence : float
+        Share of shreds in the catalogue, in 0–1 exclusive.
+    threshold : float, optional
+        Sources at or above it are called shreds.
+    training_prior : float, optional
+        Correct the probabilities from this prior to the prevalence first.
+
+    Returns
+    -------
+    metrics : dict of float
+        ``purity`` of the sources called shreds and their ``completeness``.
+
+    Examples
+    --------
+    >>> from shredfinder.evaluation import prevalence_metrics
+    >>> metrics = prevalence_metrics([0, 0, 0, 0, 1, 1], [0.1, 0.1, 0.1, 0.6, 0.9, 0.9], 0.05)
+    >>> round(metrics["purity"], 3), metrics["completeness"]
+    (0.174, 1.0)
+    """
+    y, p = _validate(y, p_cnn)
+    if training_prior is not None:
+        p = adjust_prior(p, prevalence, training_prior)
+    called = p >= threshold
+    completeness = _ratio(np.count_nonzero(called & (y == 1)), np.count_nonzero(y == 1))
+    false_alarms = _ratio(np.count_nonzero(called & (y == 0)), np.count_nonzero(y == 0))
+    true, false = prevalence * completeness, (1 - prevalence) * false_alarms
+    return {"purity": _ratio(true, true + false), "completeness": completeness}
+
+
+def bootstrap_metrics(
+    y, p_cnn, groups=None, *, metric=compute_metrics, n_resamples=1000, random_state=0
+):
+    """Estimate 95 % intervals of metrics by resampling whole groups.
+
+    Parameters
+    ----------
+    y, p_cnn : array_like
+        As for `compute_metrics`.
+    groups : array_like, optional
+        Group of each source, of shape ``(n,)``; by default each is its own.
+    metric : callable, optional
+        Called with ``y`` and ``p_cnn`` of a resample; gives a dict of float.
+    n_resamples : int, optional
+        Number of resamples.
+    random_state : int, optional
+        Makes the intervals repeatable.
+
+    Returns
+    -------
+    intervals : dict of tuple
+        For each metric the 2.5th and 97.5th percentile.
+    """
+    y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    groups = np.arange(len(y)) if groups is None else np.asarray(groups)
+    _, index = np.unique(groups, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(index))[:-1])
+    rng = np.random.default_rng(random_state)
+    samples = []
+    for _ in range(n_resamples):
+        chosen = rng.integers(0, len(members), len(members))
+        rows = np.concatenate([members[k] for k in chosen])
+        samples.append(metric(y[rows], p[rows]))
+    return {
+        name: tuple(np.nanpercentile([sample[name] for sample in samples], [2.5, 97.5]).tolist())
+        for name in samples[0]
+    }
+
+
+def _validate(y, p_cnn):
+    y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    if y.shape != p.shape or y.ndim != 1:
+        raise ValueError(
+            f"labels and probabilities must be one a source, not of the shapes {y.shape} and "
+            f"{p.shape}"
+        )
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError("labels must be 0 (galaxy) or 1 (shred): leave out all other sources")
+    known = np.isfinite(p)
+    return y[known].astype(int), p[known]
+
+
+def _ratio(part, whole):
+    return float(part / whole) if whole else float("nan")

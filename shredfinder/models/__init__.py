@@ -1,0 +1,7 @@
+"""Networks: how they are built, described, saved and run."""
+
+from shredfinder.models.architectures import ARCHITECTURES, build_network
+from shredfinder.models.description import ModelDescription
+from shredfinder.models.model import TrainedModel
+
+__all__ = ["ARCHITECTURES", "ModelDescription", "TrainedModel", "build_network"]

@@ -1,0 +1,226 @@
+"""What a saved model says of itself, and the checks of cutouts against it."""
+
+from dataclasses import asdict, dataclass, field
+
+from shredfinder.exceptions import CutoutMismatchError, ModelFileError
+
+__all__ = ["ModelDescription"]
+
+# Pixel scales count as equal within this fraction; 128 px then differ by less than a pixel.
+_SCALE_TOLERANCE = 0.005
+
+
+@dataclass
+class ModelDescription:
+    """All that must be known to use a network rightly.
+
+    Attributes
+    ----------
+    name, version : str
+        Name of the model and version of the package that made it.
+    architecture : str
+        Name of the network's architecture.
+    classes : list of str
+        Classes in the order of the network's outputs.
+    survey : str
+        Survey of the training images.
+    bands : list of str
+        Bands of the channels in their order.
+    size : list of int
+        Height and width of the images in pixels.
+    pixel_scale : float
+        Pixel scale in arcsec per pixel.
+    color_mapping : str or None
+        Mapping from fluxes to the images' values.
+    stretch : dict
+        How image values become the network's input: ``{"kind": "linear", "white": 255}``
+        divides uint8 images by 255; float images are taken in 0–1 as they are.
+    temperature : float
+        The calibration: logits are divided by it (Guo et al. 2017, arXiv 1706.04599).
+    training_prior : float
+        Fraction of shreds, by weight, that the network was trained on.
+    symmetry : str
+        Default symmetry averaging, see `~shredfinder.ShredClassifier`.
+    training : dict
+        Data, settings and results of the training, for the record.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    classes: list
+    survey: str
+    bands: list
+    size: list
+    pixel_scale: float
+    color_mapping: str | None
+    stretch: dict
+    temperature: float
+    training_prior: float
+    symmetry: str
+    training: dict = field(default_factory=dict)
+
+    @property
+    def input_shape(self):
+        """`tuple` of int: height, width and number of bands."""
+        return (*self.size, len(self.bands))
+
+    @classmethod
+    def of_training(cls, name, cutouts, **facts):
+        """Describe a network that was trained on cutouts.
+
+        Parameters
+        ----------
+        name : str
+            Name that the model will carry.
+        cutouts : Cutouts
+            The training images; size, bands, pixel scale and colours are theirs.
+        **facts
+            Architecture, survey, symmetry, training prior and record of the training.
+
+        Returns
+        -------
+        description : ModelDescription
+            A description without calibration.
+        """
+        from shredfinder import __version__
+
+        return cls(
+            name=name,
+            version=__version__,
+            classes=["galaxy", "shred"],
+            bands=list(cutouts.bands),
+            size=[int(side) for side in cutouts.size],
+            pixel_scale=cutouts.pixel_scale,
+            color_mapping=cutouts.color_mapping,
+            stretch={"kind": "linear", "white": 255},
+            temperature=1.0,
+            **facts,
+        )
+
+    def to_dict(self):
+        """Give the description as a `dict` of what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """Make a description from what a file says, believing nothing.
+
+        Parameters
+        ----------
+        values : dict
+            As from `to_dict`.
+
+        Returns
+        -------
+        description : ModelDescription
+            The checked description.
+
+        Raises
+        ------
+        shredfinder.exceptions.ModelFileError
+            If an entry is missing or of a wrong kind.
+        """
+        checks = {
+            "name": _is_text,
+            "version": _is_text,
+            "architecture": _is_text,
+            "classes": lambda value: value == ["galaxy", "shred"],
+            "survey": _is_text,
+            "bands": lambda value: _is_list(value, str) and 0 < len(value) <= 64,
+            "size": lambda value: (
+                _is_list(value, int) and len(value) == 2 and all(0 < side <= 4096 for side in value)
+            ),
+            "pixel_scale": lambda value: _is_number(value) and 0 < value < 3600,
+            "color_mapping": lambda value: value is None or _is_text(value),
+            "stretch": lambda value: value == {"kind": "linear", "white": 255},
+            "temperature": lambda value: _is_number(value) and 0.01 <= value <= 100,
+            "training_prior": lambda value: _is_number(value) and 0 < value < 1,
+            "symmetry": lambda value: value in ("none", "uncertain", "all"),
+            "training": lambda value: isinstance(value, dict),
+        }
+        for key, is_valid in checks.items():
+            if key not in values:
+                raise ModelFileError(f"the model's description lacks {key!r}")
+            if not is_valid(values[key]):
+                raise ModelFileError(
+                    f"the model's description holds an unknown {key}: {values[key]!r:.80}"
+                )
+        return cls(**{key: values[key] for key in checks})
+
+    def check_cutouts(self, cutouts, *, allow_other_colors=False):
+        """Check that cutouts are of the kind that the model was trained on.
+
+        Parameters
+        ----------
+        cutouts : `~shredfinder.Cutouts`
+            The cutouts to be scored.
+        allow_other_colors : bool, optional
+            Accept other bands than the model's, if there are as many.
+
+        Returns
+        -------
+        other_colors : bool
+            Whether the cutouts show other colours than the model was trained on.
+
+        Raises
+        ------
+        shredfinder.exceptions.CutoutMismatchError
+            If size, number of bands or pixel scale differ, or the colours do and that was not
+            allowed.
+        """
+        if len(cutouts.bands) != len(self.bands):
+            raise CutoutMismatchError(
+                f"the cutouts have {len(cutouts.bands)} bands ({_join(cutouts.bands)}), the model "
+                f"{self.name!r} takes {len(self.bands)} ({_join(self.bands)}): train a model for "
+                "these bands or give cutouts in the model's"
+            )
+        if tuple(cutouts.size) != tuple(self.size):
+            raise CutoutMismatchError(
+                f"the cutouts measure {_size(cutouts.size)}, the model {self.name!r} takes "
+                f"{_size(self.size)} at {self.pixel_scale:g} arcsec/px"
+            )
+        if abs(cutouts.pixel_scale / self.pixel_scale - 1) > _SCALE_TOLERANCE:
+            raise CutoutMismatchError(
+                f"the cutouts' pixel scale is {cutouts.pixel_scale:g} arcsec/px, the model "
+                f"{self.name!r} was trained at {self.pixel_scale:g}: get the cutouts at that scale"
+            )
+        same_bands = tuple(cutouts.bands) == tuple(self.bands)
+        known = cutouts.color_mapping is not None and self.color_mapping is not None
+        same_mapping = not known or cutouts.color_mapping == self.color_mapping
+        if same_bands and same_mapping:
+            return False
+        if allow_other_colors:
+            return True
+        if not same_bands and sorted(cutouts.bands) == sorted(self.bands):
+            advice = "put the channels into the model's order, red, green, blue for colour images"
+        else:
+            advice = (
+                "its answers are not known to hold for other colours; to have them all the same, "
+                "flagged, say allow_other_colors=True"
+            )
+        raise CutoutMismatchError(
+            f"the cutouts show the bands {_join(cutouts.bands)} by the colour mapping "
+            f"{cutouts.color_mapping}, the model {self.name!r} was trained on "
+            f"{_join(self.bands)} by {self.color_mapping}: {advice}"
+        )
+
+
+def _is_text(value):
+    return isinstance(value, str) and 0 < len(value) <= 200
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_list(value, kind):
+    return isinstance(value, list) and all(type(item) is kind for item in value)
+
+
+def _join(bands):
+    return ", ".join(bands)
+
+
+def _size(size):
+    return f"{size[1]}×{size[0]} px"

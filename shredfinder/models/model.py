@@ -1,0 +1,104 @@
+"""A trained network with its description: what is saved, loaded and run."""
+
+import numpy as np
+
+from shredfinder.models.architectures import build_network
+from shredfinder.models.files import EMBEDDED_MODEL, read_model, write_model
+from shredfinder.models.scoring import OnnxNetwork, symmetric_views
+
+__all__ = ["TrainedModel"]
+
+# Sources whose first answer lies within this many logits of even (p_cnn from 0.007 to 0.993)
+# are looked at from all eight sides.
+_UNCERTAIN_LOGIT = 5.0
+
+
+class TrainedModel:
+    """A network that scores images of one kind.
+
+    Parameters
+    ----------
+    description : ModelDescription
+        All that must be known to use it rightly.
+    graph : bytes
+        The network as an ONNX model.
+    weights : list of `~numpy.ndarray`
+        The Keras network's weights.
+    sha256 : str or None
+        Hash of the file that it was read from.
+    """
+
+    def __init__(self, description, graph, weights, sha256=None):
+        self.description = description
+        self.graph = graph
+        self.weights = weights
+        self.sha256 = sha256
+        self._network = None
+
+    @classmethod
+    def from_network(cls, description, network):
+        """Take over a trained `keras.Model`."""
+        from shredfinder.models.onnx_graph import network_to_onnx
+
+        return cls(description, network_to_onnx(network), network.get_weights())
+
+    @classmethod
+    def read(cls, path=None):
+        """Read a model file, the package's own where ``path`` is None."""
+        model = cls(*read_model(EMBEDDED_MODEL if path is None else path))
+        model.network  # noqa: B018  a graph that can't be run is found now, not while scoring
+        return model
+
+    def write(self, path):
+        """Write a model file."""
+        self.sha256 = write_model(path, self.description, self.graph, self.weights)
+
+    @property
+    def network(self):
+        """`OnnxNetwork`: the network, opened when it is first used."""
+        if self._network is None:
+            self._network = OnnxNetwork(self.graph, self.description.input_shape)
+        return self._network
+
+    @property
+    def n_parameters(self):
+        """`int`: number of parameters of the network."""
+        return int(sum(array.size for array in self.weights))
+
+    def keras_network(self):
+        """Build the `keras.Model` with the trained weights."""
+        from shredfinder.training import import_keras
+
+        import_keras()
+        network = build_network(self.description.architecture, self.description.input_shape)
+        network.set_weights(self.weights)
+        return network
+
+    def score(self, images, symmetry):
+        """Score images.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`
+            Of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1, all usable.
+        symmetry : {"uncertain", "all", "none"}
+            Which images are scored as the mean over the eight rotations and reflections.
+
+        Returns
+        -------
+        p_cnn : `~numpy.ndarray`
+            Probabilities of being a shred at the training mix, float64 of shape ``(n,)``.
+        """
+        if images.dtype == np.uint8:
+            images = images.astype(np.float32) / np.float32(255)
+        logits = self.network.logits(images)
+        if symmetry != "none" and images.shape[1] == images.shape[2]:
+            rows = np.flatnonzero((symmetry == "all") | (np.abs(logits) < _UNCERTAIN_LOGIT))
+            if len(rows):
+                views = [self.network.logits(view) for view in symmetric_views(images[rows])]
+                logits[rows] = (logits[rows] + sum(views)) / (1 + len(views))
+        return 1 / (1 + np.exp(-logits / self.description.temperature))
+
+    def __getstate__(self):
+        # A session of ONNX Runtime can't be pickled; each process opens its own.
+        return self.__dict__ | {"_network": None}

@@ -1,0 +1,94 @@
+"""Run a saved network with ONNX Runtime."""
+
+import os
+
+import numpy as np
+
+from shredfinder.config import conf
+from shredfinder.exceptions import ModelFileError
+
+__all__ = ["OnnxNetwork", "symmetric_views"]
+
+
+class OnnxNetwork:
+    """A network ready to score images.
+
+    Parameters
+    ----------
+    graph : bytes
+        ONNX model with the input ``images``.
+    input_shape : tuple of int
+        Height, width and number of bands that the model's description promises.
+
+    Raises
+    ------
+    shredfinder.exceptions.ModelFileError
+        If ONNX Runtime can't read the graph or the graph is not what was promised.
+    """
+
+    def __init__(self, graph, input_shape):
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = conf.threads or _count_processors()
+        options.log_severity_level = 4  # its errors reach the user as exceptions
+        # A GPU is used where a build of ONNX Runtime for it is installed.
+        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        providers = [name for name in wanted if name in ort.get_available_providers()]
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=providers)
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise ModelFileError(f"ONNX Runtime can't read the model's network: {error}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shapes = [tuple(node.shape[1:]) for node in (*inputs, *outputs)]
+        if len(inputs) != 1 or len(outputs) != 1 or shapes != [tuple(input_shape), (2,)]:
+            raise ModelFileError(
+                f"the model's network maps {shapes[:-1]} to {shapes[-1:]}, but its description "
+                f"says {tuple(input_shape)} to (2,)"
+            )
+        self._input, self._output = inputs[0].name, outputs[0].name
+
+    def logits(self, images):
+        """Score a batch of images.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`
+            Of shape ``(n, height, width, bands)``, float32 in 0–1.
+
+        Returns
+        -------
+        logits : `~numpy.ndarray`
+            ln p(shred) − ln p(galaxy), of shape ``(n,)``, float64.
+        """
+        (probabilities,) = self._session.run([self._output], {self._input: images})
+        # The smaller one of each pair keeps its precision down to 1e-38.
+        logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny, dtype=np.float64))
+        return logs[:, 1] - logs[:, 0]
+
+
+def symmetric_views(images):
+    """Turn and mirror images: the seven other views of a source that has no preferred side.
+
+    Parameters
+    ----------
+    images : `~numpy.ndarray`
+        Of shape ``(n, height, width, bands)`` with equal height and width.
+
+    Yields
+    ------
+    view : `~numpy.ndarray`
+        Each of the seven rotations and reflections by right angles other than the identity.
+    """
+    for turns in range(4):
+        turned = np.rot90(images, turns, axes=(1, 2))
+        if turns:
+            yield np.ascontiguousarray(turned)
+        yield np.ascontiguousarray(turned[:, :, ::-1])
+
+
+def _count_processors():
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1

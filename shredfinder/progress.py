@@ -1,0 +1,33 @@
+"""Progress bars: on a terminal and in a notebook, never in a log."""
+
+import sys
+
+__all__ = ["progress_bar"]
+
+
+def progress_bar(*, total, progress="auto", **kwargs):
+    """Make a progress bar.
+
+    Parameters
+    ----------
+    total : int
+        Number of steps.
+    progress : bool or "auto", optional
+        Whether to show it; ``"auto"`` shows it on a terminal and in a notebook.
+    **kwargs
+        Further arguments of `tqdm.tqdm`, such as ``desc`` and ``unit``.
+
+    Returns
+    -------
+    bar : `tqdm.tqdm`
+        The bar, also a context manager.
+    """
+    in_notebook = "ipykernel" in sys.modules and not sys.stderr.isatty()
+    if in_notebook:
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm
+    # tqdm's None means: shown only on a terminal, which a notebook's output is not.
+    automatic = False if in_notebook else None
+    disable = automatic if progress == "auto" else not progress
+    return tqdm(total=total, disable=disable, **kwargs)
