@@ -48,8 +48,7 @@ def extinction(ebv, band, *, survey="legacy-dr9"):
     Notes
     -----
     Legacy: g 3.214, r 2.165, z 1.211. SDSS: u 4.239, g 3.303, r 2.285, i 1.698, z 1.263. PS1:
-    g 3.172, r 2.271, i 1.682, z 1.322, y 1.087. Sources: see `EXTINCTION_COEFFICIENTS`. The
-    ``extinction_*`` columns of SDSS are of older coefficients (r: 2.751).
+    g 3.172, r 2.271, i 1.682, z 1.322, y 1.087. Sources: see `EXTINCTION_COEFFICIENTS`.
 
     Examples
     --------

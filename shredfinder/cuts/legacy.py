@@ -115,7 +115,9 @@ min_fracin_any, max_mag_err : float, optional
     with np.errstate(invalid="ignore"):
         criteria = {
             "type": _type_met(type, excluded_types),
-            "shape_r": _above(to_floats(shape_r, "shape_r", u.arcsec), min_shape_r, "min_shape_r"),
+            "shape_r": _above(
+                to_floats(shape_r, "shape_r", u.arcsec), min_shape_r, "min_shape_r", u.arcsec
+            ),
         }
 
         def per_band(value, name):
@@ -150,7 +152,7 @@ min_fracin_any, max_mag_err : float, optional
 
 def _type_met(type, excluded):
     types = to_strings(type, "type")
-    return (types != "") & ~np.isin(np.char.upper(types), list(excluded))
+    return (types != "") & ~np.isin(np.char.upper(types), [name.upper() for name in excluded])
 
 
 def _no_bits(value, name):
@@ -158,10 +160,9 @@ def _no_bits(value, name):
     return known & (bits == 0)
 
 
-def _above(values, limit, name):
+def _above(values, limit, name, unit=u.dimensionless_unscaled):
     if limit is None:
         return None
-    unit = u.arcsec if name == "min_shape_r" else u.dimensionless_unscaled
     return np.isfinite(values) & (values > to_value(limit, name, unit))
 
 

@@ -12,7 +12,7 @@ __all__ = ["iter_pairs", "separations"]
 # Points that one search tree holds, and pairs that are in memory at a time. Both bound the memory:
 # a single circle can hold every point of a tree, and no more.
 _TREE_SIZE = 500_000
-_MAX_PAIRS = 1_000_000
+_MAX_PAIRS = 500_000
 
 
 def iter_pairs(points, centers, radii, *, tree_size=_TREE_SIZE, max_pairs=_MAX_PAIRS):

@@ -177,18 +177,17 @@ class _Nearest:
         self.separation = np.full(n_points, np.nan)
 
     def add(self, point, center, score, projected, separation):
-        if not point.size:
-            return
-        order = np.lexsort((center, projected, score, point))
-        point, center = point[order], center[order]
-        first = np.flatnonzero(np.r_[True, point[1:] != point[:-1]])
-        self.count[point[first]] += np.diff(np.r_[first, point.size]).astype(np.int32)
-        point, center, order = point[first], center[first], order[first]
+        self.count += np.bincount(point, minlength=self.count.size).astype(np.int32)
         old = (self.score[point], self.projected[point], self.center[point])
-        new = (score[order], projected[order], center)
-        better = (self.center[point] < 0) | _before(new, old)
-        point, order = point[better], order[better]
-        self.center[point] = center[better]
+        better = (self.center[point] < 0) | _before((score, projected, center), old)
+        # In crowded fields few pairs are left to sort.
+        point, center, score, projected, separation = (
+            values[better] for values in (point, center, score, projected, separation)
+        )
+        order = np.lexsort((center, projected, score, point))
+        order = order[np.r_[True, np.diff(point[order]) != 0][: order.size]]
+        point = point[order]
+        self.center[point] = center[order]
         self.score[point] = score[order]
         self.projected[point] = projected[order]
         self.separation[point] = separation[order]

@@ -32,7 +32,7 @@ _BASIC_META = {
 }
 
 
-def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=True):
+def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=True, progress=True):
     """Read the NASA-Sloan Atlas, v1.0.1, as a table of hosts.
 
     Parameters
@@ -50,6 +50,8 @@ def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=Tr
         Where to download the file from; ``shredfinder.conf.nsa_url`` by default.
     cache : bool, optional
         Whether to keep the download in astropy's cache, and to use one that is there.
+    progress : bool, optional
+        Whether to show the download's progress, where the output is a terminal.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=Tr
     if path is None:
         from astropy.utils.data import download_file
 
-        source = download_file(url or conf.nsa_url, cache=cache, show_progress=False)
+        source = download_file(url or conf.nsa_url, cache=cache, show_progress=progress)
     try:
         hdus = fits.open(source, memmap=True)
     except FileNotFoundError:

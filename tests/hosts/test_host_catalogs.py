@@ -126,7 +126,7 @@ def test_nsa_download_that_is_no_file_is_reported(tmp_path, monkeypatch):
 
 
 def test_nsa_through_a_file_url(nsa_file, tmp_path):
-    hosts = read_nsa(url=nsa_file.as_uri(), cache=False)
+    hosts = read_nsa(url=nsa_file.as_uri(), cache=False, progress=False)
     assert len(hosts) == len(read_nsa(nsa_file))
 
 
