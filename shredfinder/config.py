@@ -39,6 +39,11 @@ class Conf(config.ConfigNamespace):
         "Base URL of the Legacy Surveys sky viewer.",
         cfgtype="string",
     )
+    nsa_url = config.ConfigItem(
+        "https://data.sdss.org/sas/dr17/sdss/atlas/v1/nsa_v1_0_1.fits",
+        "URL of the NASA-Sloan Atlas, v1.0.1.",
+        cfgtype="string",
+    )
 
 
 conf = Conf()
