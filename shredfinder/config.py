@@ -39,6 +39,31 @@ class Conf(config.ConfigNamespace):
         "Base URL of the Legacy Surveys sky viewer.",
         cfgtype="string",
     )
+    legacy_tap_url = config.ConfigItem(
+        "https://datalab.noirlab.edu/tap",
+        "TAP service of the Legacy Surveys' DR9 catalogue.",
+        cfgtype="string",
+    )
+    sdss_sql_url = config.ConfigItem(
+        "https://skyserver.sdss.org",
+        "Base URL of SkyServer's SQL search, without the data release.",
+        cfgtype="string",
+    )
+    ps1_tap_url = config.ConfigItem(
+        "https://mast.stsci.edu/vo-tap/api/v0.1/ps1dr2",
+        "TAP service of the Pan-STARRS1 DR2 catalogue.",
+        cfgtype="string",
+    )
+    dust_url = config.ConfigItem(
+        "https://irsa.ipac.caltech.edu/cgi-bin/DUST/nph-dust",
+        "URL of IRSA's dust service, for E(B-V).",
+        cfgtype="string",
+    )
+    async_rows = config.ConfigItem(
+        20_000,
+        "Number of rows from which a catalogue query runs as an asynchronous job.",
+        cfgtype="integer(min=1)",
+    )
     nsa_url = config.ConfigItem(
         "https://data.sdss.org/sas/dr17/sdss/atlas/v1/nsa_v1_0_1.fits",
         "URL of the NASA-Sloan Atlas, v1.0.1.",

@@ -3,6 +3,7 @@
 from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = [
+    "CatalogServiceError",
     "CutoutMismatchError",
     "MissingDependencyError",
     "ModelFileError",
@@ -29,3 +30,19 @@ class NotFittedError(ValueError):
 
 class MissingDependencyError(ImportError):
     """An optional dependency is needed and not installed."""
+
+
+class CatalogServiceError(RuntimeError):
+    """A catalogue service did not answer, or not with what was asked for.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and what to do.
+    transient : bool, optional
+        Whether the same request may well succeed later.
+    """
+
+    def __init__(self, message, *, transient=False):
+        super().__init__(message)
+        self.transient = transient

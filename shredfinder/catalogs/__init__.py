@@ -1,0 +1,24 @@
+"""Candidates from the surveys' catalogues: around a position, or in files."""
+
+from shredfinder.catalogs.cache import QueryCache
+from shredfinder.catalogs.files import read_candidates
+from shredfinder.catalogs.presets import (
+    CATALOG_PRESETS,
+    CatalogPreset,
+    get_catalog_preset,
+    register_catalog_preset,
+)
+from shredfinder.catalogs.query import query_candidates
+from shredfinder.catalogs.reddening import DustMap, fetch_dust_map
+
+__all__ = [
+    "CATALOG_PRESETS",
+    "CatalogPreset",
+    "DustMap",
+    "QueryCache",
+    "fetch_dust_map",
+    "get_catalog_preset",
+    "query_candidates",
+    "read_candidates",
+    "register_catalog_preset",
+]

@@ -1,0 +1,218 @@
+"""Candidates from catalogue files that users have."""
+
+import gzip
+import itertools
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Table, vstack
+
+from shredfinder._units import to_floats
+from shredfinder.catalogs.answers import normalize
+from shredfinder.catalogs.presets import get_catalog_preset
+from shredfinder.catalogs.reddening import evaluate
+from shredfinder.catalogs.skyserver import read_csv_lines
+from shredfinder.catalogs.standard import raw_columns, standardize
+from shredfinder.columns import find_column
+from shredfinder.cuts.presets import get_preset
+from shredfinder.progress import progress_bar
+
+__all__ = ["read_candidates"]
+
+_CSV = (".csv", ".csv.gz")
+
+
+def read_candidates(
+    path,
+    survey="legacy-dr9",
+    *,
+    cuts="paper",
+    columns=None,
+    ebv=None,
+    chunk_rows=50_000,
+    progress="auto",
+):
+    r"""Read the candidates of a survey's catalogue file, a part of it at a time.
+
+    Parameters
+    ----------
+    path : str, path-like or sequence of these
+        A file or several: a FITS table, such as a Legacy sweep or Tractor file, or a CSV file, as
+        SkyServer, CasJobs and MAST write them.
+    survey : str or CatalogPreset, optional
+        ``"legacy-dr9"``, ``"sdss-dr17"``, ``"ps1-dr2"`` or a preset of one's own.
+    cuts : str, CutPreset or None, optional
+        The cuts: one of `shredfinder.cuts.CUT_PRESETS`. None keeps all rows.
+    columns : sequence of str or "all", optional
+        The survey's own columns to have as well; ``"all"`` has those of the file that the cuts
+        read. Where a standard column has the name, ``raw_`` is put before it.
+    ebv : float, `~astropy.units.Quantity` or callable, optional
+        For PS1, whose tables have no extinction: E(B-V) of Schlegel, Finkbeiner & Davis (1998) in
+        mag, as one value or a function from a `~astropy.coordinates.SkyCoord` to values, such as
+        those of the package dustmaps. A column ``ebv`` of the file does as well.
+    chunk_rows : int, optional
+        Rows that are in memory at a time, besides the candidates.
+    progress : bool or "auto", optional
+        Whether to show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
+
+    Returns
+    -------
+    candidates : `~shredfinder.ShredTable`
+        As `query_candidates` returns it, in the files' order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there.
+    ValueError
+        If there is no such survey or preset, or a file is of another kind or holds no table.
+    KeyError
+        If a file lacks a column that is needed.
+
+    Notes
+    -----
+    Names are those of the survey, in upper or lower case. FITS files are mapped into memory; those
+    compressed with gzip are unpacked into it whole. Sweep and Tractor files have no ``ls_id``:
+    ``objid`` is then made as Data Lab makes it, release · 2⁴⁰ + brickid · 2¹⁶ + objid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from shredfinder.catalogs import read_candidates
+    >>> text = '''objID,ra,dec,type,flags_r,petroR50_r,petroR50Err_r,dered_g,dered_r,dered_i,\
+    ... modelMagErr_g,modelMagErr_r,modelMagErr_i
+    ... 1237661068180127885,143.1,21.5,3,268435456,2.5,0.1,20.4,20.0,19.8,0.02,0.02,0.02
+    ... 1237661068180127886,143.2,21.5,6,268435456,1.2,0.1,20.4,20.0,19.8,0.02,0.02,0.02
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "sdss.csv"
+    ...     _ = path.write_text(text)
+    ...     table = read_candidates(path, "sdss-dr17")
+    >>> table.colnames[:6], len(table)
+    (['objid', 'ra', 'dec', 'g', 'r', 'i'], 1)
+    """
+    preset = get_catalog_preset(survey)
+    cuts = get_preset(cuts) if cuts is not None else None
+    if chunk_rows < 1:
+        raise ValueError(f"chunk_rows must be at least 1: got {chunk_rows}")
+    paths = [path] if isinstance(path, str | Path) or hasattr(path, "__fspath__") else list(path)
+    if not paths:
+        raise ValueError("path is an empty list: give at least one file")
+    parts, n_rows = [], 0
+    with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
+        for file in map(Path, paths):
+            wanted = None
+            for chunk in _open(file, chunk_rows, _interesting(preset, columns)):
+                if wanted is None:
+                    wanted = _check(chunk, file, preset, columns, ebv)
+                parts.append(_select(chunk, preset, cuts, wanted, ebv))
+                n_rows += len(chunk)
+                bar.update(len(chunk))
+                # Empty parts would pile up where few rows pass.
+                if len(parts) > 1 and not len(parts[-1]):
+                    parts.pop()
+    from shredfinder.table import ShredTable
+
+    filled = [part for part in parts if len(part)] or parts[:1]
+    table = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
+    candidates = ShredTable(table, copy=False)
+    candidates.meta.update(
+        {
+            "survey": preset.survey,
+            "files": [file.name for file in map(Path, paths)],
+            "cuts": cuts.name if cuts is not None else "none",
+            "n_read": n_rows,
+        }
+    )
+    return candidates
+
+
+def _interesting(preset, columns):
+    """List all columns that may be of use, in lower case: files have many more."""
+    names = [preset.objid, preset.ra, preset.dec, *preset.composite_names]
+    names += [name for role in preset.catalog.names for name in preset.names_of(role)]
+    names += raw_columns(preset, columns)
+    return {name.lower() for name in names}
+
+
+def _open(path, chunk_rows, names):
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    name = path.name.lower()
+    if name.endswith(_CSV):
+        return _csv_chunks(path, chunk_rows)
+    if ".fit" in name:
+        return _fits_chunks(path, chunk_rows, names)
+    raise ValueError(
+        f"{path.name} is neither FITS (.fits, .fit, .fits.gz) nor CSV (.csv, .csv.gz) by its "
+        "name: rename it, or write it as one of these"
+    )
+
+
+def _fits_chunks(path, chunk_rows, names):
+    from astropy.io import fits
+
+    with fits.open(path, memmap=True) as hdus:
+        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+        if not tables:
+            raise ValueError(f"{path.name} holds no table: a catalogue is a FITS binary table")
+        n_rows = tables[0].header["NAXIS2"]
+    for start in range(0, max(n_rows, 1), chunk_rows):
+        # Opened anew for each part, so that no part's pages and converted columns stay in memory.
+        with fits.open(path, memmap=True) as hdus:
+            data = next(hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)).data
+            rows = data[start : start + chunk_rows]
+            kept = [name for name in data.names if name.lower() in names]
+            chunk = Table({name: np.array(rows[name]) for name in kept}, copy=False)
+            del data, rows
+        yield normalize(chunk)
+
+
+def _csv_chunks(path, chunk_rows):
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig") as file:
+        lines = (line for line in file if line.strip() and not line.startswith("#"))
+        header = next(lines, None)
+        if header is None:
+            raise ValueError(f"{path.name} is empty: the first line must hold the columns' names")
+        first = True
+        while (rows := list(itertools.islice(lines, chunk_rows))) or first:
+            first = False
+            yield read_csv_lines([header, *rows])
+
+
+def _check(chunk, path, preset, columns, ebv):
+    """Look for all that is needed in a file, and work out what a user asks for besides."""
+    has = {name.lower() for name in chunk.colnames}
+    needed = [preset.ra, preset.dec]
+    if preset.objid.lower() not in has:
+        needed += preset.composite_names or [preset.objid]
+    if columns == "all":
+        wanted = [name for name in raw_columns(preset, "all") if name.lower() in has]
+    else:
+        wanted = raw_columns(preset, columns)
+    missing = [name for name in [*needed, *wanted] if name.lower() not in has]
+    if missing:
+        raise KeyError(
+            f"{path.name} lacks columns of {preset.survey}: {', '.join(missing)}; of those that it "
+            f"may have, it has {', '.join(chunk.colnames) or 'none'}"
+        )
+    if preset.needs_ebv and ebv is None and "ebv" not in has:
+        raise KeyError(
+            f"{path.name} has no column ebv, and Pan-STARRS none of the sort: give ebv= as a value "
+            "in mag, or as a function from positions to values"
+        )
+    return wanted
+
+
+def _select(chunk, preset, cuts, wanted, ebv):
+    values = None
+    if ebv is not None:
+        ra, dec = (
+            to_floats(chunk[find_column(chunk, name)], name, u.deg)
+            for name in (preset.ra, preset.dec)
+        )
+        values = evaluate(ebv, ra, dec)
+    return standardize(chunk, preset, cuts=cuts, columns=wanted, ebv=values)
