@@ -6,8 +6,8 @@ functions of `shredfinder.cuts` keep; these are applied to what comes back.
 
 import inspect
 import itertools
+import math
 
-import numpy as np
 from astropy import units as u
 
 from shredfinder.cuts import legacy_quality_cut, ps1_quality_cut, sdss_quality_cut
@@ -41,14 +41,19 @@ def _number(limit):
     return float(limit.to_value(u.arcsec if limit.unit.is_equivalent(u.arcsec) else limit.unit))
 
 
+def _margin(limit):
+    # Any arithmetic gets a sign right.
+    return _MARGIN * max(1.0, abs(limit)) if limit else 0.0
+
+
 def _up(limit):
     limit = _number(limit)
-    return repr(limit + _MARGIN * max(1.0, abs(limit)))
+    return repr(limit + _margin(limit))
 
 
 def _down(limit):
     limit = _number(limit)
-    return repr(limit - _MARGIN * max(1.0, abs(limit)))
+    return repr(limit - _margin(limit))
 
 
 def _any(conditions):
@@ -82,7 +87,7 @@ def legacy_conditions(cuts, name, **_):
             conditions += _at_most(name(role, band), limits[f"max_{role}"])
         if limits["max_mag_err"] is not None:
             # The magnitude's error is (2.5 / ln 10) / (flux sqrt(ivar)).
-            least = 2.5 / np.log(10) / _number(limits["max_mag_err"])
+            least = 2.5 / math.log(10) / _number(limits["max_mag_err"])
             signal = f"{name('flux', band)} * SQRT(ABS({name('flux_ivar', band)}))"
             conditions.append(f"{signal} > {least * (1 - 1e-3)!r}")
     for role, key, write in (
@@ -95,7 +100,7 @@ def legacy_conditions(cuts, name, **_):
     if limits["max_mag_err"] is not None and {"g", "r"} <= set(bands):
         # No candidate's colour error exceeds that of two magnitudes at the limit.
         green, red = name("dered_mag", "g"), name("dered_mag", "r")
-        largest = _number(saga["color_limit"]) + np.sqrt(2) * _number(limits["max_mag_err"])
+        largest = _number(saga["color_limit"]) + math.sqrt(2) * _number(limits["max_mag_err"])
         slope = _number(saga["color_slope"])
         conditions.append(f"{green} - {red} + {slope!r} * ({red} - 14) < {_up(largest)}")
     return conditions

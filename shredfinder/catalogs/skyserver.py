@@ -111,7 +111,9 @@ class SkyServer:
             raise CatalogServiceError(
                 f"{self.endpoint} sent no table (status {response.status_code}): "
                 f"{words[:400] or 'an empty answer'}. The query was: {text[:300]}",
-                transient=response.status_code in (429, 500, 502, 503, 504),
+                # A message in place of a table is about the query.
+                transient=response.status_code in (429, 500, 502, 503, 504)
+                and "error_message" not in body,
             )
         try:
             return read_csv_lines(body.splitlines())

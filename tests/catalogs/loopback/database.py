@@ -1,0 +1,91 @@
+"""Tables in SQLite, which understands ADQL and SkyServer's SQL after a few replacements."""
+
+import re
+import sqlite3
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+
+_FLAGS = {"SATURATED": 0x40000, "BINNED1": 0x10000000, "BAD_COUNTS_ERROR": 0x10000000000}
+_UCDS = {"ra": "pos.eq.ra;meta.main", "dec": "pos.eq.dec;meta.main", "flux_r": "phot.flux;em.opt.R"}
+_UNITS = {"ra": "deg", "dec": "deg", "shape_r": "arcsec", "flux_r": "nanomaggy"}
+
+
+def separation(ra1, dec1, ra2, dec2):
+    if None in (ra1, dec1, ra2, dec2):
+        return None
+    first, second = SkyCoord([ra1], [dec1], unit="deg"), SkyCoord([ra2], [dec2], unit="deg")
+    return float(first.separation(second).deg[0])
+
+
+def contains(ra, dec, ra0, dec0, radius):
+    # Plain spherical trigonometry: SkyCoord is too slow for each row of a query.
+    a, d, a0, d0 = np.radians((ra, dec, ra0, dec0))
+    cosine = np.sin(d) * np.sin(d0) + np.cos(d) * np.cos(d0) * np.cos(a - a0)
+    return int(np.degrees(np.arccos(min(1.0, cosine))) <= radius)
+
+
+class SkyDatabase:
+    """Tables by name; ``schema.table`` for those of a schema."""
+
+    def __init__(self, tables, *, hidden=()):
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        self._connection.create_function("CONTAINS5", 5, contains, deterministic=True)
+        self._connection.create_function("SQRT", 1, lambda x: None if x is None else x**0.5)
+        self.kinds = {}
+        schemas = {name.partition(".")[0] for name in tables if "." in name} | {"TAP_SCHEMA"}
+        for schema in schemas:
+            self._connection.execute(f"ATTACH DATABASE ':memory:' AS {schema}")
+        known = []
+        for name, table in tables.items():
+            self._store(name, table)
+            known += [
+                (name, c, _UNITS.get(c, ""), _UCDS.get(c, ""), f"The {c} of a source")
+                for c in table.colnames
+                if c not in hidden
+            ]
+        names = ("table_name", "column_name", "unit", "ucd", "description")
+        self._store("TAP_SCHEMA.columns", Table(rows=known, names=names))
+
+    def _store(self, name, table):
+        columns = ", ".join(f'"{column}"' for column in table.colnames)
+        self._connection.execute(f"CREATE TABLE {name} ({columns})")
+        marks = ", ".join("?" * len(table.colnames))
+        rows = zip(*(_plain(table[column]) for column in table.colnames), strict=True)
+        self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+        self.kinds.update({column: table[column].dtype for column in table.colnames})
+
+    def run(self, text):
+        """Run a query; sqlite3.Error if it is none."""
+        cursor = self._connection.execute(_translate(text))
+        names = [column[0] for column in cursor.description]
+        return names, cursor.fetchall()
+
+
+def _plain(column):
+    # SQLite has no NaN, and takes NumPy's integers for bytes.
+    values = column.tolist()
+    return [None if isinstance(v, float) and not np.isfinite(v) else v for v in values]
+
+
+def _translate(text):
+    number = r"([-+0-9.e]+)"
+    text = re.sub(
+        rf"1 = CONTAINS\(POINT\('ICRS', (\S+), (\S+)\), "
+        rf"CIRCLE\('ICRS', {number}, {number}, {number}\)\)",
+        r"1 = CONTAINS5(\1, \2, \3, \4, \5)",
+        text,
+    )
+    found = re.search(rf"dbo\.fGetNearbyObjEq\({number}, {number}, {number}\)", text)
+    if found:
+        ra, dec, arcmin = found.groups()
+        rows = (
+            f"(SELECT objID FROM PhotoPrimary WHERE CONTAINS5(ra, dec, {ra}, {dec}, {arcmin}/60.))"
+        )
+        text = text.replace(found.group(0), rows)
+    text = re.sub(r"dbo\.fPhotoFlags\('(\w+)'\)", lambda m: str(_FLAGS[m.group(1)]), text)
+    top = re.match(r"\s*SELECT TOP (\d+) ", text)
+    if top:
+        text = text.replace(top.group(0), "SELECT ", 1) + f" LIMIT {top.group(1)}"
+    return text
