@@ -78,7 +78,10 @@ def legacy_conditions(cuts, name, **_):
     """
     limits, saga = _thresholds(cuts, "legacy-dr9", legacy_quality_cut)
     bands = tuple(limits["bands"])
-    conditions = [f"{name('type')} <> '{excluded}'" for excluded in limits["excluded_types"]]
+    conditions = []
+    if limits["excluded_types"]:
+        excluded = ", ".join(f"'{kind}'" for kind in limits["excluded_types"])
+        conditions.append(f"{name('type')} NOT IN ({excluded})")
     conditions += _at_least(name("shape_r"), limits["min_shape_r"])
     for band in bands:
         conditions += _at_least(name("nobs", band), limits["min_nobs"])

@@ -33,12 +33,12 @@ class CachedService:
         self.cache = cache
         self.n_requests = 0
 
-    def ask(self, text, *, max_rows, n_rows=None):
+    def ask(self, text, *, max_rows, **hints):
         """Look a query up, or else send it.
 
         Parameters
         ----------
-        text, max_rows, n_rows
+        text, max_rows, **hints
             As the service's ``ask`` takes them.
 
         Returns
@@ -55,7 +55,7 @@ class CachedService:
         for attempt in range(1, _ATTEMPTS + 1):
             self.n_requests += 1
             try:
-                answer = self.service.ask(text, max_rows=max_rows, n_rows=n_rows)
+                answer = self.service.ask(text, max_rows=max_rows, **hints)
                 break
             except CatalogServiceError as error:
                 if not error.transient or attempt == _ATTEMPTS:
@@ -89,7 +89,7 @@ class CachedService:
         n_rows : int
             The number.
         """
-        table, _ = self.ask(text, max_rows=1)
+        table, _ = self.ask(text, max_rows=1, short=True)
         if len(table) != 1 or len(table.colnames) != 1:
             raise CatalogServiceError(
                 f"{self.service.endpoint} sent {len(table)} rows of {len(table.colnames)} columns "
@@ -101,7 +101,7 @@ class CachedService:
             n_rows = -1
         if n_rows < 0:
             raise CatalogServiceError(
-                f"{self.service.endpoint} sent {table[table.colnames[0]][0]!r} for a number of rows"
+                f"{self.service.endpoint} sent {table[table.colnames[0]][0]} for a number of rows"
             )
         self.keep(text, table)
         return n_rows

@@ -123,7 +123,7 @@ def read_candidates(
             "survey": preset.survey,
             "files": [file.name for file in map(Path, paths)],
             "cuts": cuts.name if cuts is not None else "none",
-            "n_read": n_rows,
+            "nread": n_rows,
         }
     )
     return candidates

@@ -160,8 +160,11 @@ def query_candidates(
             verify=verify_counts,
             bar=bar,
         )
-    if raw is None:
-        raw = empty_rows(preset, selected)
+    if raw is None and preset.service == "tap":
+        # What is empty comes with types and units all the same.
+        raw, _ = service.ask(query(circle.boxes()[0], False), max_rows=max_rows, short=True)
+    elif raw is None or not len(raw):
+        raw = empty_rows(preset, selected) if preset.service == "skyserver" else raw
     n_rows = len(raw)
     values = None
     if preset.needs_ebv:
@@ -182,16 +185,17 @@ def query_candidates(
     from shredfinder.table import ShredTable
 
     candidates = ShredTable(table, copy=False)
+    # FITS has keywords of eight characters.
     candidates.meta.update(
         {
             "survey": preset.survey,
             "service": address,
-            "center_ra": circle.ra,
-            "center_dec": circle.dec,
-            "radius_deg": circle.radius,
+            "ra_cen": circle.ra,
+            "dec_cen": circle.dec,
+            "radius": circle.radius,
             "cuts": cuts.name if cuts is not None else "none",
-            "n_fetched": n_rows,
-            "n_parts": n_parts,
+            "nfetched": n_rows,
+            "nparts": n_parts,
         }
     )
     return candidates
@@ -218,7 +222,7 @@ def _max_extinction(ebv, preset):
 def _check_columns(service, preset, wanted):
     """Ask the service which columns it has, and say which are missing."""
     text = service.service.schema_query(list(preset.tables))
-    answer, _ = service.ask(text, max_rows=100_000)
+    answer, _ = service.ask(text, max_rows=100_000, short=True)
     described = sort_columns(answer, list(preset.tables))
     absent = [table for table, columns in described.items() if not columns]
     if absent:

@@ -50,7 +50,7 @@ class SkyServer:
         """
         return max_rows
 
-    def ask(self, text, *, max_rows, n_rows=None):
+    def ask(self, text, *, max_rows, n_rows=None, short=False):
         """Send a query.
 
         Parameters
@@ -59,7 +59,7 @@ class SkyServer:
             The query, which begins with SELECT.
         max_rows : int
             The most rows to be sent.
-        n_rows : int, optional
+        n_rows, short : optional
             Not used here: there are no jobs.
 
         Returns

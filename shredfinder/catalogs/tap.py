@@ -61,7 +61,7 @@ class TapService:
             return min(max_rows, self.async_rows)
         return max_rows
 
-    def ask(self, text, *, max_rows, n_rows=None):
+    def ask(self, text, *, max_rows, n_rows=None, short=False):
         """Send a query.
 
         Parameters
@@ -72,6 +72,8 @@ class TapService:
             The most rows to be sent.
         n_rows : int, optional
             How many there are, where that is known.
+        short : bool, optional
+            Whether the answer is known to be short: no job then, whatever the mode.
 
         Returns
         -------
@@ -86,11 +88,12 @@ class TapService:
         from pyvo.dal import DALAccessError, DALOverflowWarning
 
         large = self.mode == "async" or (self.mode == "auto" and (n_rows or 0) >= self.async_rows)
+        large = large and not short and not self.jobs_refused
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 result = None
-                if large and not self.jobs_refused:
+                if large:
                     result = self._job(text, max_rows)
                 if result is None:
                     result = self._sync(text, max_rows)
@@ -198,12 +201,12 @@ def sort_columns(answer, tables):
     plain = {table.rpartition(".")[2].lower(): table for table in tables}
     fields = {name.lower(): name for name in answer.colnames}
     values = [
-        np.char.strip(np.ma.filled(np.ma.asarray(answer[fields[name]]), "").astype(str))
+        np.ma.filled(np.ma.asarray(answer[fields[name]]), "").astype(str).tolist()
         for name in ("table_name", "column_name", "ucd", "description")
     ]
     for table, column, ucd, description in zip(*values, strict=True):
-        home = plain.get(table.rpartition(".")[2].lower())
+        home = plain.get(table.strip().rpartition(".")[2].lower())
         if home is not None:
-            words = re.sub(r"\s+", " ", description)
-            columns[home][column.strip('"').lower()] = (ucd, words)
+            words = re.sub(r"\s+", " ", description).strip()
+            columns[home][column.strip(' "').lower()] = (ucd.strip(), words)
     return columns

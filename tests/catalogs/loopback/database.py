@@ -1,10 +1,10 @@
 """Tables in SQLite, which understands ADQL and SkyServer's SQL after a few replacements."""
 
+import math
 import re
 import sqlite3
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 _FLAGS = {"SATURATED": 0x40000, "BINNED1": 0x10000000, "BAD_COUNTS_ERROR": 0x10000000000}
@@ -12,18 +12,10 @@ _UCDS = {"ra": "pos.eq.ra;meta.main", "dec": "pos.eq.dec;meta.main", "flux_r": "
 _UNITS = {"ra": "deg", "dec": "deg", "shape_r": "arcsec", "flux_r": "nanomaggy"}
 
 
-def separation(ra1, dec1, ra2, dec2):
-    if None in (ra1, dec1, ra2, dec2):
-        return None
-    first, second = SkyCoord([ra1], [dec1], unit="deg"), SkyCoord([ra2], [dec2], unit="deg")
-    return float(first.separation(second).deg[0])
-
-
 def contains(ra, dec, ra0, dec0, radius):
-    # Plain spherical trigonometry: SkyCoord is too slow for each row of a query.
-    a, d, a0, d0 = np.radians((ra, dec, ra0, dec0))
-    cosine = np.sin(d) * np.sin(d0) + np.cos(d) * np.cos(d0) * np.cos(a - a0)
-    return int(np.degrees(np.arccos(min(1.0, cosine))) <= radius)
+    a, d, a0, d0 = map(math.radians, (ra, dec, ra0, dec0))
+    cosine = math.sin(d) * math.sin(d0) + math.cos(d) * math.cos(d0) * math.cos(a - a0)
+    return int(math.degrees(math.acos(min(1.0, cosine))) <= radius)
 
 
 class SkyDatabase:
@@ -33,7 +25,7 @@ class SkyDatabase:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._connection.create_function("CONTAINS5", 5, contains, deterministic=True)
         self._connection.create_function("SQRT", 1, lambda x: None if x is None else x**0.5)
-        self.kinds = {}
+        self._kinds = {}
         schemas = {name.partition(".")[0] for name in tables if "." in name} | {"TAP_SCHEMA"}
         for schema in schemas:
             self._connection.execute(f"ATTACH DATABASE ':memory:' AS {schema}")
@@ -54,7 +46,12 @@ class SkyDatabase:
         marks = ", ".join("?" * len(table.colnames))
         rows = zip(*(_plain(table[column]) for column in table.colnames), strict=True)
         self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
-        self.kinds.update({column: table[column].dtype for column in table.colnames})
+        self._kinds[name] = {column: table[column].dtype for column in table.colnames}
+
+    def kinds(self, text):
+        """Types of the columns of a query."""
+        tables = [kinds for name, kinds in self._kinds.items() if name in text]
+        return {column: kind for kinds in tables for column, kind in kinds.items()}
 
     def run(self, text):
         """Run a query; sqlite3.Error if it is none."""

@@ -3,7 +3,6 @@
 import io
 import sqlite3
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
@@ -35,7 +34,8 @@ class CatalogServer:
     refuse_jobs : int or None
         The status that jobs are refused with.
     faults : list of str
-        What happens to the next requests: a status, "html", "hang", "trickle" or "cut".
+        What happens to the next requests: a status, "html", "hang", "trickle" or "cut";
+        with a path after it, it happens to the next request of that path.
     ebv : float
         E(B-V) at the centre of the dust map; it grows by a tenth per degree to the north.
     """
@@ -106,7 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.owner
         with owner.lock:
             owner.requests.append((self.command, path, params))
-            fault = owner.faults.pop(0) if owner.faults else None
+            fault = None
+            # "html /dust" waits for a request of that path.
+            if owner.faults and path.startswith(owner.faults[0].partition(" ")[2]):
+                fault = owner.faults.pop(0).partition(" ")[0]
         if fault and fault.isdigit():
             return self.reply(int(fault), b"<html><body>trouble</body></html>", "text/html")
         if fault == "html":
@@ -138,10 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             body = body[: len(body) // 2]
         if fault == "trickle":
-            for start in range(0, len(body), 20):
-                if self.owner.stopping.wait(0.05):
+            for start in range(0, len(body), 2):
+                if self.owner.stopping.wait(0.2):
                     return
-                self.wfile.write(body[start : start + 20])
+                self.wfile.write(body[start : start + 2])
                 self.wfile.flush()
             return
         self.wfile.write(body)
@@ -169,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             rows, status = rows[: min(limits)], "OVERFLOW"
         if owner.silent_limit is not None:
             rows = rows[: owner.silent_limit]
-        return 200, _votable(names, rows, owner.database.kinds, status)
+        return 200, _votable(names, rows, owner.database.kinds(text), status)
 
     def job(self, path, params):
         owner = self.owner
@@ -293,11 +296,3 @@ def _votable(names, rows, kinds, status):
         f'<RESOURCE type="results">{info.format("OK")}<TABLE>{"".join(fields)}'
         f"<DATA><TABLEDATA>{cells}</TABLEDATA></DATA></TABLE>{last}</RESOURCE></VOTABLE>"
     ).encode()
-
-
-# Used by tests that wait for a server's answer.
-def wait_until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()

@@ -1,0 +1,69 @@
+"""Fixtures of the catalogues' tests."""
+
+import pytest
+
+import shredfinder.catalogs.fetching as fetching
+import shredfinder.catalogs.skyserver as skyserver
+from tests.catalogs.dachs import missing_parts, running_dachs
+from tests.catalogs.loopback import CatalogServer, SkyDatabase
+from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    """No pauses that real services ask for, and a cache of the test's own."""
+    monkeypatch.setattr(skyserver, "_PAUSE", 0.0)
+    monkeypatch.setattr(fetching, "_PAUSE", 0.01)
+    from shredfinder import conf
+
+    with conf.set_temp("cache_dir", str(tmp_path / "cache")):
+        yield
+
+
+@pytest.fixture(scope="session")
+def skies():
+    """The simulated catalogues."""
+    return {"legacy-dr9": make_legacy(), "sdss-dr17": make_sdss(), "ps1-dr2": make_ps1()}
+
+
+@pytest.fixture(scope="session")
+def database(skies):
+    """All of them in one database."""
+    ps1 = skies["ps1-dr2"]
+    first = ps1[ps1["primaryDetection"] == 1]
+    stack = [c for c in ps1.colnames if "Kron" in c or "PSF" in c]
+    return SkyDatabase(
+        {
+            "ls_dr9.tractor": skies["legacy-dr9"],
+            "PhotoPrimary": skies["sdss-dr17"],
+            "dbo.ObjectThin": first["objID", "raMean", "decMean", "qualityFlag", "nDetections"],
+            "dbo.StackObjectThin": ps1[["objID", "uniquePspsSTid", "primaryDetection", *stack]],
+            "dbo.StackPetrosian": ps1["objID", "uniquePspsSTid", "rpetR50", "rpetR50Err"],
+        }
+    )
+
+
+@pytest.fixture
+def server(database):
+    """A server that behaves until it is told not to."""
+    with CatalogServer(database) as running:
+        from shredfinder import conf
+
+        with conf.set_temp("dust_url", f"{running.url}/dust"):
+            yield running
+
+
+@pytest.fixture(scope="session")
+def dachs(skies):
+    """The address of a real TAP service that serves the Legacy-like catalogue."""
+    missing = missing_parts()
+    if missing:
+        pytest.skip(f"DaCHS is not installed here: {', '.join(missing)} missing")
+    table = skies["legacy-dr9"].copy()
+    table.remove_columns(["release", "brickid", "objid"])
+    for name in table.colnames:
+        if table[name].dtype.kind == "f":
+            # As text, with as many digits as the numbers have, and nothing for NaN.
+            table[name] = ["" if v != v else repr(v) for v in table[name].tolist()]
+    with running_dachs(table) as url:
+        yield url

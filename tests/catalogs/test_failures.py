@@ -1,0 +1,101 @@
+"""Services that misbehave, and the cache, which must not remember it."""
+
+import time
+
+import pytest
+from astropy.table import Table
+from numpy.testing import assert_array_equal
+
+from shredfinder.catalogs import QueryCache, query_candidates
+from shredfinder.exceptions import CatalogServiceError
+from tests.catalogs.test_queries import CENTER, RADIUS, SURVEYS, ask, expected, ids
+
+
+def cached(path):
+    return list(path.rglob("*.fits"))
+
+
+@pytest.mark.parametrize("survey", ["legacy-dr9", "sdss-dr17"])
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("400", "400|trouble"),
+        ("html", "web page|Maintenance|no|DALFormatError"),
+        ("hang", "no answer within 1 s"),
+        ("trickle", "no answer within 1 s"),
+        ("cut", "cut off"),
+    ],
+)
+def test_failures_are_reported_and_not_cached(server, tmp_path, survey, fault, message):
+    server.faults = [fault] * 3
+    start = time.monotonic()
+    with pytest.raises(CatalogServiceError, match=message):
+        ask(server, survey, cache=tmp_path / "c", timeout=1)
+    assert time.monotonic() - start < 5
+    assert not cached(tmp_path)
+    server.faults = []
+    assert len(ask(server, survey, cache=tmp_path / "c"))
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_a_stumble_is_tried_again(server, skies, survey):
+    server.faults = ["503", "500"]
+    assert ids(ask(server, survey)) == expected(skies, survey)
+    server.faults = ["503"] * 3
+    with pytest.raises(CatalogServiceError, match="503"):
+        ask(server, survey)
+
+
+def test_no_server():
+    with pytest.raises(CatalogServiceError, match="did not answer"):
+        query_candidates(
+            "legacy-dr9", CENTER, RADIUS, endpoint="http://127.0.0.1:9/tap", cache=False
+        )
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_answers_are_cached(server, tmp_path, survey):
+    first = ask(server, survey, cache=tmp_path, columns="all", max_rows=150)
+    asked = len(server.requests)
+    second = ask(server, survey, cache=str(tmp_path), columns="all", max_rows=150)
+    assert len(server.requests) == asked
+    assert first.colnames == second.colnames
+    for name in first.colnames:
+        assert_array_equal(first[name], second[name])
+        assert first[name].meta == second[name].meta
+        assert first[name].unit == second[name].unit
+        assert first[name].description == second[name].description
+    # Another cut, another query.
+    ask(server, survey, cache=tmp_path, cuts="saga-later", push_down=False)
+    assert len(server.requests) > asked
+    stored = len(cached(tmp_path))
+    assert QueryCache(tmp_path).clear() == stored > 3
+    assert not cached(tmp_path)
+
+
+def test_cut_answers_are_not_cached(server, tmp_path):
+    server.hard_limit = 100
+    ask(server, "legacy-dr9", cuts=None, cache=tmp_path)
+    sizes = [len(Table.read(path)) for path in cached(tmp_path)]
+    assert max(size for size in sizes if size > 1) <= 150
+    server.hard_limit = None
+    again = ask(server, "legacy-dr9", cuts=None, cache=tmp_path)
+    assert len(again) == len(ask(server, "legacy-dr9", cuts=None))
+
+
+def test_a_broken_file_in_the_cache_is_fetched_again(server, tmp_path):
+    first = ask(server, "legacy-dr9", cache=tmp_path)
+    for path in cached(tmp_path):
+        path.write_bytes(path.read_bytes()[:100])
+    assert ids(ask(server, "legacy-dr9", cache=tmp_path)) == ids(first)
+
+
+def test_nonsense_for_a_count(server, monkeypatch):
+    run = server.database.run
+    monkeypatch.setattr(
+        server.database,
+        "run",
+        lambda text: (["n_rows"], [(-5,)]) if "COUNT(*)" in text else run(text),
+    )
+    with pytest.raises(CatalogServiceError, match="sent -5 for a number of rows"):
+        ask(server, "legacy-dr9")
