@@ -32,7 +32,7 @@ def some(rng, n, usual, odd, chance=0.06):
     return usual
 
 
-def make_legacy(n=1500, *, seed=1, center=CENTER, radius=0.6):
+def make_legacy(n=900, *, seed=1, center=CENTER, radius=0.6):
     """Rows of ls_dr9.tractor."""
     rng = np.random.default_rng(seed)
     ra, dec = scatter(n, rng, center, radius)
@@ -67,7 +67,7 @@ def make_legacy(n=1500, *, seed=1, center=CENTER, radius=0.6):
     return table
 
 
-def make_sdss(n=1500, *, seed=2):
+def make_sdss(n=900, *, seed=2):
     """Rows of PhotoPrimary."""
     rng = np.random.default_rng(seed)
     ra, dec = scatter(n, rng)
@@ -86,7 +86,7 @@ def make_sdss(n=1500, *, seed=2):
     return table
 
 
-def make_ps1(n=1500, *, seed=3, ebv=0.04):
+def make_ps1(n=900, *, seed=3, ebv=0.04):
     """Rows of ObjectThin, StackObjectThin and StackPetrosian, joined."""
     rng = np.random.default_rng(seed)
     ra, dec = scatter(n, rng)
