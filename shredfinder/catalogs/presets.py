@@ -170,9 +170,9 @@ def register_catalog_preset(preset):
             f"there is a catalogue preset of {preset.survey!r} already: give the preset itself to "
             "query_candidates"
         )
-    get_catalog_columns(preset.survey)
     if preset.service not in ("tap", "skyserver"):
         raise ValueError(f"service must be 'tap' or 'skyserver': got {preset.service!r}")
+    get_catalog_columns(preset.survey)
     CATALOG_PRESETS[preset.survey] = preset
     return preset
 

@@ -17,7 +17,7 @@ def ask(url, **options):
 def test_rows_are_those_of_the_pure_functions(dachs, skies, cuts):
     table = ask(dachs, cuts=cuts)
     assert ids(table) == expected(skies, "legacy-dr9", cuts)
-    # The service sends 300 rows at most.
+    # The service sends 120 rows at most.
     assert table.meta["nparts"] > 1
 
 
@@ -29,8 +29,8 @@ def test_without_push_down_and_counts(dachs, skies):
 
 
 def test_jobs(dachs, skies):
-    with conf.set_temp("async_rows", 150):
-        table = ask(dachs, max_rows=250)
+    with conf.set_temp("async_rows", 80):
+        table = ask(dachs, max_rows=110)
     assert ids(table) == expected(skies, "legacy-dr9")
 
 

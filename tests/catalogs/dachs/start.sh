@@ -34,10 +34,10 @@ bindAddress: 127.0.0.1
 serverPort: $port
 [ivoa]
 authority: test.local
-dalHardLimit: 300
+dalHardLimit: 120
 [async]
-defaultMAXREC: 300
-hardMAXREC: 300
+defaultMAXREC: 120
+hardMAXREC: 120
 RC
 export GAVOSETTINGS=$iso/gavo.rc HOME=$iso LC_ALL=C.UTF-8 PATH=/usr/bin:/bin
 unset PYTHONPATH VIRTUAL_ENV

@@ -1,0 +1,106 @@
+"""Regions: boxes hold each position of a circle, and hold it once."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shredfinder.catalogs import (
+    CATALOG_PRESETS,
+    get_catalog_preset,
+    query_candidates,
+    register_catalog_preset,
+)
+from shredfinder.catalogs.regions import Box, Circle
+from shredfinder.columns import CATALOGS
+from tests.catalogs.loopback import CatalogServer, SkyDatabase
+from tests.catalogs.skies import CENTER, make_legacy
+
+centers = st.tuples(st.floats(0, 360, exclude_max=True), st.floats(-90, 90))
+radii = st.floats(1e-4, 60)
+
+
+def positions(circle, n, seed):
+    """Positions within a circle, many of them near its edge."""
+    rng = np.random.default_rng(seed)
+    distance = circle.radius * rng.uniform(0, 1, n) ** 0.2
+    center = SkyCoord(circle.ra, circle.dec, unit="deg")
+    made = center.directional_offset_by(rng.uniform(0, 360, n) * u.deg, distance * u.deg)
+    ra = made.ra.deg % 360.0
+    inside = circle.contains(ra, made.dec.deg)
+    return ra[inside], made.dec.deg[inside]
+
+
+@given(centers, radii, st.integers(0, 99), st.integers(0, 3))
+def test_boxes_share_nothing_and_leave_nothing_out(center, radius, seed, depth):
+    circle = Circle(*center, radius)
+    ra, dec = positions(circle, 50, seed)
+    boxes = circle.boxes()
+    for _ in range(depth):
+        boxes = [small for box in boxes for small in (box.split() or [box])]
+    counts = sum(box.contains(ra, dec).astype(int) for box in boxes)
+    assert (counts == 1).all()
+
+
+@given(centers, st.floats(1e-3, 30), st.integers(0, 99))
+def test_circles_around_boxes(center, radius, seed):
+    circle = Circle(*center, radius)
+    ra, dec = positions(circle, 30, seed)
+    for box in circle.boxes():
+        for small in box.split():
+            cover = small.cover()
+            inside = small.contains(ra, dec)
+            if cover is not None:
+                assert Circle(*cover).contains(ra[inside], dec[inside]).all()
+
+
+def test_separations_are_those_of_astropy():
+    rng = np.random.default_rng(0)
+    ra, dec = rng.uniform(0, 360, 500), rng.uniform(-90, 90, 500)
+    away = SkyCoord(10, 20, unit="deg").separation(SkyCoord(ra, dec, unit="deg")).deg
+    for radius in (30.0, 80.0):
+        assert (Circle(10, 20, radius).contains(ra, dec) == (away <= radius)).all()
+
+
+def test_splitting_ends():
+    boxes, depth = [Box(10, 11, 40, 41)], 0
+    while boxes:
+        boxes, depth = boxes[0].split(), depth + 1
+    assert 10 < depth < 15
+
+
+def test_a_survey_of_ones_own():
+    mine = replace(
+        get_catalog_preset("legacy-dr9"),
+        survey="mirror",
+        tables={"mirror.cat": "m"},
+        source="mirror.cat AS m",
+        aliases=dict.fromkeys(get_catalog_preset("legacy-dr9").aliases, "m"),
+    )
+    with pytest.raises(ValueError, match="no column names"):
+        register_catalog_preset(mine)
+    assert "mirror" not in CATALOG_PRESETS
+    with pytest.raises(ValueError, match="service must be"):
+        register_catalog_preset(replace(mine, survey="legacy-dr10", service="ftp"))
+    # The same survey elsewhere needs no registration.
+    mirror = replace(mine, survey="legacy-dr9")
+    sky = make_legacy(200)
+    with CatalogServer(SkyDatabase({"mirror.cat": sky})) as server:
+        table = query_candidates(
+            mirror, CENTER, 2 * u.deg, cuts=None, endpoint=server.tap, cache=False
+        )
+    assert len(table) == 200
+    assert set(CATALOGS) == set(CATALOG_PRESETS)
+
+
+def test_importing_stays_quick():
+    code = "import sys, shredfinder.catalogs; print([m for m in ('astroquery', 'pyvo', 'requests', "
+    code += "'keras', 'onnxruntime') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
