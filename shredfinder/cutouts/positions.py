@@ -1,0 +1,82 @@
+"""Where the sources are, from whatever users hold."""
+
+import numpy as np
+
+__all__ = ["to_positions"]
+
+_NAMES = (("ra", "dec"), ("raj2000", "dej2000"), ("ramean", "decmean"), ("ra_icrs", "de_icrs"))
+
+
+def to_positions(coords):
+    """Take positions from coordinates or a table.
+
+    Parameters
+    ----------
+    coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
+        Positions; of a table, its column of type SkyCoord, or else its columns ``ra`` and
+        ``dec`` (also ``RAJ2000`` and ``DEJ2000``, ``raMean`` and ``decMean``) in degrees.
+
+    Returns
+    -------
+    ra, dec : `~numpy.ndarray`
+        ICRS positions in degrees, of shape ``(n,)``; NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        If there are no such columns, or the coordinates are not one-dimensional.
+    """
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+
+    if isinstance(coords, Table):
+        return _from_table(coords)
+    if not isinstance(coords, SkyCoord):
+        raise ValueError(
+            "give the positions as a SkyCoord or as a table with the columns ra and dec, "
+            f"not as {type(coords).__name__}"
+        )
+    icrs = coords.icrs
+    if icrs.ndim > 1:
+        raise ValueError(f"the coordinates must be one-dimensional, not of shape {icrs.shape}")
+    return _clean(icrs.ra.deg, icrs.dec.deg)
+
+
+def _from_table(table):
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
+    for column in table.itercols():
+        if isinstance(column, SkyCoord):
+            return to_positions(column)
+    by_lower_case = {name.lower(): name for name in table.colnames}
+    for names in _NAMES:
+        if set(names) <= set(by_lower_case):
+            columns = [table[by_lower_case[name]] for name in names]
+            break
+    else:
+        raise ValueError(
+            "the table has no column of type SkyCoord and no columns ra and dec, only "
+            f"{', '.join(table.colnames)}: give a SkyCoord, or rename its columns"
+        )
+    degrees = []
+    for column in columns:
+        unit = getattr(column, "unit", None) or u.deg
+        values = getattr(column, "value", column)
+        values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+        degrees.append(u.Quantity(values, unit).to_value(u.deg))
+    return _clean(*degrees)
+
+
+def _clean(ra, dec):
+    # A masked coordinate (astropy's Masked, or numpy's) is none.
+    ra, dec = (
+        np.atleast_1d(
+            np.where(getattr(x, "mask", False), np.nan, getattr(x, "unmasked", np.ma.getdata(x)))
+        ).astype(float)
+        for x in (ra, dec)
+    )
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90))
+    ra[bad] = dec[bad] = np.nan
+    return ra, dec
