@@ -62,6 +62,8 @@ def fit_network(
     """
     keras = import_keras()
     epochs = recipe.epochs if epochs is None else epochs
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, not {epochs!r}")
     batch_size = min(recipe.batch_size if batch_size is None else batch_size, len(images))
     patience = recipe.patience if patience is None else patience
     batches = _make_batches(

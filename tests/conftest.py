@@ -1,0 +1,74 @@
+"""Fixtures for all tests."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+HAS_BACKEND = any(importlib.util.find_spec(name) for name in ("torch", "jax", "tensorflow"))
+
+needs_backend = pytest.mark.skipif(
+    not HAS_BACKEND, reason="training needs torch, jax or tensorflow"
+)
+
+
+def make_images(n, *, size=32, n_bands=3, seed=0):
+    """Noise with a bright blob: at the centre of galaxies, off it for shreds."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(20, 60, (n, size, size, n_bands), dtype=np.uint8)
+    y = np.arange(n) % 2
+    half = size // 2
+    for image, is_shred in zip(images, y, strict=True):
+        start = half - 3 - is_shred * (half - 4)
+        image[start : start + 6, start : start + 6] = rng.integers(150, 250, (6, 6, n_bands))
+    return images, y
+
+
+@pytest.fixture(scope="session")
+def toy_images():
+    """Sixty labelled images of 32 × 32 px."""
+    return make_images(60)
+
+
+@pytest.fixture(scope="session")
+def toy_classifier(toy_images):
+    """A compact network that has learnt the toy images."""
+    if not HAS_BACKEND:
+        pytest.skip("training needs torch, jax or tensorflow")
+    from shredfinder import ShredClassifier
+
+    images, y = toy_images
+    return ShredClassifier(random_state=1).fit(images, y, epochs=8, batch_size=8, progress=False)
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder of real labelled cutouts, where there is one."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SHREDFINDER_DATA", beside))
+    if not (folder / "labels.ecsv").exists():
+        pytest.skip("the real cutouts are not here: set SHREDFINDER_DATA to their folder")
+    return folder
+
+
+@pytest.fixture
+def image_files(tmp_path):
+    """Write files of every kind: a good one, and one of each way to be bad."""
+    rng = np.random.default_rng(3)
+    good = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    Image.fromarray(good).save(tmp_path / "good.png")
+    Image.fromarray(good).save(tmp_path / "good.jpg", quality=95)
+    Image.fromarray(np.full((128, 128, 3), 32, np.uint8)).save(tmp_path / "blank.png")
+    uncovered = good.copy()
+    uncovered[40:90, 40:90] = 32
+    Image.fromarray(uncovered).save(tmp_path / "uncovered.png")
+    Image.fromarray(good[:64]).save(tmp_path / "small.png")
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    (tmp_path / "truncated.png").write_bytes((tmp_path / "good.png").read_bytes()[:9000])
+    (tmp_path / "page.png").write_text("<html><body>503 Service Unavailable</body></html>")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    return tmp_path

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from shredfinder.imaging import ImageFiles, read_image
+
+EXPECTED = {
+    "good.png": "",
+    "good.jpg": "",
+    "blank.png": "blank",
+    "uncovered.png": "no coverage",
+    "small.png": "wrong size",
+    "bomb.png": "oversized",
+    "truncated.png": "corrupted",
+    "page.png": "not an image",
+    "empty.png": "not an image",
+    "folder.png": "missing",
+    "absent.png": "missing",
+}
+FACTS = {"size": (128, 128), "pixel_scale": 0.46875, "bands": "zrg"}
+
+
+def test_each_bad_file_spoils_its_own_row_only(image_files):
+    files = ImageFiles([image_files / name for name in EXPECTED], **FACTS)
+    cutouts = files[:]
+    assert dict(zip(EXPECTED, cutouts.flags.tolist(), strict=True)) == EXPECTED
+    for name in ("good.png", "good.jpg"):
+        image = np.asarray(Image.open(image_files / name))
+        np.testing.assert_array_equal(cutouts.images[list(EXPECTED).index(name)], image)
+
+
+def test_rows_without_a_path_are_missing(image_files):
+    assert ImageFiles([None, "", image_files / "good.png"], **FACTS)[:].flags.tolist() == [
+        "missing",
+        "missing",
+        "",
+    ]
+
+
+def test_files_are_read_only_when_asked_for(tmp_path):
+    files = ImageFiles([tmp_path / f"{i}.png" for i in range(10)], **FACTS)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)).save(
+        tmp_path / "9.png"
+    )
+    assert len(files) == 10
+    assert files[8:].flags.tolist() == ["missing", ""]
+
+
+def test_a_gray_or_transparent_image_becomes_rgb(tmp_path):
+    for mode in ("L", "RGBA", "P"):
+        Image.new("RGB", (8, 8), (9, 9, 9)).convert(mode).save(tmp_path / "image.png")
+        image, flag = read_image(tmp_path / "image.png")
+        assert (image.shape, image.dtype, flag) == ((8, 8, 3), np.uint8, "")
+
+
+def test_a_single_path_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="list of image paths"):
+        ImageFiles(tmp_path / "a.png", **FACTS)

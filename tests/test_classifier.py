@@ -1,0 +1,349 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shredfinder import Cutouts, ShredClassifier, conf
+from shredfinder.exceptions import CutoutMismatchError, NotFittedError, ShredfinderWarning
+from tests.conftest import make_images, needs_backend
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return ShredClassifier.load()
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 255, (5, 128, 128, 3), dtype=np.uint8)
+
+
+class TestScoring:
+    def test_shapes_types_and_sums(self, classifier, images):
+        p = classifier.predict_proba(images)
+        assert (p.shape, p.dtype) == ((5, 2), np.float32)
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
+        assert classifier.classes_.tolist() == ["galaxy", "shred"]
+
+    def test_the_kind_of_input_does_not_matter(self, classifier, images, tmp_path):
+        paths = []
+        for i, image in enumerate(images):
+            paths.append(tmp_path / f"{i}.png")
+            Image.fromarray(image).save(paths[-1])
+        p = classifier.predict_proba(images)
+        for X in (
+            images / np.float64(255),
+            Cutouts.of_survey("legacy-dr9", images),
+            paths,
+            [str(path) for path in paths],
+            np.array([str(path) for path in paths]),
+        ):
+            np.testing.assert_allclose(classifier.predict_proba(X), p, atol=1e-6)
+
+    def test_rows_do_not_depend_on_their_batch(self, classifier, images):
+        p = classifier.predict_proba(images)
+        for size in (1, 2, 100):
+            np.testing.assert_allclose(
+                classifier.predict_proba(images, batch_size=size), p, atol=1e-5
+            )
+        with conf.set_temp("batch_size", 3):
+            np.testing.assert_allclose(classifier.predict_proba(images), p, atol=1e-5)
+
+    def test_unusable_rows_are_nan_and_no_other(self, classifier, images):
+        images[1] = 32
+        images[3, 30:90, 30:90] = 32
+        p, flags = classifier.predict_p_cnn(images)
+        assert np.isnan(p).tolist() == [False, True, False, True, False]
+        assert flags.tolist() == ["", "blank", "", "no coverage", ""]
+        classes = classifier.predict(images)
+        assert classes.mask.tolist() == np.isnan(p).tolist()
+        assert set(classes.compressed()) <= {"galaxy", "shred"}
+
+    def test_nothing_gives_nothing(self, classifier):
+        assert classifier.predict_proba(np.empty((0, 128, 128, 3), np.uint8)).shape == (0, 2)
+        assert classifier.predict_proba([]).shape == (0, 2)
+
+    def test_averaging_makes_answers_symmetric(self, images):
+        classifier = ShredClassifier.load().set_params(symmetry="all")
+        turned = np.rot90(images, 1, axes=(1, 2))[:, ::-1]
+        p = classifier.predict_proba(images)
+        np.testing.assert_allclose(classifier.predict_proba(turned), p, atol=1e-5)
+        classifier.set_params(symmetry="none")
+        assert abs(classifier.predict_proba(images) - p).max() > 1e-4
+
+    def test_prior_lowers_p(self, classifier, images):
+        p, _ = classifier.predict_p_cnn(images)
+        corrected, _ = classifier.predict_p_cnn(images, prior=0.05)
+        assert (corrected < p).all()
+        estimated, _ = classifier.predict_p_cnn(images, prior="estimate")
+        assert np.isfinite(estimated).all()
+        with pytest.raises(ValueError, match="fraction or 'estimate'"):
+            classifier.predict_p_cnn(images, prior="guess")
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            classifier.predict_p_cnn(images, prior=5)
+
+    def test_score_is_over_rows_with_an_answer(self, classifier, images):
+        images[1] = 32
+        right = classifier.predict(images)
+        y = right.filled("galaxy")
+        assert classifier.score(images, y) == 1
+        y[0] = {"galaxy": "shred", "shred": "galaxy"}[y[0]]
+        assert classifier.score(images, y) == pytest.approx(3 / 4)
+        y[2] = "other"
+        with pytest.warns(ShredfinderWarning, match="1 of 5"):
+            assert classifier.score(images, y) == pytest.approx(2 / 3)
+        assert np.isnan(classifier.score(images[1:2], y[1:2]))
+
+
+class TestMismatches:
+    def test_wrong_size(self, classifier):
+        with pytest.raises(CutoutMismatchError, match=r"64×64 px.*128×128"):
+            classifier.predict(np.zeros((1, 64, 64, 3), np.uint8))
+
+    def test_wrong_number_of_bands(self, classifier):
+        with pytest.raises(CutoutMismatchError, match=r"5 bands.*takes 3"):
+            classifier.predict(np.zeros((1, 128, 128, 5), np.float32), bands="ugriz")
+
+    def test_bands_must_be_named_for_each_channel(self, classifier):
+        with pytest.raises(ValueError, match="5 channels but 3 bands"):
+            classifier.predict(np.zeros((1, 128, 128, 5), np.float32))
+
+    def test_wrong_pixel_scale(self, classifier, images):
+        with pytest.raises(CutoutMismatchError, match=r"pixel scale is 0.262"):
+            classifier.predict(images, pixel_scale=0.262)
+
+    def test_bands_in_another_order(self, classifier, images):
+        with pytest.raises(CutoutMismatchError, match="put the channels into the model's order"):
+            classifier.predict(images, bands="grz")
+
+    def test_other_colors_only_on_request_and_flagged(self, classifier, images):
+        images[2] = 32
+        cutouts = Cutouts.of_survey("sdss-dr17", images)
+        with pytest.raises(CutoutMismatchError, match="allow_other_colors=True"):
+            classifier.predict(cutouts)
+        p, flags = classifier.predict_p_cnn(cutouts, allow_other_colors=True)
+        assert flags.tolist() == ["other colors"] * 2 + ["blank"] + ["other colors"] * 2
+        assert np.isnan(p).tolist() == [False, False, True, False, False]
+
+    def test_other_stretches_are_other_colors(self, classifier, images):
+        cutouts = Cutouts.of_survey("legacy-dr9", images, color_mapping="lupton")
+        with pytest.raises(CutoutMismatchError, match="lupton"):
+            classifier.predict(cutouts)
+
+    def test_scoring_before_fitting(self, images):
+        with pytest.raises(NotFittedError, match="call fit"):
+            ShredClassifier().predict(images)
+
+    def test_parameters_are_checked(self):
+        with pytest.raises(ValueError, match="architecture must be one of"):
+            ShredClassifier("resnet")
+        with pytest.raises(ValueError, match="no survey"):
+            ShredClassifier(survey="vlt")
+        with pytest.raises(ValueError, match="symmetry must be"):
+            ShredClassifier(symmetry=True)
+        with pytest.raises(ValueError, match="no parameter 'depth'"):
+            ShredClassifier().set_params(depth=3)
+
+
+def test_a_loaded_model_can_be_pickled_and_copied(classifier, images):
+    p = classifier.predict_proba(images)
+    for other in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
+        np.testing.assert_array_equal(other.predict_proba(images), p)
+
+
+def test_provenance_names_the_model(classifier):
+    provenance = classifier.provenance
+    assert provenance["survey"] == "legacy-dr9"
+    assert len(provenance["sha256"]) == 64
+    assert classifier.size_ == (128, 128)
+    assert classifier.bands_ == ("z", "r", "g")
+    assert "not fitted" in repr(ShredClassifier())
+    assert provenance["model"] in repr(classifier)
+
+
+@needs_backend
+class TestFitting:
+    def test_it_learns(self, toy_classifier):
+        images, y = make_images(40, seed=9)
+        assert toy_classifier.score(images, y) > 0.9
+        assert len(toy_classifier.history_["loss"]) == 8
+
+    def test_keras_and_onnx_agree(self, toy_classifier, toy_images):
+        images, _ = toy_images
+        plain = copy.deepcopy(toy_classifier).set_params(symmetry="none")
+        network = toy_classifier.keras_network()
+        keras_p = network.predict(images.astype(np.float32) / 255, verbose=0)
+        np.testing.assert_allclose(plain.predict_proba(images), keras_p, atol=1e-4)
+
+    def test_the_embedded_model_agrees_with_keras(self, classifier, images):
+        plain = copy.deepcopy(classifier).set_params(symmetry="none")
+        keras_p = classifier.keras_network().predict(images.astype(np.float32) / 255, verbose=0)
+        np.testing.assert_allclose(plain.predict_proba(images), keras_p, atol=1e-4)
+
+    def test_the_published_network_agrees_with_keras(self):
+        images, y = make_images(4, size=128)
+        classifier = ShredClassifier("published", random_state=0, symmetry="none")
+        classifier.fit(images, y, epochs=1, validation=None, progress=False)
+        keras_p = classifier.keras_network().predict(images.astype(np.float32) / 255, verbose=0)
+        np.testing.assert_allclose(classifier.predict_proba(images), keras_p, atol=1e-4)
+        assert classifier.n_parameters == 10_580_258
+
+    def test_save_and_load(self, toy_classifier, toy_images, tmp_path):
+        images, _ = toy_images
+        toy_classifier.save(tmp_path / "toy.shredmodel")
+        loaded = ShredClassifier.load(tmp_path / "toy.shredmodel")
+        np.testing.assert_array_equal(
+            loaded.predict_proba(images), toy_classifier.predict_proba(images)
+        )
+        assert loaded.provenance == toy_classifier.provenance
+
+    def test_a_seed_makes_it_repeatable(self, toy_images):
+        images, y = toy_images
+        options = {"epochs": 2, "batch_size": 8, "progress": False}
+        p = [
+            ShredClassifier(random_state=seed).fit(images, y, **options).predict_proba(images)
+            for seed in (4, 4, 5)
+        ]
+        np.testing.assert_array_equal(p[0], p[1])
+        assert abs(p[0] - p[2]).max() > 1e-3
+
+    def test_labels_by_name_number_and_fraction_are_one(self, toy_images):
+        images, y = toy_images
+        options = {"epochs": 1, "batch_size": 8, "progress": False}
+        p = [
+            ShredClassifier(random_state=4).fit(images, labels, **options).predict_proba(images)
+            for labels in (y, np.where(y, "shred", "galaxy"), y.astype(float))
+        ]
+        np.testing.assert_array_equal(p[0], p[1])
+        np.testing.assert_array_equal(p[0], p[2])
+
+    def test_other_and_unusable_rows_are_left_out(self, toy_images):
+        images, y = toy_images
+        images, labels = images.copy(), np.where(y, "shred", "galaxy").astype("U6")
+        images[:3] = 32
+        labels[5:7] = "other"
+        with pytest.warns(ShredfinderWarning, match="2 of 60"):
+            classifier = ShredClassifier(random_state=0).fit(
+                images, labels, epochs=1, progress=False
+            )
+        assert classifier.model_.description.training["n_sources"] == 55
+
+    def test_five_bands_train_score_save_and_load(self, tmp_path):
+        images, y = make_images(24, n_bands=5)
+        stacks = images.astype(np.float32) / 255
+        classifier = ShredClassifier(bands="ugriz", random_state=0)
+        classifier.fit(stacks, y, epochs=1, batch_size=8, progress=False)
+        classifier.save(tmp_path / "five.shredmodel")
+        loaded = ShredClassifier.load(tmp_path / "five.shredmodel")
+        assert loaded.bands_ == tuple("ugriz")
+        np.testing.assert_array_equal(
+            loaded.predict_proba(stacks), classifier.predict_proba(stacks)
+        )
+        with pytest.raises(CutoutMismatchError, match="3 bands"):
+            loaded.predict(stacks[..., :3], bands="gri")
+
+    def test_early_stopping_keeps_the_best_epoch(self, toy_images):
+        images, y = toy_images
+        groups = np.arange(60) // 2
+        classifier = ShredClassifier("compact", random_state=0)
+        classifier.fit(
+            images,
+            y,
+            groups=groups,
+            validation=0.25,
+            patience=1,
+            epochs=30,
+            batch_size=8,
+            progress=False,
+        )
+        losses = classifier.history_["val_loss"]
+        assert len(losses) < 30
+        assert len(losses) - 1 - int(np.argmin(losses)) == 1
+
+    def test_validation_data_may_be_given(self, toy_images):
+        images, y = toy_images
+        classifier = ShredClassifier(random_state=0)
+        classifier.fit(
+            images, y, validation=(images[:10], y[:10]), epochs=1, batch_size=8, progress=False
+        )
+        assert set(classifier.history_) == {"loss", "val_loss", "val_accuracy"}
+
+    def test_an_interrupted_training_goes_on(self, toy_images, tmp_path, monkeypatch):
+        images, y = toy_images
+        options = {"epochs": 3, "batch_size": 8, "validation": 0.25, "progress": False}
+        whole = ShredClassifier(random_state=2).fit(images, y, **options)
+
+        from shredfinder.training import fitting
+
+        finish = fitting._TrainingState.finish_epoch
+
+        def interrupt(state, *args):
+            finish(state, *args)
+            if state.epoch == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(fitting._TrainingState, "finish_epoch", interrupt)
+        resumed = ShredClassifier(random_state=2)
+        with pytest.raises(KeyboardInterrupt):
+            resumed.fit(images, y, checkpoint=tmp_path / "state", **options)
+        monkeypatch.undo()
+        resumed.fit(images, y, checkpoint=tmp_path / "state", **options)
+        assert len(resumed.history_["loss"]) == 3
+        np.testing.assert_allclose(resumed.history_["loss"], whole.history_["loss"], rtol=0.05)
+
+        with pytest.raises(ValueError, match="belongs to another training"):
+            ShredClassifier(random_state=3).fit(images, y, checkpoint=tmp_path / "state", **options)
+
+    def test_a_loaded_model_is_fitted_further(self, toy_classifier, toy_images, tmp_path):
+        images, y = toy_images
+        toy_classifier.save(tmp_path / "toy.shredmodel")
+        loaded = ShredClassifier.load(tmp_path / "toy.shredmodel").fit(
+            images, y, epochs=1, batch_size=60, progress=False
+        )
+        fresh = ShredClassifier(random_state=0).fit(
+            images, y, epochs=1, batch_size=60, progress=False
+        )
+        assert loaded.history_["loss"][0] < fresh.history_["loss"][0]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"y": np.zeros(60)}, "both classes.*only galaxy"),
+            ({"y": np.full(60, np.nan)}, "no source at all"),
+            ({"y": np.zeros(59)}, "60 images but labels"),
+            ({"y": ["star"] * 60}, "unknown labels 'star'"),
+            ({"y": np.full(60, 2)}, "unknown labels '2"),
+            ({"sample_weight": np.ones(3)}, "60 images but weights"),
+            ({"sample_weight": -np.ones(60)}, "not negative"),
+            ({"groups": np.ones(3)}, "60 images but groups"),
+            ({"validation": 1.5}, "between 0 and 1"),
+            ({"epochs": 0}, "at least 1"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore::shredfinder.exceptions.ShredfinderWarning")
+    def test_bad_arguments_say_what_is_wrong(self, toy_images, change, message):
+        images, y = toy_images
+        arguments = {"y": y, "epochs": 1, "progress": False} | change
+        with pytest.raises(ValueError, match=message):
+            ShredClassifier().fit(images, **arguments)
+
+    def test_scikit_learn_can_clone_it(self):
+        from sklearn.base import clone
+
+        classifier = clone(ShredClassifier("published", random_state=7, symmetry="all"))
+        assert classifier.get_params()["random_state"] == 7
+        assert classifier.architecture == "published"
+
+
+def test_fit_without_a_backend_names_the_extra(monkeypatch, toy_images):
+    import importlib.util
+    import sys
+
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    images, y = toy_images
+    with pytest.raises(ImportError, match=r"pip install 'shredfinder\[jax\]'"):
+        ShredClassifier().fit(images, y)

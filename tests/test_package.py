@@ -1,0 +1,39 @@
+import subprocess
+import sys
+
+import pytest
+
+import shredfinder
+
+HEAVY = ("keras", "torch", "jax", "tensorflow", "onnxruntime", "astroquery", "pyvo", "matplotlib")
+
+
+def test_import_brings_nothing_heavy():
+    code = f"import sys, shredfinder; print([m for m in {HEAVY} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in shredfinder.__all__:
+        assert getattr(shredfinder, name) is not None
+        assert name in dir(shredfinder)
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="nonsense"):
+        shredfinder.nonsense  # noqa: B018
+
+
+def test_scoring_needs_no_backend():
+    # Backends that can't be imported are as good as backends that aren't there.
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'jax', 'tensorflow', 'keras', 'onnx', 'sklearn', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "import numpy as np\n"
+        "from shredfinder import ShredClassifier\n"
+        "X = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)\n"
+        "assert np.isfinite(ShredClassifier.load().predict_proba(X)).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
