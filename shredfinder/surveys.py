@@ -6,7 +6,7 @@ AJ 157, 168) and the colour code of its sky viewer.
 
 from dataclasses import dataclass
 
-__all__ = ["SURVEYS", "Survey", "get_survey"]
+__all__ = ["COLOR_MAPPINGS", "SURVEYS", "ColorMapping", "Survey", "get_survey"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,42 @@ class Survey:
     size: int
     color_mapping: str | None
 
+
+@dataclass(frozen=True)
+class ColorMapping:
+    """The numbers of an arcsinh mapping from fluxes to a colour image.
+
+    Attributes
+    ----------
+    name : str
+        Name by which cutouts and models refer to the mapping.
+    bands : tuple of str
+        Bands shown as red, green and blue, in this order.
+    scales : tuple of float
+        Factor for the flux of each of ``bands``, per nanomaggy.
+    offset : float
+        Added to each scaled flux, so that the sky is dark grey and not black (*m*).
+    softening : float
+        Where the mapping turns from linear to logarithmic (*Q*).
+    native_pixel_scale : float
+        Side in arcsec of the pixels that the fluxes are given for.
+    """
+
+    name: str
+    bands: tuple
+    scales: tuple
+    offset: float
+    softening: float
+    native_pixel_scale: float
+
+
+COLOR_MAPPINGS = {
+    mapping.name: mapping
+    for mapping in (
+        # The sky viewer's code (Lupton et al. 2004, PASP 116, 133, with the survey's numbers).
+        ColorMapping("legacy-grz", ("z", "r", "g"), (2.2, 3.4, 6.0), 0.03, 20.0, 0.262),
+    )
+}
 
 SURVEYS = {
     survey.name: survey

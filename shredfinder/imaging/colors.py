@@ -1,0 +1,133 @@
+"""Mappings between fluxes and the colours of a survey's viewer."""
+
+import numpy as np
+
+from shredfinder.surveys import COLOR_MAPPINGS
+
+__all__ = ["flux_to_rgb", "rgb_to_flux"]
+
+
+def flux_to_rgb(fluxes, bands, *, color_mapping="legacy-grz", axis=0):
+    """Make a colour image from fluxes, as a survey's viewer does.
+
+    With *v* = scale · flux + *m* for each band and *I* the mean over the bands of *v*, clipped
+    at 0, the colour is *v f / I*, clipped to 0–1, with *f* = arcsinh(*Q I*) / √*Q*. Each pixel
+    depends on its own fluxes only. The numbers stand in `shredfinder.surveys.COLOR_MAPPINGS`.
+
+    Parameters
+    ----------
+    fluxes : array_like
+        Fluxes in nanomaggies per native pixel of the survey (a surface brightness, whatever the
+        pixels of this image are: 0.262″ for the Legacy Surveys), with one axis that runs over
+        the bands: by default the first, as in FITS cubes, of shape ``(3, height, width)``.
+        Values that are not finite count as zero, as the viewer shows what it has no data for.
+    bands : sequence of str
+        The bands along that axis, in their order, such as ``"grz"``.
+    color_mapping : str, optional
+        Name of the mapping.
+    axis : int, optional
+        The axis of ``fluxes`` that runs over the bands.
+
+    Returns
+    -------
+    image : `~numpy.ndarray` of uint8
+        Red, green and blue along the last axis, of shape ``(height, width, 3)`` for a cube; any
+        other axes keep their order. Values are cut off to whole levels, not rounded, as by
+        the viewer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such mapping, a band is missing, or shape and bands do not fit.
+
+    Notes
+    -----
+    The formula is that of the Legacy Surveys' sky viewer, after Lupton et al. (2004, PASP 116,
+    133).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.imaging import flux_to_rgb
+    >>> sky_and_star = np.array([[[0.0, 0.05]], [[0.0, 0.1]], [[0.0, 0.2]]])
+    >>> flux_to_rgb(sky_and_star, "grz").tolist()
+    [[[32, 32, 32], [189, 148, 132]]]
+    """
+    mapping = _get_mapping(color_mapping)
+    fluxes = np.asarray(fluxes)
+    bands = tuple(bands)
+    missing = [band for band in mapping.bands if band not in bands]
+    if missing:
+        raise ValueError(
+            f"the mapping {color_mapping!r} needs the bands {', '.join(mapping.bands)}, but the "
+            f"fluxes have {', '.join(bands)}: {', '.join(missing)} is missing"
+        )
+    if fluxes.ndim == 0 or not -fluxes.ndim <= axis < fluxes.ndim:
+        raise ValueError(f"the fluxes, of shape {fluxes.shape}, have no axis {axis}")
+    if fluxes.shape[axis] != len(bands):
+        raise ValueError(
+            f"the fluxes, of shape {fluxes.shape}, have {fluxes.shape[axis]} planes along axis "
+            f"{axis}, but {len(bands)} bands were named ({', '.join(bands)}): name one for each"
+        )
+    values = np.stack(
+        [
+            np.nan_to_num(fluxes.take(bands.index(band), axis=axis), posinf=0.0, neginf=0.0)
+            * np.float32(scale)
+            + np.float32(mapping.offset)
+            for band, scale in zip(mapping.bands, mapping.scales, strict=True)
+        ],
+        axis=-1,
+    )
+    np.maximum(values, 0, out=values)
+    mean = values.mean(axis=-1, keepdims=True)
+    stretched = np.arcsinh(mapping.softening * mean) / np.sqrt(mapping.softening)
+    # Where the mean is zero all three are, and stay so.
+    values *= stretched / np.maximum(mean, 1e-6)
+    return (np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def rgb_to_flux(image, *, color_mapping="legacy-grz"):
+    """Estimate the fluxes behind a colour image: the inverse of `flux_to_rgb`.
+
+    Parameters
+    ----------
+    image : array_like of uint8
+        Red, green and blue along the last axis, of shape ``(..., 3)``.
+    color_mapping : str, optional
+        Name of the mapping.
+
+    Returns
+    -------
+    fluxes : `~numpy.ndarray` of float32
+        Nanomaggies per native pixel, of shape ``(3, ...)``, in the order of the mapping's
+        bands: z, r and g for ``"legacy-grz"``. Levels 0 and 255 may stand for any flux below
+        or above; the others are good to half a level (0.0005 nanomaggies in r at the sky's level).
+
+    Examples
+    --------
+    >>> from shredfinder.imaging import rgb_to_flux
+    >>> [round(float(flux), 2) for flux in rgb_to_flux([189, 148, 132])]
+    [0.2, 0.1, 0.05]
+    """
+    mapping = _get_mapping(color_mapping)
+    image = np.asarray(image)
+    if image.ndim == 0 or image.shape[-1] != 3:
+        raise ValueError(f"the image must have the shape (..., 3), not {image.shape}")
+    # The middle of the interval that was cut off to the level.
+    rgb = (image.astype(np.float32) + np.float32(0.5)) / 255
+    stretched = rgb.mean(axis=-1, keepdims=True)
+    root = np.sqrt(mapping.softening)
+    mean = np.sinh(root * stretched) / mapping.softening
+    values = rgb * (mean / stretched)
+    fluxes = (values - mapping.offset) / np.asarray(mapping.scales)
+    return np.moveaxis(fluxes, -1, 0).astype(np.float32)
+
+
+def _get_mapping(name):
+    try:
+        return COLOR_MAPPINGS[name]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"there is no colour mapping named {name!r}: choose one of "
+            f"{', '.join(sorted(COLOR_MAPPINGS))}"
+        ) from None
