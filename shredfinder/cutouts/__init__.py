@@ -3,6 +3,7 @@
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.download import fetch_cutouts
 from shredfinder.cutouts.legacy import LegacyViewer
+from shredfinder.cutouts.positions import sky_order
 from shredfinder.cutouts.retries import RetryPolicy
 from shredfinder.cutouts.service import (
     Answer,
@@ -12,16 +13,20 @@ from shredfinder.cutouts.service import (
     get_service,
     register_service,
 )
+from shredfinder.cutouts.stream import CutoutStream, iter_cutouts
 
 __all__ = [
     "Answer",
     "Cache",
     "CutoutRequest",
     "CutoutService",
+    "CutoutStream",
     "LegacyViewer",
     "RetryPolicy",
     "available_services",
     "fetch_cutouts",
     "get_service",
+    "iter_cutouts",
     "register_service",
+    "sky_order",
 ]

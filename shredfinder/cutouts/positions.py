@@ -2,7 +2,10 @@
 
 import numpy as np
 
-__all__ = ["to_positions"]
+__all__ = ["sky_order", "to_positions"]
+
+# Height in degrees of the bands that the sky is walked through in: far more than an image.
+_BAND = 0.5
 
 _NAMES = (("ra", "dec"), ("raj2000", "dej2000"), ("ramean", "decmean"), ("ra_icrs", "de_icrs"))
 
@@ -40,6 +43,34 @@ def to_positions(coords):
     if icrs.ndim > 1:
         raise ValueError(f"the coordinates must be one-dimensional, not of shape {icrs.shape}")
     return _clean(icrs.ra.deg, icrs.dec.deg)
+
+
+def sky_order(coords):
+    """Order positions so that neighbours on the sky follow one another.
+
+    In a catalogue in random order, neighbours are rarely in the same chunk of a `CutoutStream`,
+    and so can't share an image.
+
+    Parameters
+    ----------
+    coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
+        Positions, as for `fetch_cutouts`.
+
+    Returns
+    -------
+    order : `~numpy.ndarray` of int
+        Indices that sort the positions by bands of declination, and by right ascension within
+        each; rows without a position are last.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.cutouts import sky_order
+    >>> sky_order(SkyCoord([150.0, 10.0, 150.01], [2.0, 2.0, 2.01], unit="deg")).tolist()
+    [1, 0, 2]
+    """
+    ra, dec = to_positions(coords)
+    return np.lexsort((ra, np.floor(dec / _BAND)))
 
 
 def _from_table(table):
