@@ -2,9 +2,12 @@
 
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.download import fetch_cutouts
+from shredfinder.cutouts.hips import HiPS
 from shredfinder.cutouts.legacy import LegacyViewer
+from shredfinder.cutouts.panstarrs import PanSTARRS
 from shredfinder.cutouts.positions import sky_order
 from shredfinder.cutouts.retries import RetryPolicy
+from shredfinder.cutouts.sdss import SDSS
 from shredfinder.cutouts.service import (
     Answer,
     CutoutRequest,
@@ -16,12 +19,15 @@ from shredfinder.cutouts.service import (
 from shredfinder.cutouts.stream import CutoutStream, iter_cutouts
 
 __all__ = [
+    "SDSS",
     "Answer",
     "Cache",
     "CutoutRequest",
     "CutoutService",
     "CutoutStream",
+    "HiPS",
     "LegacyViewer",
+    "PanSTARRS",
     "RetryPolicy",
     "available_services",
     "fetch_cutouts",

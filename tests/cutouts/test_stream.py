@@ -58,7 +58,7 @@ def test_sky_order_brings_neighbours_together(server):
     mixed = coords[np.random.default_rng(5).permutation(len(coords))]
     order = sky_order(mixed)
     assert sorted(order) == list(range(120))
-    for _ in iter_cutouts(mixed[order], chunk=40, **options(server, size=32)):
+    for _ in iter_cutouts(mixed[order], chunk=40, **options(server)):
         pass
     assert len(server.requests) < 40
 
