@@ -4,6 +4,7 @@ from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.download import fetch_cutouts
 from shredfinder.cutouts.hips import HiPS
 from shredfinder.cutouts.legacy import LegacyViewer
+from shredfinder.cutouts.local import LocalImages
 from shredfinder.cutouts.panstarrs import PanSTARRS
 from shredfinder.cutouts.positions import sky_order
 from shredfinder.cutouts.retries import RetryPolicy
@@ -27,6 +28,7 @@ __all__ = [
     "CutoutStream",
     "HiPS",
     "LegacyViewer",
+    "LocalImages",
     "PanSTARRS",
     "RetryPolicy",
     "available_services",
