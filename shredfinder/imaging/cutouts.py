@@ -92,6 +92,45 @@ class Cutouts:
         }
         return cls(images, **(defaults | kwargs))
 
+    def write(self, path, **kwargs):
+        """Write the cutouts to a folder, a FITS or an HDF5 file.
+
+        Parameters
+        ----------
+        path : path-like
+            A folder, or a file ending in ``.fits``, ``.h5`` or ``.hdf5``.
+        **kwargs
+            Further arguments of `~shredfinder.imaging.write_cutouts`.
+
+        Returns
+        -------
+        path : `~pathlib.Path`
+            What was written.
+        """
+        from shredfinder.imaging.writing import write_cutouts
+
+        return write_cutouts(self, path, **kwargs)
+
+    @classmethod
+    def read(cls, path, **kwargs):
+        """Read cutouts that `write` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            A folder or a file.
+        **kwargs
+            Further arguments of `~shredfinder.imaging.read_cutouts`.
+
+        Returns
+        -------
+        cutouts : Cutouts
+            The cutouts, checked anew.
+        """
+        from shredfinder.imaging.writing import read_cutouts
+
+        return read_cutouts(path, **kwargs)
+
     def _complete_flags(self, flags):
         n = len(self.images)
         if flags is None:
