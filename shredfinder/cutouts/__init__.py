@@ -18,6 +18,7 @@ from shredfinder.cutouts.service import (
     register_service,
 )
 from shredfinder.cutouts.stream import CutoutStream, iter_cutouts
+from shredfinder.cutouts.vo import VOImages
 
 __all__ = [
     "SDSS",
@@ -31,6 +32,7 @@ __all__ = [
     "LocalImages",
     "PanSTARRS",
     "RetryPolicy",
+    "VOImages",
     "available_services",
     "fetch_cutouts",
     "get_service",

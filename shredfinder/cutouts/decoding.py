@@ -1,14 +1,13 @@
 """Bodies of answers as images; nothing is believed that was not checked."""
 
 import io
-import warnings
 
 import numpy as np
 
 from shredfinder.cutouts.errors import BadAnswerError, TransientError
 from shredfinder.imaging.flags import CutoutFlag
 
-__all__ = ["decode_color", "decode_fits", "find_text"]
+__all__ = ["decode_color", "decode_fits", "find_suffix", "find_text", "read_fits"]
 
 _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  =": ".fits"}
 # How a complete file ends; a decoder may fill in the missing rest without a word.
@@ -107,19 +106,8 @@ def decode_fits(content, width, height, n_bands):
     BadAnswerError
         If it is no FITS image, or one of another size.
     """
-    from astropy.io import fits
-
-    _check_beginning(content, (".fits",))
-    if len(content) % _FITS_BLOCK:
-        raise TransientError("the FITS file is cut short", CutoutFlag.CORRUPTED)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with fits.open(io.BytesIO(content), memmap=False) as hdus:
-                images = (hdu.data for hdu in hdus if hdu.is_image and hdu.header["NAXIS"])
-                data = next(images, None)
-    except Exception as error:  # warnings of cut-short files, and whatever broken headers cause
-        raise TransientError(f"broken FITS file: {error}", CutoutFlag.CORRUPTED) from error
+    images = (data for data, _ in read_fits(content))
+    data = next(images, None)
     if data is None:
         raise BadAnswerError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
     cube = data.reshape((1, *data.shape)) if data.ndim == 2 else data
@@ -130,6 +118,58 @@ def decode_fits(content, width, height, n_bands):
             CutoutFlag.WRONG_SIZE,
         )
     return np.ascontiguousarray(np.moveaxis(cube, 0, -1)[::-1], dtype=np.float32)
+
+
+def read_fits(content):
+    """Read the images of a FITS file that is held in memory.
+
+    Astropy only warns of files that are cut short, and warnings can't be caught in threads
+    without disturbing other threads: so lengths are compared with the headers here.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+
+    Returns
+    -------
+    images : list of tuple
+        Data and header of each image that has data.
+
+    Raises
+    ------
+    TransientError
+        If the file is cut short or broken.
+    BadAnswerError
+        If it is no FITS file.
+    """
+    from astropy.io import fits
+
+    _check_beginning(content, (".fits",))
+    try:
+        position = 0
+        while position < len(content):
+            header = _read_header(content, position)
+            position += len(header.tostring()) + header.data_size_padded
+        if position != len(content):
+            raise ValueError(f"{len(content)} bytes in place of {position}")
+        with fits.open(io.BytesIO(content), memmap=False) as hdus:
+            return [(h.data, h.header) for h in hdus if h.is_image and h.data is not None]
+    except Exception as error:  # whatever broken headers cause
+        raise TransientError(f"broken FITS file: {error}", CutoutFlag.CORRUPTED) from error
+
+
+def _read_header(content, position):
+    from astropy.io import fits
+
+    text = b""
+    while True:
+        block = content[position : position + _FITS_BLOCK]
+        if len(block) < _FITS_BLOCK:
+            raise ValueError("cut short within a header")
+        text, position = text + block, position + _FITS_BLOCK
+        if any(block[i : i + 8] == b"END     " for i in range(0, _FITS_BLOCK, 80)):
+            return fits.Header.fromstring(text)
 
 
 def _check_beginning(content, suffixes):

@@ -2,7 +2,7 @@
 
 from shredfinder.imaging.flags import CutoutFlag
 
-__all__ = ["BadAnswerError", "NoCoverageError", "StoppedError", "TransientError"]
+__all__ = ["AnswerError", "BadAnswerError", "NoCoverageError", "StoppedError", "TransientError"]
 
 
 class AnswerError(Exception):

@@ -42,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(302, b"", "text/plain", {"Location": location})
         if fault == "html":
             return self.reply(200, _HTML, "text/html")
-        status, body, content_type = services.answer(path, params, fault)
+        status, body, content_type = services.answer(path, params, fault, owner.url)
         if fault == "stall" and status == 200:
             return self.stall(body, content_type, owner.faults.stall)
         if fault == "truncated":

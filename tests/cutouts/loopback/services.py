@@ -4,6 +4,9 @@ import io
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.votable import from_table
+from astropy.io.votable.tree import Info
+from astropy.table import Table
 from PIL import Image
 
 from tests.cutouts.loopback.sky import SOUTHERN_LIMIT, render_colors, render_fluxes
@@ -15,13 +18,13 @@ _HIPS = ("CDS/P/DESI-Legacy-Surveys/DR10/color", "CDS/P/PanSTARRS/DR1/color-i-r-
 _SDSS_LIMITS = (64, 2048)
 
 
-def answer(path, params, fault):
+def answer(path, params, fault, url):
     """Status, body and content type of a request."""
     handler = _HANDLERS.get(path)
     if handler is None:
         return 404, b"no such page", _TEXT
     try:
-        return handler(params, fault)
+        return handler(params, fault, url) if handler is _sia else handler(params, fault)
     except (KeyError, ValueError) as error:
         return 400, f"bad parameters: {error}".encode(), _TEXT
 
@@ -129,7 +132,40 @@ def _ps1_fitscut(params, fault):
     return 200, buffer.getvalue(), _PNG
 
 
+def _sia(params, fault, url):
+    ra, dec = (float(value) for value in params["POS"].split(","))
+    table = Table(
+        {
+            "title": [f"Simulated sky in {band}" for band in "grz"] * (dec > SOUTHERN_LIMIT),
+            "band": ["g", "r", "z"] * (dec > SOUTHERN_LIMIT),
+            "format": ["image/fits"] * 3 * (dec > SOUTHERN_LIMIT),
+            "url": [f"{url}/sia-image?ra={ra}&dec={dec}&size={params['SIZE']}&band={band}"
+                    for band in "grz"] * (dec > SOUTHERN_LIMIT),
+        },
+        dtype=["U40", "U1", "U12", "U200"],
+    )  # fmt: skip
+    votable = from_table(table)
+    votable.resources[0].type = "results"
+    ucds = ("VOX:Image_Title", "VOX:BandPass_ID", "VOX:Image_Format", "VOX:Image_AccessReference")
+    for field, ucd in zip(votable.get_first_table().fields, ucds, strict=True):
+        field.ucd = ucd
+    votable.resources[0].infos.append(Info(name="QUERY_STATUS", value="OK"))
+    buffer = io.BytesIO()
+    votable.to_xml(buffer)
+    return 200, buffer.getvalue(), "application/x-votable+xml"
+
+
+def _sia_image(params, fault):
+    ra, dec = float(params["ra"]), float(params["dec"])
+    size = int(float(params["size"]) * 3600 / 0.262)
+    fluxes = render_fluxes(ra, dec, size, size, 0.262) * 0.2
+    band = "grz".index(params["band"])
+    return 200, _fits(fluxes[..., band : band + 1], ra, dec, 0.262), _FITS
+
+
 _HANDLERS = {
+    "/sia": _sia,
+    "/sia-image": _sia_image,
     "/viewer/jpeg-cutout": _viewer_jpeg,
     "/viewer/fits-cutout": _viewer_fits,
     "/hips2fits": _hips2fits,
