@@ -1,17 +1,14 @@
 """The classifier: one estimator for every architecture, survey and kind of input."""
 
-import inspect
-
 import numpy as np
 
 from shredfinder.config import conf
 from shredfinder.exceptions import NotFittedError
-from shredfinder.imaging import CutoutFlag
 from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.model import TrainedModel
-from shredfinder.models.sources import open_source
+from shredfinder.models.sources import open_source, score_source
+from shredfinder.parameters import Parametrized
 from shredfinder.priors import adjust_prior, estimate_prior
-from shredfinder.progress import progress_bar
 from shredfinder.surveys import get_survey
 from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
 
@@ -20,7 +17,7 @@ __all__ = ["ShredClassifier"]
 _SYMMETRIES = ("none", "uncertain", "all")
 
 
-class ShredClassifier:
+class ShredClassifier(Parametrized):
     """Tell galaxies from shreds by their cutouts.
 
     Parameters
@@ -97,21 +94,6 @@ class ShredClassifier:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         get_survey(self.survey)
 
-    def get_params(self, deep=True):
-        """Give the parameters of the constructor, as scikit-learn asks for them."""
-        names = inspect.signature(type(self).__init__).parameters
-        return {name: getattr(self, name) for name in names if name != "self"}
-
-    def set_params(self, **params):
-        """Set parameters of the constructor by name."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"there is no parameter {name!r}: choose of {', '.join(known)}")
-            setattr(self, name, value)
-        self._check_params()
-        return self
-
     def __repr__(self):
         state = "not fitted"
         if self._is_fitted:
@@ -157,7 +139,7 @@ class ShredClassifier:
             for the compact one.
         epochs : int, optional
             Passes through the images, at most; by default 100 for the published network (with
-            ``patience`` 5) and 40 for the compact one, whose learning rate runs one cycle.
+            ``patience`` 5) and 30 for the compact one, whose learning rate runs one cycle.
         patience : int, optional
             Stop when the validation loss has not fallen for as many epochs.
         batch_size : int, optional
@@ -288,25 +270,14 @@ class ShredClassifier:
             bands=tuple(description.bands if bands is None else bands),
             color_mapping=description.color_mapping if bands is None else None,
         )
-        batch_size = batch_size or conf.batch_size
-        p_cnn = np.full(len(source), np.nan)
-        flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
-        with progress_bar(
-            total=len(source), progress=progress, desc="scoring", unit="source"
-        ) as bar:
-            # An empty input is checked as well.
-            for start in range(0, max(len(source), 1), batch_size):
-                batch = source[start : start + batch_size]
-                other_colors = description.check_cutouts(
-                    batch, allow_other_colors=allow_other_colors
-                )
-                rows = start + np.flatnonzero(batch.good)
-                flags[start : start + len(batch)] = batch.flags
-                if len(rows):
-                    p_cnn[rows] = self.model_.score(batch.images[batch.good], self.symmetry)
-                if other_colors:
-                    flags[rows] = CutoutFlag.OTHER_COLORS
-                bar.update(len(batch))
+        p_cnn, flags = score_source(
+            self.model_,
+            source,
+            symmetry=self.symmetry,
+            allow_other_colors=allow_other_colors,
+            batch_size=batch_size or conf.batch_size,
+            progress=progress,
+        )
         if prior == "estimate":
             prior = estimate_prior(p_cnn, description.training_prior)
         if prior is not None and not np.isnan(prior):
@@ -453,14 +424,7 @@ class ShredClassifier:
     @property
     def provenance(self):
         """`dict` of str: what a table should keep of the model that scored it."""
-        description = self._description
-        return {
-            "model": description.name,
-            "version": description.version,
-            "architecture": description.architecture,
-            "survey": description.survey,
-            "sha256": self.model_.sha256 or "not saved",
-        }
+        return self._get_model().provenance
 
     @property
     def size_(self):

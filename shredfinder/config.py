@@ -64,6 +64,11 @@ class Conf(config.ConfigNamespace):
         "Days for which the cutout cache believes that a service has no image of a position.",
         cfgtype="float(min=0)",
     )
+    nsa_url = config.ConfigItem(
+        "https://data.sdss.org/sas/dr17/sdss/atlas/v1/nsa_v1_0_1.fits",
+        "URL of the NASA-Sloan Atlas, v1.0.1.",
+        cfgtype="string",
+    )
 
 
 conf = Conf()

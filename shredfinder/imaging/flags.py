@@ -31,5 +31,7 @@ class CutoutFlag(enum.StrEnum):
     """The image's width, height or number of channels differs from the others'."""
     FAILED = "failed"
     """The service did not deliver the cutout; another run may."""
+    NOT_SCORED = "not scored"
+    """The row came from a table without scores, in a join or a stack."""
     OTHER_COLORS = "other colors"
     """Scored on request, though its colours are not those that the model was trained on."""

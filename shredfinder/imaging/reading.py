@@ -1,6 +1,8 @@
 """Image files as cutouts: each file is checked, and a bad one spoils its own row only."""
 
+import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,9 @@ def read_image(path, size=None):
     flag : CutoutFlag
         What is the matter with it.
     """
-    if path is None or not str(path):
+    # Besides missing files, this keeps away names that the file system can't hold, and pipes,
+    # which would block.
+    if path is None or not os.path.isfile(path):
         return None, CutoutFlag.MISSING
     try:
         # A bomb is refused from its header, before a pixel is decoded.
@@ -47,7 +51,7 @@ def read_image(path, size=None):
                 if size is not None and (file.height, file.width) != tuple(size):
                     return None, CutoutFlag.WRONG_SIZE
                 image = np.asarray(file.convert("RGB"))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, PermissionError):
         return None, CutoutFlag.MISSING
     except UnidentifiedImageError:
         return None, CutoutFlag.NOT_AN_IMAGE
@@ -76,7 +80,8 @@ class ImageFiles:
     def __init__(self, paths, *, size, **facts):
         if isinstance(paths, (str, Path)):
             raise ValueError(f"give a list of image paths, not the single path {str(paths)!r}")
-        self.paths = list(paths)
+        # A sequence may make its paths when they are asked for: it is not turned into a list.
+        self.paths = paths if isinstance(paths, Sequence) else list(paths)
         self.size = tuple(size)
         self.facts = facts
 

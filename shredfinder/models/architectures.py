@@ -64,19 +64,29 @@ def build_compact(input_shape):
             f"{width}×{height} px"
         )
 
-    def convolve(x, n_filters, strides=1):
-        x = layers.Conv2D(n_filters, 3, strides=strides, padding="same", use_bias=False)(x)
-        return layers.ReLU()(layers.BatchNormalization()(x))
+    def convolve(x, n_filters):
+        x = layers.Conv2D(n_filters, 3, padding="same", use_bias=False)(x)
+        # Keras's own momentum of 0.99 would need thousands of steps to settle.
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
     inputs = layers.Input(input_shape, name="images")
     center = layers.Cropping2D((height * 3 // 8, width * 3 // 8))(inputs)
     middle = layers.AveragePooling2D(2)(layers.Cropping2D((height // 4, width // 4))(inputs))
     whole = layers.AveragePooling2D(4)(inputs)
     x = layers.Concatenate()([center, middle, whole])
-    for n_filters, strides in ((48, 1), (96, 2), (160, 2)):
-        x = convolve(x, n_filters, strides)
-        x = convolve(x, n_filters)
-    x = layers.Flatten()(x)
+    for n_filters in (32, 64):
+        x = convolve(convolve(x, n_filters), n_filters)
+        x = layers.MaxPooling2D(2)(x)
+    x = convolve(convolve(x, 128), 128)
+    # What is anywhere, what is most, and what is at the centre, where the source must be.
+    rim = ((height // 16 - 2) // 2, (width // 16 - 2) // 2)
+    x = layers.Concatenate()(
+        [
+            layers.GlobalAveragePooling2D()(x),
+            layers.GlobalMaxPooling2D()(x),
+            layers.GlobalAveragePooling2D()(layers.Cropping2D(rim)(x)),
+        ]
+    )
     x = layers.Dropout(0.3)(x)
     x = layers.Dense(64, activation="relu")(x)
     outputs = layers.Dense(2, activation="softmax", name="probabilities")(x)

@@ -65,6 +65,17 @@ class TrainedModel:
         """`int`: number of parameters of the network."""
         return int(sum(array.size for array in self.weights))
 
+    @property
+    def provenance(self):
+        """`dict` of str: what a table should keep of the model that scored it."""
+        return {
+            "model": self.description.name,
+            "version": self.description.version,
+            "architecture": self.description.architecture,
+            "survey": self.description.survey,
+            "sha256": self.sha256 or "not saved",
+        }
+
     def keras_network(self):
         """Build the `keras.Model` with the trained weights."""
         from shredfinder.training import import_keras

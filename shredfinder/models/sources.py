@@ -1,12 +1,13 @@
-"""One view of the kinds of input that a classifier takes."""
+"""One view of the kinds of input that a classifier takes, scored batch by batch."""
 
 from pathlib import Path
 
 import numpy as np
 
-from shredfinder.imaging import Cutouts, ImageFiles
+from shredfinder.imaging import CutoutFlag, Cutouts, ImageFiles
+from shredfinder.progress import progress_bar
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "score_source"]
 
 
 def open_source(X, *, size, pixel_scale, bands, color_mapping):
@@ -34,6 +35,50 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
     if _is_paths(X):
         return ImageFiles(X, size=size, **facts)
     return Cutouts(X, **facts)
+
+
+def score_source(model, source, *, symmetry, allow_other_colors, batch_size, progress):
+    """Score a source in batches, so that memory does not grow with its length.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The model.
+    source : Cutouts or ImageFiles
+        The images.
+    symmetry : {"uncertain", "all", "none"}
+        Which images are scored from all eight sides.
+    allow_other_colors : bool
+        Score other colours than the model's, and flag them.
+    batch_size : int
+        Images at a time.
+    progress : bool or "auto"
+        Show a progress bar.
+
+    Returns
+    -------
+    p_cnn : `~numpy.ndarray`
+        Float64, of shape ``(n,)``; NaN where there is no answer.
+    flags : `~numpy.ndarray` of str
+        What is the matter with each image, of shape ``(n,)``.
+    """
+    p_cnn = np.full(len(source), np.nan)
+    flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
+    with progress_bar(total=len(source), progress=progress, desc="scoring", unit="source") as bar:
+        # The kind of an empty input is checked as well.
+        for start in range(0, max(len(source), 1), batch_size):
+            batch = source[start : start + batch_size]
+            other_colors = model.description.check_cutouts(
+                batch, allow_other_colors=allow_other_colors
+            )
+            rows = start + np.flatnonzero(batch.good)
+            flags[start : start + len(batch)] = batch.flags
+            if len(rows):
+                p_cnn[rows] = model.score(batch.images[batch.good], symmetry)
+            if other_colors:
+                flags[rows] = CutoutFlag.OTHER_COLORS
+            bar.update(len(batch))
+    return p_cnn, flags
 
 
 def _is_paths(X):

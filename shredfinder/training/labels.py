@@ -18,14 +18,13 @@ def encode_labels(y):
     Parameters
     ----------
     y : array_like
-        For each source ``"galaxy"``, ``"shred"`` or ``"other"``; or 0 for a galaxy and 1 for a
-        shred; or, where raters differ, a fraction in between. NaN and masked entries count as
-        ``"other"``.
+        For each source ``"galaxy"`` or ``"shred"``, ``"other"`` for neither, or ``"disputed"``;
+        or 0 for a galaxy and 1 for a shred; or, where raters differ, a fraction in between.
 
     Returns
     -------
     p_shred : `~numpy.ndarray`
-        Float, of shape ``(n,)``; NaN for ``"other"``.
+        Float, of shape ``(n,)``; NaN for ``"other"``, ``"disputed"``, NaN and masked entries.
 
     Raises
     ------
@@ -50,13 +49,13 @@ def encode_labels(y):
         p_shred = np.full(len(names), np.nan)
         for value, name in enumerate(CLASSES):
             p_shred[names == name] = value
-        valid = np.isfinite(p_shred) | (names == "other")
+        valid = np.isfinite(p_shred) | np.isin(names, ("other", "disputed"))
     p_shred[mask] = np.nan
     if not (valid | mask).all():
         unknown = sorted({str(label) for label in y[~(valid | mask)]})[:5]
         raise ValueError(
-            f"unknown labels {', '.join(map(repr, unknown))}: use 'galaxy', 'shred' and 'other', "
-            "or numbers from 0 (galaxy) to 1 (shred)"
+            f"unknown labels {', '.join(map(repr, unknown))}: use 'galaxy', 'shred', 'other' "
+            "and 'disputed', or numbers from 0 (galaxy) to 1 (shred)"
         )
     return p_shred
 
@@ -85,16 +84,17 @@ def split_groups(p_shred, groups, fraction, random_state=None):
     model_selection = import_optional("sklearn.model_selection", "setting validation data aside")
     groups = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
     n_folds = max(round(1 / fraction), 2)
+    n_groups = len(np.unique(groups))
+    if n_groups < n_folds:
+        raise ValueError(
+            f"{n_groups} groups can't be split with {fraction:g} set aside: give more groups, or "
+            "the validation data themselves"
+        )
     folds = model_selection.StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         # A class of fewer members than folds is no obstacle to setting one part aside.
         warnings.simplefilter("ignore", UserWarning)
         kept, aside = next(folds.split(p_shred, p_shred >= 0.5, groups))
-    if len(kept) == 0 or len(aside) == 0:
-        raise ValueError(
-            f"{len(np.unique(groups))} groups can't be split with {fraction:g} set aside: give "
-            "more groups, or the validation data themselves"
-        )
     return kept, aside
 
 

@@ -1,0 +1,232 @@
+"""The photometric cuts of the SAGA survey, in surface brightness, colour and magnitude."""
+
+import numpy as np
+from astropy import units as u
+
+from shredfinder._units import to_floats, to_value, verdict, with_unit
+
+__all__ = [
+    "effective_surface_brightness",
+    "saga_color_cut",
+    "saga_cut",
+    "saga_surface_brightness_cut",
+]
+
+# A surface brightness is quoted in mag per square arcsec, and often just in mag.
+_MU_UNITS = (u.mag, u.mag / u.arcsec**2)
+
+
+def effective_surface_brightness(r_mag, r_eff):
+    r"""Effective surface brightness: the mean one within the half-light radius.
+
+    .. math:: \mu_\mathrm{eff} = r + 2.5 \log_{10} (2 \pi R^2)
+
+    Parameters
+    ----------
+    r_mag : float, array_like or `~astropy.units.Quantity`
+        r magnitude corrected for extinction, in mag.
+    r_eff : float, array_like or `~astropy.units.Quantity`
+        Half-light radius R in the r band; arcsec, or another angle as a Quantity.
+
+    Returns
+    -------
+    mu_eff : float, `~numpy.ndarray` or `~astropy.units.Quantity`
+        Surface brightness in mag / arcsec², of the inputs' broadcast shape. NaN where the radius
+        is not positive and where an input is masked or not finite.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold numbers.
+    astropy.units.UnitsError
+        If an argument is of the wrong kind, such as a radius in pixels.
+
+    Notes
+    -----
+    Half of the light falls within π R², hence the factor 2. Source: Mao et al. (2021), SAGA.
+    The paper (arXiv:2301.09648, section 3.1) prints R in place of R², a misprint: only R² makes
+    it a surface brightness.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from shredfinder.cuts import effective_surface_brightness
+    >>> round(effective_surface_brightness(20.0, 2.0), 3)
+    23.501
+    >>> effective_surface_brightness(20 * u.mag, 2 * u.arcsec).round(3)
+    <Quantity 23.501 mag / arcsec2>
+    """
+    mag = to_floats(r_mag, "r_mag", u.mag)
+    radius = to_floats(r_eff, "r_eff", u.arcsec)
+    with np.errstate(all="ignore"):
+        mu_eff = mag + 2.5 * np.log10(2.0 * np.pi * radius**2)
+        good = (radius > 0) & np.isfinite(mu_eff)
+    return with_unit(np.where(good, mu_eff, np.nan), _MU_UNITS[1], r_mag, r_eff)
+
+
+def saga_surface_brightness_cut(r_mag, mu_eff, mu_err, *, slope=0.7, limit=18.5):
+    r"""Keep sources of low surface brightness for their magnitude.
+
+    .. math:: \mu_\mathrm{eff} + \sigma_\mu - 0.7 (r - 14) > 18.5
+
+    Parameters
+    ----------
+    r_mag : float, array_like or `~astropy.units.Quantity`
+        r magnitude corrected for extinction, in mag.
+    mu_eff : float, array_like or `~astropy.units.Quantity`
+        Effective surface brightness, in mag / arcsec² (`effective_surface_brightness`).
+    mu_err : float, array_like or `~astropy.units.Quantity`
+        Its error, in the same unit (`surface_brightness_error`).
+    slope, limit : float, optional
+        The line; the paper's by default. SAGA's later selection has 0.6 and 18.55.
+
+    Returns
+    -------
+    passed : bool or `~numpy.ndarray` of bool
+        True where the source passes, of the inputs' broadcast shape. Where an input is masked or
+        not finite, or the error negative, it is False.
+
+    Raises
+    ------
+    TypeError, astropy.units.UnitsError
+        If an argument holds no numbers, or is of the wrong kind.
+
+    Notes
+    -----
+    Mao et al. (2021), as arXiv:2301.09648, section 3.1, gives it.
+
+    Examples
+    --------
+    >>> from shredfinder.cuts import saga_surface_brightness_cut
+    >>> saga_surface_brightness_cut(20.0, [22.6, 22.7, 22.8], 0.05)
+    array([False,  True,  True])
+    """
+    mag = to_floats(r_mag, "r_mag", u.mag)
+    mu = to_floats(mu_eff, "mu_eff", *_MU_UNITS)
+    error = to_floats(mu_err, "mu_err", *_MU_UNITS)
+    with np.errstate(invalid="ignore"):
+        inside = mu + error - to_value(slope, "slope", u.dimensionless_unscaled) * (
+            mag - 14.0
+        ) > to_value(limit, "limit", u.mag)
+    return verdict(inside & _usable(mag, mu, error=error))
+
+
+def saga_color_cut(g_mag, r_mag, gr_err, *, slope=0.06, limit=0.90):
+    r"""Keep sources that are not too red for their magnitude.
+
+    .. math:: (g - r) - \sigma_{gr} + 0.06 (r - 14) < 0.90
+
+    Parameters
+    ----------
+    g_mag, r_mag : float, array_like or `~astropy.units.Quantity`
+        Magnitudes corrected for extinction, in mag.
+    gr_err : float, array_like or `~astropy.units.Quantity`
+        Error of g - r, in mag (`color_error`).
+    slope, limit : float, optional
+        The line; the paper's by default, which SAGA's later selection keeps.
+
+    Returns
+    -------
+    passed : bool or `~numpy.ndarray` of bool
+        True where the source passes, of the inputs' broadcast shape. Where an input is masked or
+        not finite, or the error negative, it is False.
+
+    Raises
+    ------
+    TypeError, astropy.units.UnitsError
+        If an argument holds no numbers, or is of the wrong kind.
+
+    Notes
+    -----
+    Mao et al. (2021), as arXiv:2301.09648, section 3.1, gives it.
+
+    Examples
+    --------
+    >>> from shredfinder.cuts import saga_color_cut
+    >>> saga_color_cut([20.5, 20.6], [20.0, 20.0], 0.05)
+    array([ True, False])
+    """
+    green = to_floats(g_mag, "g_mag", u.mag)
+    red = to_floats(r_mag, "r_mag", u.mag)
+    error = to_floats(gr_err, "gr_err", u.mag)
+    with np.errstate(invalid="ignore"):
+        inside = (green - red) - error + to_value(slope, "slope", u.dimensionless_unscaled) * (
+            red - 14.0
+        ) < to_value(limit, "limit", u.mag)
+    return verdict(inside & _usable(green, red, error=error))
+
+
+def saga_cut(
+    g_mag,
+    r_mag,
+    r_eff,
+    *,
+    mu_err=0.0,
+    gr_err=0.0,
+    r_max=21.0,
+    sb_slope=0.7,
+    sb_limit=18.5,
+    color_slope=0.06,
+    color_limit=0.90,
+):
+    """Keep satellite-galaxy candidates: bright enough, diffuse enough and blue enough.
+
+    A source passes if ``r_mag <= r_max`` and it passes `saga_surface_brightness_cut` and
+    `saga_color_cut`.
+
+    Parameters
+    ----------
+    g_mag, r_mag : float, array_like or `~astropy.units.Quantity`
+        Magnitudes corrected for extinction, in mag.
+    r_eff : float, array_like or `~astropy.units.Quantity`
+        Half-light radius in the r band; arcsec, or another angle as a Quantity.
+    mu_err, gr_err : float, array_like or `~astropy.units.Quantity`, optional
+        Errors of the effective surface brightness (`surface_brightness_error`) and of g - r
+        (`color_error`), in mag. Both cuts yield by one error; at 0 they are at their strictest.
+    r_max : float or `~astropy.units.Quantity`, optional
+        The faintest r magnitude that passes.
+    sb_slope, sb_limit, color_slope, color_limit : float, optional
+        The two lines. The defaults are the paper's; ``**get_preset("saga-later").saga`` gives
+        those of SAGA's later selection.
+
+    Returns
+    -------
+    passed : bool or `~numpy.ndarray` of bool
+        True where the source passes, of the inputs' broadcast shape. Where an input is masked or
+        not finite, an error negative or the radius not positive, it is False.
+
+    Raises
+    ------
+    TypeError, astropy.units.UnitsError
+        If an argument holds no numbers, or is of the wrong kind.
+
+    Notes
+    -----
+    Mao et al. (2021), as arXiv:2301.09648, section 3.1, gives it. A survey's own marks of missing
+    values, such as -9999, are numbers here: make them NaN first, as `candidate_cut` does.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from shredfinder.cuts import saga_cut
+    >>> saga_cut(20.5, 20.0, 2.0)
+    True
+    >>> saga_cut([20.5, 21.4, 22.0], [20.0, 20.0, 21.5], [0.1, 2.0, 2.0] * u.arcsec)
+    array([False, False, False])
+    """
+    mu_eff = effective_surface_brightness(r_mag, r_eff)
+    with np.errstate(invalid="ignore"):
+        bright = to_floats(r_mag, "r_mag", u.mag) <= to_value(r_max, "r_max", u.mag)
+    return verdict(
+        bright
+        & saga_surface_brightness_cut(r_mag, mu_eff, mu_err, slope=sb_slope, limit=sb_limit)
+        & saga_color_cut(g_mag, r_mag, gr_err, slope=color_slope, limit=color_limit)
+    )
+
+
+def _usable(*values, error):
+    """Tell where all values are finite and the error is one: an infinite one excuses nothing."""
+    good = np.isfinite(error) & (error >= 0)
+    for value in values:
+        good = good & np.isfinite(value)
+    return good

@@ -1,0 +1,147 @@
+"""A simulated field: its images, its catalogue and the cutouts of its sources."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.wcs import WCS
+from PIL import Image
+
+from shredfinder.imaging import CutoutFlag, Cutouts, flux_to_rgb
+from shredfinder.surveys import get_survey
+
+__all__ = ["SimulatedField"]
+
+# The real cutouts are JPEG images of this quality: their cosine coefficients lie on its
+# quantisation table, with colours at half resolution. It shapes their noise as much as the sky.
+_JPEG_QUALITY = 90
+
+
+@dataclass(repr=False)
+class SimulatedField:
+    """A simulated field in g, r and z, with the truth about its sources.
+
+    Attributes
+    ----------
+    fluxes : `~numpy.ndarray` of float32
+        Images in nanomaggies per *native* pixel of the survey (0.262″ squared), as in the
+        viewer's cutouts, of shape ``(3, height, width)`` in the order of ``bands``, with the first
+        row in the south and the first column in the east. The sum over a source times
+        ``native_per_pixel`` is its flux in nanomaggies.
+    model : `~numpy.ndarray` of float32
+        The same without noise.
+    wcs : `~astropy.wcs.WCS`
+        The images' celestial coordinates (tangential projection, north up, east left).
+    bands : tuple of str
+        Bands of ``fluxes``: g, r and z.
+    pixel_scale : float
+        Pixel scale in arcsec per pixel.
+    sources : `~astropy.table.Table`
+        The catalogue: ``objID``; ``ra`` and ``dec`` in deg; ``g``, ``r`` and ``z`` in mag (AB);
+        ``radius``, the half-light radius along the major axis in arcsec; ``label``, which is
+        ``galaxy`` or ``shred``; ``type``, what the source really is; ``host_id``, the objID of
+        the galaxy that it is a piece or a satellite of (-1 for none). A galaxy's magnitudes are
+        those of all of its light, a shred's those of the light of all galaxies within twice its
+        radius (after the seeing, without noise).
+    stars : `~astropy.table.Table`
+        The stars in the image, which are not in the catalogue: ``ra``, ``dec``, ``g``, ``r`` and
+        ``z``.
+    survey : str
+        Survey whose images these are like.
+    """
+
+    fluxes: np.ndarray
+    model: np.ndarray
+    wcs: WCS
+    bands: tuple
+    pixel_scale: float
+    sources: Table
+    stars: Table
+    survey: str = "legacy-dr9"
+
+    def __repr__(self):
+        height, width = self.fluxes.shape[1:]
+        shreds = int((self.sources["label"] == "shred").sum())
+        return (
+            f"<SimulatedField: {width}×{height} px at {self.pixel_scale:g} arcsec/px, bands "
+            f"{''.join(self.bands)}, {len(self.sources)} sources of which {shreds} are shreds>"
+        )
+
+    @property
+    def native_per_pixel(self):
+        """float: native pixels of the survey in a pixel of the images, by area."""
+        return (self.pixel_scale / get_survey(self.survey).native_pixel_scale) ** 2
+
+    @property
+    def image(self):
+        """`~numpy.ndarray` of uint8: the colour image, of shape ``(height, width, 3)``.
+
+        Its rows are in the order of ``wcs``, the first in the south: show it with
+        ``origin="lower"``, and flip it (``image[::-1]``) before saving it as a picture.
+        """
+        return flux_to_rgb(
+            self.fluxes, self.bands, color_mapping=get_survey(self.survey).color_mapping
+        )
+
+    def cutouts(self, positions=None, *, size=None, compress=True):
+        """Cut out images of the survey's usual kind.
+
+        Parameters
+        ----------
+        positions : `~astropy.coordinates.SkyCoord`, optional
+            Where, of shape ``(n,)`` or a single one; by default those of ``sources``.
+        size : int, optional
+            Width and height in pixels; by default the survey's (128 px, which span 60″).
+        compress : bool, optional
+            Whether to compress the images as JPEG and decompress them, as the survey's viewer
+            does, which leaves its traces in the noise.
+
+        Returns
+        -------
+        cutouts : `~shredfinder.imaging.Cutouts`
+            One image a position, north up and east left, the source at the centre to
+            half a pixel (pixels are not resampled). A cutout that would leave the field is
+            blank and flagged ``no coverage``.
+
+        Examples
+        --------
+        >>> from shredfinder.datasets import make_field
+        >>> simulated = make_field(size=320, n_hosts=1, random_state=1)
+        >>> simulated.cutouts(simulated.wcs.pixel_to_world([160, 5], [160, 160]))
+        <Cutouts: 2 of 128×128 px at 0.46875 arcsec/px, bands zrg, 1 unusable>
+        """
+        size = get_survey(self.survey).size if size is None else size
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(f"size must be a number of pixels of 1 or more, not {size!r}")
+        if positions is None:
+            positions = SkyCoord(self.sources["ra"], self.sources["dec"], unit="deg")
+        if not isinstance(positions, SkyCoord):
+            raise TypeError(
+                f"positions must be a SkyCoord, not {type(positions).__name__}: "
+                "make one with SkyCoord(ra, dec, unit='deg')"
+            )
+        x, y = (np.atleast_1d(values) for values in self.wcs.world_to_pixel(positions))
+        known = np.isfinite(x) & np.isfinite(y)
+        # The centre of an image of even size lies between two pixels.
+        left = np.rint(np.where(known, x, 0) - (size - 1) / 2).astype(int)
+        bottom = np.rint(np.where(known, y, 0) - (size - 1) / 2).astype(int)
+        height, width = self.fluxes.shape[1:]
+        inside = (left >= 0) & (bottom >= 0) & (left + size <= width) & (bottom + size <= height)
+        flags = np.where(inside, CutoutFlag.GOOD.value, CutoutFlag.NO_COVERAGE.value)
+        flags[~known] = CutoutFlag.NO_POSITION
+        images = np.zeros((len(x), size, size, 3), dtype=np.uint8)
+        whole = self.image
+        for i in np.flatnonzero(inside & known):
+            part = whole[bottom[i] : bottom[i] + size, left[i] : left[i] + size][::-1]
+            images[i] = _compress(part) if compress else part
+        return Cutouts.of_survey(self.survey, images, flags=flags, service="simulation")
+
+
+def _compress(image):
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(
+        file, "JPEG", quality=_JPEG_QUALITY, subsampling="4:2:0"
+    )
+    return np.asarray(Image.open(file))

@@ -1,0 +1,350 @@
+"""Making a simulated field: what is where, and what of it a pipeline would catalogue."""
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from shredfinder.datasets.discs import Piece, draw_disc
+from shredfinder.datasets.field import SimulatedField
+from shredfinder.datasets.observing import BANDS, Scene, add_noise, blur, star_stamp
+from shredfinder.datasets.population import draw_early, draw_field_galaxy, draw_host, draw_stars
+from shredfinder.surveys import get_survey
+
+__all__ = ["make_field"]
+
+# Sources of the catalogue are at least so far apart, in arcsec.
+_SEPARATION = 2.6
+# Objects per square arcmin: catalogued galaxies, fainter ones and stars.
+_GALAXY_DENSITY, _FAINT_DENSITY, _STAR_DENSITY = 0.75, 14.0, 2.5
+# Faintest catalogued magnitude in r: the limit of the SAGA-like selections.
+_R_LIMIT = 21.0
+# A piece that is fainter, in mag/arcsec² in r, is not found.
+_MU_LIMIT = 23.3
+_SEEING = 1.05  # median FWHM in r in arcsec; the real cutouts have 1.1 with their pixels
+_CENTER = SkyCoord(150.1, 2.2, unit="deg")
+
+
+def make_field(size=1024, n_hosts=9, *, random_state=None, center=None, noise=True):
+    """Simulate a field of the sky in g, r and z.
+
+    Discs with spiral arms, dust and star-forming knots, discs seen edge-on and ellipticals;
+    satellites around them; galaxies in the background; stars, of which bright ones saturate;
+    seeing and noise. The catalogue has the galaxies, and what a pipeline makes of the large ones:
+    knots, arm segments, disc ends and patches of halo taken for galaxies. It runs offline, in
+    a few seconds, and the same ``random_state`` gives the same field.
+
+    Parameters
+    ----------
+    size : int, optional
+        Width and height in pixels of 0.46875″, of 256 or more. Catalogued sources are at
+        least half a cutout (64 px) from the edges.
+    n_hosts : int, optional
+        Number of large galaxies.
+    random_state : int, `~numpy.random.Generator` or None, optional
+        Seed or source of the randomness.
+    center : `~astropy.coordinates.SkyCoord`, optional
+        Position of the field's centre.
+    noise : bool, optional
+        Whether ``fluxes`` has noise.
+
+    Returns
+    -------
+    field : SimulatedField
+        Images, catalogue and truth.
+
+    Raises
+    ------
+    ValueError
+        If the size or the number of galaxies can't be.
+
+    Examples
+    --------
+    >>> from shredfinder.datasets import make_field
+    >>> simulated = make_field(size=320, n_hosts=1, random_state=1)
+    >>> simulated.fluxes.shape, simulated.bands
+    ((3, 320, 320), ('g', 'r', 'z'))
+    >>> sorted(set(simulated.sources["label"].tolist()))
+    ['galaxy', 'shred']
+    """
+    survey = get_survey("legacy-dr9")
+    _check(size, n_hosts, survey.size)
+    center = _CENTER if center is None else center
+    if not isinstance(center, SkyCoord) or not center.isscalar:
+        raise ValueError(f"center must be a single SkyCoord, not {center!r}")
+    rng = np.random.default_rng(random_state)
+    scale = survey.pixel_scale
+    native_per_pixel = (scale / survey.native_pixel_scale) ** 2
+    fwhm = np.clip(_SEEING * rng.lognormal(0, 0.16), 0.8, 1.9) / scale
+    scene = Scene(size)
+    builder = _Builder(scene, scale, survey.size // 2 + 2, rng)
+    builder.add_hosts(n_hosts)
+    area = (size * scale / 60) ** 2
+    builder.add_background(rng.poisson(_GALAXY_DENSITY * area))
+    builder.add_faint(rng.poisson(_FAINT_DENSITY * area))
+    blur(scene, fwhm)
+    extended = scene.crop()
+    stars = _add_stars(scene, rng.poisson(_STAR_DENSITY * area), fwhm, native_per_pixel, rng)
+    model = scene.crop() / np.float32(native_per_pixel)
+    fluxes = add_noise(model, rng, depth=rng.lognormal(0, 0.17)) if noise else model.copy()
+    wcs = _make_wcs(size, scale, center.icrs)
+    return SimulatedField(
+        fluxes=fluxes,
+        model=model,
+        wcs=wcs,
+        bands=BANDS,
+        pixel_scale=scale,
+        sources=_to_table(builder.rows, extended, wcs, scale),
+        stars=_star_table(stars, wcs),
+        survey=survey.name,
+    )
+
+
+class _Builder:
+    """Draws galaxies into a scene and keeps the catalogue's rows."""
+
+    def __init__(self, scene, scale, margin, rng):
+        self.scene, self.scale, self.margin, self.rng = scene, scale, margin, rng
+        self.rows = []
+        self.hosts = []  # position and radius of influence, pixels
+
+    def add_hosts(self, n):
+        """Add large galaxies, each with its shreds and satellites."""
+        for _ in range(n):
+            x, y = self._place_host()
+            if self.rng.uniform() < 0.08:
+                mags, arcsec, shape = draw_early(self.scene, x, y, self.scale, self.rng)
+                pieces, reach = self._halo_pieces(x, y, arcsec, shape), 2.2 * arcsec / self.scale
+            else:
+                disc = draw_host(x, y, self.scale, self.rng)
+                mags, arcsec, pieces = self._draw_disc(disc)
+                reach = 3 * disc.scale_length
+            host = self._add_row(x, y, mags, arcsec, "host", -1)
+            self.hosts.append((x, y, reach))
+            self._add_shreds(host, pieces, reach)
+            self._add_satellites(host, x, y, reach)
+
+    def add_background(self, n):
+        """Add galaxies of the catalogue that belong to no host."""
+        for _ in range(n):
+            r_mag = np.clip(self.rng.normal(18.55, 1.75), 15, _R_LIMIT)
+            bright = r_mag < 17.8
+            place = self._place_apart(20 / self.scale if bright else 0)
+            if place is None:
+                continue
+            if bright and self.rng.uniform() < 0.7:
+                disc = draw_host(*place, self.scale, self.rng, r_mag=r_mag)
+                mags, arcsec, _ = self._draw_disc(disc)
+            else:
+                mags, arcsec = draw_field_galaxy(
+                    self.scene,
+                    *place,
+                    r_mag,
+                    self.scale,
+                    self.rng,
+                    kind="early" if bright else None,
+                )
+            self._add_row(*place, mags, arcsec, "background", -1)
+            if bright:
+                self.hosts.append((*place, 1.5 * arcsec / self.scale))
+
+    def add_faint(self, n):
+        """Add galaxies too faint for the catalogue, anywhere."""
+        edge = self.scene.padding / 2
+        for _ in range(n):
+            x, y = self.rng.uniform(-edge, self.scene.size + edge, 2)
+            # Numbers rise by about 2.2 a magnitude.
+            r_mag = 24.5 + np.log10(self.rng.uniform(10 ** (-0.35 * 3.3), 1)) / 0.35
+            draw_field_galaxy(self.scene, x, y, r_mag, self.scale, self.rng)
+
+    def _draw_disc(self, disc):
+        """Draw a disc; return its magnitudes, half-light radius (arcsec) and pieces."""
+        before = self.scene.fluxes.sum(axis=(1, 2), dtype=float)
+        pieces = draw_disc(self.scene, disc, self.rng)
+        # All of its light: old and young stars, bulge and knots, less the dust.
+        flux = self.scene.fluxes.sum(axis=(1, 2), dtype=float) - before
+        # Half of the light of an exponential disc is within 1.678 scale lengths.
+        arcsec = 1.678 * disc.scale_length * self.scale
+        return tuple(22.5 - 2.5 * np.log10(flux)), arcsec, pieces
+
+    def _add_shreds(self, host, pieces, reach):
+        rng = self.rng
+        # Larger galaxies break into more pieces.
+        wanted = 1 + rng.poisson(1.3 + 0.14 * reach * self.scale)
+        kinds = {"knot": 0.55, "arm": 0.3, "disc end": 0.15, "halo": 0.2}
+        weights = np.array([0.0] * len(pieces))
+        for kind, share in kinds.items():
+            of_kind = np.array([piece.kind == kind for piece in pieces])
+            values = np.array([piece.weight for piece in pieces])[of_kind]
+            if len(values):
+                weights[of_kind] = share * values / values.sum()
+        # Efraimidis & Spirakis (2006): a random order, the heavier the earlier.
+        order = np.argsort(rng.exponential(size=len(pieces)) / np.maximum(weights, 1e-12))
+        core = max(2.2 / self.scale, 0.22 * reach)
+        x, y = self.rows[host]["x"], self.rows[host]["y"]
+        for i in order:
+            piece = pieces[i]
+            if wanted == 0:
+                break
+            if np.hypot(piece.x - x, piece.y - y) < core or not self._is_free(piece.x, piece.y):
+                continue
+            if self._surface_brightness(piece.x, piece.y) > _MU_LIMIT:
+                continue
+            radius = max(piece.radius * self.scale, 0.6)
+            # The flux follows from the image, once it is complete.
+            self._add_row(piece.x, piece.y, None, radius, piece.kind, host)
+            wanted -= 1
+
+    def _add_satellites(self, host, x, y, reach):
+        rng = self.rng
+        for _ in range(rng.poisson(2.2)):
+            angle, distance = rng.uniform(0, 2 * np.pi), reach * rng.uniform(0.9, 2.0) + 8
+            place = x + distance * np.cos(angle), y + distance * np.sin(angle)
+            if not self._is_free(*place) or self._is_on_host(*place):
+                continue
+            r_mag = np.clip(rng.normal(19.6, 1.3), 16.8, _R_LIMIT)
+            shape = draw_field_galaxy(self.scene, *place, r_mag, self.scale, rng, kind="dwarf")
+            self._add_row(*place, *shape, "satellite", host)
+
+    def _halo_pieces(self, x, y, arcsec, shape):
+        pieces = []
+        for _ in range(6):
+            angle = self.rng.uniform(0, 2 * np.pi)
+            distance = self.rng.uniform(0.8, 2.0) * arcsec / self.scale
+            across = distance * np.cos(angle) * shape["axis_ratio"]
+            along = distance * np.sin(angle)
+            sine, cosine = np.sin(shape["position_angle"]), np.cos(shape["position_angle"])
+            place = x - along * sine + across * cosine, y + along * cosine + across * sine
+            pieces.append(Piece(*place, "halo", 1.0, 2.0 / self.scale))
+        return pieces
+
+    def _place_host(self):
+        low, high = self.margin + 16, self.scene.size - self.margin - 16
+        for _ in range(200):
+            x, y = self.rng.uniform(low, high, 2)
+            if all(np.hypot(x - a, y - b) > reach + 80 for a, b, reach in self.hosts):
+                break
+        return x, y
+
+    def _place_apart(self, apart):
+        for _ in range(30):
+            x, y = self.rng.uniform(self.margin, self.scene.size - self.margin, 2)
+            if self._is_free(x, y) and not self._is_on_host(x, y, apart):
+                return x, y
+        return None
+
+    def _surface_brightness(self, x, y):
+        """Surface brightness of the scene within 1″ in mag/arcsec² in r."""
+        row, column = round(y) + self.scene.padding, round(x) + self.scene.padding
+        flux = self.scene.fluxes[1, row - 2 : row + 3, column - 2 : column + 3].mean()
+        return 22.5 - 2.5 * np.log10(max(flux, 1e-6) / self.scale**2)
+
+    def _is_on_host(self, x, y, apart=0):
+        return any(np.hypot(x - a, y - b) < reach + apart for a, b, reach in self.hosts)
+
+    def _is_free(self, x, y):
+        low, high = self.margin, self.scene.size - self.margin
+        if not (low < x < high and low < y < high):
+            return False
+        closest = _SEPARATION / self.scale
+        return all(np.hypot(row["x"] - x, row["y"] - y) > closest for row in self.rows)
+
+    def _add_row(self, x, y, mags, radius, kind, host):
+        row = {"x": x, "y": y, "mags": mags, "radius": radius, "type": kind, "host": host}
+        self.rows.append(row)
+        return len(self.rows) - 1
+
+
+def _check(size, n_hosts, cutout_size):
+    if not isinstance(size, (int, np.integer)) or size < 2 * cutout_size:
+        raise ValueError(
+            f"size must be a whole number of pixels of {2 * cutout_size} or more, so that cutouts "
+            f"of {cutout_size} px fit, not {size!r}"
+        )
+    if not isinstance(n_hosts, (int, np.integer)) or n_hosts < 0:
+        raise ValueError(f"n_hosts must be a whole number of 0 or more, not {n_hosts!r}")
+
+
+def _make_wcs(size, scale, center):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.crval = center.ra.deg, center.dec.deg
+    wcs.wcs.crpix = (size + 1) / 2, (size + 1) / 2
+    # Right ascension grows to the east, which is left.
+    wcs.wcs.cdelt = -scale / 3600, scale / 3600
+    wcs.wcs.cunit = "deg", "deg"
+    wcs.wcs.radesys = "ICRS"
+    wcs.array_shape = size, size
+    return wcs
+
+
+def _add_stars(scene, n, fwhm, native_per_pixel, rng):
+    places = rng.uniform(-20, scene.size + 20, (n, 2))
+    mags = draw_stars(n, rng)
+    for (x, y), fluxes in zip(places, 10 ** (0.4 * (22.5 - mags)), strict=True):
+        scene.add(star_stamp(x, y, fluxes, fwhm, rng, native_per_pixel=native_per_pixel))
+    inside = ((places > -0.5) & (places < scene.size - 0.5)).all(axis=1)
+    return places[inside], mags[inside]
+
+
+def _aperture_mags(fluxes, x, y, radius):
+    """Magnitudes in g, r and z of the light within a radius in pixels."""
+    reach = int(radius + 2)
+    left, bottom = max(round(x) - reach, 0), max(round(y) - reach, 0)
+    part = fluxes[:, bottom : round(y) + reach + 1, left : round(x) + reach + 1]
+    rows, columns = np.indices(part.shape[1:])
+    # Pixels at the rim count by the share of them that is inside.
+    distance = np.hypot(columns + left - x, rows + bottom - y)
+    share = np.clip(radius - distance + 0.5, 0, 1)
+    flux = (part * share).sum(axis=(1, 2))
+    return tuple(22.5 - 2.5 * np.log10(np.maximum(flux, 1e-4)))
+
+
+def _to_table(rows, fluxes, wcs, scale):
+    # Twice a piece's radius holds 94 % of a Gaussian's light.
+    mags = [
+        row["mags"]
+        if row["mags"] is not None
+        else _aperture_mags(fluxes, row["x"], row["y"], 2 * row["radius"] / scale)
+        for row in rows
+    ]
+    x, y = np.array([(row["x"], row["y"]) for row in rows]).reshape(-1, 2).T
+    sky = wcs.pixel_to_world(x, y)
+    table = Table()
+    first = 1001
+    table["objID"] = np.arange(first, first + len(rows), dtype=np.int64)
+    table["ra"], table["dec"] = sky.ra.deg * u.deg, sky.dec.deg * u.deg
+    for band, values in zip(BANDS, np.array(mags, dtype=float).reshape(-1, 3).T, strict=True):
+        table[band] = values * u.mag
+    table["radius"] = np.array([row["radius"] for row in rows], dtype=float) * u.arcsec
+    types = np.array([row["type"] for row in rows], dtype="U10")
+    whole = np.isin(types, ("host", "satellite", "background"))
+    table["label"] = np.where(whole, "galaxy", "shred")
+    table["type"] = types
+    hosts = np.array([row["host"] for row in rows], dtype=np.int64)
+    table["host_id"] = np.where(hosts < 0, -1, hosts + first)
+    descriptions = {
+        "objID": "Identifier",
+        "ra": "Right ascension (ICRS)",
+        "dec": "Declination (ICRS)",
+        **{band: f"Magnitude in {band} (AB), without noise" for band in BANDS},
+        "radius": "Half-light radius along the major axis",
+        "label": "True class: galaxy or shred",
+        "type": "What the source is",
+        "host_id": "Identifier of the galaxy that it is part or satellite of; -1 for none",
+    }
+    for name, words in descriptions.items():
+        table[name].info.description = words
+    table.sort("ra")
+    return table
+
+
+def _star_table(stars, wcs):
+    places, mags = stars
+    sky = wcs.pixel_to_world(places[:, 0], places[:, 1])
+    table = Table()
+    table["ra"], table["dec"] = sky.ra.deg * u.deg, sky.dec.deg * u.deg
+    for band, values in zip(BANDS, mags.T, strict=True):
+        table[band] = values * u.mag
+    return table

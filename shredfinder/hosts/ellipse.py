@@ -1,0 +1,319 @@
+"""Shreds by rule: what lies inside the ellipse of a large galaxy, as SAGA removes it."""
+
+import warnings
+
+import numpy as np
+from astropy import constants
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from shredfinder._units import to_floats, to_strings, to_value, verdict
+from shredfinder.columns import find_column
+from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.hosts._pairs import iter_pairs, separations
+from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
+
+__all__ = ["in_host_ellipse", "is_large_galaxy_entry", "shreds_by_rule"]
+
+_SPEED_OF_LIGHT = constants.c.to_value(u.km / u.s)
+_ARCSEC = np.radians(1.0 / 3600.0)
+
+
+def in_host_ellipse(
+    coords,
+    host_coords,
+    *,
+    petro_th90,
+    petro_ba90,
+    petro_phi90,
+    scale=2.0,
+    redshift=None,
+    host_redshift=None,
+    max_velocity=300 * u.km / u.s,
+):
+    """Tell which sources lie in the ellipse of a host and are not at another redshift.
+
+    Parameters
+    ----------
+    coords : `~astropy.coordinates.SkyCoord`
+        Positions of the sources, of any shape.
+    host_coords : `~astropy.coordinates.SkyCoord`
+        Position of the host, or of one host for each source.
+    petro_th90 : float, array_like or `~astropy.units.Quantity`
+        Radius that holds 90 % of the host's Petrosian light, in arcsec: the semi-major axis.
+    petro_ba90 : float or array_like
+        Axis ratio b/a there.
+    petro_phi90 : float, array_like or `~astropy.units.Quantity`
+        Position angle of the major axis there, in degrees east of north.
+    scale : float, optional
+        The ellipse in units of `petro_th90`.
+    redshift, host_redshift : float or array_like, optional
+        Redshifts of sources and hosts. A source without one is taken to be at the host's.
+    max_velocity : `~astropy.units.Quantity` or float, optional
+        Redshifts that differ by less, times the speed of light, are the same; a plain number is
+        in km/s.
+
+    Returns
+    -------
+    inside : bool or `~numpy.ndarray` of bool
+        True where the source lies in the ellipse and its redshift is the host's, or not known.
+        False where the host has no usable ellipse or a position is not finite.
+
+    Raises
+    ------
+    TypeError, astropy.units.UnitsError
+        If an argument is of the wrong kind.
+
+    Notes
+    -----
+    SAGA's rule, after its public code: the ellipse of 2 x PETRO_TH90, PETRO_BA90 and PETRO_PHI90
+    of the NASA-Sloan Atlas; sources with a redshift are removed if it differs by less than 300
+    km/s for hosts brighter than r = 14 (250, 200 and 150 km/s for fainter ones). SAGA exempts
+    the host's own entry (`shreds_by_rule`), and sources that are brighter than the host.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.hosts import in_host_ellipse
+    >>> host = SkyCoord(150.0, 2.0, unit="deg")
+    >>> along, across = host.directional_offset_by([0, 90] * u.deg, 90 * u.arcsec)
+    >>> shape = {"petro_th90": 60.0, "petro_ba90": 0.5, "petro_phi90": 0.0}
+    >>> in_host_ellipse(along, host, **shape), in_host_ellipse(across, host, **shape)
+    (True, False)
+    """
+    ellipse = (
+        to_floats(petro_th90, "petro_th90", u.arcsec),
+        to_floats(petro_ba90, "petro_ba90"),
+        to_floats(petro_phi90, "petro_phi90", u.deg),
+    )
+    vectors = [_vectors(c, name) for c, name in ((coords, "coords"), (host_coords, "host_coords"))]
+    radii = elliptical_radii(vectors[1], vectors[0], *_clean(*ellipse))
+    with np.errstate(invalid="ignore"):
+        inside = radii <= to_value(scale, "scale", u.dimensionless_unscaled)
+    if redshift is not None and host_redshift is not None:
+        inside = inside & _same_redshift(
+            to_floats(redshift, "redshift"),
+            to_floats(host_redshift, "host_redshift"),
+            to_value(max_velocity, "max_velocity", u.km / u.s),
+        )
+    elif redshift is not None:
+        raise TypeError("redshift needs host_redshift to compare with: got none")
+    return verdict(inside)
+
+
+def shreds_by_rule(
+    candidates,
+    hosts,
+    *,
+    scale=2.0,
+    redshift=None,
+    max_velocity=300 * u.km / u.s,
+    keep_nearest=True,
+):
+    """Tell which candidates a rule takes for shreds: those inside the ellipse of any host.
+
+    A baseline to compare ``p_cnn`` with.
+
+    Parameters
+    ----------
+    candidates : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
+        Positions of the candidates: coordinates, or a table with columns ``ra`` and ``dec``.
+    hosts : `~astropy.table.Table`
+        Hosts as `read_nsa` returns them, with ``ra``, ``dec``, ``petro_th90``, ``petro_ba90``
+        and ``petro_phi90``, and with ``z`` if `redshift` is given.
+    scale, max_velocity
+        As `in_host_ellipse` takes them.
+    redshift : array_like of shape (n_candidates,), optional
+        Redshifts of the candidates; NaN or masked where there is none.
+    keep_nearest : bool, optional
+        Whether to spare, for each host, the candidate nearest to its centre in units of the
+        ellipse: it is taken to be the catalogue's entry of the host itself. Switch it off if
+        hosts are not in the catalogue.
+
+    Returns
+    -------
+    shred : `~numpy.ndarray` of bool, of shape (n_candidates,)
+        True where the rule takes the candidate for a shred.
+
+    Raises
+    ------
+    KeyError
+        If a table lacks a column.
+    ValueError
+        If there are not as many redshifts as candidates.
+    TypeError, astropy.units.UnitsError
+        If an argument is of the wrong kind.
+    MissingDependencyError
+        If scipy is not installed.
+
+    Warns
+    -----
+    ShredfinderWarning
+        If hosts are left out, because they have no position or no usable ellipse.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.hosts import shreds_by_rule
+    >>> hosts = Table({"ra": [150.0], "dec": [2.0], "petro_th90": [60.0], "petro_ba90": [0.5],
+    ...                "petro_phi90": [0.0]})
+    >>> candidates = Table({"ra": [150.0, 150.0, 150.03], "dec": [2.0, 2.025, 2.0]})
+    >>> shreds_by_rule(candidates, hosts)
+    array([False,  True, False])
+    """
+    ra, dec = sky_positions(candidates, "candidates")
+    rows = np.flatnonzero(on_sky(ra, dec))
+    points = unit_vectors(ra[rows], dec[rows])
+    host_ra, host_dec = sky_positions(hosts, "hosts")
+    ellipses = usable_ellipses(hosts)
+    usable = on_sky(host_ra, host_dec) & np.isfinite(ellipses[0])
+    if not usable.all():
+        warnings.warn(
+            f"{np.count_nonzero(~usable)} of {usable.size} hosts are left out: they have no "
+            "position, or no ellipse (petro_th90 > 0, 0 < petro_ba90 <= 1, a finite petro_phi90)",
+            ShredfinderWarning,
+            stacklevel=2,
+        )
+    ellipses = [values[usable] for values in ellipses]
+    centers = unit_vectors(host_ra[usable], host_dec[usable])
+    limit = to_value(scale, "scale", u.dimensionless_unscaled)
+    speeds = _speeds(redshift, hosts, ra.size, max_velocity)
+
+    count = np.zeros(len(points), dtype=np.int64)
+    nearest = np.full(len(centers), -1, dtype=np.int64)
+    best = np.full(len(centers), np.inf)
+    for point, center, _ in iter_pairs(points, centers, limit * ellipses[0] * _ARCSEC):
+        radii = elliptical_radii(centers[center], points[point], *(e[center] for e in ellipses))
+        inside = radii <= limit
+        if speeds is not None:
+            own, hosts_own, most = speeds
+            inside &= _same_redshift(own[rows][point], hosts_own[usable][center], most)
+        point, center, radii = point[inside], center[inside], radii[inside]
+        np.add.at(count, point, 1)
+        order = np.lexsort((point, radii, center))
+        first = order[np.r_[True, center[order][1:] != center[order][:-1]]] if order.size else order
+        better = radii[first] < best[center[first]]
+        best[center[first][better]] = radii[first][better]
+        nearest[center[first][better]] = point[first][better]
+    if keep_nearest:
+        np.subtract.at(count, nearest[nearest >= 0], 1)
+    shred = np.zeros(ra.size, dtype=bool)
+    shred[rows] = count > 0
+    return shred
+
+
+def is_large_galaxy_entry(ref_cat):
+    """Tell which rows of Legacy's catalogue are entries of its large-galaxy atlas.
+
+    Such a row is a large galaxy that was fitted as one object: never a shred, and a host.
+
+    Parameters
+    ----------
+    ref_cat : str, array_like of str or bytes
+        REF_CAT of the Legacy Surveys' catalogues.
+
+    Returns
+    -------
+    large : bool or `~numpy.ndarray` of bool
+        True where REF_CAT is "L3", the Siena Galaxy Atlas in DR9; False where it is masked.
+
+    Raises
+    ------
+    TypeError
+        If `ref_cat` does not hold text.
+
+    Notes
+    -----
+    SAGA's public code reads REF_CAT likewise. Blanks around the value do not matter.
+
+    Examples
+    --------
+    >>> from shredfinder.hosts import is_large_galaxy_entry
+    >>> is_large_galaxy_entry(["L3", "  ", "G2", "T2"])
+    array([ True, False, False, False])
+    """
+    return verdict(to_strings(ref_cat, "ref_cat") == "L3")
+
+
+def usable_ellipses(hosts):
+    """Read the ellipses of hosts: arcsec, axis ratio, radians; all NaN where one is unusable."""
+    names = ("petro_th90", "petro_ba90", "petro_phi90")
+    units = (u.arcsec, u.dimensionless_unscaled, u.deg)
+    columns = [
+        to_floats(hosts[find_column(hosts, name)], name, unit)
+        for name, unit in zip(names, units, strict=True)
+    ]
+    return _clean(*columns)
+
+
+def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
+    """Return distances from centres in units of their ellipses.
+
+    Parameters
+    ----------
+    centers, points : `~numpy.ndarray` of shape (..., 3)
+        Unit vectors.
+    semi_major : `~numpy.ndarray`
+        Semi-major axes in arcsec.
+    axis_ratio : `~numpy.ndarray`
+        Axis ratios b/a.
+    angle : `~numpy.ndarray`
+        Position angles of the major axes, in radians east of north.
+
+    Returns
+    -------
+    radii : `~numpy.ndarray`
+        1 on the ellipse, less inside of it; NaN where the ellipse is.
+    """
+    x, y, z = np.moveaxis(centers, -1, 0)
+    px, py, pz = np.moveaxis(points, -1, 0)
+    east = py * x - px * y
+    north = pz * (x**2 + y**2) - z * (px * x + py * y)
+    # At the very pole east has no direction; there the meridian of RA 0 points north, as elsewhere.
+    pole = np.hypot(x, y) < 1e-12
+    east = np.where(pole, py, east)
+    north = np.where(pole, -np.sign(z) * px, north)
+    theta = np.arctan2(east, north) - angle
+    arcsec = separations(centers, points) / _ARCSEC
+    return np.hypot(np.cos(theta), np.sin(theta) / axis_ratio) * arcsec / semi_major
+
+
+def _clean(semi_major, axis_ratio, degrees):
+    with np.errstate(invalid="ignore"):
+        good = (
+            (semi_major > 0)
+            & np.isfinite(semi_major)
+            & (axis_ratio > 0)
+            & (axis_ratio <= 1)
+            & np.isfinite(degrees)
+        )
+    return tuple(
+        np.where(good, values, np.nan) for values in (semi_major, axis_ratio, np.radians(degrees))
+    )
+
+
+def _vectors(coords, name):
+    if not isinstance(coords, SkyCoord):
+        raise TypeError(f"{name} must be a SkyCoord: got {type(coords).__name__}")
+    sky = coords.icrs
+    return unit_vectors(to_floats(sky.ra, name, u.deg), to_floats(sky.dec, name, u.deg))
+
+
+def _same_redshift(redshift, host_redshift, max_velocity):
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(redshift - host_redshift) * _SPEED_OF_LIGHT >= max_velocity
+    return ~apart
+
+
+def _speeds(redshift, hosts, n_candidates, max_velocity):
+    if redshift is None:
+        return None
+    own = to_floats(redshift, "redshift")
+    if own.shape != (n_candidates,):
+        raise ValueError(
+            f"redshift must have one value for each of {n_candidates} candidates: "
+            f"got shape {own.shape}"
+        )
+    host_own = to_floats(hosts[find_column(hosts, "z")], "z")
+    return own, host_own, to_value(max_velocity, "max_velocity", u.km / u.s)

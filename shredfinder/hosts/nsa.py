@@ -1,0 +1,147 @@
+"""The NASA-Sloan Atlas: spectroscopically confirmed galaxies, mostly of z < 0.15."""
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Column, Table
+
+from shredfinder.columns import NSA_COLUMNS, find_column
+from shredfinder.config import conf
+
+__all__ = ["read_nsa"]
+
+# The atlas orders its bands F, N, u, g, r, i, z (GALEX far and near ultraviolet, then SDSS).
+_R_BAND = 4
+
+_BASIC = ("host_id", "ra", "dec", "z", "zdist")
+# What can be read besides: unit and description.
+_EXTRA = {
+    "petro_th50": (u.arcsec, "Petrosian half-light radius in r"),
+    "petro_th90": (u.arcsec, "Petrosian 90 % light radius in r"),
+    "petro_ba90": (None, "Axis ratio b/a at the 90 % light radius"),
+    "petro_phi90": (u.deg, "Position angle, east of north, at the 90 % light radius"),
+    "r_mag": (u.mag, "Elliptical Petrosian r magnitude, corrected for extinction"),
+    "r_absmag": (u.mag, "Elliptical Petrosian r absolute magnitude, K-corrected, for h = 1"),
+}
+_BASIC_META = {
+    "host_id": (None, "NSAID of the NASA-Sloan Atlas"),
+    "ra": (u.deg, "Right ascension (J2000)"),
+    "dec": (u.deg, "Declination (J2000)"),
+    "z": (None, "Heliocentric redshift"),
+    "zdist": (None, "Redshift corrected for peculiar motion, for distances"),
+}
+
+
+def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=True, progress=True):
+    """Read the NASA-Sloan Atlas, v1.0.1, as a table of hosts.
+
+    Parameters
+    ----------
+    path : str or path-like, optional
+        The file ``nsa_v1_0_1.fits``. Without it the file is downloaded, once, into astropy's
+        cache; it takes some gigabytes.
+    z_max : float, optional
+        Galaxies of redshift Z below this are read. None reads all.
+    columns : sequence of str, optional
+        What to read besides ``host_id``, ``ra``, ``dec``, ``z`` and ``zdist``: any of
+        ``petro_th50``, ``petro_th90``, ``petro_ba90``, ``petro_phi90``, ``r_mag`` and
+        ``r_absmag``; all by default.
+    url : str, optional
+        Where to download the file from; ``shredfinder.conf.nsa_url`` by default.
+    cache : bool, optional
+        Whether to keep the download in astropy's cache, and to use one that is there.
+    progress : bool, optional
+        Whether to show the download's progress, where the output is a terminal.
+
+    Returns
+    -------
+    hosts : `~astropy.table.Table`
+        One row per galaxy, in the file's order, with units and descriptions.
+
+    Raises
+    ------
+    OSError
+        If the file is not there, or not a FITS file.
+    KeyError
+        If the file lacks a column.
+    ValueError
+        If `columns` names something else, or the file holds no table.
+
+    Notes
+    -----
+    Only the columns that are asked for are read, from a memory map. The column names are those
+    of the data model of NSA v1.0.1 (Blanton et al. 2011, AJ 142, 31; SDSS DR17), and the band
+    arrays run over F, N, u, g, r, i, z. ``r_mag`` is 22.5 - 2.5 log10(ELPETRO_FLUX) - EXTINCTION;
+    it is NaN where the flux is not positive.
+
+    Examples
+    --------
+    >>> from shredfinder.hosts import read_nsa
+    >>> hosts = read_nsa("nsa_v1_0_1.fits")  # doctest: +SKIP
+    """
+    unknown = [name for name in columns if name not in _EXTRA]
+    if unknown:
+        raise ValueError(
+            f"columns may hold {', '.join(_EXTRA)}: got {', '.join(map(repr, unknown))}"
+        )
+    source = path
+    if path is None:
+        from astropy.utils.data import download_file
+
+        source = download_file(url or conf.nsa_url, cache=cache, show_progress=progress)
+    try:
+        hdus = fits.open(source, memmap=True)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        hint = (
+            f"the download from {url or conf.nsa_url} was no FITS file; clear it with "
+            "astropy.utils.data.clear_download_cache"
+            if path is None
+            else f"{path} is not a FITS file"
+        )
+        raise OSError(f"cannot read the NASA-Sloan Atlas: {hint} ({error})") from error
+    with hdus:
+        data = _first_table(hdus, source)
+        return _to_hosts(data, columns, z_max)
+
+
+def _first_table(hdus, source):
+    for hdu in hdus:
+        if isinstance(hdu, fits.BinTableHDU):
+            return hdu.data
+    raise ValueError(f"{source} holds no table: the NASA-Sloan Atlas is one binary table")
+
+
+def _to_hosts(data, columns, z_max):
+    redshift = _column(data, "z", slice(None))
+    with np.errstate(invalid="ignore"):
+        rows = np.flatnonzero(redshift < z_max) if z_max is not None else np.arange(len(redshift))
+    hosts = Table()
+    for name in (*_BASIC, *columns):
+        unit, description = {**_BASIC_META, **_EXTRA}[name]
+        if name == "r_mag":
+            values = _r_magnitudes(data, rows)
+        elif name == "r_absmag":
+            values = _column(data, "elpetro_absmag", rows)
+        else:
+            values = _column(data, name, rows)
+        hosts[name] = Column(values, unit=unit, description=description)
+    hosts.meta["catalog"] = "NASA-Sloan Atlas"
+    return hosts
+
+
+def _column(data, role, rows):
+    """Copy one column, of the r band where it has several, in the machine's byte order."""
+    values = data[find_column(data, NSA_COLUMNS[role])]
+    if values.ndim == 2:
+        values = values[:, _R_BAND]
+    values = np.array(values[rows])
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _r_magnitudes(data, rows):
+    flux = _column(data, "elpetro_flux", rows).astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mag = 22.5 - 2.5 * np.log10(flux) - _column(data, "extinction", rows)
+    return np.where(flux > 0, mag, np.nan).astype(np.float32)

@@ -1,0 +1,15 @@
+"""Tables whose rows get the probability of being a shred."""
+
+from shredfinder.table.patterns import find_image_files
+from shredfinder.table.positions import get_positions
+from shredfinder.table.scoring import add_p_cnn
+from shredfinder.table.tables import ShredQTable, ShredTable, ShredTableMixin
+
+__all__ = [
+    "ShredQTable",
+    "ShredTable",
+    "ShredTableMixin",
+    "add_p_cnn",
+    "find_image_files",
+    "get_positions",
+]

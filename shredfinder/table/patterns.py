@@ -1,0 +1,239 @@
+"""Names of image files, formatted from the columns of a table."""
+
+import difflib
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shredfinder.table.values import get_mask, get_plain_values, is_scalar_column
+
+__all__ = ["PatternFiles", "find_image_files"]
+
+# A value or a whole name with one of these could lead out of the folder, or is no file name.
+_SEPARATORS = ("/", "\\", "\0")
+_LISTED_COLUMNS = 20
+
+
+class PatternFiles(Sequence):
+    """Paths of the rows' image files, made when they are asked for.
+
+    Nothing is kept for each row, so that the memory taken does not grow with the table.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table.
+    folder : path-like
+        Folder of the files.
+    pattern : str
+        Name of each row's file within the folder, with the table's columns in braces, such as
+        ``"{objID}.png"``; after a colon, a format as of `format`: ``"{objID:020d}.png"``. It may
+        name subfolders.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder.
+    ValueError
+        If the pattern names no column or an unknown one, leads out of the folder, or can't be
+        applied to a column's values.
+
+    Notes
+    -----
+    An item is a `str`, or None where a row has no file name: its value is masked, empty, not
+    finite, or would lead out of the folder.
+    """
+
+    def __init__(self, table, folder, pattern):
+        self.folder = _check_folder(folder)
+        self.pattern = pattern
+        self._parts = _parse_pattern(pattern, table.colnames)
+        names = dict.fromkeys(name for _, name, _ in self._parts if name is not None)
+        self._columns = {name: _open_column(table, name) for name in names}
+        self._n_rows = len(table)
+        if self._n_rows:
+            self._check_formats()
+
+    def __len__(self):
+        return self._n_rows
+
+    def __getitem__(self, item):
+        rows = range(self._n_rows)[item]
+        if isinstance(rows, range):
+            return [self._make_path(row) for row in rows]
+        return self._make_path(rows)
+
+    def _check_formats(self):
+        # A format that does not suit a column's type fails in every row: better said at once.
+        for _, name, spec in self._parts:
+            if not spec:
+                continue
+            values, mask = self._columns[name]
+            for row in np.flatnonzero(~mask)[:1]:
+                _format_value(_to_python(values[row]), name, spec)
+
+    def _make_path(self, row):
+        name = self._make_name(row)
+        return None if name is None else str(self.folder / name)
+
+    def _make_name(self, row):
+        pieces = []
+        for literal, column, spec in self._parts:
+            pieces.append(literal)
+            if column is None:
+                continue
+            values, mask = self._columns[column]
+            value = None if mask[row] else _to_python(values[row])
+            if value is None:
+                return None
+            text = _format_value(value, column, spec)
+            if not text or any(separator in text for separator in _SEPARATORS):
+                return None
+            pieces.append(text)
+        name = "".join(pieces)
+        return name if _stays_inside(name) else None
+
+
+def find_image_files(table, folder, pattern):
+    """Find the image file of each row of a table.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table, of ``n`` rows.
+    folder : path-like
+        Folder of the files.
+    pattern : str
+        Name of each row's file within the folder, with the table's columns in braces, such as
+        ``"{objID}.png"``.
+
+    Returns
+    -------
+    paths : list of str or None
+        A path for each row, whether or not there is such a file; None where the row's values
+        make no file name. Their number is ``n``.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder.
+    ValueError
+        If the pattern names no column or an unknown one, leads out of the folder, or can't be
+        applied to a column's values.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astropy.table import Table
+    >>> from shredfinder.table import find_image_files
+    >>> table = Table({"objID": [1237646587169407341, 7], "field": ["a", "../b"]})
+    >>> paths = find_image_files(table, ".", "{objID}.png")
+    >>> [Path(path).name for path in paths]
+    ['1237646587169407341.png', '7.png']
+    >>> find_image_files(table, ".", "{field}.png")
+    ['a.png', None]
+    """
+    return PatternFiles(table, folder, pattern)[:]
+
+
+def _check_folder(folder):
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no folder of cutouts {str(folder)!r}")
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"cutouts must be a folder, but {str(folder)!r} is a file: give a list of paths for "
+            "single files"
+        )
+    return folder
+
+
+def _parse_pattern(pattern, colnames):
+    if not isinstance(pattern, str):
+        raise ValueError(
+            f"a folder of cutouts needs a file-name pattern such as '{{objID}}.png', "
+            f"not {pattern!r}: give pattern="
+        )
+    try:
+        parsed = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        raise ValueError(f"the pattern {pattern!r} is not valid: {error}") from None
+    parts = []
+    for literal, name, spec, conversion in parsed:
+        # Names are looked up as they stand; attributes and items of values are out of reach.
+        if name is not None and name not in colnames:
+            raise ValueError(_explain_unknown(pattern, name, colnames))
+        if conversion or "{" in (spec or ""):
+            raise ValueError(
+                f"the pattern {pattern!r} holds a conversion or a nested field: only plain "
+                "column names, with a format after a colon, are possible"
+            )
+        parts.append((literal, name, spec))
+    if all(name is None for _, name, _ in parts):
+        raise ValueError(
+            f"the pattern {pattern!r} names no column, so all rows would have the same file: put "
+            "a column's name in braces, as in '{objID}.png'"
+        )
+    # Judged with a harmless value in each field's place.
+    name = "".join(literal + ("x" if name is not None else "") for literal, name, _ in parts)
+    if not _stays_inside(name):
+        raise ValueError(
+            f"the pattern {pattern!r} leads out of the folder: it must be relative, without '..'"
+        )
+    return parts
+
+
+def _explain_unknown(pattern, name, colnames):
+    listed = ", ".join(map(repr, colnames[:_LISTED_COLUMNS]))
+    if len(colnames) > _LISTED_COLUMNS:
+        listed += f" and {len(colnames) - _LISTED_COLUMNS} more"
+    lowered = {known.lower(): known for known in colnames}
+    close = difflib.get_close_matches(name.lower(), lowered, 1)
+    hint = f" (did you mean {lowered[close[0]]!r}?)" if close else ""
+    return (
+        f"the pattern {pattern!r} names the column {name!r}, which the table does not have"
+        f"{hint}; its columns are {listed or 'none'}"
+    )
+
+
+def _open_column(table, name):
+    column = table[name]
+    if not is_scalar_column(column) or column.dtype.kind not in "biufSUO":
+        raise ValueError(
+            f"the column {name!r} holds {type(column).__name__} values of shape "
+            f"{column.shape[1:]}: a file name takes one number or string a row"
+        )
+    return get_plain_values(column), get_mask(column)
+
+
+def _to_python(value):
+    """Make an exact Python value, or None where there is none."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError:
+            return None
+    if not isinstance(value, (str, int, float)):
+        return None
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _format_value(value, column, spec):
+    try:
+        return format(value, spec)
+    except ValueError as error:
+        raise ValueError(
+            f"the format {spec!r} does not suit the column {column!r}, whose values are such as "
+            f"{value!r}: {error}"
+        ) from None
+
+
+def _stays_inside(name):
+    path = Path(name)
+    return "\0" not in name and not path.anchor and ".." not in path.parts

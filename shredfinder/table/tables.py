@@ -1,0 +1,120 @@
+"""Table classes that score their own rows and keep the scores whole."""
+
+from astropy.table import QTable, Table
+
+from shredfinder.table.columns import restore_columns
+from shredfinder.table.scoring import add_p_cnn
+
+__all__ = ["ShredQTable", "ShredTable", "ShredTableMixin"]
+
+
+class ShredTableMixin:
+    """What makes a table class a shredfinder table; goes before it among the base classes.
+
+    Besides `add_p_cnn` it gives the promise that ``p_cnn`` is never masked: where astropy masks
+    values, on reading a file or in a join, the row has NaN and a flag instead.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> from shredfinder import ShredTableMixin
+    >>> class CandidateTable(ShredTableMixin, QTable):
+    ...     pass
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        restore_columns(self, decode=True)
+
+    # All ways by which a column that may be masked gets into a table: astropy's join and stack
+    # functions use the first, files and pickles come by __init__.
+
+    def add_column(self, *args, **kwargs):
+        """See `astropy.table.Table.add_column`."""
+        super().add_column(*args, **kwargs)
+        restore_columns(self)
+
+    def replace_column(self, *args, **kwargs):
+        """See `astropy.table.Table.replace_column`."""
+        super().replace_column(*args, **kwargs)
+        restore_columns(self)
+
+    def insert_row(self, *args, **kwargs):
+        """See `astropy.table.Table.insert_row`."""
+        super().insert_row(*args, **kwargs)
+        restore_columns(self)
+
+    def rename_column(self, *args, **kwargs):
+        """See `astropy.table.Table.rename_column`."""
+        super().rename_column(*args, **kwargs)
+        restore_columns(self)
+
+    def add_p_cnn(self, classifier=None, cutouts=None, **kwargs):
+        """Add to the table the probability of each row of being a shred, in place.
+
+        Parameters
+        ----------
+        classifier : ShredClassifier, optional
+            A fitted or loaded classifier; by default the model that comes with the package.
+        cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
+            Images of the rows, in their order: a `~shredfinder.Cutouts` object, an array of
+            shape ``(n, height, width, bands)``, ``n`` paths of image files, or a folder, with
+            ``pattern``. By default cutouts are fetched by position.
+        **kwargs
+            Further arguments, as of `shredfinder.add_p_cnn`: ``pattern``, ``position``,
+            ``prior``, ``pixel_scale``, ``bands``, ``allow_other_colors``, ``overwrite`` and
+            ``progress``.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError, NotADirectoryError
+            As `shredfinder.add_p_cnn` does; the table then stays as it was.
+
+        See Also
+        --------
+        shredfinder.add_p_cnn : the same for any table, with all arguments explained.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shredfinder import ShredTable
+        >>> images = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
+        >>> table = ShredTable({"objID": [11, 12]})
+        >>> table.add_p_cnn(cutouts=images)
+        >>> table.colnames
+        ['objID', 'p_cnn', 'p_cnn_flag']
+        """
+        add_p_cnn(self, classifier, cutouts, **kwargs)
+
+
+class ShredTable(ShredTableMixin, Table):
+    """An astropy table that scores its own rows.
+
+    It takes all that `~astropy.table.Table` takes and does all that it does.
+
+    Examples
+    --------
+    A row that comes from a table without scores has no answer, and says so:
+
+    >>> from astropy.table import vstack
+    >>> from shredfinder import ShredTable
+    >>> scored = ShredTable({"objID": [11], "p_cnn": [0.25], "p_cnn_flag": [""]})
+    >>> both = vstack([scored, ShredTable({"objID": [12]})])
+    >>> both["p_cnn"].tolist(), both["p_cnn_flag"].tolist()
+    ([0.25, nan], ['', 'not scored'])
+    """
+
+
+class ShredQTable(ShredTable, QTable):
+    """An astropy table with quantities that scores its own rows.
+
+    It takes all that `~astropy.table.QTable` takes and does all that it does.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from shredfinder import ShredQTable
+    >>> table = ShredQTable({"ra": [150.1] * u.deg, "dec": [2.2] * u.deg})
+    >>> table["ra"]
+    <Quantity [150.1] deg>
+    """

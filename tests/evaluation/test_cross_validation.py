@@ -1,0 +1,45 @@
+import numpy as np
+
+from shredfinder import Cutouts, ShredClassifier
+from shredfinder.evaluation import cross_validate, make_folds
+from tests.conftest import needs_backend
+
+
+def test_folds_keep_groups_whole_and_leave_others_out():
+    rng = np.random.default_rng(0)
+    p_shred = (rng.random(300) < 0.4).astype(float)
+    p_shred[:10] = np.nan
+    groups = rng.integers(0, 120, 300)
+    folds = make_folds(p_shred, groups)
+    assert (folds[:10] == -1).all()
+    assert set(folds[10:]) == set(range(5))
+    for group in np.unique(groups[10:]):
+        assert len(set(folds[10:][groups[10:] == group])) == 1
+    np.testing.assert_array_equal(make_folds(p_shred, groups), folds)
+
+
+@needs_backend
+def test_each_source_is_scored_by_a_model_that_has_not_seen_it(toy_images, tmp_path, monkeypatch):
+    images, y = toy_images
+    cutouts = Cutouts(images, pixel_scale=0.46875, bands="zrg")
+    seen = []
+    fit = ShredClassifier.fit
+
+    def spy(self, X, *args, **kwargs):
+        seen.append({image.tobytes() for image in X.images})
+        return fit(self, X, *args, **kwargs)
+
+    monkeypatch.setattr(ShredClassifier, "fit", spy)
+    labels = np.where(y, "shred", "galaxy").astype("U6")
+    labels[0] = "other"
+    options = {"n_splits": 2, "epochs": 1, "progress": False, "checkpoint": tmp_path}
+    p_cnn, folds = cross_validate(ShredClassifier(random_state=0), cutouts, labels, **options)
+    assert np.isnan(p_cnn).tolist() == [True] + [False] * 59
+    for k, fitted in enumerate(seen):
+        assert not fitted & {image.tobytes() for image in images[folds == k]}
+        assert images[0].tobytes() not in fitted
+
+    # Finished folds are not trained again.
+    again, _ = cross_validate(ShredClassifier(random_state=0), cutouts, labels, **options)
+    assert len(seen) == 2
+    np.testing.assert_array_equal(again, p_cnn)

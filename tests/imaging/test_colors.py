@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from shredfinder.imaging import flux_to_rgb, rgb_to_flux
+
+
+def test_colors_computed_by_hand():
+    # z = 0.2, r = 0.1, g = 0.05: v = 0.47, 0.37, 0.33, so I = 0.39;
+    # f = arcsinh(7.8) / sqrt(20) = 2.7514 / 4.4721 = 0.61523; v f / I = 0.7414, 0.5837, 0.5206.
+    image = flux_to_rgb(np.array([0.05, 0.1, 0.2]), "grz")
+    assert image.tolist() == [189, 148, 132]
+    assert image.dtype == np.uint8
+
+
+def test_empty_sky_is_dark_grey():
+    # I = m = 0.03: arcsinh(0.6) / sqrt(20) = 0.12720, times 255 is 32.4.
+    assert flux_to_rgb(np.zeros((3, 2, 2)), "grz").tolist() == [[[32] * 3] * 2] * 2
+
+
+def test_negative_band_counts_as_zero_in_the_mean():
+    # v = -0.8 -> 0 (z), 0.37 (r), 0.63 (g); I = 1 / 3; f = arcsinh(6.6667) / sqrt(20) = 0.58047;
+    # 0, 0.6443, 1.0971 -> 255.
+    image = flux_to_rgb(np.array([0.1, 0.1, -0.8 / 2.2]), "grz")
+    assert image.tolist() == [0, 164, 255]
+
+
+def test_all_negative_is_black_and_very_bright_is_white():
+    assert flux_to_rgb(np.full((3, 1, 1), -5.0), "grz").max() == 0
+    assert flux_to_rgb(np.full((3, 1, 1), 500.0), "grz").min() == 255
+
+
+def test_order_of_bands_and_axis_do_not_matter():
+    fluxes = np.random.default_rng(0).uniform(-0.01, 0.4, (3, 5, 7)).astype(np.float32)
+    image = flux_to_rgb(fluxes, "grz")
+    assert image.shape == (5, 7, 3)
+    np.testing.assert_array_equal(flux_to_rgb(fluxes[::-1], "zrg"), image)
+    np.testing.assert_array_equal(
+        flux_to_rgb(np.moveaxis(fluxes, 0, -1), ("g", "r", "z"), axis=-1), image
+    )
+
+
+def test_further_bands_are_left_out():
+    fluxes = np.array([9.0, 0.05, 0.1, 0.2])
+    assert flux_to_rgb(fluxes, "ugrz").tolist() == [189, 148, 132]
+
+
+def test_each_pixel_depends_on_itself_only():
+    fluxes = np.zeros((3, 4, 4))
+    fluxes[:, 1, 2] = 1000.0
+    image = flux_to_rgb(fluxes, "grz")
+    assert (image == 255).all(axis=-1).sum() == 1
+    assert (image == 32).all(axis=-1).sum() == 15
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_look_like_no_data(value):
+    assert flux_to_rgb(np.full((3, 1, 1), value), "grz").tolist() == [[[32, 32, 32]]]
+
+
+def test_the_fluxes_are_left_alone():
+    fluxes = np.array([np.nan, -1.0, 2.0])
+    before = fluxes.copy()
+    flux_to_rgb(fluxes, "grz")
+    np.testing.assert_array_equal(fluxes, before)
+
+
+def test_inverse_gives_the_fluxes_back():
+    fluxes = np.random.default_rng(1).uniform(0, 0.08, (3, 20, 20))
+    image = flux_to_rgb(fluxes, "grz")
+    inside = (image < 255).all(axis=-1)
+    assert inside.mean() > 0.8
+    z, r, g = rgb_to_flux(image)
+    for back, true in zip((g, r, z), fluxes, strict=True):
+        np.testing.assert_allclose(back[inside], true[inside], atol=0.003)
+
+
+def test_inverse_of_an_image_is_the_same_image():
+    image = np.random.default_rng(2).integers(20, 200, (6, 6, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(flux_to_rgb(rgb_to_flux(image), "zrg"), image)
+
+
+@pytest.mark.parametrize(
+    ("fluxes", "bands", "options", "message"),
+    [
+        (np.zeros((3, 2, 2)), "gri", {}, "z is missing"),
+        (np.zeros((4, 2, 2)), "grz", {}, "name one for each"),
+        (np.zeros((3, 2, 2)), "grz", {"axis": 3}, "no axis 3"),
+        (np.float32(1), "grz", {}, "no axis 0"),
+        (np.zeros((3, 2, 2)), "grz", {"color_mapping": "sepia"}, "choose one of legacy-grz"),
+    ],
+)
+def test_bad_input_is_refused(fluxes, bands, options, message):
+    with pytest.raises(ValueError, match=message):
+        flux_to_rgb(fluxes, bands, **options)
+
+
+def test_inverse_refuses_what_is_no_color_image():
+    with pytest.raises(ValueError, match=r"shape \(\.\.\., 3\), not \(4, 4\)"):
+        rgb_to_flux(np.zeros((4, 4)))

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from astropy.table import Column, QTable, Table, vstack
+
+from shredfinder import ShredQTable, ShredTable, add_p_cnn
+
+from .conftest import assert_split, make_table
+
+CLASSES = [Table, QTable, ShredTable, ShredQTable]
+# Name of the file -> how it is written and read.
+FORMATS = {
+    "fits": ("t.fits", {}, {}),
+    "ecsv": ("t.ecsv", {}, {}),
+    "votable": ("t.vot", {"format": "votable"}, {}),
+    "votable-binary2": ("t.xml", {"format": "votable", "tabledata_format": "binary2"}, {}),
+    "parquet": ("t.parquet", {}, {}),
+    "hdf5": ("t.hdf5", {"path": "t", "serialize_meta": True}, {"path": "t"}),
+}
+SHORT_FORMATS = {"csv": ("t.csv", {}, {}), **FORMATS}
+
+
+def round_trip(table, cls, kind, folder, overwrite=False):
+    name, write_options, read_options = SHORT_FORMATS[kind]
+    if kind in ("parquet", "hdf5"):
+        pytest.importorskip({"parquet": "pyarrow", "hdf5": "h5py"}[kind])
+    table.write(folder / name, overwrite=overwrite, **write_options)
+    return cls.read(folder / name, **read_options)
+
+
+@pytest.fixture(params=CLASSES)
+def scored(request, classifier, cutouts):
+    table = make_table(request.param)
+    add_p_cnn(table, classifier, cutouts, prior=0.05)
+    return table
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_round_trip(scored, kind, tmp_path):
+    cls = type(scored)
+    result = round_trip(scored, cls, kind, tmp_path)
+    assert type(result) is cls
+    assert result.colnames == scored.colnames
+    # VOTable has nowhere to keep a table's metadata.
+    if "votable" not in kind:
+        assert result.meta["FIELD"] == "north"
+    for name in ("objID", "ra", "dec", "mag"):
+        got, expected = result[name], scored[name]
+        assert got.dtype.newbyteorder("=") == expected.dtype
+        assert got.info.unit == expected.info.unit
+        np.testing.assert_array_equal(
+            np.ma.getmaskarray(np.ma.masked_array(got)),
+            np.ma.getmaskarray(np.ma.masked_array(expected)),
+        )
+        np.testing.assert_array_equal(
+            np.ma.filled(np.ma.masked_array(got), -1),
+            np.ma.filled(np.ma.masked_array(expected), -1),
+        )
+    assert result["ra"].info.description == "Right ascension"
+    assert [str(name) for name in result["name"]] == scored["name"].tolist()
+
+    p_cnn, flags = result["p_cnn"], result["p_cnn_flag"]
+    np.testing.assert_array_equal(np.ma.filled(p_cnn, np.nan), scored["p_cnn"])
+    # VOTable breaks long descriptions into lines.
+    assert p_cnn.info.description.split() == scored["p_cnn"].description.split()
+    assert "brightness 1.0, sha256 0123456789ab" in p_cnn.info.description
+    assert p_cnn.info.meta["ucd"] == "stat.probability"
+    assert flags.info.description.split() == scored["p_cnn_flag"].description.split()
+    if "votable" not in kind:
+        assert p_cnn.info.meta["shredfinder"] == scored["p_cnn"].meta["shredfinder"]
+    assert_split(result, 3)
+    assert_split(result[::-1], 3)
+    if cls in (ShredTable, ShredQTable):
+        assert_restored(result)
+
+
+def assert_restored(table):
+    p_cnn, flags = table["p_cnn"], table["p_cnn_flag"]
+    assert type(p_cnn) is Column
+    assert p_cnn.dtype == np.float32
+    assert p_cnn.dtype.isnative
+    assert type(flags) is Column
+    assert flags.dtype.kind == "U"
+    assert flags.tolist() == ["", "blank", "", "failed", "", "no coverage"]
+
+
+@pytest.mark.parametrize("kind", SHORT_FORMATS)
+@pytest.mark.parametrize("cls", [ShredTable, ShredQTable])
+def test_any_table_becomes_whole_again(kind, cls, classifier, cutouts, tmp_path):
+    table = make_table(Table)["objID", "name"]
+    add_p_cnn(table, classifier, cutouts)
+    result = round_trip(table, cls, kind, tmp_path)
+    assert_restored(result)
+    np.testing.assert_array_equal(result["p_cnn"], table["p_cnn"])
+    plain = round_trip(table, Table, kind, tmp_path, overwrite=True)
+    assert_split(plain, 3)
+    assert_restored(cls(plain))
+    # Known as shredfinder's own again, so that scoring once more is no matter.
+    for again in (result, plain):
+        add_p_cnn(again, classifier, cutouts)
+        assert_split(again, 3)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_formats_in_a_chain(scored, kind, tmp_path):
+    cls, result = type(scored), scored
+    for step in (kind, *FORMATS, kind):
+        result = round_trip(result, cls, step, tmp_path, overwrite=True)
+        # Written again, a plain table's masked scores come back with numbers below the mask.
+        if not isinstance(result, ShredTable):
+            assert_split(ShredTable(result["p_cnn", "p_cnn_flag"]), 3)
+        else:
+            assert_split(result, 3)
+        np.testing.assert_array_equal(np.ma.filled(result["p_cnn"], np.nan), scored["p_cnn"])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("cls", [ShredTable, ShredQTable])
+def test_joined_rows_survive_files(kind, cls, classifier, cutouts, tmp_path):
+    table = make_table(cls)
+    add_p_cnn(table, classifier, cutouts)
+    both = vstack([table, make_table(cls)])
+    result = round_trip(both, cls, kind, tmp_path)
+    assert_split(result, 3)
+    assert result["p_cnn_flag"].tolist() == both["p_cnn_flag"].tolist()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("n", [0, 2])
+def test_uniform_columns(kind, good, n, classifier, tmp_path):
+    # All answers, none, or no rows at all: nothing for a format to guess a type from.
+    from .conftest import make_cutouts
+
+    table = ShredTable({"a": np.arange(n)})
+    add_p_cnn(table, classifier, make_cutouts([0.3 if good else np.nan] * n))
+    result = round_trip(table, ShredTable, kind, tmp_path)
+    assert result["p_cnn"].dtype == np.float32
+    assert result["p_cnn_flag"].dtype.kind == "U"
+    assert result["p_cnn_flag"].tolist() == ["" if good else "blank"] * n
+    assert_split(result, n * good)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from shredfinder.training import augment_image
+
+
+def gaussian(size, x, y, sigma=3.0):
+    yy, xx = np.mgrid[:size, :size]
+    return np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * sigma**2)).astype(np.float32)
+
+
+def centroid(image):
+    yy, xx = np.indices(image.shape)
+    return (image * xx).sum() / image.sum(), (image * yy).sum() / image.sum()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_center_stays_at_the_center(seed):
+    image = gaussian(64, 31.5, 31.5)[..., np.newaxis]
+    view = augment_image(image, np.random.default_rng(seed), max_shift=0.0)[..., 0]
+    assert centroid(view) == pytest.approx((31.5, 31.5), abs=0.05)
+
+
+def test_views_turn_mirror_and_scale_about_the_center():
+    image = gaussian(64, 31.5 + 6, 31.5)[..., np.newaxis]
+    angles, radii = [], []
+    for seed in range(200):
+        view = augment_image(image, np.random.default_rng(seed), max_scale=1.2, max_shift=0.0)
+        x, y = np.subtract(centroid(view[..., 0]), 31.5)
+        angles.append(np.arctan2(y, x))
+        radii.append(np.hypot(x, y))
+    counts, _ = np.histogram(angles, bins=4, range=(-np.pi, np.pi))
+    assert counts.min() > 30
+    assert 6 / 1.2 - 0.1 < min(radii) < 5.5
+    assert 6.5 < max(radii) < 6 * 1.2 + 0.1
+
+
+def test_mirror_images_occur():
+    # Three blobs whose sense of rotation tells an image from its mirror image.
+    image = np.stack([gaussian(64, 45, 31), gaussian(64, 31, 48), gaussian(64, 15, 31)], axis=-1)
+    senses = set()
+    for seed in range(20):
+        view = augment_image(image, np.random.default_rng(seed), max_shift=0.0)
+        a, b, c = (np.array(centroid(view[..., k])) for k in range(3))
+        senses.add(np.sign((b - a)[0] * (c - b)[1] - (b - a)[1] * (c - b)[0]))
+    assert senses == {-1, 1}
+
+
+def test_shifts_stay_within_their_bound():
+    image = gaussian(64, 31.5, 31.5)[..., np.newaxis]
+    moves = [
+        np.subtract(
+            centroid(augment_image(image, np.random.default_rng(seed), max_shift=1.0)[..., 0]), 31.5
+        )
+        for seed in range(100)
+    ]
+    assert 0.8 < np.abs(moves).max() < 1.5
+
+
+def test_bytes_and_floats_are_treated_alike():
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    of_bytes = augment_image(image, np.random.default_rng(7))
+    of_floats = augment_image(image.astype(np.float32) / 255, np.random.default_rng(7))
+    assert (of_bytes.dtype, of_floats.dtype) == (np.uint8, np.float32)
+    np.testing.assert_allclose(of_bytes / 255, of_floats, atol=1.01 / 255)
+
+
+def test_corners_hold_image_not_black():
+    image = np.full((32, 32, 3), 100, np.uint8)
+    for seed in range(20):
+        assert (augment_image(image, np.random.default_rng(seed)) == 100).all()

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from shredfinder.training import encode_labels, split_groups
+
+
+def test_names_numbers_and_masks():
+    expected = [0, 1, np.nan]
+    np.testing.assert_array_equal(encode_labels(["galaxy", "shred", "other"]), expected)
+    np.testing.assert_array_equal(encode_labels([b"galaxy", b"shred", b"other"]), expected)
+    np.testing.assert_array_equal(encode_labels([0, 1, np.nan]), expected)
+    np.testing.assert_array_equal(encode_labels(np.ma.array([0, 1, 1], mask=[0, 0, 1])), expected)
+    np.testing.assert_array_equal(encode_labels([False, True]), [0, 1])
+    np.testing.assert_array_equal(encode_labels([0.25, 0.75]), [0.25, 0.75])
+
+
+@pytest.mark.parametrize("y", [["star"], [2], [-0.1], [np.inf], ["Galaxy"], [""]])
+def test_other_labels_are_refused(y):
+    with pytest.raises(ValueError, match="unknown labels"):
+        encode_labels(y)
+
+
+def test_labels_are_one_a_source():
+    with pytest.raises(ValueError, match="one a source"):
+        encode_labels([[0, 1]])
+
+
+def test_a_split_keeps_groups_whole_and_classes_balanced():
+    rng = np.random.default_rng(0)
+    p_shred = (rng.random(500) < 0.4).astype(float)
+    groups = rng.integers(0, 200, 500)
+    kept, aside = split_groups(p_shred, groups, 0.2, random_state=3)
+    assert not set(groups[kept]) & set(groups[aside])
+    assert sorted([*kept, *aside]) == list(range(500))
+    assert len(aside) / 500 == pytest.approx(0.2, abs=0.04)
+    assert p_shred[aside].mean() == pytest.approx(p_shred.mean(), abs=0.05)
+    np.testing.assert_array_equal(split_groups(p_shred, groups, 0.2, random_state=3)[1], aside)
+
+
+def test_what_can_not_be_split_says_so():
+    with pytest.raises(ValueError, match="can't be split"):
+        split_groups(np.array([0.0, 1, 0, 1]), [1, 1, 1, 1], 0.5)
