@@ -7,8 +7,6 @@ __all__ = ["sky_order", "to_positions"]
 # Height in degrees of the bands that the sky is walked through in: far more than an image.
 _BAND = 0.5
 
-_NAMES = (("ra", "dec"), ("raj2000", "dej2000"), ("ramean", "decmean"), ("ra_icrs", "de_icrs"))
-
 
 def to_positions(coords):
     """Take positions from coordinates or a table.
@@ -16,8 +14,7 @@ def to_positions(coords):
     Parameters
     ----------
     coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
-        Positions; of a table, its column of type SkyCoord, or else its columns ``ra`` and
-        ``dec`` (also ``RAJ2000`` and ``DEJ2000``, ``raMean`` and ``decMean``) in degrees.
+        Positions; of a table, those that `~shredfinder.table.get_positions` finds.
 
     Returns
     -------
@@ -33,7 +30,10 @@ def to_positions(coords):
     from astropy.table import Table
 
     if isinstance(coords, Table):
-        return _from_table(coords)
+        # Tables are taken as they are for scoring.
+        from shredfinder.table.positions import get_positions
+
+        return to_positions(get_positions(coords))
     if not isinstance(coords, SkyCoord):
         raise ValueError(
             "give the positions as a SkyCoord or as a table with the columns ra and dec, "
@@ -71,32 +71,6 @@ def sky_order(coords):
     """
     ra, dec = to_positions(coords)
     return np.lexsort((ra, np.floor(dec / _BAND)))
-
-
-def _from_table(table):
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord
-
-    for column in table.itercols():
-        if isinstance(column, SkyCoord):
-            return to_positions(column)
-    by_lower_case = {name.lower(): name for name in table.colnames}
-    for names in _NAMES:
-        if set(names) <= set(by_lower_case):
-            columns = [table[by_lower_case[name]] for name in names]
-            break
-    else:
-        raise ValueError(
-            "the table has no column of type SkyCoord and no columns ra and dec, only "
-            f"{', '.join(table.colnames)}: give a SkyCoord, or rename its columns"
-        )
-    degrees = []
-    for column in columns:
-        unit = getattr(column, "unit", None) or u.deg
-        values = getattr(column, "value", column)
-        values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
-        degrees.append(u.Quantity(values, unit).to_value(u.deg))
-    return _clean(*degrees)
 
 
 def _clean(ra, dec):

@@ -5,7 +5,7 @@ from shredfinder.imaging.colors import flux_to_rgb, rgb_to_flux
 from shredfinder.imaging.cutouts import Cutouts
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.imaging.reading import ImageFiles, read_image
-from shredfinder.imaging.writing import format_names, read_cutouts, write_cutouts
+from shredfinder.imaging.writing import read_cutouts, write_cutouts
 
 __all__ = [
     "CutoutFlag",
@@ -14,7 +14,6 @@ __all__ = [
     "check_fluxes",
     "check_images",
     "flux_to_rgb",
-    "format_names",
     "read_cutouts",
     "read_image",
     "rgb_to_flux",

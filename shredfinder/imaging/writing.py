@@ -1,7 +1,5 @@
 """Cutouts as folders, FITS and HDF5 files."""
 
-import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ from shredfinder.atomic import replacing
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.optional import import_optional
 
-__all__ = ["format_names", "read_cutouts", "write_cutouts"]
+__all__ = ["read_cutouts", "write_cutouts"]
 
 _SUFFIXES = {
     ".fits": "fits",
@@ -28,60 +26,16 @@ _FITS_KEYS = {
     "color_mapping": ("COLORMAP", "mapping from fluxes to values"),
     "service": ("SERVICE", "where the images come from"),
 }
-# Names longer than this or with other characters fail on some file systems.
-_UNSAFE = re.compile(r"[^\w.+\-@=,() ]")
 
 
-def format_names(table, pattern):
-    """Make a file name for each row of a table.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table`
-        The rows.
-    pattern : str
-        File name with columns in braces, such as ``"{objID}.png"`` or
-        ``"{ra:.5f}_{dec:+.5f}.png"``; ``{row}`` is the row's number.
-
-    Returns
-    -------
-    names : list of str
-        One a row. Characters that file systems dislike are replaced by underscores.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, or two rows have the same name.
-
-    Examples
-    --------
-    >>> from astropy.table import Table
-    >>> from shredfinder.imaging import format_names
-    >>> format_names(Table({"objID": [7, 12]}), "{objID:05d}.png")
-    ['00007.png', '00012.png']
-    """
-    names = []
-    for i, row in enumerate(table):
-        values = {"row": i} | dict(zip(table.colnames, row, strict=True))
-        try:
-            name = pattern.format(**values)
-        except (KeyError, IndexError) as error:
-            raise ValueError(
-                f"the pattern {pattern!r} names a column {error} that the table lacks; it has "
-                f"{', '.join(table.colnames)}"
-            ) from None
-        names.append(_UNSAFE.sub("_", name).lstrip(".") or "_")
-    duplicates = {name for name in names if names.count(name) > 1} if _repeat(names) else None
-    if duplicates:
-        raise ValueError(
-            f"the pattern {pattern!r} gives the same name to several rows, such as "
-            f"{min(duplicates)!r}: add a column that differs, or {{row}}"
-        )
-    return names
-
-
-def _repeat(names):
-    return len(set(names)) < len(names)
+def _check_names(names):
+    given = [name for name in names if name is not None]
+    for name in given:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts or name == _INDEX:
+            raise ValueError(f"{name!r} is no name of a file within the folder")
+    if len(set(given)) < len(given):
+        double = next(name for name in given if given.count(name) > 1)
+        raise ValueError(f"several cutouts would be written to the file {double!r}")
 
 
 def write_cutouts(cutouts, path, *, file_format=None, names=None, table=None, overwrite=False):
@@ -95,8 +49,9 @@ def write_cutouts(cutouts, path, *, file_format=None, names=None, table=None, ov
         A folder, or a file ending in ``.fits``, ``.h5`` or ``.hdf5``.
     file_format : {"folder", "fits", "hdf5"}, optional
         By default what the path's ending says; a path without one is a folder.
-    names : sequence of str, optional
-        For a folder: file names, one a cutout, by default ``000000.png`` and so on. Colour
+    names : sequence of str or None, optional
+        For a folder: file names, one a cutout, by default ``000000.png`` and so on; they may
+        name subfolders, and a cutout whose name is None is not written. Colour
         images are PNG files whatever their names end in, unless that is ``.jpg``, which loses
         detail; fluxes are FITS files.
     table : `~astropy.table.Table`, optional
@@ -224,15 +179,16 @@ def _write_folder(cutouts, path, names, table):
     suffix = ".png" if is_color else ".fits"
     if names is None:
         names = [f"{i:06d}{suffix}" for i in range(len(cutouts))]
-    if _repeat(names) or any(os.path.basename(name) != name for name in names):
-        raise ValueError("names must be plain file names, and differ from each other")
+    names = [name if good else None for name, good in zip(names, cutouts.good, strict=True)]
+    _check_names(names)
     path.mkdir(parents=True, exist_ok=True)
-    for image, name, good in zip(cutouts.images, names, cutouts.good, strict=True):
-        if good:
+    for image, name in zip(cutouts.images, names, strict=True):
+        if name is not None:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
             with replacing(path / name) as temporary:
                 _write_image(image, temporary, is_color, cutouts.bands)
     index = Table() if table is None else Table(table, copy=False)
-    index["path"] = [name if good else "" for name, good in zip(names, cutouts.good, strict=True)]
+    index["path"] = [name or "" for name in names]
     index["flag"] = cutouts.flags
     kind = {"size": [int(n) for n in cutouts.size], "is_color": is_color}
     index.meta = {"cutouts": _facts(cutouts) | kind}

@@ -23,7 +23,7 @@ import sys
 from shredfinder.cutouts import fetch_cutouts
 from tests.cutouts.conftest import scattered
 print("ready", flush=True)
-fetch_cutouts(scattered(300), base_url=sys.argv[1], cache=sys.argv[2], rate=None, group=False,
+fetch_cutouts(scattered(160), base_url=sys.argv[1], cache=sys.argv[2], rate=None, group=False,
               progress=False)
 """
 
@@ -53,19 +53,19 @@ def test_a_killed_run_resumes(tmp_path):
         child = start_child(server, tmp_path)
         try:
             deadline = time.monotonic() + 30
-            while len(server.requests) < 100 and time.monotonic() < deadline:
+            while len(server.requests) < 60 and time.monotonic() < deadline:
                 time.sleep(0.005)
         finally:
             child.send_signal(signal.SIGKILL)
             child.wait(10)
             child.stdout.close()
         stored = [path for path in files(tmp_path) if not path.name.startswith(".")]
-        assert 80 < len(stored) < 300
+        assert 40 < len(stored) < 160
         time.sleep(0.1)
         server.requests.clear()
-        coords = scattered(300)
+        coords = scattered(160)
         cutouts = fetch(coords, server, tmp_path, group=False)
-        assert len(server.requests) == 300 - len(stored)
+        assert len(server.requests) == 160 - len(stored)
     assert cutouts.good.all()
     assert differences(cutouts, coords).max() < 1
 
@@ -77,9 +77,9 @@ def test_several_processes_share_a_cache(tmp_path, server):
     finally:
         for child in children:
             child.stdout.close()
-    assert len(files(tmp_path)) == 300
+    assert len(files(tmp_path)) == 160
     server.requests.clear()
-    coords = scattered(300)
+    coords = scattered(160)
     cutouts = fetch(coords, server, tmp_path)
     assert not server.requests
     assert differences(cutouts, coords).max() < 1

@@ -5,7 +5,6 @@ import pytest
 from astropy.table import Table
 
 from shredfinder import Cutouts
-from shredfinder.imaging import format_names
 
 
 def make_cutouts(kind="color", n=5):
@@ -52,7 +51,7 @@ def test_no_cutouts_at_all(tmp_path, name):
 
 def test_folder_lists_every_row(tmp_path):
     table = Table({"objID": [10, 11, 12, 13, 14], "ra": np.arange(5.0)})
-    names = format_names(table, "{objID}.png")
+    names = [f"{number}.png" for number in table["objID"]]
     make_cutouts().write(tmp_path, names=names, table=table)
     index = Table.read(tmp_path / "cutouts.ecsv")
     assert index["path"].filled("").tolist() == ["10.png", "11.png", "", "", "14.png"]
@@ -64,14 +63,11 @@ def test_folder_lists_every_row(tmp_path):
     assert Cutouts.read(tmp_path).flags.tolist()[:2] == ["", "missing"]
 
 
-def test_names_are_safe_and_unique():
-    table = Table({"name": ["NGC 1/a", "../b"], "n": [1, 1]})
-    assert format_names(table, "{name}.png") == ["NGC 1_a.png", "_b.png"]
-    assert format_names(table, "{row:03d}.png") == ["000.png", "001.png"]
-    with pytest.raises(ValueError, match="same name to several rows"):
-        format_names(table, "{n}.png")
-    with pytest.raises(ValueError, match="the table lacks"):
-        format_names(table, "{objID}.png")
+def test_names_may_be_missing_or_in_subfolders(tmp_path):
+    cutouts = make_cutouts(n=2)
+    cutouts.write(tmp_path, names=["sub/a.png", None])
+    assert (tmp_path / "sub" / "a.png").is_file()
+    assert Cutouts.read(tmp_path).flags.tolist() == ["", "missing"]
 
 
 def test_wrong_input_is_refused(tmp_path):
@@ -80,8 +76,10 @@ def test_wrong_input_is_refused(tmp_path):
         cutouts.write(tmp_path / "cutouts.zip")
     with pytest.raises(ValueError, match="5 cutouts but 1 names"):
         cutouts.write(tmp_path / "folder", names=["a.png"])
-    with pytest.raises(ValueError, match="plain file names"):
+    with pytest.raises(ValueError, match="no name of a file within"):
         cutouts.write(tmp_path / "folder", names=["a", "b", "c", "d", "../e"])
+    with pytest.raises(ValueError, match=r"several cutouts .* 'a.png'"):
+        cutouts.write(tmp_path / "folder", names=["a.png"] * 5)
     with pytest.raises(ValueError, match="for folders"):
         cutouts.write(tmp_path / "a.fits", names=list("abcde"))
     with pytest.raises(OSError, match="no folder"):
