@@ -123,6 +123,8 @@ class HttpClient:
         self._lock = threading.Lock()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"shredfinder/{__version__}"
+        # Images don't shrink further.
+        self._session.headers["Accept-Encoding"] = "identity"
         # Retries are the caller's: they must pass the rate limiter too.
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_workers, max_retries=0)
         self._session.mount("https://", adapter)
@@ -161,6 +163,7 @@ class HttpClient:
             If the address or its certificate is not valid.
         """
         import requests
+        import urllib3
 
         deadline = time.monotonic() + self.timeout
         try:
@@ -197,7 +200,7 @@ class HttpClient:
                 f"the certificate of {_host(url)} can't be verified, so nothing is fetched from "
                 f"it: wait until it is renewed, or give another base_url ({error})"
             ) from error
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransientError(f"{_host(url)}: {error}") from error
 
     def _check_status(self, response):
@@ -216,7 +219,9 @@ class HttpClient:
 
     def _read(self, response, deadline, max_bytes):
         parts, n_bytes = [], 0
-        for part in response.iter_content(_CHUNK):
+        # What has arrived is taken at once: a server that drips would otherwise not be noticed
+        # before a chunk is full.
+        while part := response.raw.read1(_CHUNK, decode_content=True):
             parts.append(part)
             n_bytes += len(part)
             if n_bytes > max_bytes:

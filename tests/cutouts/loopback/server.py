@@ -25,7 +25,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do(self, params):
         owner = self.server.owner
         path = urlsplit(self.path).path
-        owner.note(path, params)
+        owner.note(path, params, self.client_address)
         if owner.latency:
             time.sleep(owner.latency)
         fault = None if params.pop("moved", None) else owner.faults.draw()
@@ -100,12 +100,15 @@ class LoopbackServer:
         Base URL.
     requests : list of tuple
         Time, path and parameters of each request, in order of arrival.
+    connections : set
+        Addresses that requests came from.
     """
 
     def __init__(self, *, faults=None, latency=0.0, port=0):
         self.faults = faults or Faults()
         self.latency = latency
         self.requests = []
+        self.connections = set()
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -127,6 +130,7 @@ class LoopbackServer:
     def viewer(self):
         return f"{self.url}/viewer"
 
-    def note(self, path, params):
+    def note(self, path, params, client):
         with self._lock:
+            self.connections.add(client)
             self.requests.append((time.monotonic(), path, dict(params)))
