@@ -54,6 +54,7 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
         # Nothing is lost, and nothing but what can't be mended is flagged.
         assert len(cutouts) == len(coords)
         counts = faults.counts
+        print(f"{len(server.requests)} requests for {len(coords)} rows: {dict(counts)}")
         assert sum(counts.values()) >= len(coords)
         for flag in set(LASTING.values()):
             expected = sum(counts[fault] for fault, value in LASTING.items() if value == flag)
