@@ -3,7 +3,7 @@
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.addresses import name_host
 from shredfinder.cutouts.decoding import decode_color, find_suffix
-from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError
+from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError, TransientError
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.surveys import get_survey
@@ -87,7 +87,9 @@ class PanSTARRS(CutoutService):
         columns = header.split()
         if not set(columns) >= _COLUMNS:
             raise BadAnswerError(f"not a list of images but: {header[:200]}", CutoutFlag.FAILED)
-        rows = [dict(zip(columns, line.split(), strict=False)) for line in lines]
+        if any(len(line.split()) != len(columns) for line in lines):
+            raise TransientError("the list of images is cut short")
+        rows = [dict(zip(columns, line.split(), strict=True)) for line in lines]
         names = {row["filter"]: row["filename"] for row in rows if row.get("type") == self.layer}
         missing = [band for band in self.bands if band not in names]
         if missing:
