@@ -7,6 +7,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelFileError",
     "NotFittedError",
+    "ServiceError",
     "ShredfinderWarning",
 ]
 
@@ -29,3 +30,7 @@ class NotFittedError(ValueError):
 
 class MissingDependencyError(ImportError):
     """An optional dependency is needed and not installed."""
+
+
+class ServiceError(RuntimeError):
+    """A cutout service can't be used as it was asked: unknown layer, certificate, address."""
