@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 
 __all__ = ["replacing"]
@@ -19,7 +20,7 @@ def replacing(path):
     Yields
     ------
     temporary : `~pathlib.Path`
-        A path in the same folder and with the same suffix, hidden, for this process alone.
+        A path in the same folder and with the same suffix, hidden, for this thread alone.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def replacing(path):
         raise FileNotFoundError(
             f"{str(path)!r} can't be written: there is no folder {str(path.parent)!r}"
         )
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)

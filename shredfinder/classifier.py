@@ -139,7 +139,7 @@ class ShredClassifier(Parametrized):
             for the compact one.
         epochs : int, optional
             Passes through the images, at most; by default 100 for the published network (with
-            ``patience`` 5) and 40 for the compact one, whose learning rate runs one cycle.
+            ``patience`` 5) and 30 for the compact one, whose learning rate runs one cycle.
         patience : int, optional
             Stop when the validation loss has not fallen for as many epochs.
         batch_size : int, optional

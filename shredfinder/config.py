@@ -64,6 +64,31 @@ class Conf(config.ConfigNamespace):
         "Number of rows from which a catalogue query runs as an asynchronous job.",
         cfgtype="integer(min=1)",
     )
+    hips2fits_url = config.ConfigItem(
+        "https://alasky.cds.unistra.fr/hips-image-services/hips2fits",
+        "URL of the CDS hips2fits service.",
+        cfgtype="string",
+    )
+    sdss_url = config.ConfigItem(
+        "https://skyserver.sdss.org/dr17/SkyServerWS/ImgCutout",
+        "Base URL of SkyServer's image cutouts.",
+        cfgtype="string",
+    )
+    ps1_url = config.ConfigItem(
+        "https://ps1images.stsci.edu/cgi-bin",
+        "Base URL of the Pan-STARRS1 image services.",
+        cfgtype="string",
+    )
+    sia_url = config.ConfigItem(
+        "https://datalab.noirlab.edu/sia/ls_dr9",
+        "URL of the image access (SIA) service.",
+        cfgtype="string",
+    )
+    empty_answer_days = config.ConfigItem(
+        7.0,
+        "Days for which the cutout cache believes that a service has no image of a position.",
+        cfgtype="float(min=0)",
+    )
     nsa_url = config.ConfigItem(
         "https://data.sdss.org/sas/dr17/sdss/atlas/v1/nsa_v1_0_1.fits",
         "URL of the NASA-Sloan Atlas, v1.0.1.",

@@ -8,6 +8,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelFileError",
     "NotFittedError",
+    "ServiceError",
     "ShredfinderWarning",
 ]
 
@@ -46,3 +47,7 @@ class CatalogServiceError(RuntimeError):
     def __init__(self, message, *, transient=False):
         super().__init__(message)
         self.transient = transient
+
+
+class ServiceError(RuntimeError):
+    """A cutout service can't be used as it was asked: unknown layer, certificate, address."""

@@ -216,6 +216,8 @@ def _max_extinction(ebv, preset):
     if ebv is None:
         return None
     largest = float(np.max(to_floats(ebv, "ebv", u.mag)))
+    if not np.isfinite(largest):
+        return None
     return max(0.0, extinction(largest, "r", survey=preset.survey))
 
 

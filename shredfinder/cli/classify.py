@@ -11,8 +11,6 @@ from shredfinder.cli.common import (
     add_output_arguments,
     check_output,
     load_classifier,
-    read_table,
-    write_table,
 )
 
 __all__ = ["add_parser", "run", "summarize"]
@@ -67,11 +65,14 @@ def add_parser(commands):
 
 def run(args):
     """Score a catalogue and write it."""
+    from shredfinder.table import identify_format, read_catalogue, write_catalogue
+
     check_output(args.output, args.overwrite)
+    identify_format(args.output)
+    table = read_catalogue(args.catalogue)
     classifier = load_classifier(args.model)
-    table = read_table(args.catalogue)
     table.add_p_cnn(classifier, args.cutouts, pattern=args.pattern, prior=args.prior)
-    write_table(table, args.output)
+    write_catalogue(table, args.output)
     print(summarize(table, args.p_threshold), file=sys.stderr)
 
 

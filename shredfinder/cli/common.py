@@ -12,9 +12,7 @@ __all__ = [
     "check_output",
     "load_classifier",
     "make_classifier",
-    "read_table",
     "read_training_data",
-    "write_table",
 ]
 
 
@@ -67,21 +65,6 @@ def check_output(path, overwrite):
         raise FileNotFoundError(
             f"the output {str(path)!r} can't be written: there is no folder {str(path.parent)!r}"
         )
-
-
-def read_table(path):
-    """Read a catalogue of any format that astropy knows, by its extension."""
-    from shredfinder.table import ShredTable
-
-    return ShredTable.read(_existing(path, "catalogue"))
-
-
-def write_table(table, path):
-    """Write a catalogue by its extension, whole or not at all."""
-    from shredfinder.atomic import replacing
-
-    with replacing(path) as temporary:
-        table.write(temporary)
 
 
 def load_classifier(path):
@@ -141,9 +124,9 @@ class TrainingData:
 
 def read_training_data(args):
     """Read a labelled table and find its cutouts."""
-    from shredfinder.table import find_image_files
+    from shredfinder.table import find_image_files, read_catalogue
 
-    table = read_table(args.labels)
+    table = read_catalogue(args.labels)
 
     def take(column):
         if column is None:
@@ -170,9 +153,3 @@ def make_classifier(args):
     from shredfinder.classifier import ShredClassifier
 
     return ShredClassifier(args.architecture, args.survey, random_state=args.random_state)
-
-
-def _existing(path, what):
-    if not path.exists():
-        raise FileNotFoundError(f"there is no {what} {str(path)!r}")
-    return path

@@ -79,15 +79,9 @@ def _print_table(table):
 
 
 def _draw(field, table, path):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     from shredfinder.atomic import replacing
     from shredfinder.plotting import plot_field
 
-    figure = Figure(figsize=(9, 9), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(projection=field.wcs)
-    plot_field(field.image, field.wcs, table, ax=axes)
+    ax = plot_field(field.image, field.wcs, table)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+        ax.figure.savefig(temporary, dpi=130)

@@ -12,7 +12,6 @@ from shredfinder.cli.common import (
     load_classifier,
     make_classifier,
     read_training_data,
-    write_table,
 )
 
 __all__ = ["add_parser", "run"]
@@ -65,10 +64,12 @@ def run(args):
         cross_validate,
         prevalence_metrics,
     )
+    from shredfinder.table import identify_format, write_catalogue
     from shredfinder.training import encode_labels
 
     if args.output is not None:
         check_output(args.output, args.overwrite)
+        identify_format(args.output)
     if args.cross_validate is not None and args.cross_validate < 2:
         raise ValueError(f"--cross-validate takes at least 2 folds, not {args.cross_validate}")
     data = read_training_data(args)
@@ -90,7 +91,7 @@ def run(args):
             checkpoint=args.checkpoint,
         )
     if args.output is not None:
-        write_table(table, args.output)
+        write_catalogue(table, args.output)
     truth = encode_labels(table[args.judge] if args.judge else data.labels)
     rows = np.flatnonzero(np.isfinite(truth))
     y, p_cnn = (truth[rows] >= 0.5).astype(int), np.asarray(table["p_cnn"])[rows]

@@ -4,6 +4,8 @@ import argparse
 import sys
 import warnings
 
+from astropy.utils.exceptions import AstropyUserWarning
+
 from shredfinder.cli import classify, demo, evaluate, train
 
 __all__ = ["main"]
@@ -28,6 +30,7 @@ def main(argv=None):
     parser = _build_parser()
     args = parser.parse_args(argv)
     with warnings.catch_warnings():
+        warnings.simplefilter("always", AstropyUserWarning)
         warnings.showwarning = _show_warning
         try:
             args.run(args)

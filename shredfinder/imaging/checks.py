@@ -4,7 +4,7 @@ import numpy as np
 
 from shredfinder.imaging.flags import CutoutFlag
 
-__all__ = ["check_images"]
+__all__ = ["check_fluxes", "check_images"]
 
 # JPEG compression leaves one or two levels of 255 of ripple on a blank image.
 _BLANK_LEVELS = 2
@@ -53,4 +53,36 @@ def check_images(images):
     good = flags == CutoutFlag.GOOD
     flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
     flags[good & (spread <= tolerance)] = CutoutFlag.BLANK
+    return flags
+
+
+def check_fluxes(images):
+    """Find the images of fluxes that hold no usable data.
+
+    Parameters
+    ----------
+    images : `~numpy.ndarray`
+        Fluxes of shape ``(n, height, width, bands)``, in whatever unit; NaN where there is none.
+
+    Returns
+    -------
+    flags : `~numpy.ndarray` of str
+        A `CutoutFlag` value for each image, of shape ``(n,)``: ``blank`` where the whole image
+        has one value or none, ``no coverage`` where a band is not finite, or zero throughout,
+        at the centre, and the empty string otherwise.
+    """
+    images = np.asarray(images)
+    n, height, width, _ = images.shape
+    flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
+    if n == 0:
+        return flags
+    top, left = max((height - _CENTER_SIZE) // 2, 0), max((width - _CENTER_SIZE) // 2, 0)
+    center = images[:, top:, left:][:, :_CENTER_SIZE, :_CENTER_SIZE]
+    # Pipelines fill a band that was not observed with zeros or NaN.
+    bare = (~np.isfinite(center)).any(axis=(1, 2, 3)) | (center == 0).all(axis=(1, 2)).any(axis=1)
+    flags[bare] = CutoutFlag.NO_COVERAGE
+    finite = np.isfinite(images)
+    lowest = np.where(finite, images, np.inf).min(axis=(1, 2, 3))
+    highest = np.where(finite, images, -np.inf).max(axis=(1, 2, 3))
+    flags[lowest >= highest] = CutoutFlag.BLANK
     return flags

@@ -3,11 +3,14 @@
 import numpy as np
 from astropy import units as u
 
-from shredfinder.imaging.checks import check_images
+from shredfinder.imaging.checks import check_fluxes, check_images
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.surveys import get_survey
 
-__all__ = ["Cutouts"]
+__all__ = ["FLUX", "Cutouts"]
+
+# The colour mapping of images whose channels are fluxes.
+FLUX = "flux"
 
 
 class Cutouts:
@@ -28,7 +31,8 @@ class Cutouts:
         Bands of the channels, in their order: ``("z", "r", "g")`` or ``"zrg"`` for the colour
         images of the Legacy Surveys, whose red, green and blue are z, r and g.
     color_mapping : str, optional
-        Name of the mapping from fluxes to the images' values, such as ``"legacy-grz"``.
+        Name of the mapping from fluxes to the images' values, such as ``"legacy-grz"``;
+        ``"flux"`` for fluxes as they are, of any range.
     service : str, optional
         Where the images come from, for the record.
 
@@ -49,7 +53,8 @@ class Cutouts:
     """
 
     def __init__(self, images, *, flags=None, pixel_scale, bands, color_mapping=None, service=None):
-        self.images = _validate_images(images)
+        self.color_mapping = color_mapping
+        self.images = _validate_images(images, fluxes=color_mapping == FLUX)
         self.pixel_scale = _to_arcsec_per_pixel(pixel_scale)
         self.bands = tuple(bands)
         if len(self.bands) != self.images.shape[3]:
@@ -57,7 +62,6 @@ class Cutouts:
                 f"the images have {self.images.shape[3]} channels but {len(self.bands)} bands "
                 f"were named ({', '.join(self.bands)}): name one for each channel"
             )
-        self.color_mapping = color_mapping
         self.service = service
         self.flags = self._complete_flags(flags)
 
@@ -88,10 +92,49 @@ class Cutouts:
         }
         return cls(images, **(defaults | kwargs))
 
+    def write(self, path, **kwargs):
+        """Write the cutouts to a folder, a FITS or an HDF5 file.
+
+        Parameters
+        ----------
+        path : path-like
+            A folder, or a file ending in ``.fits``, ``.h5`` or ``.hdf5``.
+        **kwargs
+            Further arguments of `~shredfinder.imaging.write_cutouts`.
+
+        Returns
+        -------
+        path : `~pathlib.Path`
+            What was written.
+        """
+        from shredfinder.imaging.writing import write_cutouts
+
+        return write_cutouts(self, path, **kwargs)
+
+    @classmethod
+    def read(cls, path, **kwargs):
+        """Read cutouts that `write` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            A folder or a file.
+        **kwargs
+            Further arguments of `~shredfinder.imaging.read_cutouts`.
+
+        Returns
+        -------
+        cutouts : Cutouts
+            The cutouts, checked anew.
+        """
+        from shredfinder.imaging.writing import read_cutouts
+
+        return read_cutouts(path, **kwargs)
+
     def _complete_flags(self, flags):
         n = len(self.images)
         if flags is None:
-            return check_images(self.images)
+            return self._check(self.images)
         flags = np.array(flags, dtype="U16", ndmin=1)
         if flags.shape != (n,):
             raise ValueError(f"there are {n} images but {flags.size} flags: give one for each")
@@ -101,8 +144,11 @@ class Cutouts:
                 f"unknown flags {sorted(unknown)}: use the values of shredfinder.imaging.CutoutFlag"
             )
         unchecked = np.flatnonzero(flags == CutoutFlag.GOOD)
-        flags[unchecked] = check_images(self.images[unchecked])
+        flags[unchecked] = self._check(self.images[unchecked])
         return flags
+
+    def _check(self, images):
+        return (check_fluxes if self.color_mapping == FLUX else check_images)(images)
 
     @property
     def good(self):
@@ -137,13 +183,15 @@ class Cutouts:
         )
 
 
-def _validate_images(images):
+def _validate_images(images, fluxes):
     images = np.asarray(images)
     if images.ndim != 4:
         hint = " (for a single image write images[np.newaxis])" if images.ndim == 3 else ""
         raise ValueError(
             f"images must have the shape (n, height, width, bands), not {images.shape}{hint}"
         )
+    if fluxes and images.dtype.kind in "fiu":
+        return images.astype(np.float32, copy=False)
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f":

@@ -5,7 +5,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from shredfinder.plotting._matplotlib import import_matplotlib
+from shredfinder.optional import import_optional
 
 __all__ = ["plot_field"]
 
@@ -90,7 +90,7 @@ def plot_field(
     >>> ax.get_xlim() == (-0.5, 319.5)
     True
     """
-    import_matplotlib()
+    _import_matplotlib("matplotlib.figure")
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"the image must have the shape (height, width, 3), not {image.shape}")
@@ -134,7 +134,7 @@ def plot_field(
 
 
 def _make_axes(wcs, shape):
-    figure = import_matplotlib("matplotlib.figure").Figure(
+    figure = _import_matplotlib("matplotlib.figure").Figure(
         figsize=(8, 8 * shape[0] / shape[1]), layout="constrained"
     )
     ax = figure.add_subplot(projection=wcs)
@@ -182,7 +182,7 @@ def _draw_circles(ax, x, y, radii, chosen, name, score, threshold):
     """Draw the circles of one class; return the legend's entry."""
     chosen = chosen & np.isfinite(x) & np.isfinite(y)
     style = _STYLES[name]
-    circles = import_matplotlib("matplotlib.collections").EllipseCollection(
+    circles = _import_matplotlib("matplotlib.collections").EllipseCollection(
         2 * radii[chosen],
         2 * radii[chosen],
         np.zeros(chosen.sum()),
@@ -201,13 +201,17 @@ def _draw_circles(ax, x, y, radii, chosen, name, score, threshold):
         "galaxy": f"galaxy ({score} < {threshold:g})",
         "unscored": "no answer",
     }[name]
-    line = import_matplotlib("matplotlib.lines").Line2D
+    line = _import_matplotlib("matplotlib.lines").Line2D
     return line([], [], label=f"{words}: {chosen.sum()}", **style)
 
 
 def _draw_square(ax, x, y, side):
-    square = import_matplotlib("matplotlib.patches").Rectangle(
+    square = _import_matplotlib("matplotlib.patches").Rectangle(
         (float(x) - side / 2, float(y) - side / 2), side, side, fill=False
     )
     square.set(edgecolor="white", linestyle="dashed", linewidth=1.5, label="cutout")
     ax.add_patch(square)
+
+
+def _import_matplotlib(module):
+    return import_optional(module, "drawing a figure")

@@ -1,5 +1,6 @@
 """Tables whose rows get the probability of being a shred."""
 
+from shredfinder.table.files import identify_format, read_catalogue, write_catalogue
 from shredfinder.table.patterns import find_image_files
 from shredfinder.table.positions import get_positions
 from shredfinder.table.scoring import add_p_cnn
@@ -12,4 +13,7 @@ __all__ = [
     "add_p_cnn",
     "find_image_files",
     "get_positions",
+    "identify_format",
+    "read_catalogue",
+    "write_catalogue",
 ]

@@ -63,7 +63,7 @@ RECIPES = {
     ),
     "compact": Recipe(
         make_optimizer=_compact_optimizer,
-        epochs=40,
+        epochs=30,
         patience=None,
         validation=None,
         batch_size=64,

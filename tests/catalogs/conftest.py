@@ -4,7 +4,6 @@ import pytest
 
 import shredfinder.catalogs.fetching as fetching
 import shredfinder.catalogs.skyserver as skyserver
-from tests.catalogs.dachs import missing_parts, running_dachs
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
 
@@ -51,19 +50,3 @@ def server(database):
 
         with conf.set_temp("dust_url", f"{running.url}/dust"):
             yield running
-
-
-@pytest.fixture(scope="session")
-def dachs(skies):
-    """The address of a real TAP service that serves the Legacy-like catalogue."""
-    missing = missing_parts()
-    if missing:
-        pytest.skip(f"DaCHS is not installed here: {', '.join(missing)} missing")
-    table = skies["legacy-dr9"].copy()
-    table.remove_columns(["release", "brickid", "objid"])
-    for name in table.colnames:
-        if table[name].dtype.kind == "f":
-            # As text, with as many digits as the numbers have, and nothing for NaN.
-            table[name] = ["" if v != v else repr(v) for v in table[name].tolist()]
-    with running_dachs(table) as url:
-        yield url

@@ -1,12 +1,41 @@
 """Queries against DaCHS, a real TAP service, where it is installed."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from shredfinder import conf
 from shredfinder.catalogs import query_candidates
 from tests.catalogs.test_queries import CENTER, RADIUS, expected, ids
+from tests.dachs.running import running_dachs
 
-pytestmark = pytest.mark.dachs
+pytestmark = [
+    pytest.mark.dachs,
+    pytest.mark.skipif(
+        shutil.which("dachs") is None or not Path("/usr/lib/postgresql").is_dir(),
+        reason="DaCHS is not installed (Debian's python3-gavo and postgresql-15-pgsphere)",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def dachs(skies):
+    """The address of a TAP service that serves the Legacy-like catalogue, 120 rows at a time."""
+    table = skies["legacy-dr9"].copy()
+    table.remove_columns(["release", "brickid", "objid"])
+    for name in table.colnames:
+        if table[name].dtype.kind == "f":
+            # As text, with as many digits as the numbers have, and nothing for NaN.
+            table[name] = ["" if v != v else repr(v) for v in table[name].tolist()]
+
+    def fill(source):
+        shutil.copy(Path(__file__).parent / "tractor.rd", source / "q.rd")
+        (source / "data").mkdir()
+        table.write(source / "data" / "tractor.csv", format="ascii.csv")
+
+    with running_dachs(fill, name="ls_dr9", max_rows=120) as url:
+        yield f"{url}/tap"
 
 
 def ask(url, **options):

@@ -177,6 +177,6 @@ def test_plain_axes_are_refused(image, wcs):
 
 
 def test_without_matplotlib_the_error_names_the_extra(image, wcs, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install shredfinder\[plot\]"):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'shredfinder\[plot\]'"):
         plot_field(image, wcs)

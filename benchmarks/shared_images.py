@@ -1,0 +1,81 @@
+"""Measure what slicing cutouts from shared images does to ``p_cnn``, on a simulated field.
+
+Run it in the repository's root: ``python benchmarks/shared_images.py``. Each source is
+scored twice: on an image of its own, centred on it, and on a slice of an image that it shares
+with its neighbours. Both are JPEG-compressed, as the viewer's are.
+"""
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from shredfinder import ShredClassifier
+from shredfinder.cutouts import Answer, CutoutService, LocalImages, fetch_cutouts
+from shredfinder.datasets import make_field
+
+
+class FieldViewer(CutoutService):
+    """Plays the viewer from a simulated field."""
+
+    name = "field"
+    remote = False
+    groups = True
+    max_size = 3000
+    bands = ("z", "r", "g")
+    color_mapping = "legacy-grz"
+
+    def __init__(self, field):
+        images = {b: (f, field.wcs) for b, f in zip(field.bands, field.fluxes, strict=True)}
+        # The field's values are nanomaggies per native pixel, whatever its own are.
+        self._local = LocalImages(images, flux_scale=1)
+        self.n_requests = 0
+
+    def fetch(self, request, client):
+        """Cut an image, compress and decompress it."""
+        self.n_requests += 1
+        file = io.BytesIO()
+        Image.fromarray(self._local.fetch(request).image).save(file, "JPEG", quality=75)
+        return Answer(np.asarray(Image.open(file).convert("RGB")))
+
+
+def main():
+    """Print the differences."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fields", type=int, default=4)
+    options = parser.parse_args()
+    classifier = ShredClassifier.load()
+    all_scores, n_requests = [], [0, 0]
+    for seed in range(options.fields):
+        field = make_field(random_state=seed)
+        coords = SkyCoord(field.sources["ra"], field.sources["dec"], unit="deg")
+        scores = []
+        for group in (False, True):
+            viewer = FieldViewer(field)
+            cutouts = fetch_cutouts(coords, service=viewer, group=group, progress=False)
+            n_requests[group] += viewer.n_requests
+            scores.append(classifier.predict_p_cnn(cutouts)[0])
+        all_scores.append(np.array(scores))
+    scores = np.concatenate(all_scores, axis=1)
+    scores = scores[:, np.isfinite(scores).all(axis=0)]
+    differences = np.abs(scores[1] - scores[0])
+    n_changed = np.count_nonzero((scores[0] < 0.5) != (scores[1] < 0.5))
+    low, high = np.quantile(scores[0], [0.05, 0.95])
+    print(f"{len(differences)} sources in {options.fields} fields")
+    print(f"requests: {n_requests[0]} one by one, {n_requests[1]} shared")
+    print(f"p_cnn: from {low:.3f} to {high:.3f} (5 % and 95 %)")
+    print(
+        f"|Δ p_cnn|: mean {differences.mean():.4f}, median {np.median(differences):.4f}, "
+        f"99 % {np.quantile(differences, 0.99):.4f}, largest {differences.max():.4f}"
+    )
+    print(f"on another side of 0.5: {n_changed}")
+
+
+if __name__ == "__main__":
+    main()

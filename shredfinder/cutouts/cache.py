@@ -1,0 +1,291 @@
+"""Cutouts on disk: one file each, in folders that a person can read."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from shredfinder.atomic import replacing
+from shredfinder.config import conf
+from shredfinder.cutouts.decoding import decode_color, decode_fits
+from shredfinder.cutouts.encoding import encode_image
+from shredfinder.cutouts.errors import AnswerError
+from shredfinder.imaging.checks import check_images
+from shredfinder.imaging.flags import CutoutFlag
+
+__all__ = ["Cache"]
+
+_EMPTY = ".none"
+_SUFFIXES = (".jpg", ".png", ".fits", _EMPTY)
+_DAY = 86400.0
+# A temporary file this old belongs to a process that was killed.
+_STALE = 3600.0
+
+
+class Cache:
+    """Folder of cutouts that were fetched before.
+
+    Each cutout is one file, ``{service}/{layer}/{size}px-{scale}/{RA}/{Dec}/{position}.jpg``,
+    where the folders ``{RA}`` and ``{Dec}`` hold one square degree: for example
+    ``legacy/ls-dr9-jpeg/128px-0.46875/150/+02/150.1000000+02.2000000.jpg``. Answers of another
+    server than the service's own stand apart, in ``legacy@{host}``. Files
+    are written under another name and then renamed, so that several processes can share a
+    cache, and none that is killed leaves half a cutout behind.
+
+    Only images that passed every check are stored. Where a service has no image (status 404 or
+    a blank image), an empty file ``{position}.none`` with a line of text remembers it for
+    ``shredfinder.conf.empty_answer_days``; a failure is never stored.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        The folder; by default ``shredfinder.conf.cache_dir``, or else ``shredfinder/cutouts`` in
+        astropy's cache.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from shredfinder.cutouts import Cache
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = Cache(folder)
+    ...     len(cache.report()), cache.prune()
+    (0, 0)
+    """
+
+    def __init__(self, path=None):
+        if path is None:
+            path = conf.cache_dir
+        if not str(path):
+            from astropy.config import get_cache_dir
+
+            path = Path(get_cache_dir("shredfinder")) / "cutouts"
+        self.path = Path(path).expanduser()
+
+    def __repr__(self):
+        return f"Cache({str(self.path)!r})"
+
+    def stem(self, service, request):
+        """Name the file of a cutout, without its suffix.
+
+        Parameters
+        ----------
+        service : CutoutService
+            Where it comes from.
+        request : CutoutRequest
+            Its position and size.
+
+        Returns
+        -------
+        stem : str
+            Path of the file.
+        """
+        size = f"{request.width}"
+        if request.height != request.width:
+            size += f"x{request.height}"
+        return os.path.join(
+            self.path,
+            service.cache_folder(),
+            f"{size}px-{request.pixel_scale:g}",
+            f"{int(request.ra):03d}",
+            f"{int(np.floor(request.dec)):+03d}",
+            f"{request.ra:011.7f}{request.dec:+011.7f}",
+        )
+
+    def contains(self, service, request):
+        """Tell whether a cutout, or a recent word that there is none, is stored.
+
+        Parameters
+        ----------
+        service : CutoutService
+            Where it comes from.
+        request : CutoutRequest
+            Its position and size.
+
+        Returns
+        -------
+        contained : bool
+            Whether `read` has an answer, unless the file is broken.
+        """
+        return self._find(self.stem(service, request)) is not None
+
+    def read(self, service, request):
+        """Read a cutout.
+
+        Parameters
+        ----------
+        service : CutoutService
+            Where it comes from.
+        request : CutoutRequest
+            Its position and size.
+
+        Returns
+        -------
+        image : `~numpy.ndarray` or None
+            Image of shape ``(height, width, bands)``; None if there is none.
+        flag : CutoutFlag or None
+            Why there is none; None if the cache does not know. A broken file is removed.
+        """
+        path = self._find(self.stem(service, request))
+        if path is None:
+            return None, None
+        try:
+            content = Path(path).read_bytes()
+        except FileNotFoundError:  # another process pruned it
+            return None, None
+        try:
+            if path.endswith(_EMPTY):
+                return None, CutoutFlag(content.decode().partition(":")[0])
+            if path.endswith(".fits"):
+                n_bands = len(service.bands)
+                image = decode_fits(content, request.width, request.height, n_bands)
+            else:
+                image, _ = decode_color(content, request.width, request.height)
+        except (AnswerError, ValueError):
+            Path(path).unlink(missing_ok=True)
+            return None, None
+        if image.dtype == np.uint8:
+            # A file that someone else put here is checked like any other.
+            flag = CutoutFlag(check_images(image[np.newaxis])[0])
+            if flag != CutoutFlag.GOOD:
+                return None, flag
+        return image, CutoutFlag.GOOD
+
+    def write(self, service, request, answer):
+        """Store a cutout.
+
+        Parameters
+        ----------
+        service : CutoutService
+            Where it comes from.
+        request : CutoutRequest
+            Its position and size.
+        answer : Answer
+            The image, checked; stored as it came, or else without loss.
+        """
+        content, suffix = answer.body, answer.suffix
+        if content is None:
+            content, suffix = encode_image(answer.image, request, service.bands)
+        self._write(self.stem(service, request), suffix, content)
+
+    def write_empty(self, service, request, flag, reason):
+        """Remember for a while that there is no image.
+
+        Parameters
+        ----------
+        service : CutoutService
+            Which service said so.
+        request : CutoutRequest
+            Position and size.
+        flag : CutoutFlag
+            ``no coverage`` or ``blank``.
+        reason : str
+            What the service answered.
+        """
+        text = f"{flag}: {reason}\n"
+        self._write(self.stem(service, request), _EMPTY, text.encode())
+
+    def report(self):
+        """List what the cache holds.
+
+        Returns
+        -------
+        report : `~astropy.table.Table`
+            A row for each service, layer, size and pixel scale: number of cutouts, number of
+            positions without one, bytes, and the dates (UTC) of the oldest and the newest file.
+        """
+        from astropy import units as u
+        from astropy.table import Table
+
+        groups = {}
+        for path, stat in self._walk():
+            folder = os.path.relpath(path, self.path).split(os.sep)
+            key = (folder[0], *folder[1:3]) if len(folder) == 6 else ("?", "?", "?")
+            group = groups.setdefault(key, [0, 0, 0, np.inf, -np.inf])
+            group[int(path.endswith(_EMPTY))] += 1
+            group[2] += stat.st_size
+            group[3], group[4] = min(group[3], stat.st_mtime), max(group[4], stat.st_mtime)
+        rows = [
+            (*key, *group[:3], _date(group[3]), _date(group[4]))
+            for key, group in sorted(groups.items())
+        ]
+        names = ("service", "layer", "kind", "n_cutouts", "n_empty", "bytes", "oldest", "newest")
+        dtypes = ("U64", "U64", "U32", int, int, int, "U10", "U10")
+        table = Table(rows=rows or None, names=names, dtype=dtypes)
+        table["bytes"].unit = u.byte
+        return table
+
+    def prune(self, *, service=None, layer=None, older_than=None, empty=False, dry_run=False):
+        """Remove cutouts; without arguments only what a killed process left behind.
+
+        Parameters
+        ----------
+        service, layer : str, optional
+            Remove those of this service or layer, by their names in `report`.
+        older_than : `~astropy.units.Quantity`, optional
+            Remove those that were written longer ago than this time.
+        empty : bool, optional
+            Forget where services had no image, but keep the cutouts.
+        dry_run : bool, optional
+            Only count.
+
+        Returns
+        -------
+        n_removed : int
+            Number of files removed (or to be removed, with ``dry_run``).
+        """
+        chosen = not (service is None and layer is None and older_than is None and not empty)
+        before = np.inf if older_than is None else time.time() - older_than.to_value("s")
+        n_removed = 0
+        for path, stat in self._walk(temporary=True):
+            folder = os.path.relpath(path, self.path).split(os.sep)
+            if os.path.basename(path).startswith("."):
+                remove = stat.st_mtime < time.time() - _STALE
+            else:
+                remove = (
+                    chosen
+                    and service in (None, folder[0])
+                    and layer in (None, folder[1])
+                    and stat.st_mtime < before
+                    and (not empty or path.endswith(_EMPTY))
+                )
+            if remove:
+                n_removed += 1
+                if not dry_run:
+                    Path(path).unlink(missing_ok=True)
+        return n_removed
+
+    def _find(self, stem):
+        for suffix in _SUFFIXES:
+            path = stem + suffix
+            if suffix == _EMPTY:
+                try:
+                    age = time.time() - os.stat(path).st_mtime
+                except OSError:
+                    continue
+                return path if age < conf.empty_answer_days * _DAY else None
+            if os.path.exists(path):
+                return path
+        return None
+
+    def _write(self, stem, suffix, content):
+        path = Path(stem + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+
+    def _walk(self, temporary=False):
+        """Iterate over our own files, and no others, with their sizes and dates."""
+        for folder, _, files in os.walk(self.path):
+            for name in files:
+                ours = name.endswith(_SUFFIXES) and (temporary or not name.startswith("."))
+                if ours and len(os.path.relpath(folder, self.path).split(os.sep)) == 5:
+                    path = os.path.join(folder, name)
+                    try:
+                        yield path, os.stat(path)
+                    except FileNotFoundError:  # another process removed it
+                        continue
+
+
+def _date(seconds):
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))

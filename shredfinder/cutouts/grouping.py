@@ -1,0 +1,227 @@
+"""One request for many sources: neighbours share a larger image that is then sliced."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shredfinder.cutouts.service import CutoutRequest
+
+__all__ = ["Group", "deproject", "group_sources", "project", "single_group"]
+
+# A shared image may hold this many times the pixels of its sources' own cutouts: a little more
+# to transfer saves many requests, but nobody gains from an image of mostly empty sky.
+_MAX_AREA_RATIO = 4.0
+# Pixels by which a slice's corner may turn away, since north at the shared image's centre is
+# not quite north at the source. It comes on top of half a pixel of rounding.
+_MAX_TURN = 0.25
+# Degrees beyond which sources are only split, not yet projected.
+_MAX_EXTENT = 1.0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sources that are cut from one image.
+
+    Attributes
+    ----------
+    rows : `~numpy.ndarray` of int
+        Which sources.
+    request : CutoutRequest
+        The image to ask for.
+    left, top : `~numpy.ndarray` of int
+        First column and row of each source's slice; rows count from the north.
+    """
+
+    rows: np.ndarray
+    request: CutoutRequest
+    left: np.ndarray
+    top: np.ndarray
+
+    def slice_image(self, image, size):
+        """Cut the sources' images from the shared one.
+
+        Parameters
+        ----------
+        image : `~numpy.ndarray`
+            The shared image, of shape ``(height, width, bands)``.
+        size : int
+            Width and height of the slices in pixels.
+
+        Yields
+        ------
+        row : int
+            Which source.
+        cutout : `~numpy.ndarray`
+            Its image, of shape ``(size, size, bands)``.
+        """
+        for row, left, top in zip(self.rows, self.left, self.top, strict=True):
+            cutout = image[top : top + size, left : left + size]
+            yield int(row), np.ascontiguousarray(cutout)
+
+
+def project(ra, dec, ra_center, dec_center):
+    """Project positions onto a tangent plane (gnomonic).
+
+    Parameters
+    ----------
+    ra, dec : array_like
+        Positions in degrees, within 90° of the centre.
+    ra_center, dec_center : float
+        The plane's centre in degrees.
+
+    Returns
+    -------
+    east, north : `~numpy.ndarray`
+        Offsets in arcsec.
+    """
+    ra, dec = np.radians(ra), np.radians(dec)
+    ra_center, dec_center = np.radians(ra_center), np.radians(dec_center)
+    cos_delta = np.cos(ra - ra_center)
+    depth = np.sin(dec_center) * np.sin(dec) + np.cos(dec_center) * np.cos(dec) * cos_delta
+    east = np.cos(dec) * np.sin(ra - ra_center) / depth
+    north = np.cos(dec_center) * np.sin(dec) - np.sin(dec_center) * np.cos(dec) * cos_delta
+    arcsec = np.degrees(1) * 3600
+    return east * arcsec, north / depth * arcsec
+
+
+def deproject(east, north, ra_center, dec_center):
+    """Turn offsets on a tangent plane back into positions; the inverse of `project`.
+
+    Parameters
+    ----------
+    east, north : array_like
+        Offsets in arcsec.
+    ra_center, dec_center : float
+        The plane's centre in degrees.
+
+    Returns
+    -------
+    ra, dec : `~numpy.ndarray`
+        Positions in degrees, right ascension in 0–360.
+    """
+    east, north = np.radians(np.divide(east, 3600)), np.radians(np.divide(north, 3600))
+    dec_center = np.radians(dec_center)
+    depth = np.cos(dec_center) - north * np.sin(dec_center)
+    ra = ra_center + np.degrees(np.arctan2(east, depth))
+    height = np.sin(dec_center) + north * np.cos(dec_center)
+    return ra % 360, np.degrees(np.arctan2(height, np.hypot(east, depth)))
+
+
+def group_sources(ra, dec, *, size, pixel_scale, max_size):
+    """Group neighbouring sources so that each group fits into one image.
+
+    Sources are split at the widest gaps until each group's image is small enough, mostly
+    filled with cutouts, and not visibly turned against any of them.
+
+    Parameters
+    ----------
+    ra, dec : `~numpy.ndarray`
+        Positions in degrees, of shape ``(n,)``.
+    size : int
+        Width and height of the cutouts in pixels.
+    pixel_scale : float
+        Pixel scale in arcsec per pixel.
+    max_size : int or None
+        Largest width and height of an image in pixels.
+
+    Returns
+    -------
+    groups : list of Group
+        Groups that hold each source once. A slice is centred on its source to half a pixel
+        in each direction, and exactly for a source that is alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.cutouts.grouping import group_sources
+    >>> ra, dec = np.array([150.0, 150.01, 210.0]), np.array([2.0, 2.01, -5.0])
+    >>> groups = group_sources(ra, dec, size=128, pixel_scale=0.46875, max_size=3000)
+    >>> sorted((len(group.rows), group.request.width) for group in groups)
+    [(1, 128), (2, 206)]
+    """
+    ra, dec = np.asarray(ra, float), np.asarray(dec, float)
+    vectors = np.stack(
+        [
+            np.cos(np.radians(dec)) * np.cos(np.radians(ra)),
+            np.cos(np.radians(dec)) * np.sin(np.radians(ra)),
+            np.sin(np.radians(dec)),
+        ],
+        axis=1,
+    )
+    groups, waiting = [], [np.arange(len(ra))] if len(ra) else []
+    while waiting:
+        rows = waiting.pop()
+        group, axes = _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size or np.inf)
+        if group is None:
+            waiting.extend(_split(rows, axes))
+        else:
+            groups.append(group)
+    return groups
+
+
+def single_group(row, ra, dec, *, size, pixel_scale):
+    """Make the group of a source that is alone."""
+    request = CutoutRequest(float(ra), float(dec), size, size, pixel_scale)
+    nothing = np.zeros(1, int)
+    return Group(np.array([row]), request, nothing, nothing)
+
+
+def _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size):
+    """Make a group of the rows, or give the coordinates along which to split them."""
+    if len(rows) == 1:
+        row = rows[0]
+        return single_group(row, ra[row], dec[row], size=size, pixel_scale=pixel_scale), None
+    chosen = vectors[rows]
+    extent = np.ptp(chosen, axis=0)
+    if extent.max() > np.radians(_MAX_EXTENT):
+        return None, chosen
+    center = chosen.mean(axis=0)
+    ra_mean = np.degrees(np.arctan2(center[1], center[0]))
+    dec_mean = np.degrees(np.arcsin(np.clip(center[2] / np.linalg.norm(center), -1, 1)))
+    east, north = project(ra[rows], dec[rows], ra_mean, dec_mean)
+    axes = np.stack([east, north], axis=1)
+    # The source nearest to the middle is cut exactly: the image's centre is a whole number of
+    # pixels away from it.
+    middle = (axes.min(axis=0) + axes.max(axis=0)) / 2
+    central = rows[np.argmin(((axes - middle) ** 2).sum(axis=1))]
+    offsets = _to_pixels(ra[rows], dec[rows], ra[central], dec[central], pixel_scale)
+    shift = np.rint((offsets.min(axis=0) + offsets.max(axis=0)) / 2)
+    east, north = -shift * pixel_scale
+    ra_image, dec_image = deproject(east, north, ra[central], dec[central])
+    request = CutoutRequest(float(ra_image), float(dec_image), size, size, pixel_scale)
+    offsets = _to_pixels(ra[rows], dec[rows], request.ra, request.dec, pixel_scale)
+    offsets = np.rint(offsets).astype(int)
+    # As many pixels on either side of the centre as the farthest source needs.
+    margins = np.abs(offsets).max(axis=0)
+    width, height = (size + 2 * margins).tolist()
+    turn = np.radians(np.abs((ra[rows] - request.ra + 180) % 360 - 180)) * np.abs(
+        np.sin(np.radians(dec[rows]))
+    )
+    fits = (
+        max(width, height) <= max_size
+        and width * height <= _MAX_AREA_RATIO * len(rows) * size**2
+        and turn.max() * size / np.sqrt(2) <= _MAX_TURN
+    )
+    if not fits:
+        return None, axes
+    request = replace(request, width=width, height=height)
+    left, top = (margins + offsets).T
+    return Group(rows, request, left, top), None
+
+
+def _to_pixels(ra, dec, ra_center, dec_center, pixel_scale):
+    """Offsets to the right and downward in pixels, of shape ``(n, 2)``."""
+    east, north = project(ra, dec, ra_center, dec_center)
+    return np.stack([-east, -north], axis=1) / pixel_scale
+
+
+def _split(rows, axes):
+    """Split rows at the widest gap within the middle half of the axis of largest extent."""
+    along = axes[:, np.argmax(np.ptp(axes, axis=0))]
+    order = np.argsort(along, kind="stable")
+    n = len(rows)
+    # Gaps near the ends would peel off a source at a time.
+    first, last = (n - 1) // 4, max((3 * (n - 1) + 3) // 4, (n - 1) // 4 + 1)
+    gaps = np.diff(along[order])[first:last]
+    cut = first + int(np.argmax(gaps)) + 1
+    return [rows[order[:cut]], rows[order[cut:]]]

@@ -1,0 +1,259 @@
+"""Polite HTTP: one session, a shared rate, time limits, and errors sorted by what helps."""
+
+import email.utils
+import threading
+import time
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from shredfinder.cutouts.errors import (
+    BadAnswerError,
+    NoCoverageError,
+    StoppedError,
+    TransientError,
+)
+from shredfinder.exceptions import ServiceError
+
+__all__ = ["Body", "HttpClient", "RateLimiter"]
+
+_CHUNK = 64 * 1024
+_MAX_REDIRECTS = 5
+# Statuses by which services say that they have no image of a position.
+_NO_COVERAGE = (400, 404)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_TRANSIENT = (408, 425, 429)
+
+
+class RateLimiter:
+    """Spaces requests of many threads evenly in time.
+
+    Parameters
+    ----------
+    rate : float or None
+        Requests per second; None or infinity for no limit.
+    """
+
+    def __init__(self, rate):
+        if rate is not None and not rate > 0:
+            raise ValueError(f"rate must be a positive number of requests per second, not {rate!r}")
+        self._interval = 1 / rate if rate else 0.0
+        self._lock = threading.Lock()
+        self._next = self._held_until = 0.0
+
+    def wait(self, stop):
+        """Wait for this thread's turn.
+
+        Parameters
+        ----------
+        stop : `threading.Event`
+            Ends the wait when it is set.
+
+        Raises
+        ------
+        StoppedError
+            If ``stop`` was set.
+        """
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                slot = max(now, self._next, self._held_until)
+                self._next = slot + self._interval
+            if stop.wait(slot - now) if slot > now else stop.is_set():
+                raise StoppedError("stopped while waiting for a turn")
+            # A server may have asked for a pause in the meantime.
+            if self._held_until <= slot:
+                return
+
+    def hold(self, seconds):
+        """Keep every thread waiting, because the server asks for it.
+
+        Parameters
+        ----------
+        seconds : float
+            How long from now.
+        """
+        with self._lock:
+            self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+
+@dataclass
+class Body:
+    """What a server sent with status 200.
+
+    Attributes
+    ----------
+    content : bytes
+        The whole body.
+    content_type : str
+        Media type, in lower case and without parameters.
+    url : str
+        Where it came from, after redirects.
+    """
+
+    content: bytes
+    content_type: str
+    url: str
+
+
+class HttpClient:
+    """Sends requests of many threads through one session.
+
+    Parameters
+    ----------
+    max_workers : int
+        Connections that are kept open.
+    rate : float or None
+        Requests per second, all threads together; None for no limit.
+    timeout : float
+        Seconds that one request may take, from connecting to the last byte.
+    stop : `threading.Event`, optional
+        Ends all waiting when it is set.
+    """
+
+    def __init__(self, *, max_workers=4, rate=None, timeout=60.0, stop=None):
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        from shredfinder import __version__
+
+        self.limiter = RateLimiter(rate)
+        self.timeout = timeout
+        self.stop = stop or threading.Event()
+        self.n_requests = 0
+        self._lock = threading.Lock()
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"shredfinder/{__version__}"
+        # Images don't shrink further.
+        self._session.headers["Accept-Encoding"] = "identity"
+        # Retries are the caller's: they must pass the rate limiter too.
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_workers, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def close(self):
+        """Close the connections."""
+        self._session.close()
+
+    def get(self, url, params=None, *, max_bytes=256 * 2**20):
+        """Send one GET request and read its answer.
+
+        Parameters
+        ----------
+        url : str
+            Address.
+        params : dict, optional
+            Query parameters.
+        max_bytes : int, optional
+            Bytes beyond which the answer is not read on.
+
+        Returns
+        -------
+        body : Body
+            The answer.
+
+        Raises
+        ------
+        TransientError
+            If another try may succeed.
+        NoCoverageError
+            For the statuses 400 and 404.
+        BadAnswerError
+            For any other answer but 200.
+        shredfinder.exceptions.ServiceError
+            If the address or its certificate is not valid.
+        """
+        import requests
+        import urllib3
+
+        deadline = time.monotonic() + self.timeout
+        try:
+            for _ in range(_MAX_REDIRECTS + 1):
+                # The wait for a turn is not the server's fault.
+                before = time.monotonic()
+                self.limiter.wait(self.stop)
+                deadline += time.monotonic() - before
+                with self._lock:
+                    self.n_requests += 1
+                with self._session.get(
+                    url,
+                    params=params,
+                    timeout=(min(10.0, self.timeout), self.timeout),
+                    stream=True,
+                    allow_redirects=False,
+                ) as response:
+                    if response.status_code in _REDIRECTS and "Location" in response.headers:
+                        url, params = _follow(response.url, response.headers["Location"]), None
+                        continue
+                    self._check_status(response)
+                    return self._read(response, deadline, max_bytes)
+            raise BadAnswerError(f"more than {_MAX_REDIRECTS} redirects, the last one to {url}")
+        except (
+            requests.exceptions.MissingSchema,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.InvalidURL,
+        ) as error:
+            raise ServiceError(f"{url!r} is not a valid address: check base_url") from error
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise TransientError(f"TLS trouble with {_host(url)}: {error}") from error
+            raise ServiceError(
+                f"the certificate of {_host(url)} can't be verified, so nothing is fetched from "
+                f"it: wait until it is renewed, or give another base_url ({error})"
+            ) from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise TransientError(f"{_host(url)}: {error}") from error
+
+    def _check_status(self, response):
+        status = response.status_code
+        if status == 200:
+            return
+        message = f"status {status} from {response.url}"
+        if status >= 500 or status in _TRANSIENT:
+            retry_after = _parse_retry_after(response.headers.get("Retry-After"))
+            if retry_after:
+                self.limiter.hold(retry_after)
+            raise TransientError(message, retry_after=retry_after)
+        if status in _NO_COVERAGE:
+            raise NoCoverageError(message)
+        raise BadAnswerError(message)
+
+    def _read(self, response, deadline, max_bytes):
+        parts, n_bytes = [], 0
+        # What has arrived is taken at once: a server that drips would otherwise not be noticed
+        # before a chunk is full.
+        while part := response.raw.read1(_CHUNK, decode_content=True):
+            parts.append(part)
+            n_bytes += len(part)
+            if n_bytes > max_bytes:
+                raise BadAnswerError(f"more than {max_bytes} bytes from {response.url}")
+            if time.monotonic() > deadline:
+                raise TransientError(f"{response.url} took more than {self.timeout:g} s")
+            if self.stop.is_set():
+                raise StoppedError("stopped while reading")
+        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return Body(b"".join(parts), content_type, response.url)
+
+
+def _follow(url, location):
+    target = urljoin(url, location)
+    if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+        raise BadAnswerError(f"{url} redirects to the unprotected address {target}")
+    return target
+
+
+def _host(url):
+    return urlsplit(url).netloc or url
+
+
+def _parse_retry_after(value):
+    """Seconds to wait, from a number or a date; 0 where there is neither."""
+    if not value:
+        return 0.0
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,132 @@
+"""Single-band images with a WCS, in files or in memory, that cutouts are taken from."""
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from shredfinder.imaging.resampling import choose_level, resample_lanczos, smooth_and_average
+
+__all__ = ["OpenFiles", "Plane"]
+
+# Native pixels beside a cutout, at the coarsest level, that smoothing and interpolation reach.
+_MARGIN = 10
+_MAX_OPEN = 16
+
+
+class OpenFiles:
+    """FITS files that are kept open while they are in use, the least recent ones closed."""
+
+    def __init__(self):
+        self._files = OrderedDict()
+        self.lock = threading.RLock()
+
+    def get(self, path):
+        """Open a file, or take it as it is open; hold `lock` while using it."""
+        from astropy.io import fits
+
+        if path in self._files:
+            self._files.move_to_end(path)
+        else:
+            self._files[path] = fits.open(path, memmap=True)
+            if len(self._files) > _MAX_OPEN:
+                self._files.popitem(last=False)[1].close()
+        return self._files[path]
+
+    def close(self):
+        """Close all."""
+        with self.lock:
+            while self._files:
+                self._files.popitem()[1].close()
+
+
+class Plane:
+    """An image of one band.
+
+    Parameters
+    ----------
+    band : str
+        Its band.
+    wcs : `~astropy.wcs.WCS`
+        Its celestial coordinates, of two axes.
+    shape : tuple of int
+        Its height and width in pixels.
+    read : callable
+        Gives an object that has the image's shape, and its values when it is sliced.
+    lock : context manager
+        Held while that object is used.
+    """
+
+    def __init__(self, band, wcs, shape, read, lock):
+        from astropy.wcs.utils import proj_plane_pixel_scales
+
+        self.band = band
+        self.wcs = wcs
+        self.shape = tuple(shape)
+        self._read = read
+        self._lock = lock
+        self.pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
+        ny, nx = self.shape
+        middle = wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).icrs
+        self._center = _vector(middle.ra.deg, middle.dec.deg)
+        self._radius = np.radians(np.hypot(nx, ny) / 2 * self.pixel_scale / 3600)
+
+    def overlaps(self, ra, dec, radius):
+        """Tell whether a circle may touch the image; all in degrees."""
+        distance = np.linalg.norm(_vector(ra, dec) - self._center)
+        # Chord and arc differ little, and far projections a little more.
+        return distance < (np.radians(radius) + self._radius) * 1.1
+
+    def cut(self, coords, pixel_scale):
+        """Take the values at positions on the sky, treated as the viewer treats its images.
+
+        Parameters
+        ----------
+        coords : `~astropy.coordinates.SkyCoord`
+            Positions of the cutout's pixels, of shape ``(height, width)``.
+        pixel_scale : float
+            The cutout's pixel scale in arcsec.
+
+        Returns
+        -------
+        values : `~numpy.ndarray` or None
+            Values of shape ``(height, width)``, NaN where the image has none; None if the
+            image holds none of the positions.
+        """
+        from astropy.nddata import Cutout2D
+
+        x, y = self.wcs.world_to_pixel(coords)
+        level = choose_level(pixel_scale, self.pixel_scale)
+        step = 2**level
+        bounds = [_bounds(a, n, step) for a, n in ((x, self.shape[1]), (y, self.shape[0]))]
+        if None in bounds:
+            return None
+        (left, right), (bottom, top) = bounds
+        with self._lock:
+            part = Cutout2D(
+                self._read(),
+                position=((left + right - 1) / 2, (bottom + top - 1) / 2),
+                size=(top - bottom, right - left),
+                mode="strict",
+            )
+            values = np.array(part.data, dtype=np.float64)
+        left, bottom = part.origin_original
+        values = smooth_and_average(values, level)
+        return resample_lanczos(
+            values, (x - left + 0.5) / step - 0.5, (y - bottom + 0.5) / step - 0.5
+        )
+
+
+def _bounds(x, n, step):
+    """First and last pixel, plus one, to be read; the averaged blocks are those of the image."""
+    n -= n % step
+    if not np.isfinite(x).any():
+        return None
+    first = max(0, int(np.floor(np.nanmin(x))) // step - _MARGIN) * step
+    last = min(n // step, int(np.ceil(np.nanmax(x))) // step + _MARGIN + 1) * step
+    return (first, last) if last - first >= step else None
+
+
+def _vector(ra, dec):
+    ra, dec = np.radians(ra), np.radians(dec)
+    return np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])

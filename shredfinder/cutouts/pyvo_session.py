@@ -1,0 +1,61 @@
+"""A session for pyvo that sends its requests as politely as all others are sent."""
+
+import io
+
+from shredfinder.cutouts.decoding import find_text
+from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError, TransientError
+
+__all__ = ["PyvoSession"]
+
+
+class _Raw(io.BytesIO):
+    """A body as pyvo reads it, with urllib3's way of reading."""
+
+    def read(self, *args, decode_content=None):
+        return super().read(*args)
+
+
+class _Response:
+    """What pyvo uses of the responses of requests."""
+
+    def __init__(self, content, url):
+        self.content, self.url, self.status_code = content, url, 200
+        self.headers = {"content-type": "application/x-votable+xml"}
+        self.raw = _Raw(content)
+
+    @property
+    def text(self):
+        return self.content.decode("utf-8", "replace")
+
+    def raise_for_status(self):
+        """Do nothing: other statuses raise when the request is sent."""
+
+
+class PyvoSession:
+    """Stands in for a `requests.Session` where pyvo asks for one.
+
+    Parameters
+    ----------
+    client : shredfinder.cutouts.http.HttpClient
+        Sends the requests, with its rate, its time limits and its errors.
+    """
+
+    def __init__(self, client):
+        self._client = client
+
+    def get(self, url, params=None, **kwargs):
+        """Send a query whose answer is a VOTable; see `HttpClient.get`."""
+        content = self.fetch(url, params)
+        if b"VOTABLE" not in content:
+            raise BadAnswerError(f"not a VOTable but: {find_text(content) or content[:16]!r}")
+        if not content.rstrip().endswith(b"VOTABLE>"):
+            raise TransientError("the VOTable is cut short")
+        return _Response(content, url)
+
+    def fetch(self, url, params=None):
+        """Send a query whose answer is a file; gives its bytes."""
+        try:
+            return self._client.get(url, params).content
+        except NoCoverageError as error:
+            # In the VO's protocols a position without data is no error.
+            raise BadAnswerError(str(error)) from error

@@ -1,0 +1,153 @@
+"""Cutouts of a catalogue of any length, batch by batch."""
+
+from collections import deque
+
+import numpy as np
+
+from shredfinder.cutouts.download import make_engine
+from shredfinder.cutouts.positions import to_positions
+from shredfinder.imaging.cutouts import Cutouts
+from shredfinder.progress import progress_bar
+
+__all__ = ["CutoutStream", "iter_cutouts"]
+
+
+class CutoutStream:
+    """A sequence of cutouts that are fetched when they are asked for, and a little before.
+
+    A slice gives `~shredfinder.Cutouts`, so that a classifier takes a stream for `X` as it
+    takes image files. While one chunk is being used, the next ones are downloaded; chunks that
+    were used are dropped, so that the memory taken does not grow with the catalogue. Slices
+    should go forward: one that goes back fetches again (from the cache, if there is one).
+
+    Parameters
+    ----------
+    coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
+        Positions, as for `fetch_cutouts`.
+    chunk : int, optional
+        Sources that are fetched at a time. Neighbours share an image only within a chunk: sort
+        a catalogue in random order by `sky_order` first.
+    ahead : int, optional
+        Chunks that are downloaded ahead.
+    **options
+        Further arguments of `fetch_cutouts`.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.cutouts import CutoutStream
+    >>> coords = SkyCoord([184.7, 184.8, 184.9], [47.3, 47.4, 47.5], unit="deg")
+    >>> with CutoutStream(coords, chunk=2, offline=True) as stream:
+    ...     [len(cutouts) for cutouts in stream]
+    [2, 1]
+    """
+
+    def __init__(self, coords, *, chunk=512, ahead=1, progress="auto", **options):
+        if chunk < 1 or ahead < 0:
+            raise ValueError(f"chunk must be positive and ahead not negative: {chunk}, {ahead}")
+        self.ra, self.dec = to_positions(coords)
+        self.chunk, self.ahead = int(chunk), int(ahead)
+        self.progress = progress
+        self._options = options
+        # Wrong options are told of at once, not when the first slice is taken.
+        with make_engine(**options) as engine:
+            self.size = (engine.size, engine.size)
+            self.pixel_scale = engine.pixel_scale
+            self.bands = engine.service.bands
+            self.color_mapping = engine.service.color_mapping
+        self._chunks, self._buffer, self._start, self._n_asked = None, None, 0, 0
+
+    def __len__(self):
+        return len(self.ra)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Stop downloading."""
+        if self._chunks is not None:
+            self._chunks.close()
+            self._chunks = None
+        self._buffer = None
+
+    def __iter__(self):
+        return self._iterate(0)
+
+    def __getitem__(self, rows):
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise TypeError("a stream gives slices of consecutive rows only, such as stream[0:128]")
+        start, stop, _ = rows.indices(len(self))
+        stop = max(start, stop)
+        end = self._start + (0 if self._buffer is None else len(self._buffer))
+        if self._chunks is None or start < self._start or start > end:
+            self.close()
+            self._chunks, self._start = self._iterate(start), start
+        while self._buffer is None or self._start + len(self._buffer) < stop:
+            # What lies before the slice is dropped first.
+            left = None if self._buffer is None else self._buffer[start - self._start :]
+            following = next(self._chunks)
+            self._buffer = following if not left else _join(left, following)
+            self._start = start
+        return self._buffer[start - self._start : stop - self._start]
+
+    def _iterate(self, start):
+        n = len(self)
+        engine = make_engine(**self._options)
+        bar = progress_bar(
+            total=n, initial=start, progress=self.progress, desc="cutouts", unit="source"
+        )
+        with engine, bar:
+            waiting = deque()
+            # An empty catalogue has one empty chunk, which knows bands and size.
+            for first in range(start, max(n, start + 1), self.chunk):
+                rows = slice(first, first + self.chunk)
+                waiting.append(engine.submit(self.ra[rows], self.dec[rows]))
+                if len(waiting) > self.ahead:
+                    yield waiting.popleft().result(bar)
+            while waiting:
+                yield waiting.popleft().result(bar)
+
+
+def _join(first, second):
+    return Cutouts(
+        np.concatenate([first.images, second.images]),
+        flags=np.concatenate([first.flags, second.flags]),
+        pixel_scale=first.pixel_scale,
+        bands=first.bands,
+        color_mapping=first.color_mapping,
+        service=first.service,
+    )
+
+
+def iter_cutouts(coords, *, chunk=512, **options):
+    """Fetch cutouts chunk by chunk, downloading the next while one is in use.
+
+    Parameters
+    ----------
+    coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
+        Positions, as for `fetch_cutouts`.
+    chunk : int, optional
+        Cutouts at a time.
+    **options
+        Further arguments of `CutoutStream` and `fetch_cutouts`.
+
+    Yields
+    ------
+    cutouts : ~shredfinder.Cutouts
+        The next ones, in the order of the positions.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.cutouts import iter_cutouts
+    >>> coords = SkyCoord([184.7, 184.8, 184.9], [47.3, 47.4, 47.5], unit="deg")
+    >>> for cutouts in iter_cutouts(coords, chunk=2, offline=True):
+    ...     print(cutouts.flags.tolist())
+    ['missing', 'missing']
+    ['missing']
+    """
+    with CutoutStream(coords, chunk=chunk, **options) as stream:
+        yield from stream

@@ -1,0 +1,222 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+from shredfinder.cli import main
+from tests.conftest import make_images, needs_backend
+
+
+@pytest.fixture
+def catalogue(image_files):
+    """A catalogue whose cutouts are of every kind, and its path."""
+    names = ["good", "blank", "small", "truncated", "page", "absent", "bomb"]
+    table = Table({"objID": names, "ra": np.arange(7.0), "dec": np.zeros(7)})
+    path = image_files / "catalogue.ecsv"
+    table.write(path)
+    return path
+
+
+def classify(catalogue, output, *options):
+    where = ["--cutouts", str(catalogue.parent), "-o", str(output)]
+    return main(["classify", str(catalogue), *where, *options])
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".vot", ".csv", ".parquet", ".hdf5"])
+def test_classify_keeps_every_row_in_any_format(catalogue, tmp_path, suffix, capsys):
+    output = tmp_path / f"scored{suffix}"
+    assert classify(catalogue, output) == 0
+    scored = Table.read(output)
+    assert len(scored) == 7
+    p_cnn = np.ma.filled(np.ma.asarray(scored["p_cnn"], dtype=float), np.nan)
+    assert np.isfinite(p_cnn).tolist() == [True] + [False] * 6
+    assert len(scored[scored["p_cnn"] < 0.5]) + len(scored[scored["p_cnn"] >= 0.5]) == 1
+    summary = capsys.readouterr().err
+    assert "7 sources, 1 scored" in summary
+    assert "6 without an answer" in summary
+    for reason in ("blank", "wrong size", "corrupted", "not an image", "missing", "oversized"):
+        assert f"1 {reason}" in summary
+    assert "scoring" not in summary  # no progress bar in a log
+
+
+def test_classify_does_not_overwrite_unasked(catalogue, tmp_path, capsys):
+    output = tmp_path / "scored.ecsv"
+    output.write_text("precious")
+    assert classify(catalogue, output) == 1
+    assert output.read_text() == "precious"
+    assert "--overwrite" in capsys.readouterr().err
+    assert classify(catalogue, output, "--overwrite") == 0
+    assert len(Table.read(output)) == 7
+
+
+def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
+    scores = {}
+    for prior in ("0.4", "0.05", "estimate"):
+        output = tmp_path / f"{prior}.ecsv"
+        assert classify(catalogue, output, "--prior", prior, "--p-threshold", "0") == 0
+        scores[prior] = Table.read(output)["p_cnn"][0]
+    assert scores["0.05"] < scores["0.4"]
+    assert "1 shreds (100.0%) with p_cnn ≥ 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"catalogue": "absent.fits"}, "no catalogue"),
+        ({"catalogue": "page.png"}, "format"),
+        ({"--cutouts": "absent"}, "absent"),
+        ({"--pattern": "{name}.png"}, "name"),
+        ({"--pattern": "{objID"}, "pattern"),
+        ({"--pattern": "../{objID}.png"}, "pattern"),
+        ({"--model": "absent.shredmodel"}, "no model file"),
+        ({"--model": "good.png"}, "not a model saved by shredfinder"),
+        ({"-o": "absent/out.fits"}, "no folder"),
+        ({"-o": "folder.png"}, "is a folder"),
+        ({"-o": "out.xyz"}, "xyz"),
+        ({"--prior": "0"}, "between 0 and 1"),
+    ],
+)
+def test_an_error_is_one_line_and_a_status(catalogue, monkeypatch, capsys, change, message):
+    monkeypatch.chdir(catalogue.parent)
+    arguments = {"catalogue": "catalogue.ecsv", "--cutouts": ".", "-o": "out.ecsv"} | change
+    argv = ["classify", arguments.pop("catalogue")]
+    for option, value in arguments.items():
+        argv += [option, value]
+    assert main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("shredfinder: error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert "Traceback" not in error
+    assert not Path("out.ecsv").exists()
+    with pytest.raises(Exception, match=message):
+        main([*argv, "--debug"])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["classify"],
+        ["nonsense"],
+        ["classify", "a.fits", "-o", "b.fits", "--cutouts", ".", "--p-threshold", "2"],
+        ["classify", "a.fits", "-o", "b.fits", "--cutouts", ".", "--prior", "much"],
+    ],
+)
+def test_wrong_arguments_exit_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage: shredfinder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["classify", "train", "evaluate", "demo"])
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"  shredfinder {command} " in capsys.readouterr().out
+
+
+def test_version(capsys):
+    import shredfinder
+
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"shredfinder {shredfinder.__version__}\n"
+
+
+def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
+    from shredfinder.models import TrainedModel
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainedModel, "score", interrupt)
+    assert classify(catalogue, tmp_path / "out.ecsv") == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "out.ecsv").exists()
+
+
+def test_it_runs_as_a_command():
+    code = "import sys; from shredfinder.cli import main; sys.exit(main())"
+    argv = [sys.executable, "-c", code, "classify", "a", "-o", "b.csv", "--cutouts", "."]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "shredfinder: error: there is no catalogue 'a'\n"
+
+
+def test_demo_prints_a_table_and_saves_a_picture(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    output = tmp_path / "field.png"
+    assert main(["demo", "-o", str(output)]) == 0
+    out = capsys.readouterr().out
+    assert "p_cnn_flag" in out.splitlines()[0]
+    assert "true shreds" in out
+    with Image.open(output) as picture:
+        assert min(picture.size) > 500
+    assert [path.name for path in tmp_path.iterdir()] == ["field.png"]
+
+
+@needs_backend
+class TestTraining:
+    @pytest.fixture
+    def labels(self, tmp_path):
+        images, y = make_images(24, size=128)
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / f"{i}.png")
+        table = Table({"objID": np.arange(24), "label": np.where(y, "shred", "galaxy")})
+        table["group"] = np.arange(24) // 2
+        table["label"][3] = "other"
+        table.write(tmp_path / "labels.ecsv")
+        return tmp_path / "labels.ecsv"
+
+    def test_train_then_evaluate(self, labels, tmp_path, capsys):
+        model, scores = tmp_path / "mine.shredmodel", tmp_path / "scores.ecsv"
+        where = [str(labels), "--cutouts", str(tmp_path)]
+        assert main(["train", *where, "-o", str(model), "--epochs", "1", "--name", "mine"]) == 0
+        error = capsys.readouterr().err
+        assert "1 of 24 sources are labelled neither" in error
+        assert "on 23 sources for 1 epochs" in error
+        assert main(["evaluate", *where, "--model", str(model), "-o", str(scores)]) == 0
+        out = capsys.readouterr().out
+        assert "23 sources with a class, 0 of them without an answer" in out
+        for name in ("auc", "accuracy", "calibration error", "purity at 5 % shreds"):
+            assert name in out
+        assert np.isfinite(Table.read(scores)["p_cnn"]).all()
+
+    def test_cross_validation(self, labels, tmp_path, capsys):
+        scores = tmp_path / "scores.ecsv"
+        argv = ["evaluate", str(labels), "--cutouts", str(tmp_path), "--groups", "group"]
+        argv += ["--cross-validate", "2", "--epochs", "1", "-o", str(scores)]
+        assert main(argv) == 0
+        table = Table.read(scores)
+        assert sorted(set(table["fold"])) == [-1, 0, 1]
+        assert np.isfinite(table["p_cnn"]).sum() == 23
+
+    def test_a_missing_column_is_named(self, labels, tmp_path, capsys):
+        argv = ["train", str(labels), "--cutouts", str(tmp_path), "-o", str(tmp_path / "m")]
+        assert main([*argv, "--label", "class"]) == 1
+        assert "no column 'class': choose one of objID, label, group" in capsys.readouterr().err
+
+
+def test_the_main_job_on_real_cutouts(data_folder, tmp_path, capsys):
+    from shredfinder.evaluation import compute_metrics
+    from shredfinder.training import encode_labels
+
+    labels = Table.read(data_folder / "labels.ecsv")[::16]
+    labels.write(tmp_path / "labels.fits")
+    argv = ["classify", str(tmp_path / "labels.fits"), "--cutouts", str(data_folder / "cutouts")]
+    assert main([*argv, "-o", str(tmp_path / "scored.fits")]) == 0
+    scored = Table.read(tmp_path / "scored.fits")
+    assert scored["objID"].tolist() == labels["objID"].tolist()
+    truth = encode_labels(labels["consensus"])
+    known = np.isfinite(truth)
+    metrics = compute_metrics(truth[known], np.asarray(scored["p_cnn"])[known])
+    # The model has seen these very sources: this tells a broken model, not a good one.
+    assert metrics["auc"] > 0.98
+    assert metrics["accuracy"] > 0.95

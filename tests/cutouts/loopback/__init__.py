@@ -1,0 +1,7 @@
+"""A server on loopback that plays the cutout services from simulated sky."""
+
+from tests.cutouts.loopback.faults import FAULTS, Faults
+from tests.cutouts.loopback.server import LoopbackServer
+from tests.cutouts.loopback.sky import render_colors, render_fluxes
+
+__all__ = ["FAULTS", "Faults", "LoopbackServer", "render_colors", "render_fluxes"]

@@ -1,0 +1,221 @@
+"""The cache: what it holds, who may share it, and what a killed run leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from shredfinder import conf
+from shredfinder.cutouts import Cache, CutoutRequest, LegacyViewer, fetch_cutouts
+from tests.cutouts.conftest import differences, host_centred, scattered
+from tests.cutouts.loopback import Faults, LoopbackServer
+
+ROOT = Path(__file__).parents[2]
+KILLED = """
+import sys
+from shredfinder.cutouts import fetch_cutouts
+from tests.cutouts.conftest import scattered
+print("ready", flush=True)
+fetch_cutouts(scattered(160), base_url=sys.argv[1], cache=sys.argv[2], rate=None, group=False,
+              progress=False)
+"""
+
+
+def fetch(coords, server, folder, **options):
+    options = {"rate": None, "progress": False} | options
+    return fetch_cutouts(coords, base_url=server.viewer, cache=folder, **options)
+
+
+def files(folder, pattern="*"):
+    return sorted(path for path in Path(folder).rglob(pattern) if path.is_file())
+
+
+def start_child(server, folder):
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, server.viewer, str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def test_a_killed_run_resumes(tmp_path):
+    with LoopbackServer(latency=0.01) as server:
+        child = start_child(server, tmp_path)
+        try:
+            deadline = time.monotonic() + 30
+            while len(server.requests) < 60 and time.monotonic() < deadline:
+                time.sleep(0.005)
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait(10)
+            child.stdout.close()
+        stored = [path for path in files(tmp_path) if not path.name.startswith(".")]
+        assert 40 < len(stored) < 160
+        time.sleep(0.1)
+        server.requests.clear()
+        coords = scattered(160)
+        cutouts = fetch(coords, server, tmp_path, group=False)
+        assert len(server.requests) == 160 - len(stored)
+    assert cutouts.good.all()
+    assert differences(cutouts, coords).max() < 1
+
+
+def test_several_processes_share_a_cache(tmp_path, server):
+    children = [start_child(server, tmp_path) for _ in range(2)]
+    try:
+        assert [child.wait(60) for child in children] == [0, 0]
+    finally:
+        for child in children:
+            child.stdout.close()
+    assert len(files(tmp_path)) == 160
+    server.requests.clear()
+    coords = scattered(160)
+    cutouts = fetch(coords, server, tmp_path)
+    assert not server.requests
+    assert differences(cutouts, coords).max() < 1
+
+
+def test_slices_are_cached_one_by_one_and_without_loss(tmp_path, server):
+    coords = host_centred(2, 10)
+    first = fetch(coords, server, tmp_path)
+    assert len(files(tmp_path, "*.png")) == 20
+    server.requests.clear()
+    again = fetch(coords[::-1], server, tmp_path, offline=True)
+    assert not server.requests
+    np.testing.assert_array_equal(again.images, first.images[::-1])
+
+
+def test_fluxes_are_cached_without_loss(tmp_path, server):
+    viewer = LegacyViewer(image_format="fits", base_url=server.viewer)
+    coords = host_centred(1, 5)
+    options = {"service": viewer, "cache": tmp_path, "rate": None, "progress": False}
+    first = fetch_cutouts(coords, **options)
+    assert len(files(tmp_path, "*.fits")) == 5
+    again = fetch_cutouts(coords, offline=True, **options)
+    np.testing.assert_array_equal(again.images, first.images)
+
+
+def test_offline_asks_nobody(tmp_path, server):
+    fetch(scattered(3), server, tmp_path)
+    server.requests.clear()
+    cutouts = fetch(scattered(5), server, tmp_path, offline=True)
+    assert not server.requests
+    np.testing.assert_array_equal(cutouts.flags == "missing", ~cutouts.good)
+    # Positions are drawn in one go, so that few or none are the same in both.
+    again = fetch(scattered(3), server, tmp_path, offline=True)
+    assert again.good.all()
+
+
+def test_a_person_can_read_the_layout(tmp_path, server):
+    fetch(SkyCoord([150.1, 9], [2.2, -0.5], unit="deg"), server, tmp_path)
+    host = f"legacy@127.0.0.1_{server.url.rpartition(':')[2]}"
+    folder = tmp_path / host / "ls-dr9-jpeg" / "128px-0.46875"
+    assert files(tmp_path) == [
+        folder / "009" / "-01" / "009.0000000-00.5000000.jpg",
+        folder / "150" / "+02" / "150.1000000+02.2000000.jpg",
+    ]
+
+
+def test_the_key_holds_all_that_matters(tmp_path):
+    cache = Cache(tmp_path)
+    request = CutoutRequest(150.1, 2.2, 128, 128, 0.46875)
+    viewer = LegacyViewer()
+    stems = {cache.stem(viewer, request)}
+    for other in (
+        LegacyViewer(layer="ls-dr10-grz"),
+        LegacyViewer(base_url="http://localhost:1"),
+        LegacyViewer(image_format="fits"),
+        LegacyViewer(image_format="fits", bands="gr"),
+    ):
+        stems.add(cache.stem(other, request))
+    for other in (
+        CutoutRequest(150.1, 2.2, 64, 64, 0.46875),
+        CutoutRequest(150.1, 2.2, 128, 64, 0.46875),
+        CutoutRequest(150.1, 2.2, 128, 128, 0.4),
+        CutoutRequest(150.1, -2.2, 128, 128, 0.46875),
+        CutoutRequest(150.1000002, 2.2, 128, 128, 0.46875),
+    ):
+        stems.add(cache.stem(viewer, other))
+    assert len(stems) == 10
+
+
+@pytest.mark.parametrize("fault", ["html", "wrong size", "500"])
+def test_failures_are_never_stored(tmp_path, fault, quick_retry):
+    with LoopbackServer(faults=Faults({fault: 1})) as server:
+        cutouts = fetch(scattered(3), server, tmp_path, retry=quick_retry)
+    assert not cutouts.good.any()
+    assert not files(tmp_path)
+
+
+def test_no_coverage_is_remembered_for_a_while(tmp_path, server, monkeypatch):
+    coords = SkyCoord([10], [-60], unit="deg")
+    fetch(coords, server, tmp_path)
+    (marker,) = files(tmp_path)
+    assert marker.read_text().startswith("blank: ")
+    assert fetch(coords, server, tmp_path).flags.tolist() == ["blank"]
+    assert len(server.requests) == 1
+    old = time.time() - 8 * 86400
+    os.utime(marker, (old, old))
+    fetch(coords, server, tmp_path)
+    assert len(server.requests) == 2
+    monkeypatch.setattr(conf, "empty_answer_days", 0)
+    fetch(coords, server, tmp_path)
+    assert len(server.requests) == 3
+
+
+def test_broken_files_are_fetched_again(tmp_path, server):
+    coords = scattered(2)
+    fetch(coords, server, tmp_path)
+    first, second = files(tmp_path)
+    first.write_bytes(first.read_bytes()[:500])
+    second.write_bytes(b"")
+    server.requests.clear()
+    assert fetch(coords, server, tmp_path, offline=True).flags.tolist() == ["missing"] * 2
+    cutouts = fetch(coords, server, tmp_path)
+    assert len(server.requests) == 2
+    assert differences(cutouts, coords).max() < 1
+
+
+def test_report_and_prune(tmp_path, server):
+    coords = SkyCoord([10, 20, 30], [-60, 5, 6], unit="deg")
+    fetch(coords, server, tmp_path)
+    fetch(coords, server, tmp_path, layer="ls-dr10-grz", size=64)
+    (tmp_path / "notes.jpg").write_text("not ours")
+    cache = Cache(tmp_path)
+    report = cache.report()
+    assert report["layer"].tolist() == ["ls-dr10-grz-jpeg", "ls-dr9-jpeg"]
+    assert report["kind"].tolist() == ["64px-0.46875", "128px-0.46875"]
+    assert report["n_cutouts"].tolist() == [2, 2]
+    assert report["n_empty"].tolist() == [1, 1]
+    assert (report["bytes"] > 1000).all()
+    assert cache.prune() == 0
+    assert cache.prune(older_than=1 * u.h) == 0
+    assert cache.prune(layer="ls-dr9-jpeg", empty=True, dry_run=True) == 1
+    assert cache.prune(layer="ls-dr9-jpeg", empty=True) == 1
+    assert cache.prune(layer="ls-dr10-grz-jpeg") == 3
+    assert cache.prune(service="elsewhere") == 0
+    assert cache.report()["n_cutouts"].tolist() == [2]
+    stale = files(tmp_path, "*.jpg")[0].with_name(".half-1-1.jpg")
+    stale.write_bytes(b"half")
+    assert cache.prune() == 0
+    old = time.time() - 7200
+    os.utime(stale, (old, old))
+    assert cache.prune() == 1
+    assert cache.prune(older_than=0 * u.s) == 2
+    assert (tmp_path / "notes.jpg").exists()
+
+
+def test_default_folder_is_configurable(tmp_path, monkeypatch):
+    assert Cache().path.parts[-2:] == ("shredfinder", "cutouts")
+    monkeypatch.setattr(conf, "cache_dir", str(tmp_path))
+    assert Cache().path == tmp_path

@@ -1,0 +1,207 @@
+"""Cutouts from images on disk and in memory: where north is, and what the values are."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from shredfinder.cutouts import LocalImages, fetch_cutouts
+from shredfinder.cutouts.grouping import deproject
+from shredfinder.imaging import flux_to_rgb
+
+STAR = SkyCoord(150.1, 2.2, unit="deg")
+NATIVE = 0.262
+
+
+def make_wcs(center=STAR, n=500, *, scale=NATIVE, rotation=0.0, flip=False, frame="icrs"):
+    """A gnomonic WCS, rotated and perhaps mirrored."""
+    wcs = WCS(naxis=2)
+    if frame == "galactic":
+        wcs.wcs.ctype = "GLON-TAN", "GLAT-TAN"
+        wcs.wcs.crval = center.galactic.l.deg, center.galactic.b.deg
+    else:
+        wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+        wcs.wcs.crval = center.ra.deg, center.dec.deg
+        wcs.wcs.radesys = "ICRS"
+    wcs.wcs.crpix = (n + 1) / 2, (n + 1) / 2
+    angle = np.radians(rotation)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    wcs.wcs.cd = turn @ np.diag([1 if flip else -1, 1]) * scale / 3600
+    return wcs
+
+
+def make_image(wcs, n=500, *, stars=(STAR,), sigma=0.8, flux=1.0):
+    """Stars of a Gaussian profile, sigma in arcsec, on zero sky."""
+    y, x = np.mgrid[:n, :n]
+    image = np.zeros((n, n))
+    for star in stars:
+        # Separations are taken on the sky, and do not depend on the projection's kind.
+        east, north = star.spherical_offsets_to(wcs.pixel_to_world(x, y).icrs)
+        distance = np.hypot(east.arcsec, north.arcsec)
+        image += flux * np.exp(-0.5 * (distance / sigma) ** 2)
+    return image
+
+
+def fetch(images, coords=STAR, *, size=128, scale=0.46875, **kwargs):
+    service = LocalImages(images, bands="g", color_mapping="flux", **kwargs)
+    return fetch_cutouts(
+        coords.reshape(-1), service=service, size=size, pixel_scale=scale, progress=False
+    )
+
+
+def centroid(image):
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    return (x * image).sum() / image.sum(), (y * image).sum() / image.sum()
+
+
+@pytest.mark.parametrize("size", [64, 65])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rotation": 30},
+        {"flip": True},
+        {"rotation": -110, "flip": True},
+        {"frame": "galactic"},
+        {"scale": 0.1},
+        {"scale": 0.6},
+    ],
+)
+def test_north_is_up_and_the_source_central(options, size):
+    # A fainter star 10″ north and 5″ east of the source.
+    second = STAR.spherical_offsets_by(5 * u.arcsec, 10 * u.arcsec)
+    wcs = make_wcs(**options)
+    image = make_image(wcs) + make_image(wcs, stars=[second], flux=0.5)
+    cutouts = fetch({"g": (image, wcs)}, size=size)
+    assert cutouts.good.all()
+    found = cutouts.images[0, :, :, 0]
+    middle = (size - 1) / 2
+    x, y = np.meshgrid(np.arange(size) - middle, np.arange(size) - middle)
+    near = np.hypot(x, y) < 8
+    np.testing.assert_allclose(centroid(np.where(near, found, 0)), [middle, middle], atol=0.05)
+    # East is left, north is up.
+    beside = np.hypot(x + 5 / 0.46875, y + 10 / 0.46875) < 8
+    expected = middle - 5 / 0.46875, middle - 10 / 0.46875
+    np.testing.assert_allclose(centroid(np.where(beside, found, 0)), expected, atol=0.05)
+
+
+def test_at_the_native_scale_pixels_are_left_alone():
+    wcs = make_wcs(n=200)
+    image = np.random.default_rng(0).normal(size=(200, 200))
+    found = fetch({"g": (image, wcs)}, size=100, scale=NATIVE).images[0, :, :, 0]
+    np.testing.assert_allclose(found, image[50:150, 50:150][::-1], atol=1e-6)
+
+
+def test_surface_brightness_is_kept():
+    wcs = make_wcs()
+    found = fetch({"g": (make_image(wcs, sigma=5.0), wcs)}).images[0, :, :, 0]
+    # Smoothing by 0.262″ lowers the peak of a star of 5″ by 0.3 %; summing would make it four.
+    assert found.max() == pytest.approx(1, abs=0.01)
+
+
+def test_smoothing_and_averaging_are_those_of_the_viewer():
+    filters = pytest.importorskip("scipy.ndimage")
+    wcs = make_wcs(n=300)
+    image = np.random.default_rng(1).normal(size=(300, 300))
+    smooth = filters.gaussian_filter(image, 1.0)
+    smooth = (smooth[::2, ::2] + smooth[1::2, ::2] + smooth[::2, 1::2] + smooth[1::2, 1::2]) / 4
+    found = fetch({"g": (image, wcs)}, size=100, scale=2 * NATIVE).images[0, :, :, 0]
+    np.testing.assert_allclose(found, smooth[25:125, 25:125][::-1], atol=1e-5)
+
+
+def write_bricks(folder, star, *, bands="grz", overlap=40, compress=False):
+    """Two bricks that meet at the star, left and right of it."""
+    n = 400
+    for name, sign in (("0001p000", 1), ("0002p000", -1)):
+        # The seam runs within the bricks' overlap.
+        offset = sign * (n - overlap) / 2 * NATIVE
+        center = star.spherical_offsets_by(offset * u.arcsec, 0 * u.arcsec)
+        wcs = make_wcs(center, n)
+        for band, flux in zip(bands, (0.05, 0.1, 0.2), strict=False):
+            data = make_image(wcs, n, stars=[star], sigma=2.0, flux=flux).astype(np.float32)
+            path = folder / name / f"legacysurvey-{name}-image-{band}.fits"
+            path.parent.mkdir(exist_ok=True)
+            hdu = fits.ImageHDU(data, wcs.to_header())
+            if compress:
+                hdu = fits.CompImageHDU(
+                    data, wcs.to_header(), compression_type="GZIP_2", quantize_level=0
+                )
+                path = path.with_suffix(".fits.fz")
+            fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_bricks_meet_without_a_seam(tmp_path, compress):
+    write_bricks(tmp_path, STAR, compress=compress)
+    service = LocalImages(tmp_path)
+    try:
+        cutouts = fetch_cutouts(STAR.reshape(1), service=service, progress=False)
+    finally:
+        service.close()
+    assert cutouts.flags.tolist() == [""]
+    assert cutouts.color_mapping == "legacy-grz"
+    image = np.maximum(cutouts.images[0].astype(float) - 40, 0)
+    for band in range(3):
+        np.testing.assert_allclose(centroid(image[32:96, 32:96, band]), [31.5, 31.5], atol=0.1)
+    # Its colours are the mapping's: z is the brightest, in red.
+    center = np.asarray(cutouts.images[0, 63, 63], int)
+    expected = flux_to_rgb(np.array([0.05, 0.1, 0.2]), "grz")
+    assert np.abs(center - expected).max() <= 6
+
+
+def test_positions_that_no_image_holds(tmp_path):
+    write_bricks(tmp_path, STAR)
+    service = LocalImages(tmp_path)
+    coords = SkyCoord([150.1, 151.0, 330.1, np.nan], [2.2, 2.2, -2.2, 0], unit="deg")
+    try:
+        cutouts = fetch_cutouts(coords, service=service, progress=False)
+    finally:
+        service.close()
+    assert cutouts.flags.tolist() == ["", "no coverage", "no coverage", "no position"]
+
+
+def test_cubes_and_several_files(tmp_path):
+    for i, shift in enumerate((0, 60)):
+        center = STAR.spherical_offsets_by(shift * u.arcsec, 0 * u.arcsec)
+        shifted = make_wcs(center, 300)
+        cube = np.stack([make_image(shifted, 300, flux=flux) for flux in (1.0, 2.0)])
+        fits.PrimaryHDU(cube, shifted.to_header()).writeto(tmp_path / f"cube-{i}.fits")
+    service = LocalImages(str(tmp_path / "cube-*.fits"), bands="gr", color_mapping="flux")
+    try:
+        cutouts = fetch_cutouts(STAR.reshape(1), service=service, progress=False, size=65)
+    finally:
+        service.close()
+    assert cutouts.bands == ("g", "r")
+    np.testing.assert_allclose(cutouts.images[0, 32, 32, 1] / cutouts.images[0, 32, 32, 0], 2)
+
+
+def test_wrong_input_is_refused(tmp_path):
+    wcs = make_wcs(n=50)
+    image = np.zeros((50, 50))
+    with pytest.raises(ValueError, match="give the images"):
+        LocalImages()
+    with pytest.raises(ValueError, match="no image file"):
+        LocalImages({"g": tmp_path / "nowhere.fits"})
+    with pytest.raises(ValueError, match="holds no bricks"):
+        LocalImages(tmp_path)
+    with pytest.raises(ValueError, match="no image in z, r"):
+        LocalImages({"g": (image, wcs)})
+    with pytest.raises(ValueError, match="2 bands were named"):
+        LocalImages((image, wcs), bands="gr")
+    with pytest.raises(ValueError, match="no colour mapping"):
+        LocalImages({"g": (image, wcs)}, color_mapping="pink")
+    coarse = make_wcs(n=50, scale=0.5)
+    with pytest.raises(ValueError, match="give flux_scale"):
+        LocalImages(dict.fromkeys("grz", (image, coarse)))
+    assert LocalImages(dict.fromkeys("grz", (image, coarse)), flux_scale=0.3)
+
+
+def test_pixel_positions_are_those_of_the_servers():
+    # The remote services' images and these must share one convention of what is central.
+    east, north = np.array([0.0, 10.0]), np.array([0.0, -3.0])
+    ra, dec = deproject(east, north, STAR.ra.deg, STAR.dec.deg)
+    found = STAR.spherical_offsets_to(SkyCoord(ra, dec, unit="deg"))
+    np.testing.assert_allclose(found[0].arcsec, east, atol=1e-4)
+    np.testing.assert_allclose(found[1].arcsec, north, atol=1e-4)

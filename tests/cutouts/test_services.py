@@ -1,0 +1,110 @@
+"""Each remote service, by its own parameter names."""
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+
+from shredfinder.cutouts import HiPS, LegacyViewer, available_services, fetch_cutouts, get_service
+from shredfinder.exceptions import ServiceError
+from tests.cutouts.conftest import differences, host_centred, scattered
+from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer
+
+BASES = {"legacy": "/viewer", "hips": "/hips2fits", "sdss": "/ImgCutout", "ps1": "/cgi-bin"}
+
+
+def fetch(name, server, coords, **options):
+    options = {"cache": False, "rate": None, "progress": False} | options
+    return fetch_cutouts(coords, service=name, base_url=server.url + BASES[name], **options)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_single_cutouts_show_their_source(name, server):
+    coords = scattered(6)
+    cutouts = fetch(name, server, coords)
+    assert cutouts.good.all()
+    assert differences(cutouts, coords).max() < 1
+    assert cutouts.service.startswith(name)
+    assert len(server.requests) == (12 if name == "ps1" else 6)
+
+
+@pytest.mark.parametrize("name", ["hips", "sdss"])
+def test_shared_images(name, server):
+    coords = host_centred(1, 12)
+    cutouts = fetch(name, server, coords)
+    assert cutouts.good.all()
+    assert differences(cutouts, coords).max() < 5
+    assert len(server.requests) < 4
+
+
+@pytest.mark.parametrize(("name", "flag"), [("sdss", "no coverage"), ("ps1", "no coverage")])
+def test_outside_the_footprint(name, flag, server, tmp_path):
+    coords = SkyCoord([10, 20], [-60, 30], unit="deg")
+    for _ in range(2):
+        cutouts = fetch(name, server, coords, cache=tmp_path)
+        assert cutouts.flags.tolist() == [flag, ""]
+    assert len(server.requests) == (3 if name == "ps1" else 2)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_faults(name, quick_retry):
+    coords = scattered(40, seed=4)
+    lasting = ("html", "blank", "wrong size", "clipped")
+    passing = [fault for fault in FAULTS if fault not in (*lasting, "stall")]
+    # Low enough that no row fails eight times, not even where a try takes two requests.
+    faults = Faults(dict.fromkeys(passing, 0.02), retry_after=0.05, seed=1)
+    with LoopbackServer(faults=faults) as server:
+        cutouts = fetch(name, server, coords, retry=quick_retry)
+    assert cutouts.good.all()
+    assert differences(cutouts, coords).max() < 1
+
+
+def test_unknown_hips_has_no_image(server):
+    layer = "CDS/P/Nowhere/color"
+    assert fetch("hips", server, scattered(1), layer=layer).flags.tolist() == ["no coverage"]
+    with pytest.raises(ValueError, match="full identifier"):
+        HiPS(layer="PanSTARRS")
+
+
+def test_sizes_that_would_be_clipped_are_refused(server):
+    with pytest.raises(ValueError, match="64 to 2048 px"):
+        fetch("sdss", server, scattered(1), size=32)
+    assert not server.requests
+
+
+def test_services_are_found_by_name():
+    assert {"legacy", "hips", "sdss", "ps1"} <= set(available_services())
+    assert get_service("legacy", layer="ls-dr9-south").layer == "ls-dr9-south"
+    with pytest.raises(ValueError, match="can't be made of these options"):
+        get_service("sdss", bands="xyz")
+    with pytest.raises(ValueError, match="given along with a service object"):
+        get_service(LegacyViewer(), layer="ls-dr9")
+
+
+def test_colors_that_are_not_those_of_dr9_say_so():
+    assert LegacyViewer(layer="ls-dr10").color_mapping == "legacy-griz"
+    assert LegacyViewer(layer="ls-dr10-grz").color_mapping == "legacy-grz"
+    with pytest.raises(ValueError, match="image_format"):
+        LegacyViewer(image_format="png")
+    with pytest.raises(ValueError, match="colours of their layer"):
+        LegacyViewer(bands="gi")
+
+
+def test_invalid_addresses_are_told_of():
+    with pytest.raises(ServiceError, match="not a valid address"):
+        fetch_cutouts(scattered(1), base_url="nonsense", cache=False, progress=False)
+
+
+def test_values_are_those_of_the_service(server):
+    cutouts = fetch("sdss", server, scattered(2), size=64)
+    assert cutouts.images.dtype == np.uint8
+    assert "".join(cutouts.bands) == "irg"
+    assert cutouts.color_mapping == "sdss-gri"
+
+
+# Positions well inside each footprint; run by ``pytest --remote-data``.
+@pytest.mark.remote_data
+@pytest.mark.parametrize("name", BASES)
+def test_live(name):
+    coords = SkyCoord([184.75, 184.76], [47.3, 47.31], unit="deg")
+    cutouts = fetch_cutouts(coords, service=name, cache=False, progress=False)
+    assert cutouts.good.all()

@@ -1,0 +1,101 @@
+"""Streams: batches in order, downloaded ahead, dropped after use."""
+
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+
+from shredfinder.cutouts import CutoutStream, fetch_cutouts, iter_cutouts, sky_order
+from tests.cutouts.conftest import differences, host_centred, scattered
+
+
+def options(server, **more):
+    return {"base_url": server.viewer, "cache": False, "rate": None, "progress": False} | more
+
+
+def test_batches_are_in_order(server):
+    coords = host_centred(7, 10)
+    batches = list(iter_cutouts(coords, chunk=30, **options(server)))
+    assert [len(batch) for batch in batches] == [30, 30, 10]
+    for i, batch in enumerate(batches):
+        assert batch.good.all()
+        assert differences(batch, coords[30 * i : 30 * (i + 1)]).max() < 5
+
+
+def test_slices_of_any_length(server):
+    coords = scattered(50)
+    whole = fetch_cutouts(coords, **options(server, size=32))
+    server.requests.clear()
+    with CutoutStream(coords, chunk=8, **options(server, size=32)) as stream:
+        assert len(stream) == 50
+        assert stream.size == (32, 32)
+        parts = [stream[i : i + 7] for i in range(0, 50, 7)]
+        assert [len(part) for part in parts] == [7] * 7 + [1]
+        images = np.concatenate([part.images for part in parts])
+        np.testing.assert_array_equal(images, whole.images)
+        assert len(server.requests) == 50
+        # One that goes back starts anew.
+        np.testing.assert_array_equal(stream[3:6].images, whole.images[3:6])
+        assert len(stream[10:10]) == 0
+        with pytest.raises(TypeError, match="consecutive rows"):
+            stream[::2]
+
+
+def test_downloads_while_the_consumer_works(server):
+    for n, _ in enumerate(iter_cutouts(scattered(30), chunk=10, **options(server, size=16))):
+        if n < 2:
+            # The next chunk arrives while this one is in use.
+            deadline = time.monotonic() + 10
+            while len(server.requests) < 10 * (n + 2) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert len(server.requests) == 10 * (n + 2)
+
+
+def test_sky_order_brings_neighbours_together(server):
+    coords = host_centred(10, 12)
+    mixed = coords[np.random.default_rng(5).permutation(len(coords))]
+    order = sky_order(mixed)
+    assert sorted(order) == list(range(120))
+    for _ in iter_cutouts(mixed[order], chunk=40, **options(server)):
+        pass
+    assert len(server.requests) < 40
+
+
+def test_memory_does_not_grow_with_the_catalogue(server):
+    def peak(n):
+        tracemalloc.start()
+        for _ in iter_cutouts(scattered(n), chunk=10, **options(server, size=64)):
+            pass
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(10)
+    assert peak(200) < 1.5 * peak(50)
+
+
+def test_stopping_early_stops_the_downloads(server):
+    for cutouts in iter_cutouts(scattered(200), chunk=5, **options(server, size=16)):
+        assert len(cutouts) == 5
+        break
+    time.sleep(0.2)
+    n = len(server.requests)
+    assert n <= 20
+    time.sleep(0.2)
+    assert len(server.requests) == n
+
+
+def test_empty_catalogue_has_one_empty_batch(server):
+    (cutouts,) = iter_cutouts(SkyCoord([], [], unit="deg"), **options(server))
+    assert len(cutouts) == 0
+    with CutoutStream(SkyCoord([], [], unit="deg"), **options(server)) as stream:
+        assert stream[0:128].size == (128, 128)
+
+
+def test_wrong_options_are_told_of_at_once():
+    with pytest.raises(ValueError, match="no cutout service"):
+        CutoutStream(scattered(3), service="nowhere")
+    with pytest.raises(ValueError, match="chunk must be positive"):
+        CutoutStream(scattered(3), chunk=0)

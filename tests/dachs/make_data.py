@@ -1,0 +1,53 @@
+"""Make the images that the test server publishes: two fields in g, r and z with known stars.
+
+Usage: ``python make_data.py FOLDER``
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+FIELDS = {"f1": (150.1, 2.2), "f2": (150.3, 2.2)}
+SIZE = 512
+SCALE = 0.262
+# A star at each field's centre; fluxes of its peak in nanomaggies per pixel.
+PEAKS = {"g": 0.05, "r": 0.1, "z": 0.2}
+SIGMA = 3.0
+
+
+def make_field(folder, name, ra, dec):
+    """Write the images of one field."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ("RA---TAN", "DEC--TAN"), (ra, dec)
+    wcs.wcs.crpix = (SIZE + 1) / 2, (SIZE + 1) / 2
+    wcs.wcs.cdelt, wcs.wcs.cunit = (-SCALE / 3600, SCALE / 3600), ("deg", "deg")
+    wcs.wcs.radesys = "ICRS"
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    star = np.exp(-0.5 * (x**2 + y**2) / SIGMA**2)
+    noise = np.random.default_rng(1).normal(0, 5e-4, (SIZE, SIZE))
+    for band, peak in PEAKS.items():
+        header = wcs.to_header()
+        header["FILTER"], header["OBJECT"], header["EQUINOX"] = band, name, 2000.0
+        header["DATE-OBS"], header["EXPTIME"] = "2020-01-02T03:04:05", 90.0
+        image = (peak * star + noise).astype("f4")
+        fits.PrimaryHDU(image, header).writeto(folder / f"{name}_{band}.fits", overwrite=True)
+
+
+def main():
+    """Write images and catalogue under the folder given."""
+    folder = Path(sys.argv[1]) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (ra, dec) in FIELDS.items():
+        make_field(folder, name, ra, dec)
+    with open(folder / "cat.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["objid", "ra", "dec", "mag_g", "mag_r", "mag_z"])
+        writer.writerows([name, ra, dec, 20.5, 20, 19.7] for name, (ra, dec) in FIELDS.items())
+
+
+if __name__ == "__main__":
+    main()

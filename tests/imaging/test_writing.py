@@ -1,0 +1,89 @@
+"""Cutouts in folders, FITS and HDF5 files."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from shredfinder import Cutouts
+
+
+def make_cutouts(kind="color", n=5):
+    rng = np.random.default_rng(0)
+    if kind == "color":
+        images = rng.integers(0, 255, (n, 20, 24, 3), dtype=np.uint8)
+        facts = {"bands": "zrg", "color_mapping": "legacy-grz", "service": "legacy:ls-dr9"}
+    else:
+        images = rng.normal(0, 5, (n, 20, 24, 5)).astype(np.float32)
+        facts = {"bands": "grizy", "color_mapping": "flux"}
+    flags = [""] * n
+    if n > 3:
+        flags[2], flags[3] = "no coverage", "failed"
+        images[2:4] = 0 if kind == "color" else np.nan
+    return Cutouts(images, flags=flags, pixel_scale=0.46875, **facts)
+
+
+@pytest.mark.parametrize("kind", ["color", "fluxes"])
+@pytest.mark.parametrize("name", ["cutouts.fits", "cutouts.fits.gz", "cutouts.h5", "cutouts"])
+def test_round_trip(tmp_path, kind, name):
+    if name.endswith(".h5"):
+        pytest.importorskip("h5py")
+    cutouts = make_cutouts(kind)
+    path = cutouts.write(tmp_path / name)
+    again = Cutouts.read(path)
+    np.testing.assert_array_equal(again.images, cutouts.images)
+    assert again.images.dtype == cutouts.images.dtype
+    assert again.flags.tolist() == cutouts.flags.tolist()
+    for fact in ("pixel_scale", "bands", "color_mapping", "service"):
+        assert getattr(again, fact) == getattr(cutouts, fact)
+    with pytest.raises(OSError, match="overwrite=True"):
+        cutouts.write(path)
+    assert len(Cutouts.read(cutouts[:3].write(path, overwrite=True))) == 3
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["cutouts.fits", "cutouts.h5", "cutouts"])
+def test_no_cutouts_at_all(tmp_path, name):
+    if name.endswith(".h5"):
+        pytest.importorskip("h5py")
+    cutouts = make_cutouts(n=0)
+    assert len(Cutouts.read(cutouts.write(tmp_path / name))) == 0
+
+
+def test_folder_lists_every_row(tmp_path):
+    table = Table({"objID": [10, 11, 12, 13, 14], "ra": np.arange(5.0)})
+    names = [f"{number}.png" for number in table["objID"]]
+    make_cutouts().write(tmp_path, names=names, table=table)
+    index = Table.read(tmp_path / "cutouts.ecsv")
+    assert index["path"].filled("").tolist() == ["10.png", "11.png", "", "", "14.png"]
+    assert index["flag"].filled("").tolist() == ["", "", "no coverage", "failed", ""]
+    assert index["objID"].tolist() == [10, 11, 12, 13, 14]
+    assert sorted(p.name for p in tmp_path.glob("*.png")) == ["10.png", "11.png", "14.png"]
+    assert table.colnames == ["objID", "ra"]
+    (tmp_path / "11.png").unlink()
+    assert Cutouts.read(tmp_path).flags.tolist()[:2] == ["", "missing"]
+
+
+def test_names_may_be_missing_or_in_subfolders(tmp_path):
+    cutouts = make_cutouts(n=2)
+    cutouts.write(tmp_path, names=["sub/a.png", None])
+    assert (tmp_path / "sub" / "a.png").is_file()
+    assert Cutouts.read(tmp_path).flags.tolist() == ["", "missing"]
+
+
+def test_wrong_input_is_refused(tmp_path):
+    cutouts = make_cutouts()
+    with pytest.raises(ValueError, match="tells no format"):
+        cutouts.write(tmp_path / "cutouts.zip")
+    with pytest.raises(ValueError, match="5 cutouts but 1 names"):
+        cutouts.write(tmp_path / "folder", names=["a.png"])
+    with pytest.raises(ValueError, match="no name of a file within"):
+        cutouts.write(tmp_path / "folder", names=["a", "b", "c", "d", "../e"])
+    with pytest.raises(ValueError, match=r"several cutouts .* 'a.png'"):
+        cutouts.write(tmp_path / "folder", names=["a.png"] * 5)
+    with pytest.raises(ValueError, match="for folders"):
+        cutouts.write(tmp_path / "a.fits", names=list("abcde"))
+    with pytest.raises(OSError, match="no folder"):
+        cutouts.write(tmp_path / "nowhere" / "a.fits")
+    Table({"x": [1]}).write(tmp_path / "other.fits")
+    with pytest.raises(ValueError, match="holds no cutouts"):
+        Cutouts.read(tmp_path / "other.fits")
