@@ -1,6 +1,6 @@
 """Score simulated fields with the embedded model: AUC and accuracy against the known truth.
 
-    python benchmarks/simulated_auc.py --n-fields 20
+python benchmarks/simulated_auc.py --n-fields 20
 """
 
 import argparse
