@@ -6,13 +6,13 @@ import numpy as np
 
 from shredfinder.cutouts.download import make_engine
 from shredfinder.cutouts.positions import to_positions
-from shredfinder.imaging.cutouts import Cutouts
+from shredfinder.imaging import Cutouts, CutoutSequence
 from shredfinder.progress import progress_bar
 
 __all__ = ["CutoutStream", "iter_cutouts"]
 
 
-class CutoutStream:
+class CutoutStream(CutoutSequence):
     """A sequence of cutouts that are fetched when they are asked for, and a little before.
 
     A slice gives `~shredfinder.Cutouts`, so that a classifier takes a stream for `X` as it

@@ -5,10 +5,12 @@ from shredfinder.imaging.colors import flux_to_rgb, rgb_to_flux
 from shredfinder.imaging.cutouts import Cutouts
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.imaging.reading import ImageFiles, read_image
+from shredfinder.imaging.sequence import CutoutSequence
 from shredfinder.imaging.writing import read_cutouts, write_cutouts
 
 __all__ = [
     "CutoutFlag",
+    "CutoutSequence",
     "Cutouts",
     "ImageFiles",
     "check_fluxes",

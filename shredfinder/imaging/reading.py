@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shredfinder.imaging.cutouts import Cutouts
 from shredfinder.imaging.flags import CutoutFlag
+from shredfinder.imaging.sequence import CutoutSequence
 
 __all__ = ["ImageFiles", "read_image"]
 
@@ -62,7 +63,7 @@ def read_image(path, size=None):
     return image, CutoutFlag.GOOD
 
 
-class ImageFiles:
+class ImageFiles(CutoutSequence):
     """A sequence of image files that are read when they are asked for.
 
     A slice gives `Cutouts`, so that the memory taken does not grow with the number of files.

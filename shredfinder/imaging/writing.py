@@ -8,7 +8,7 @@ from shredfinder.atomic import replacing
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.optional import import_optional
 
-__all__ = ["read_cutouts", "write_cutouts"]
+__all__ = ["INDEX_NAME", "read_cutouts", "write_cutouts", "write_images", "write_index"]
 
 _SUFFIXES = {
     ".fits": "fits",
@@ -18,7 +18,7 @@ _SUFFIXES = {
     ".hdf5": "hdf5",
     "": "folder",
 }
-_INDEX = "cutouts.ecsv"
+INDEX_NAME = "cutouts.ecsv"
 _FACTS = ("pixel_scale", "bands", "color_mapping", "service")
 _FITS_KEYS = {
     "pixel_scale": ("PIXSCALE", "[arcsec] pixel scale"),
@@ -31,7 +31,7 @@ _FITS_KEYS = {
 def _check_names(names):
     given = [name for name in names if name is not None]
     for name in given:
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts or name == _INDEX:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts or name == INDEX_NAME:
             raise ValueError(f"{name!r} is no name of a file within the folder")
     if len(set(given)) < len(given):
         double = next(name for name in given if given.count(name) > 1)
@@ -92,7 +92,7 @@ def write_cutouts(cutouts, path, *, file_format=None, names=None, table=None, ov
             raise ValueError(f"there are {len(cutouts)} cutouts but {len(given)} {what}")
     if file_format != "folder" and (names is not None or table is not None):
         raise ValueError(f"names and table are for folders, not for a {file_format} file")
-    existing = path / _INDEX if file_format == "folder" else path
+    existing = path / INDEX_NAME if file_format == "folder" else path
     if existing.exists() and not overwrite:
         raise OSError(f"{str(existing)!r} is there already: choose overwrite=True to replace it")
     if file_format == "folder":
@@ -173,27 +173,64 @@ def _parse_facts(values, where):
 
 
 def _write_folder(cutouts, path, names, table):
-    from astropy.table import Table
-
-    is_color = cutouts.images.dtype == np.uint8 and len(cutouts.bands) == 3
-    suffix = ".png" if is_color else ".fits"
     if names is None:
+        suffix = ".png" if _is_color(cutouts) else ".fits"
         names = [f"{i:06d}{suffix}" for i in range(len(cutouts))]
     names = [name if good else None for name, good in zip(names, cutouts.good, strict=True)]
+    write_images(cutouts, path, names)
+    write_index(cutouts, path, names, cutouts.flags, table)
+
+
+def write_images(cutouts, folder, names):
+    """Write the images of cutouts to a folder, without a list of them.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        What to write.
+    folder : `~pathlib.Path`
+        The folder; it is made if it is not there.
+    names : sequence of str or None
+        File names, one a cutout; None for those not to be written.
+    """
     _check_names(names)
-    path.mkdir(parents=True, exist_ok=True)
     for image, name in zip(cutouts.images, names, strict=True):
         if name is not None:
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path / name) as temporary:
-                _write_image(image, temporary, is_color, cutouts.bands)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / name) as temporary:
+                _write_image(image, temporary, _is_color(cutouts), cutouts.bands)
+
+
+def write_index(cutouts, folder, names, flags, table=None):
+    """Write the list of a folder of cutouts.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Some of the cutouts: size, bands, pixel scale, colours and service are theirs.
+    folder : `~pathlib.Path`
+        The folder; it is made if it is not there.
+    names : sequence of str or None
+        File names, one a row; None where there is no file.
+    flags : sequence of str
+        What is the matter with each row's cutout.
+    table : `~astropy.table.Table`, optional
+        Rows of the list, which gets the columns ``path`` and ``flag``.
+    """
+    from astropy.table import Table
+
+    folder.mkdir(parents=True, exist_ok=True)
     index = Table() if table is None else Table(table, copy=False)
-    index["path"] = [name or "" for name in names]
-    index["flag"] = cutouts.flags
-    kind = {"size": [int(n) for n in cutouts.size], "is_color": is_color}
+    index["path"] = np.array([name or "" for name in names], dtype=str)
+    index["flag"] = np.asarray(flags, dtype=str)
+    kind = {"size": [int(n) for n in cutouts.size], "is_color": _is_color(cutouts)}
     index.meta = {"cutouts": _facts(cutouts) | kind}
-    with replacing(path / _INDEX) as temporary:
+    with replacing(folder / INDEX_NAME) as temporary:
         index.write(temporary, format="ascii.ecsv", overwrite=True)
+
+
+def _is_color(cutouts):
+    return cutouts.images.dtype == np.uint8 and len(cutouts.bands) == 3
 
 
 def _write_image(image, path, is_color, bands):
@@ -216,9 +253,9 @@ def _read_folder(path):
 
     from shredfinder.imaging.reading import read_image
 
-    index = Table.read(path / _INDEX, format="ascii.ecsv")
+    index = Table.read(path / INDEX_NAME, format="ascii.ecsv")
     meta = index.meta.get("cutouts", {})
-    facts = _parse_facts(meta, str(path / _INDEX))
+    facts = _parse_facts(meta, str(path / INDEX_NAME))
     is_color = meta["is_color"]
     shape = (len(index), *meta["size"], len(facts["bands"]))
     images = np.zeros(shape, np.uint8) if is_color else np.full(shape, np.nan, np.float32)

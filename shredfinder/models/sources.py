@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shredfinder.imaging import CutoutFlag, Cutouts, ImageFiles
+from shredfinder.imaging import CutoutFlag, Cutouts, CutoutSequence, ImageFiles
 from shredfinder.progress import progress_bar
 
 __all__ = ["open_source", "score_source"]
@@ -15,8 +15,8 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
 
     Parameters
     ----------
-    X : Cutouts, array_like or sequence of path-like
-        Cutouts as they are; images of shape ``(n, height, width, bands)``; or image files.
+    X : Cutouts, CutoutSequence, array_like or sequence of path-like
+        Cutouts and sequences of them as they are; images of shape ``(n, height, width, bands)``; or image files.
     size : tuple of int or None
         Height and width that image files must have; None takes those of the first good file.
     pixel_scale, bands, color_mapping
@@ -24,10 +24,10 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
 
     Returns
     -------
-    source : Cutouts or ImageFiles
+    source : Cutouts or CutoutSequence
         The input, not yet read where it consists of files.
     """
-    if isinstance(X, (Cutouts, ImageFiles)):
+    if isinstance(X, (Cutouts, CutoutSequence)):
         return X
     facts = {"pixel_scale": pixel_scale, "bands": bands, "color_mapping": color_mapping}
     if isinstance(X, (str, Path)):
@@ -44,7 +44,7 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
     ----------
     model : TrainedModel
         The model.
-    source : Cutouts or ImageFiles
+    source : Cutouts or CutoutSequence
         The images.
     symmetry : {"uncertain", "all", "none"}
         Which images are scored from all eight sides.

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder.table.columns import check_columns, write_columns
-from shredfinder.table.sources import open_cutouts
+from shredfinder.table.sources import open_cutouts, open_service
 
 __all__ = ["add_p_cnn"]
 
@@ -22,6 +22,7 @@ def add_p_cnn(
     allow_other_colors=False,
     overwrite=False,
     progress="auto",
+    fetch=None,
 ):
     """Add to a table the probability of each row of being a shred.
 
@@ -39,7 +40,7 @@ def add_p_cnn(
         Images of the rows, in their order: a `~shredfinder.Cutouts` object; an array of shape
         ``(n, height, width, bands)``, uint8 or float in 0–1; ``n`` paths of image files, None
         where there is none; or a folder, with ``pattern``. Files are read batch by batch. By
-        default cutouts are fetched by position.
+        default cutouts are fetched by position, from the service ``shredfinder.conf.service``.
     pattern : str, optional
         Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
@@ -60,6 +61,9 @@ def add_p_cnn(
         always replaced.
     progress : bool or "auto", optional
         Show a progress bar; ``"auto"`` does on a terminal and in a notebook.
+    fetch : dict, optional
+        How cutouts are fetched: arguments of `~shredfinder.cutouts.fetch_cutouts` such as
+        ``service``, ``layer``, ``base_url``, ``cache``, ``rate`` and ``offline``.
 
     Raises
     ------
@@ -117,16 +121,37 @@ def add_p_cnn(
         classifier = ShredClassifier.load()
     given = {"pixel_scale": pixel_scale, "bands": bands}
     kind = {key: value for key, value in given.items() if value is not None}
-    source = open_cutouts(table, classifier, cutouts, pattern=pattern, position=position, **kind)
-    p_cnn, flags = classifier.predict_p_cnn(
-        source, prior=prior, allow_other_colors=allow_other_colors, progress=progress, **kind
-    )
+    options = {"prior": prior, "allow_other_colors": allow_other_colors, "progress": progress}
+    if cutouts is None:
+        if pattern is not None or kind:
+            raise ValueError(
+                "pattern, pixel_scale and bands go with cutouts that are given, but cutouts is "
+                "None: give the folder, files or array as cutouts="
+            )
+        p_cnn, flags = _score_service(table, classifier, position, fetch or {}, options)
+    elif fetch is not None:
+        raise ValueError("fetch says how cutouts are fetched, but they were given as cutouts=")
+    else:
+        source = open_cutouts(table, classifier, cutouts, pattern=pattern, **kind)
+        p_cnn, flags = classifier.predict_p_cnn(source, **options, **kind)
     if np.shape(p_cnn) != (len(table),) or np.shape(flags) != (len(table),):
         raise ValueError(
             f"the classifier gave {np.shape(p_cnn)} scores and {np.shape(flags)} flags for "
             f"{len(table)} rows: one of each was expected for every row"
         )
     write_columns(table, p_cnn, flags, classifier.provenance, prior)
+
+
+def _score_service(table, classifier, position, fetch, options):
+    stream, order = open_service(table, classifier, position, fetch)
+    with stream:
+        ordered = classifier.predict_p_cnn(stream, **options)
+    scores = []
+    for values in ordered:
+        in_rows = np.empty_like(values)
+        in_rows[order] = values
+        scores.append(in_rows)
+    return scores
 
 
 def _check_prior(prior):

@@ -1,17 +1,17 @@
-"""One view of the ways to give a table's cutouts."""
+"""One view of the ways to give a table's cutouts, or to have them fetched."""
 
 import os
 
 import numpy as np
 
-from shredfinder.imaging import CutoutFlag, Cutouts, ImageFiles
+from shredfinder.imaging import Cutouts, CutoutSequence, ImageFiles
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.positions import get_positions
 
-__all__ = ["open_cutouts"]
+__all__ = ["open_cutouts", "open_service"]
 
 
-def open_cutouts(table, classifier, cutouts, *, pattern=None, position=None, **kind):
+def open_cutouts(table, classifier, cutouts, *, pattern=None, **kind):
     """Make of any kind of cutouts something that a classifier scores row by row.
 
     Parameters
@@ -20,14 +20,14 @@ def open_cutouts(table, classifier, cutouts, *, pattern=None, position=None, **k
         The table, of ``n`` rows.
     classifier : ShredClassifier
         Says what kind of images it needs.
-    cutouts, pattern, position
+    cutouts, pattern
         As for `~shredfinder.add_p_cnn`.
     **kind
         ``pixel_scale`` and ``bands`` of the images, where they are not the model's.
 
     Returns
     -------
-    source : Cutouts, ImageFiles, `~numpy.ndarray` or list
+    source : Cutouts, CutoutSequence, `~numpy.ndarray` or list
         Cutouts of the ``n`` rows; files are not yet read.
 
     Raises
@@ -41,18 +41,47 @@ def open_cutouts(table, classifier, cutouts, *, pattern=None, position=None, **k
     if pattern is not None:
         raise ValueError(
             "a file-name pattern goes with a folder of cutouts, but "
-            + ("no cutouts were" if cutouts is None else f"a {type(cutouts).__name__} was")
-            + " given: give the folder as cutouts="
+            f"a {type(cutouts).__name__} was given: give the folder as cutouts="
         )
-    if cutouts is None:
-        return _open_service(table, classifier, position)
-    source = cutouts if isinstance(cutouts, (Cutouts, ImageFiles)) else _to_array_or_paths(cutouts)
+    source = (
+        cutouts if isinstance(cutouts, (Cutouts, CutoutSequence)) else _to_array_or_paths(cutouts)
+    )
     if len(source) != len(table):
         raise ValueError(
             f"the table has {len(table)} rows but {len(source)} cutouts were given: give one for "
             "each row, in the rows' order, and None for a row without a file"
         )
     return source
+
+
+def open_service(table, classifier, position, options):
+    """Have the cutouts of a table's rows fetched, in an order that spares requests.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table, of ``n`` rows.
+    classifier : ShredClassifier
+        Says what kind of images it needs.
+    position
+        As for `~shredfinder.add_p_cnn`.
+    options : dict
+        Arguments of `~shredfinder.cutouts.CutoutStream` that go before the classifier's.
+
+    Returns
+    -------
+    stream : CutoutStream
+        The cutouts, fetched when they are asked for.
+    order : `~numpy.ndarray` of int
+        Row of each cutout, of shape ``(n,)``: neighbours follow one another, so that they can
+        share an image.
+    """
+    from shredfinder.cutouts import CutoutStream, sky_order
+
+    coords = get_positions(table, position)
+    order = sky_order(coords)
+    kind = {"size": classifier.size_[0], "pixel_scale": classifier.pixel_scale_}
+    return CutoutStream(coords[order], **(kind | {"progress": False} | options)), order
 
 
 def _get_facts(classifier, *, pixel_scale=None, bands=None):
@@ -90,31 +119,4 @@ def _to_path(item):
     raise ValueError(
         f"a list of cutouts must hold paths, or None for a row without a file, not "
         f"{type(item).__name__} objects: stack images into one array with numpy.stack"
-    )
-
-
-def _open_service(table, classifier, position):
-    """Fetch cutouts of the model's kind for the rows that have a position."""
-    coords = get_positions(table, position)
-    try:
-        from shredfinder.cutouts import fetch_cutouts
-    except ImportError as error:
-        raise ValueError(
-            "no cutouts were given, and this version can't fetch them by position: give an array, "
-            "a list of paths or a folder as cutouts="
-        ) from error
-    known = np.isfinite(coords.ra.deg)
-    fetched = fetch_cutouts(
-        coords[known], size=classifier.size_[0], pixel_scale=classifier.pixel_scale_
-    )
-    images = np.zeros((len(table), *fetched.images.shape[1:]), dtype=fetched.images.dtype)
-    flags = np.full(len(table), CutoutFlag.NO_POSITION.value, dtype="U16")
-    images[known], flags[known] = fetched.images, fetched.flags
-    return Cutouts(
-        images,
-        flags=flags,
-        pixel_scale=fetched.pixel_scale,
-        bands=fetched.bands,
-        color_mapping=fetched.color_mapping,
-        service=fetched.service,
     )
