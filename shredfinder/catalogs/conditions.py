@@ -42,18 +42,18 @@ def _number(limit):
 
 
 def _margin(limit):
-    # Any arithmetic gets a sign right.
+    # Any arithmetic gets a sign right. Digits beyond the eighth are far below the margin.
     return _MARGIN * max(1.0, abs(limit)) if limit else 0.0
 
 
 def _up(limit):
     limit = _number(limit)
-    return repr(limit + _margin(limit))
+    return f"{limit + _margin(limit):.8f}"
 
 
 def _down(limit):
     limit = _number(limit)
-    return repr(limit - _margin(limit))
+    return f"{limit - _margin(limit):.8f}"
 
 
 def _any(conditions):
@@ -92,7 +92,7 @@ def legacy_conditions(cuts, name, **_):
             # The magnitude's error is (2.5 / ln 10) / (flux sqrt(ivar)).
             least = 2.5 / math.log(10) / _number(limits["max_mag_err"])
             signal = f"{name('flux', band)} * SQRT(ABS({name('flux_ivar', band)}))"
-            conditions.append(f"{signal} > {least * (1 - 1e-3)!r}")
+            conditions.append(f"{signal} > {least * (1 - 1e-3):.8f}")
     for role, key, write in (
         ("rchisq", "max_rchisq_any", _at_most),
         ("fracin", "min_fracin_any", _at_least),
@@ -105,7 +105,7 @@ def legacy_conditions(cuts, name, **_):
         green, red = name("dered_mag", "g"), name("dered_mag", "r")
         largest = _number(saga["color_limit"]) + math.sqrt(2) * _number(limits["max_mag_err"])
         slope = _number(saga["color_slope"])
-        conditions.append(f"{green} - {red} + {slope!r} * ({red} - 14) < {_up(largest)}")
+        conditions.append(f"{green} - {red} + {slope:.8f} * ({red} - 14) < {_up(largest)}")
     return conditions
 
 
@@ -133,7 +133,7 @@ def sdss_conditions(cuts, name, **_):
         conditions += [f"({name('flags_r')} & dbo.fPhotoFlags('{f}')) {sign} 0" for f in flags]
     conditions += _at_least(name("petro_r50"), limits["min_petro_r50"])
     for band in ("g", "r"):
-        conditions.append(f"{name('dered_mag', band)} > {_MISSING!r}")
+        conditions.append(f"{name('dered_mag', band)} > {_MISSING}")
     if limits["max_mag_err"] is not None:
         good = {
             band: f"{name('mag_err', band)} BETWEEN 0 AND {_up(limits['max_mag_err'])}"
@@ -172,7 +172,7 @@ def ps1_conditions(cuts, name, *, max_extinction=None):
         conditions += _at_least(difference, limits["min_psf_minus_kron"])
     conditions += _at_least(name("petro_r50"), limits["min_petro_r50"])
     for band in limits["bands"]:
-        conditions.append(f"{name('mag', band)} > {_MISSING!r}")
+        conditions.append(f"{name('mag', band)} > {_MISSING}")
         if limits["max_mag_err"] is not None:
             conditions.append(f"{name('mag_err', band)} BETWEEN 0 AND {_up(limits['max_mag_err'])}")
     if max_extinction is not None:

@@ -276,8 +276,9 @@ class _QueryWriter:
             if cover is not None and cover[2] < radius:
                 ra, dec, radius = cover
         ra_col, dec_col = preset.qualified(preset.ra), preset.qualified(preset.dec)
-        fields = {"ra": repr(ra), "dec": repr(dec), "radius": repr(radius)}
-        fields |= {"arcmin": repr(60 * radius), "ra_col": ra_col, "dec_col": dec_col}
+        # As in the conditions, no exponents.
+        fields = {"ra": f"{ra:.9f}", "dec": f"{dec:.9f}", "radius": f"{radius:.9f}"}
+        fields |= {"arcmin": f"{60 * radius:.9f}", "ra_col": ra_col, "dec_col": dec_col}
         conditions = [] if preset.circle is None else [preset.circle.format(**fields)]
         conditions += box.condition(ra_col, dec_col) + self.conditions
         selected = "COUNT(*) AS n_rows"

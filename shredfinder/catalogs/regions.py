@@ -62,10 +62,11 @@ class Box:
             To be joined by AND.
         """
         return [
-            f"{dec} >= {self.dec_min - _PAD!r}",
-            f"{dec} <= {self.dec_max + _PAD!r}",
-            f"{ra} >= {self.ra_min - _PAD!r}",
-            f"{ra} <= {self.ra_max + _PAD!r}",
+            # No exponents: not every parser of ADQL takes them.
+            f"{dec} >= {self.dec_min - _PAD:.9f}",
+            f"{dec} <= {self.dec_max + _PAD:.9f}",
+            f"{ra} >= {self.ra_min - _PAD:.9f}",
+            f"{ra} <= {self.ra_max + _PAD:.9f}",
         ]
 
     def split(self):

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from astropy.coordinates import SkyCoord
 
 from shredfinder import conf
 from shredfinder.catalogs import query_candidates
@@ -61,6 +62,15 @@ def test_jobs(dachs, skies):
     with conf.set_temp("async_rows", 80):
         table = ask(dachs, max_rows=110)
     assert ids(table) == expected(skies, "legacy-dr9")
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(0, 0), (12, 90), (359.9999999, -1e-7)])
+def test_empty_places(dachs, ra, dec):
+    center = SkyCoord(ra, dec, unit="deg")
+    table = query_candidates("legacy-dr9", center, 1e-4, endpoint=dachs, cache=False)
+    assert len(table) == 0
+    assert table.colnames[:3] == ["objid", "ra", "dec"]
+    assert table["objid"].dtype == "i8"
 
 
 def test_columns_that_are_not_there(dachs):

@@ -1,5 +1,6 @@
 """Services that misbehave, and the cache, which must not remember it."""
 
+import sqlite3
 import time
 
 import pytest
@@ -99,3 +100,21 @@ def test_nonsense_for_a_count(server, monkeypatch):
     )
     with pytest.raises(CatalogServiceError, match="sent -5 for a number of rows"):
         ask(server, "legacy-dr9")
+
+
+def test_a_second_try_goes_on_where_the_first_failed(server, skies, tmp_path, monkeypatch):
+    options = {"cache": tmp_path, "max_rows": 70}
+    run = server.database.run
+
+    def fail_later(text):
+        if len(server.data_queries) >= 2 and "COUNT(*)" not in text:
+            raise sqlite3.OperationalError("disk full")
+        return run(text)
+
+    monkeypatch.setattr(server.database, "run", fail_later)
+    with pytest.raises(CatalogServiceError, match="disk full"):
+        ask(server, "legacy-dr9", **options)
+    monkeypatch.setattr(server.database, "run", run)
+    assert ids(ask(server, "legacy-dr9", **options)) == expected(skies, "legacy-dr9")
+    queries = server.queries
+    assert len(queries) == len(set(queries))
