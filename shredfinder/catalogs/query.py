@@ -160,11 +160,12 @@ def query_candidates(
             verify=verify_counts,
             bar=bar,
         )
-    if raw is None and preset.service == "tap":
-        # What is empty comes with types and units all the same.
-        raw, _ = service.ask(query(circle.boxes()[0], False), max_rows=max_rows, short=True)
-    elif raw is None or not len(raw):
-        raw = empty_rows(preset, selected) if preset.service == "skyserver" else raw
+    if raw is None or not len(raw):
+        if preset.service == "tap":
+            # What is empty comes with types and units all the same.
+            raw, _ = service.ask(query(circle.boxes()[0], False), max_rows=max_rows, short=True)
+        else:
+            raw = empty_rows(preset, selected)
     n_rows = len(raw)
     values = None
     if preset.needs_ebv:
