@@ -10,6 +10,7 @@ __all__ = ["import_optional"]
 _EXTRAS = {
     "h5py": "tables",
     "matplotlib": "plot",
+    "pandas": "tables",
     "onnx": "jax",
     "pyarrow": "tables",
     "sklearn": "jax",

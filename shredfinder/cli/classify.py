@@ -9,7 +9,9 @@ import numpy as np
 from shredfinder.cli.common import (
     add_cutout_arguments,
     add_output_arguments,
+    add_service_arguments,
     check_output,
+    get_fetch_options,
     load_classifier,
 )
 
@@ -17,9 +19,13 @@ __all__ = ["add_parser", "run", "summarize"]
 
 _EPILOG = """\
 examples:
+  shredfinder classify candidates.fits -o scored.fits
   shredfinder classify candidates.fits --cutouts folder/ -o scored.fits
   shredfinder classify candidates.csv --cutouts folder/ --pattern "{ra:.5f}_{dec:.5f}.jpg" \\
       -o scored.ecsv --overwrite
+
+Without --cutouts they are fetched by position, by default from the Legacy Surveys' viewer, and
+kept in a cache, so that an interrupted run goes on where it stopped.
 
 OUT holds every row of the catalogue, in order, with two more columns: p_cnn, the probability
 that the source is a shred (NaN where there is no answer), and p_cnn_flag, which says why there
@@ -42,7 +48,7 @@ def add_parser(commands):
         help="table of any format that astropy reads, by its extension "
         "(FITS, ECSV, VOTable, CSV, Parquet, HDF5, …)",
     )
-    add_cutout_arguments(parser, required=True)
+    add_cutout_arguments(parser, required=False)
     parser.add_argument(
         "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
     )
@@ -59,6 +65,12 @@ def add_parser(commands):
         metavar="P",
         help="sources at or above it count as shreds in the summary (default: %(default)s)",
     )
+    parser.add_argument(
+        "--allow-other-colors",
+        action="store_true",
+        help="score another survey's colours too, and flag those rows",
+    )
+    add_service_arguments(parser)
     add_output_arguments(parser, help="scored catalogue, its format by the extension")
     return parser
 
@@ -71,9 +83,24 @@ def run(args):
     identify_format(args.output)
     table = read_catalogue(args.catalogue)
     classifier = load_classifier(args.model)
-    table.add_p_cnn(classifier, args.cutouts, pattern=args.pattern, prior=args.prior)
+    fetch = get_fetch_options(args)
+    if args.cutouts is None:
+        images = {"fetch": fetch}
+    elif fetch:
+        raise ValueError(
+            f"--cutouts names a folder, so that nothing is fetched: leave out {_name(fetch)}"
+        )
+    else:
+        images = {"cutouts": args.cutouts, "pattern": args.pattern}
+    table.add_p_cnn(
+        classifier, prior=args.prior, allow_other_colors=args.allow_other_colors, **images
+    )
     write_catalogue(table, args.output)
     print(summarize(table, args.p_threshold), file=sys.stderr)
+
+
+def _name(options):
+    return " and ".join(f"--{name.replace('_', '-')}" for name in options)
 
 
 def summarize(table, threshold):
@@ -95,6 +122,7 @@ def summarize(table, threshold):
     known = np.isfinite(p_cnn)
     n_shreds, n_scored = np.count_nonzero(p_cnn >= threshold), np.count_nonzero(known)
     share = f" ({n_shreds / n_scored:.1%})" if n_scored else ""
+    n_flagged = np.count_nonzero(np.asarray(table["p_cnn_flag"])[known] != "")
     lines = [
         f"{len(table)} sources, {n_scored} scored: {n_shreds} shreds{share} with "
         f"p_cnn ≥ {threshold:g}"
@@ -103,6 +131,8 @@ def summarize(table, threshold):
     if reasons:
         listed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
         lines.append(f"{len(table) - n_scored} without an answer: {listed}")
+    if n_flagged:
+        lines.append(f"{n_flagged} scored by other colors than the model was trained on")
     return "\n".join(lines)
 
 

@@ -8,8 +8,11 @@ import numpy as np
 __all__ = [
     "add_cutout_arguments",
     "add_output_arguments",
+    "add_pattern_argument",
+    "add_service_arguments",
     "add_training_arguments",
     "check_output",
+    "get_fetch_options",
     "load_classifier",
     "make_classifier",
     "read_training_data",
@@ -25,6 +28,11 @@ def add_cutout_arguments(parser, *, required):
         required=required,
         help="folder of colour cutouts (PNG, JPEG, …), one a row",
     )
+    add_pattern_argument(parser)
+
+
+def add_pattern_argument(parser):
+    """Add the argument that says how files are named."""
     parser.add_argument(
         "--pattern",
         default="{objID}.png",
@@ -32,12 +40,46 @@ def add_cutout_arguments(parser, *, required):
     )
 
 
-def add_output_arguments(parser, *, help, required=True):
-    """Add the arguments that say what is written."""
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=required, help=help)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the output file if it exists"
+def add_service_arguments(parser):
+    """Add the arguments that say where cutouts are fetched from."""
+    group = parser.add_argument_group("fetching cutouts")
+    group.add_argument(
+        "--service",
+        metavar="NAME",
+        help="legacy, hips, sia, ps1, sdss or local (default: legacy, or as configured)",
     )
+    group.add_argument("--layer", help="which of the service's images, such as ls-dr9-south")
+    group.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="another address of the service; for --service local the folder of FITS images",
+    )
+    group.add_argument(
+        "--cache", metavar="DIR", type=Path, help="folder of the cache (default: in astropy's)"
+    )
+    group.add_argument(
+        "--rate", type=float, metavar="N", help="requests a second, at most (0: no limit)"
+    )
+    group.add_argument("--offline", action="store_true", help="ask the cache only")
+
+
+def get_fetch_options(args):
+    """Collect what the service arguments say, for `~shredfinder.cutouts.fetch_cutouts`."""
+    options = {name: getattr(args, name) for name in ("service", "layer", "base_url", "cache")}
+    options = {name: value for name, value in options.items() if value is not None}
+    if args.rate is not None:
+        if args.rate < 0:
+            raise ValueError(f"--rate must be a number of requests a second, not {args.rate:g}")
+        options["rate"] = args.rate or None
+    if args.offline:
+        options["offline"] = True
+    return options
+
+
+def add_output_arguments(parser, *, help, required=True, metavar="OUT"):
+    """Add the arguments that say what is written."""
+    parser.add_argument("-o", "--output", metavar=metavar, type=Path, required=required, help=help)
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 
 def check_output(path, overwrite):

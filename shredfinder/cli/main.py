@@ -6,11 +6,12 @@ import warnings
 
 from astropy.utils.exceptions import AstropyUserWarning
 
-from shredfinder.cli import classify, demo, evaluate, train
+from shredfinder.cli import classify, demo, evaluate, fetch, train
+from shredfinder.exceptions import ServiceError
 
 __all__ = ["main"]
 
-_COMMANDS = (classify, demo, train, evaluate)
+_COMMANDS = (classify, fetch, demo, train, evaluate)
 
 
 def main(argv=None):
@@ -86,7 +87,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 def _describe(error):
     text = _one_line(error)
     # What a bare KeyError or IndexError says is of no use without its name.
-    if isinstance(error, (ValueError, OSError, ImportError)) and text:
+    if isinstance(error, (ValueError, OSError, ImportError, ServiceError)) and text:
         return text
     return f"{type(error).__name__}: {text} (--debug shows where)"
 

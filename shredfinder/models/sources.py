@@ -16,7 +16,8 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
     Parameters
     ----------
     X : Cutouts, CutoutSequence, array_like or sequence of path-like
-        Cutouts and sequences of them as they are; images of shape ``(n, height, width, bands)``; or image files.
+        Cutouts and sequences of them as they are; images of shape
+        ``(n, height, width, bands)``; or image files.
     size : tuple of int or None
         Height and width that image files must have; None takes those of the first good file.
     pixel_scale, bands, color_mapping

@@ -2,7 +2,6 @@
 
 from shredfinder.table.files import identify_format, read_catalogue, write_catalogue
 from shredfinder.table.patterns import find_image_files
-from shredfinder.table.positions import get_positions
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.tables import ShredQTable, ShredTable, ShredTableMixin
 
@@ -12,7 +11,6 @@ __all__ = [
     "ShredTableMixin",
     "add_p_cnn",
     "find_image_files",
-    "get_positions",
     "identify_format",
     "read_catalogue",
     "write_catalogue",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shredfinder.table.values import get_mask, get_plain_values, is_scalar_column
+from shredfinder.column_values import get_mask, get_plain_values, is_scalar_column
 
 __all__ = ["PatternFiles", "find_image_files"]
 

@@ -44,7 +44,7 @@ def add_p_cnn(
     pattern : str, optional
         Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
-        Where the sources are, to fetch cutouts by (see `~shredfinder.table.get_positions`); by
+        Where the sources are, to fetch cutouts by (see `~shredfinder.positions.get_positions`); by
         default it is looked for in the table.
     prior : float or "estimate", optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, to correct the probabilities for;

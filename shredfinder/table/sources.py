@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 from shredfinder.imaging import Cutouts, CutoutSequence, ImageFiles
+from shredfinder.positions import get_positions
 from shredfinder.table.patterns import PatternFiles
-from shredfinder.table.positions import get_positions
 
 __all__ = ["open_cutouts", "open_service"]
 

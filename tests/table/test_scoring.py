@@ -1,15 +1,14 @@
-import sys
-import types
-
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 from astropy.time import Time
+from astropy.wcs import WCS
 
 from shredfinder import Cutouts, ShredQTable, ShredTable, add_p_cnn, conf
-from shredfinder.imaging import ImageFiles
+from shredfinder.cutouts import LocalImages
+from shredfinder.imaging import CutoutSequence, ImageFiles
 
 from .conftest import FACTS, assert_split, make_cutouts, make_table
 
@@ -280,29 +279,63 @@ def test_files_are_read_in_batches(image_files, classifier):
 def test_cutouts_of_a_service(classifier, monkeypatch):
     asked = []
 
-    def fetch_cutouts(coords, *, size, pixel_scale):
-        asked.append((coords, size, pixel_scale))
-        return make_cutouts(coords.dec.deg / 100, ["failed", "", ""])
+    class Stream(CutoutSequence):
+        """Fetches from nowhere, and says what it was asked for."""
 
-    service = types.ModuleType("shredfinder.cutouts")
-    service.fetch_cutouts = fetch_cutouts
-    monkeypatch.setitem(sys.modules, "shredfinder.cutouts", service)
-    table = ShredTable({"ra": [1, np.nan, 3, 4, 5.0], "dec": [10, 20, 30, 40, 200.0]})
-    table.add_p_cnn(classifier)
-    assert table["p_cnn_flag"].tolist() == ["failed", "no position", "", "", "no position"]
-    np.testing.assert_allclose(table["p_cnn"], [np.nan, np.nan, 0.3, 0.4, np.nan], rtol=1e-5)
-    coords, size, pixel_scale = asked[0]
-    assert coords.ra.deg.tolist() == [1, 3, 4]
-    assert (size, pixel_scale) == (128, 0.46875)
+        def __init__(self, coords, **options):
+            self.coords, self.options = coords, options
+            asked.append(self)
+
+        def __len__(self):
+            return len(self.coords)
+
+        def __getitem__(self, rows):
+            dec = self.coords.dec.deg[rows]
+            flags = np.where(np.isnan(dec), "no position", np.where(dec == 10, "failed", ""))
+            return make_cutouts(np.nan_to_num(dec) / 100, flags)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            self.options["closed"] = True
+
+    monkeypatch.setattr("shredfinder.cutouts.CutoutStream", Stream)
+    table = ShredTable({"ra": [1, np.nan, 3, 4, 5.0], "dec": [40, 20, 30, 10, 200.0]})
+    table.add_p_cnn(classifier, fetch={"service": "sdss"})
+    assert table["p_cnn_flag"].tolist() == ["", "no position", "", "failed", "no position"]
+    np.testing.assert_allclose(table["p_cnn"], [0.4, np.nan, 0.3, np.nan, np.nan], rtol=1e-5)
+    (stream,) = asked
+    # Neighbours first, rows without a position last.
+    assert stream.coords.ra.deg[:3].tolist() == [4, 3, 1]
+    assert stream.options == {
+        "size": 128,
+        "pixel_scale": 0.46875,
+        "progress": False,
+        "service": "sdss",
+        "closed": True,
+    }
 
 
-def test_no_cutouts_and_no_service(classifier, monkeypatch):
-    monkeypatch.setitem(sys.modules, "shredfinder.cutouts", None)
-    with pytest.raises(ValueError, match="give an array"):
-        add_p_cnn(make_table(), classifier)
+def test_cutouts_of_local_images(classifier):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.crval, wcs.wcs.crpix = (150.1, 2.2), (300.5, 300.5)
+    wcs.wcs.cdelt = -0.262 / 3600, 0.262 / 3600
+    sky = np.random.default_rng(0).normal(0, 0.01, (600, 600))
+    service = LocalImages({"g": (sky, wcs), "r": (sky, wcs), "z": (sky, wcs)})
+    table = Table({"ra": [150.1, 30.0, np.nan], "dec": [2.2, -5.0, 0.0]})
+    add_p_cnn(table, classifier, fetch={"service": service})
+    assert table["p_cnn_flag"].tolist() == ["", "no coverage", "no position"]
+    assert np.isnan(table["p_cnn"]).tolist() == [False, True, True]
+
+
+def test_arguments_that_contradict_each_other(classifier):
     with pytest.raises(ValueError, match="no position was found"):
         add_p_cnn(Table({"a": [1]}), classifier)
-    with pytest.raises(ValueError, match="no cutouts were given"):
+    with pytest.raises(ValueError, match="go with cutouts that are given"):
         add_p_cnn(make_table(), classifier, pattern="{objID}.png")
+    with pytest.raises(ValueError, match="they were given as cutouts="):
+        add_p_cnn(make_table(), classifier, [None] * 6, fetch={})
     with pytest.raises(ValueError, match="a list was given"):
         add_p_cnn(make_table(), classifier, [None] * 6, pattern="{objID}.png")

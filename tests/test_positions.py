@@ -6,7 +6,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table, vstack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shredfinder.table import get_positions
+from shredfinder.positions import get_positions
 
 RA, DEC = np.array([150.1, 10.0, 359.9]), np.array([2.2, -30.0, 89.0])
 

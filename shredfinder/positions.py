@@ -4,7 +4,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
-from shredfinder.table.values import get_mask, get_plain_values, is_scalar_column
+from shredfinder.column_values import get_mask, get_plain_values, is_scalar_column
 
 __all__ = ["get_positions"]
 
@@ -76,7 +76,7 @@ def get_positions(table, position=None):
     Examples
     --------
     >>> from astropy.table import Table
-    >>> from shredfinder.table import get_positions
+    >>> from shredfinder.positions import get_positions
     >>> table = Table({"RA": [150.1, 400.0], "DEC": [2.2, 2.2]})
     >>> get_positions(table).ra.deg
     array([150.1,   nan])

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from shredfinder import Cutouts
+from shredfinder.cli import main
+from tests.cutouts.conftest import differences, host_centred
+from tests.cutouts.loopback import LoopbackServer
+
+
+@pytest.fixture
+def server():
+    with LoopbackServer() as running:
+        yield running
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    coords = host_centred(2, 6, seed=1)
+    table = Table({"objID": np.arange(12) + 10, "ra": coords.ra.deg, "dec": coords.dec.deg})
+    table["ra"][3] = np.nan
+    table = table[np.random.default_rng(0).permutation(12)]
+    table.write(tmp_path / "candidates.fits")
+    return tmp_path / "candidates.fits"
+
+
+@pytest.fixture
+def where(server, tmp_path):
+    return ["--base-url", server.viewer, "--cache", str(tmp_path / "cache"), "--rate", "0"]
+
+
+def test_fetch_then_classify_is_classify(catalogue, where, tmp_path, capsys):
+    folder, scored = tmp_path / "cutouts", tmp_path / "scored.ecsv"
+    assert main(["fetch", str(catalogue), "-o", str(folder), *where]) == 0
+    error = capsys.readouterr().err
+    assert "12 sources, 11 cutouts" in error
+    assert "flagged: 1 no position" in error
+    index = Table.read(folder / "cutouts.ecsv")
+    table = Table.read(catalogue)
+    assert index["objID"].tolist() == table["objID"].tolist()
+    paths = np.ma.filled(index["path"], "")
+    assert [f"{name}.png" if np.isfinite(ra) else "" for name, ra in table["objID", "ra"]] == list(
+        paths
+    )
+    good = np.flatnonzero(np.isfinite(table["ra"]))
+    from astropy.coordinates import SkyCoord
+
+    coords = SkyCoord(table["ra"][good], table["dec"][good], unit="deg")
+    assert differences(Cutouts.read(folder)[good], coords).max() < 12
+
+    assert main(["classify", str(catalogue), "-o", str(scored), *where]) == 0
+    direct = Table.read(scored)
+    given = ["--cutouts", str(folder), "-o", str(scored), "--overwrite"]
+    assert main(["classify", str(catalogue), *given]) == 0
+    np.testing.assert_allclose(Table.read(scored)["p_cnn"], direct["p_cnn"], atol=1e-5)
+    assert np.isfinite(direct["p_cnn"]).sum() == 11
+
+
+def test_nothing_is_asked_twice(catalogue, where, tmp_path, server, capsys):
+    folder = tmp_path / "cutouts"
+    assert main(["fetch", str(catalogue), "-o", str(folder), *where]) == 0
+    n_asked = len(server.requests)
+    assert n_asked > 0
+    assert main(["fetch", str(catalogue), "-o", str(folder), *where]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["fetch", str(catalogue), "-o", str(folder), *where, "--overwrite"]) == 0
+    scored = tmp_path / "scored.fits"
+    assert main(["classify", str(catalogue), "-o", str(scored), *where, "--offline"]) == 0
+    assert len(server.requests) == n_asked
+
+
+def test_offline_without_a_cache_flags_every_row(catalogue, where, tmp_path, server, capsys):
+    scored = tmp_path / "scored.fits"
+    assert main(["classify", str(catalogue), "-o", str(scored), *where, "--offline"]) == 0
+    assert len(server.requests) == 0
+    assert "11 missing, 1 no position" in capsys.readouterr().err
+
+
+def test_other_surveys_are_refused_and_flagged_on_request(
+    catalogue, where, tmp_path, server, capsys
+):
+    scored = tmp_path / "scored.ecsv"
+    argv = ["classify", str(catalogue), "-o", str(scored), *where]
+    argv[argv.index("--base-url") + 1] = f"{server.url}/ImgCutout"
+    assert main([*argv, "--service", "sdss"]) == 1
+    assert "allow_other_colors" in capsys.readouterr().err
+    assert main([*argv, "--service", "sdss", "--allow-other-colors"]) == 0
+    assert "scored by other colors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--service", "nowhere"], "no cutout service 'nowhere'"),
+        (["--pattern", "same.png"], "pattern"),
+        (["--pattern", "{dec:.0f}.png"], "same file"),
+        (["--size", "5000"], "5000 px"),
+        (["--rate", "-1"], "--rate"),
+        (["--layer", "no-such-layer"], "layer"),
+    ],
+)
+def test_wrong_options_are_one_line(catalogue, where, tmp_path, options, message, capsys):
+    argv = ["fetch", str(catalogue), "-o", str(tmp_path / "cutouts"), *where, *options]
+    assert main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("shredfinder: error: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_cutouts_given_and_fetched_contradict(catalogue, where, tmp_path, capsys):
+    argv = ["classify", str(catalogue), "-o", str(tmp_path / "o.fits"), "--cutouts", str(tmp_path)]
+    assert main([*argv, *where]) == 1
+    assert "leave out --base-url and --cache" in capsys.readouterr().err
