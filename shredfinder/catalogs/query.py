@@ -164,6 +164,8 @@ def query_candidates(
         if preset.service == "tap":
             # What is empty comes with types and units all the same.
             raw, _ = service.ask(query(circle.boxes()[0], False), max_rows=max_rows, short=True)
+            # A server is asked for a little more than the circle.
+            raw = raw[:0]
         else:
             raw = empty_rows(preset, selected)
     n_rows = len(raw)

@@ -119,6 +119,16 @@ def test_an_empty_region_has_all_columns(server, survey):
     assert empty["r"].dtype == full["r"].dtype
 
 
+@pytest.mark.parametrize("beyond", [5e-7, -5e-7])
+def test_a_source_at_the_edge(beyond):
+    sky = make_legacy(1)
+    sky["ra"], sky["dec"] = CENTER.ra.deg, CENTER.dec.deg + 0.5 + beyond
+    with CatalogServer(SkyDatabase({"ls_dr9.tractor": sky})) as running:
+        table = ask(running, "legacy-dr9", cuts=None)
+        assert "COUNT" not in running.queries[-1]  # the server has it in either case
+    assert len(table) == (beyond < 0)
+
+
 @pytest.mark.parametrize("survey", SURVEYS)
 def test_few_rows_at_a_time_give_the_same(server, skies, survey):
     table = ask(server, survey, max_rows=70)
