@@ -76,7 +76,7 @@ def estimate_prior(p_cnn, training_prior, *, tolerance=1e-7, max_iterations=10_0
     >>> from shredfinder.priors import estimate_prior
     >>> p = np.r_[np.full(95, 0.001), np.full(5, 0.999)]
     >>> round(estimate_prior(p, training_prior=0.4), 3)
-    0.05
+    0.049
     """
     _check_prior("training_prior", training_prior)
     p = np.asarray(p_cnn, dtype=float)
