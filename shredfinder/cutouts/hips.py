@@ -1,9 +1,12 @@
 """CDS hips2fits: cutouts of any HiPS, through astroquery."""
 
+import numpy as np
+
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.addresses import name_host
-from shredfinder.cutouts.decoding import decode_color
+from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
+from shredfinder.imaging.cutouts import FLUX
 from shredfinder.optional import import_optional
 
 __all__ = ["HiPS"]
@@ -19,7 +22,7 @@ _BANDS = {
 
 @register_service("hips")
 class HiPS(CutoutService):
-    """Colour cutouts of a HiPS from CDS's hips2fits, by way of `astroquery.hips2fits`.
+    """Cutouts of colour or single-band HiPS from CDS's hips2fits, by `astroquery.hips2fits`.
 
     The colours of a HiPS are its own, also where the survey is the same: the model for the
     Legacy Surveys' viewer refuses them. There is no HiPS of DR9. Astroquery puts the query
@@ -31,16 +34,25 @@ class HiPS(CutoutService):
     layer : str, optional
         Full identifier of a colour HiPS, such as ``"CDS/P/PanSTARRS/DR1/color-i-r-g"``. (An
         abbreviated one would be resolved to any HiPS that matches.)
+        Where ``image_format`` is ``"fits"``, one for each band, separated by commas or in a
+        list.
     base_url : str, optional
         URL of hips2fits; by default ``shredfinder.conf.hips2fits_url``.
     bands : sequence of str, optional
-        Bands behind red, green and blue, of a HiPS that is not known here.
+        Bands behind red, green and blue, of a colour HiPS that is not known here; or the bands
+        of the single-band ones, in their order.
+    image_format : {"jpg", "fits"}, optional
+        Colour images, or the values of single-band HiPS, one channel each, in the HiPS's own
+        unit.
 
     Examples
     --------
     >>> from shredfinder.cutouts import HiPS
     >>> HiPS(layer="CDS/P/SDSS9/color").bands
     ('i', 'r', 'g')
+    >>> layers = ["CDS/P/PanSTARRS/DR1/g", "CDS/P/PanSTARRS/DR1/r"]
+    >>> HiPS(layer=layers, bands="gr", image_format="fits").color_mapping
+    'flux'
     """
 
     name = "hips"
@@ -49,44 +61,77 @@ class HiPS(CutoutService):
     rate = 4.0
     max_workers = 4
 
-    def __init__(self, *, layer="CDS/P/DESI-Legacy-Surveys/DR10/color", base_url=None, bands=None):
-        if layer.count("/") < 2:
-            raise ValueError(
-                f"{layer!r} is not the full identifier of a HiPS: give one such as "
-                f"{', '.join(sorted(_BANDS))}"
-            )
-        self.layer = layer
+    def __init__(
+        self,
+        *,
+        layer="CDS/P/DESI-Legacy-Surveys/DR10/color",
+        base_url=None,
+        bands=None,
+        image_format="jpg",
+    ):
+        if image_format not in ("jpg", "fits"):
+            raise ValueError(f"image_format must be 'jpg' or 'fits', not {image_format!r}")
+        layers = layer.split(",") if isinstance(layer, str) else list(layer)
+        for name in layers:
+            if name.count("/") < 2:
+                raise ValueError(
+                    f"{name!r} is not the full identifier of a HiPS: give one such as "
+                    f"{', '.join(sorted(_BANDS))}"
+                )
+        self.image_format = image_format
+        self.layers, self.layer = layers, ",".join(layers)
         self.base_url = (base_url or conf.hips2fits_url).rstrip("/")
-        self.bands = tuple(bands or _BANDS.get(layer, ("red", "green", "blue")))
-        self.color_mapping = f"hips:{layer}"
+        if image_format == "fits":
+            if bands is None or len(bands) != len(layers):
+                raise ValueError(
+                    f"single-band images need one band for each of {len(layers)} HiPS, not "
+                    f"{bands!r}: name them, such as bands='g'"
+                )
+            self.bands, self.color_mapping = tuple(bands), FLUX
+        elif len(layers) > 1:
+            raise ValueError(
+                f"{len(layers)} HiPS were given: a colour image is that of one; for single bands "
+                "choose image_format='fits'"
+            )
+        else:
+            self.bands = tuple(bands or _BANDS.get(self.layer, ("red", "green", "blue")))
+            self.color_mapping = f"hips:{self.layer}"
 
     def cache_folder(self):
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.hips2fits_url.defaultvalue)
-        return f"{self.name}{host}/{self.layer.replace('/', '_')}"
+        layers = "+".join(name.replace("/", "_") for name in self.layers)
+        return f"{self.name}{host}/{layers}"
 
     def fetch(self, request, client):
         """Ask for one image and check it; see `CutoutService.fetch`."""
+        self.check_size(request.width, request.height)
+        size = request.width, request.height
+        bodies = [self._ask(name, request, client) for name in self.layers]
+        if self.image_format == "jpg":
+            image, suffix = decode_color(bodies[0], *size)
+            return Answer(image, bodies[0], suffix)
+        images = [decode_fits(body, *size, 1) for body in bodies]
+        return Answer(np.concatenate(images, axis=-1), suffix=".fits")
+
+    def _ask(self, layer, request, client):
         # Astroquery imports it while it puts a query together.
         import_optional("matplotlib", "The service 'hips'")
         from astropy import units as u
         from astropy.coordinates import Angle, Latitude, Longitude
         from astroquery.hips2fits import hips2fits
 
-        self.check_size(request.width, request.height)
         # The field of view is that of the larger side.
         field = max(request.width, request.height) * request.pixel_scale
         payload = hips2fits.query(
-            hips=self.layer,
+            hips=layer,
             width=request.width,
             height=request.height,
             projection="TAN",
             ra=Longitude(request.ra * u.deg),
             dec=Latitude(request.dec * u.deg),
             fov=Angle(field * u.arcsec),
-            format="jpg",
+            format=self.image_format,
             get_query_payload=True,
         )
-        body = client.get(self.base_url, payload)
-        image, suffix = decode_color(body.content, request.width, request.height)
-        return Answer(image, body.content, suffix)
+        return client.get(self.base_url, payload).content

@@ -7,8 +7,10 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from shredfinder import Cutouts, ShredClassifier
 from shredfinder.cutouts import LocalImages, fetch_cutouts
 from shredfinder.cutouts.grouping import deproject
+from shredfinder.datasets import make_field
 from shredfinder.imaging import flux_to_rgb
 
 STAR = SkyCoord(150.1, 2.2, unit="deg")
@@ -205,3 +207,38 @@ def test_pixel_positions_are_those_of_the_servers():
     found = STAR.spherical_offsets_to(SkyCoord(ra, dec, unit="deg"))
     np.testing.assert_allclose(found[0].arcsec, east, atol=1e-4)
     np.testing.assert_allclose(found[1].arcsec, north, atol=1e-4)
+
+
+def test_a_brick_gives_the_p_cnn_of_the_viewers_image():
+    # The viewer's steps in another way: scipy's Gaussian, 2 × 2 means, and splines in place of
+    # Lanczos's kernel.
+    ndimage = pytest.importorskip("scipy.ndimage")
+    field = make_field(random_state=3, size=900)
+    wcs = field.wcs.deepcopy()
+    wcs.wcs.cdelt = -NATIVE / 3600, NATIVE / 3600
+    fluxes = dict(zip(field.bands, field.fluxes, strict=True))
+    xy = np.random.default_rng(0).uniform(250, 650, (30, 2))
+    levels = {}
+    for band, flux in fluxes.items():
+        smooth = ndimage.gaussian_filter(flux, 1.0)
+        levels[band] = (
+            smooth[::2, ::2] + smooth[1::2, ::2] + smooth[::2, 1::2] + smooth[1::2, 1::2]
+        ) / 4
+    step = 0.46875 / NATIVE
+    offsets = (np.arange(128) - 63.5) * step
+    viewer = []
+    for x, y in xy:
+        # North is up: rows go from high to low y. A pixel of the level spans two of the image.
+        rows, columns = np.meshgrid(y - offsets, x + offsets, indexing="ij")
+        where = [(rows - 0.5) / 2, (columns - 0.5) / 2]
+        planes = [ndimage.map_coordinates(levels[band], where, order=5) for band in "grz"]
+        viewer.append(flux_to_rgb(np.stack(planes), "grz"))
+    viewer = Cutouts.of_survey("legacy-dr9", np.stack(viewer))
+    coords = wcs.pixel_to_world(*xy.T)
+    images = {band: (flux, wcs) for band, flux in fluxes.items()}
+    brick = fetch_cutouts(coords, service=LocalImages(images), progress=False)
+    assert np.abs(brick.images.astype(int) - viewer.images).mean() < 1.5
+    classifier = ShredClassifier.load()
+    p_brick, p_viewer = (classifier.predict_p_cnn(x)[0] for x in (brick, viewer))
+    assert np.abs(p_brick - p_viewer).mean() < 0.01
+    assert p_brick.max() > 0.5 > p_brick.min()

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from shredfinder.cutouts import HiPS, LegacyViewer, available_services, fetch_cutouts, get_service
 from shredfinder.exceptions import ServiceError
 from tests.cutouts.conftest import differences, host_centred, scattered
-from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer
+from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer, render_fluxes
 
 BASES = {"legacy": "/viewer", "hips": "/hips2fits", "sdss": "/ImgCutout", "ps1": "/cgi-bin"}
 
@@ -63,6 +63,36 @@ def test_unknown_hips_has_no_image(server):
     assert fetch("hips", server, scattered(1), layer=layer).flags.tolist() == ["no coverage"]
     with pytest.raises(ValueError, match="full identifier"):
         HiPS(layer="PanSTARRS")
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_single_band_hips_are_stacks_of_fluxes(server, tmp_path, group):
+    coords = host_centred(1, 4)
+    layers = ["CDS/P/PanSTARRS/DR1/g", "CDS/P/PanSTARRS/DR1/r"]
+    service = HiPS(
+        layer=layers, bands="gr", image_format="fits", base_url=server.url + BASES["hips"]
+    )
+    options = {"rate": None, "progress": False, "cache": tmp_path, "group": group}
+    cutouts = fetch_cutouts(coords, service=service, **options)
+    assert cutouts.good.all()
+    assert (cutouts.bands, cutouts.images.dtype) == (("g", "r"), np.float32)
+    for image, c in zip(cutouts.images, coords, strict=True):
+        truth = render_fluxes(c.ra.deg, c.dec.deg, 128, 128, 0.46875, 2)
+        assert np.abs(image - truth).mean() < (0.02 if group else 1e-5)
+    n_asked = len(server.requests)
+    assert n_asked == (2 if group else 8)
+    again = fetch_cutouts(coords, service=service, **options)
+    np.testing.assert_array_equal(again.images, cutouts.images)
+    assert len(server.requests) == n_asked
+
+
+def test_single_band_hips_need_their_bands():
+    with pytest.raises(ValueError, match="one band for each of 2 HiPS"):
+        HiPS(layer="CDS/P/PanSTARRS/DR1/g,CDS/P/PanSTARRS/DR1/r", image_format="fits", bands="g")
+    with pytest.raises(ValueError, match="choose image_format='fits'"):
+        HiPS(layer=["CDS/P/PanSTARRS/DR1/g", "CDS/P/PanSTARRS/DR1/r"])
+    with pytest.raises(ValueError, match="'jpg' or 'fits'"):
+        HiPS(image_format="png")
 
 
 def test_sizes_that_would_be_clipped_are_refused(server):

@@ -14,7 +14,12 @@ from tests.cutouts.loopback.sky import SOUTHERN_LIMIT, render_colors, render_flu
 _JPEG, _PNG, _FITS, _TEXT = "image/jpeg", "image/png", "image/fits", "text/plain"
 _VIEWER_LAYERS = ("ls-dr9", "ls-dr9-south", "ls-dr10", "ls-dr10-grz")
 _VIEWER_LIMIT = 3000
-_HIPS = ("CDS/P/DESI-Legacy-Surveys/DR10/color", "CDS/P/PanSTARRS/DR1/color-i-r-g")
+_HIPS = (
+    "CDS/P/DESI-Legacy-Surveys/DR10/color",
+    "CDS/P/PanSTARRS/DR1/color-i-r-g",
+    "CDS/P/PanSTARRS/DR1/g",
+    "CDS/P/PanSTARRS/DR1/r",
+)
 _SDSS_LIMITS = (64, 2048)
 
 
@@ -91,6 +96,12 @@ def _hips2fits(params, fault):
     image = _render(float(params["ra"]), float(params["dec"]), width, height, scale, fault)
     if params["format"] == "jpg":
         return 200, _jpeg(image), _JPEG
+    if params["format"] == "fits":
+        ra, dec = float(params["ra"]), float(params["dec"])
+        fluxes = render_fluxes(ra, dec, width, height, scale, 2)
+        # One band of the sky for each of the HiPS.
+        band = "gr".index(params["hips"][-1])
+        return 200, _fits(fluxes[..., band : band + 1], ra, dec, scale), _FITS
     raise ValueError("format")
 
 
