@@ -3,8 +3,8 @@
 import numpy as np
 
 from shredfinder.config import conf
-from shredfinder.exceptions import NotFittedError
 from shredfinder.models.architectures import ARCHITECTURES, build_network
+from shredfinder.models.holder import ModelHolder
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.sources import open_source, score_source
 from shredfinder.parameters import Parametrized
@@ -17,7 +17,7 @@ __all__ = ["ShredClassifier"]
 _SYMMETRIES = ("none", "uncertain", "all")
 
 
-class ShredClassifier(Parametrized):
+class ShredClassifier(ModelHolder, Parametrized):
     """Tell galaxies from shreds by their cutouts.
 
     Parameters
@@ -388,27 +388,6 @@ class ShredClassifier(Parametrized):
         classifier.model_ = model
         return classifier
 
-    def save(self, path):
-        """Save the model as one file.
-
-        Parameters
-        ----------
-        path : path-like
-            The file, by custom ``*.shredmodel``; written atomically.
-        """
-        self._get_model().write(path)
-
-    def keras_network(self):
-        """Build the Keras network with the fitted weights.
-
-        Returns
-        -------
-        network : `keras.Model`
-            From images in 0–1, ``(n, height, width, bands)``, to ``(n, 2)`` probabilities,
-            before calibration and symmetry averaging.
-        """
-        return self._get_model().keras_network()
-
     @property
     def n_parameters(self):
         """`int`: number of parameters of the network."""
@@ -420,44 +399,3 @@ class ShredClassifier(Parametrized):
         facts = get_survey(self.survey)
         shape = (facts.size, facts.size, len(self.bands or facts.bands))
         return int(build_network(self.architecture, shape).count_params())
-
-    @property
-    def provenance(self):
-        """`dict` of str: what a table should keep of the model that scored it."""
-        return self._get_model().provenance
-
-    @property
-    def size_(self):
-        """`tuple` of int: height and width of the model's images in pixels."""
-        return tuple(self._description.size)
-
-    @property
-    def pixel_scale_(self):
-        """`float`: pixel scale of the model's images in arcsec per pixel."""
-        return self._description.pixel_scale
-
-    @property
-    def bands_(self):
-        """`tuple` of str: bands of the model's images in the channels' order."""
-        return tuple(self._description.bands)
-
-    @property
-    def color_mapping_(self):
-        """`str` or None: mapping from fluxes to the values of the model's images."""
-        return self._description.color_mapping
-
-    @property
-    def _is_fitted(self):
-        return hasattr(self, "model_")
-
-    def _get_model(self):
-        if not self._is_fitted:
-            raise NotFittedError(
-                "this classifier has no model yet: call fit, or ShredClassifier.load() for the "
-                "one that comes with the package"
-            )
-        return self.model_
-
-    @property
-    def _description(self):
-        return self._get_model().description

@@ -1,0 +1,71 @@
+"""What an estimator says and does by the model that it holds."""
+
+from shredfinder.exceptions import NotFittedError
+
+__all__ = ["ModelHolder"]
+
+
+class ModelHolder:
+    """An estimator that has, once fitted or loaded, a `TrainedModel` as ``model_``."""
+
+    def save(self, path):
+        """Save the model as one file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom ``*.shredmodel``; written atomically.
+        """
+        self._get_model().write(path)
+
+    def keras_network(self):
+        """Build the Keras network with the fitted weights.
+
+        Returns
+        -------
+        network : `keras.Model`
+            From images in 0–1, ``(n, height, width, bands)``, to ``(n, 2)`` probabilities,
+            before calibration and symmetry averaging.
+        """
+        return self._get_model().keras_network()
+
+    @property
+    def provenance(self):
+        """`dict` of str: what a table should keep of the model that scored it."""
+        return self._get_model().provenance
+
+    @property
+    def size_(self):
+        """`tuple` of int: height and width of the model's images in pixels."""
+        return tuple(self._description.size)
+
+    @property
+    def pixel_scale_(self):
+        """`float`: pixel scale of the model's images in arcsec per pixel."""
+        return self._description.pixel_scale
+
+    @property
+    def bands_(self):
+        """`tuple` of str: bands of the model's images in the channels' order."""
+        return tuple(self._description.bands)
+
+    @property
+    def color_mapping_(self):
+        """`str` or None: mapping from fluxes to the values of the model's images."""
+        return self._description.color_mapping
+
+    @property
+    def _is_fitted(self):
+        return hasattr(self, "model_")
+
+    def _get_model(self):
+        if not self._is_fitted:
+            raise NotFittedError(
+                "this classifier has no model yet: call fit, or ShredClassifier.load() for the "
+                "one that comes with the package"
+            )
+        return self.model_
+
+    @property
+    def _description(self):
+        return self._get_model().description
