@@ -78,6 +78,7 @@ class Engine:
         self._lock = threading.Lock()
         self._n_failures = 0
         self._stop_reason = None
+        self._last_failure = None
         self._timer = None
         if time_limit is not None:
             reason = f"the time limit of {time_limit:g} s is reached"
@@ -175,6 +176,7 @@ class Engine:
             _log.debug("%s: given up: %s", request, error)
             with self._lock:
                 self._n_failures += 1
+                self._last_failure = self._last_failure if self._last_failure == "" else str(error)
                 down = self._n_failures >= _MAX_FAILURES
             if down:
                 self._stop(
@@ -195,15 +197,23 @@ class Engine:
         if first:
             self.client.stop.set()
 
-    def warn_if_stopped(self):
-        """Tell, once, why a run came to an end early."""
+    def warn_of_failures(self):
+        """Tell, once, why rows were left without a cutout that another run may bring."""
         if self._stop_reason:
             warnings.warn(
                 f"{self._stop_reason}: rows left over are flagged "
                 f"{CutoutFlag.FAILED.value!r}, run again for them",
                 ShredfinderWarning,
             )
-            self._stop_reason = ""
+            self._stop_reason = self._last_failure = ""
+        elif self._last_failure:
+            warnings.warn(
+                f"the service {self.service.name!r} failed to deliver, every try of an image: "
+                f"{self._last_failure}; such rows are flagged, run again for them",
+                ShredfinderWarning,
+            )
+            # An empty string: told already.
+            self._last_failure = ""
 
     def _check(self, cutout):
         check = check_images if cutout.dtype == np.uint8 else check_fluxes
@@ -318,7 +328,7 @@ class Batch:
                 raise
             if bar is not None:
                 bar.update(n_rows)
-        engine.warn_if_stopped()
+        engine.warn_of_failures()
         return Cutouts(
             self.images,
             flags=self.flags,

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -151,9 +152,13 @@ def test_the_key_holds_all_that_matters(tmp_path):
 
 @pytest.mark.parametrize("fault", ["html", "wrong size", "500"])
 def test_failures_are_never_stored(tmp_path, fault, quick_retry):
-    with LoopbackServer(faults=Faults({fault: 1})) as server:
+    told = warnings.catch_warnings(record=True)
+    with LoopbackServer(faults=Faults({fault: 1})) as server, told as seen:
+        warnings.simplefilter("always")
         cutouts = fetch(scattered(3), server, tmp_path, retry=quick_retry)
     assert not cutouts.good.any()
+    # What was tried in vain is told of, once and with the reason.
+    assert [str(w.message).count("status 500") for w in seen] == [1] * (fault == "500")
     assert not files(tmp_path)
 
 
