@@ -198,6 +198,10 @@ class TestFitting:
             loaded.predict_proba(images), toy_classifier.predict_proba(images)
         )
         assert loaded.provenance == toy_classifier.provenance
+        training = loaded.model_.description.training
+        assert training["n_sources"] == 60
+        assert training["n_shreds"] == 30
+        assert len(training["data_sha256"]) == 64
 
     def test_a_seed_makes_it_repeatable(self, toy_images):
         images, y = toy_images

@@ -1,5 +1,7 @@
 """From images and labels to a trained model: the checks and choices around the loop."""
 
+import hashlib
+
 import numpy as np
 
 from shredfinder.models.architectures import build_network
@@ -89,6 +91,8 @@ def train_model(
     )
     training = {
         "n_sources": len(images),
+        "n_shreds": int(np.count_nonzero(p_shred >= 0.5)),
+        "data_sha256": _hash_data(images, p_shred, weight),
         "n_epochs": len(history["loss"]),
         "random_state": random_state,
         "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
@@ -122,6 +126,14 @@ def _select_usable(cutouts, y, sample_weight):
             f"label hold {found}"
         )
     return rows, p_shred[rows], weight[rows].astype(np.float32)
+
+
+def _hash_data(images, p_shred, weight):
+    """Hash what was trained on, so that two models can be told to have seen the same."""
+    digest = hashlib.sha256()
+    for array in (images, p_shred, weight):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def _check_length(what, values, n):
