@@ -84,6 +84,11 @@ class Conf(config.ConfigNamespace):
         "URL of the image access (SIA) service.",
         cfgtype="string",
     )
+    resolver_url = config.ConfigItem(
+        "",
+        "URL of a Sesame name resolver; empty takes astropy's own list of them.",
+        cfgtype="string",
+    )
     empty_answer_days = config.ConfigItem(
         7.0,
         "Days for which the cutout cache believes that a service has no image of a position.",
