@@ -1,7 +1,7 @@
 """Candidates from the surveys' catalogues: around a position, or in files."""
 
 from shredfinder.catalogs.cache import QueryCache
-from shredfinder.catalogs.files import read_candidates
+from shredfinder.catalogs.files import iter_rows, read_candidates
 from shredfinder.catalogs.names import resolve_name
 from shredfinder.catalogs.presets import (
     CATALOG_PRESETS,
@@ -20,6 +20,7 @@ __all__ = [
     "count_sources",
     "fetch_dust_map",
     "get_catalog_preset",
+    "iter_rows",
     "query_candidates",
     "read_candidates",
     "register_catalog_preset",
