@@ -1,12 +1,14 @@
 """How many of a catalogue's sources are shreds, with binomial intervals."""
 
+import itertools
+
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
 from shredfinder._units import to_floats, to_value
 
-__all__ = ["binomial_fractions", "binned_shred_fractions", "shred_fraction"]
+__all__ = ["binned_shred_fractions", "binomial_fractions", "shred_fraction"]
 
 
 def binomial_fractions(n_shreds, n_scored, *, confidence_level=0.68269, interval="wilson"):
@@ -144,7 +146,7 @@ def binned_shred_fractions(
     with np.errstate(invalid="ignore"):
         inside = [
             (values >= low) & ((values < high) if high < edges[-1] else (values <= high))
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
+            for low, high in itertools.pairwise(edges)
         ]
     table = _count(inside, p_cnn, shred, confidence_level, interval)
     table.add_columns([edges[:-1], edges[1:]], indexes=[0, 0], names=["low", "high"])

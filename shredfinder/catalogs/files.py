@@ -130,7 +130,7 @@ def read_candidates(
 
 
 def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000):
-    """Go through the rows of a survey's catalogue file, with the survey's own columns.
+    r"""Go through the rows of a survey's catalogue file, with the survey's own columns.
 
     Parameters
     ----------

@@ -116,8 +116,8 @@ def open_hosts(source, **columns):
     source : `~astropy.table.Table`, str or path-like
         The file ``nsa_v1_0_1.fits``; or a table, or a file that astropy reads, whose columns have
         common names: ``host_id``, ``nsaid``, ``name`` or ``id``; ``ra`` and ``dec`` or
-        ``RAJ2000`` and ``DEJ2000``; ``zdist``, ``z`` or ``redshift``; ``distance`` or ``dist``. Upper
-        and lower case are the same.
+        ``RAJ2000`` and ``DEJ2000``; ``zdist``, ``z`` or ``redshift``; ``distance`` or ``dist``.
+        Upper and lower case are the same.
     **columns
         Names of the columns, as `read_hosts` takes them, where they are others.
 

@@ -162,9 +162,7 @@ def tie_to_hosts(
           A                 0.03       True
           A                 6.98      False
     """
-    matches = match_hosts(
-        candidates, hosts, radius, cosmology=cosmology, min_distance=min_distance
-    )
+    matches = match_hosts(candidates, hosts, radius, cosmology=cosmology, min_distance=min_distance)
     tied = candidates[np.asarray(matches["index"])]
     entry = np.asarray(matches["separation"]) <= to_value(entry_radius, "entry_radius", u.arcsec)
     ref_cat = find_column(tied, "ref_cat", required=False)

@@ -1,7 +1,7 @@
 """From a patch of sky to a clean satellite catalogue: query, cuts, hosts, cutouts, scores."""
 
-from shredfinder.pipeline.presets import fractions_by_preset
 from shredfinder.pipeline.pool import build_pool
+from shredfinder.pipeline.presets import fractions_by_preset
 from shredfinder.pipeline.report import write_report
 from shredfinder.pipeline.result import SatelliteSearch
 from shredfinder.pipeline.samp import send_samp

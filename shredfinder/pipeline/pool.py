@@ -84,7 +84,7 @@ def build_pool(
     >>> table = Table({"objid": np.arange(1000), "ra": rng.uniform(0, 9, 1000),
     ...                "dec": rng.uniform(0, 9, 1000), "p_cnn": rng.uniform(0, 1, 1000) ** 4})
     >>> pool = build_pool(table, 100, random_state=1)
-    >>> len(pool), np.count_nonzero(pool["p_cnn"] >= 0.5)
+    >>> len(pool), int(np.count_nonzero(pool["p_cnn"] >= 0.5))
     (100, 40)
     """
     if not (isinstance(n_sources, int | np.integer) and n_sources >= 1):
@@ -116,8 +116,7 @@ def _numbers(n_sources, share, available):
     """Numbers of shreds and galaxies to draw: as many as wanted, or fewer at the same share."""
     shares = (share, 1 - share)
     total = min(
-        [n_sources]
-        + [int(n / part) for n, part in zip(available, shares, strict=True) if part > 0]
+        [n_sources] + [int(n / part) for n, part in zip(available, shares, strict=True) if part > 0]
     )
     n_shreds = min(round(total * share), available[0])
     n_galaxies = min(total - n_shreds, available[1])
@@ -133,7 +132,7 @@ def _numbers(n_sources, share, available):
 
 
 def _sky_groups(table, degrees):
-    """Number the groups of sources that are linked by steps of less than an angle."""
+    """Give each source the number of its group: what steps of less than an angle link."""
     if not len(table):
         return np.zeros(0, dtype=int)
     spatial = import_optional("scipy.spatial", "grouping sources")

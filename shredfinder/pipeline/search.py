@@ -183,9 +183,7 @@ def find_satellites(
     for warning in caught:
         if issubclass(warning.category, ShredfinderWarning):
             search.warnings.append(" ".join(str(warning.message).split()))
-        warnings.warn_explicit(
-            warning.message, warning.category, warning.filename, warning.lineno
-        )
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return search
 
 
@@ -215,8 +213,8 @@ def _search(
         nearby = hosts_in_reach(table, center, radius, **options)
         if not len(nearby):
             warnings.warn(
-                "no host of the catalogue has candidates in the region: all are left out; hosts=None "
-                "keeps them",
+                "no host of the catalogue has candidates in the region: all are left out; "
+                "hosts=None keeps them",
                 ShredfinderWarning,
             )
     tied = steps.run(
@@ -357,7 +355,5 @@ def _count_by_host(scored, hosts, host_radius, cosmology, threshold):
     with warnings.catch_warnings():
         # Rows without an answer are counted in the summary.
         warnings.simplefilter("ignore", ShredfinderWarning)
-        found = associate_shreds(
-            rows, hosts, host_radius, threshold=threshold, cosmology=cosmology
-        )
+        found = associate_shreds(rows, hosts, host_radius, threshold=threshold, cosmology=cosmology)
     return found.hosts

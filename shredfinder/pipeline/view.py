@@ -10,8 +10,8 @@ from astropy.wcs import WCS
 
 from shredfinder._units import to_value
 from shredfinder.catalogs import query_candidates
-from shredfinder.cuts import candidate_cut
 from shredfinder.cutouts import fetch_cutouts
+from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
 from shredfinder.surveys import get_survey
 from shredfinder.table import add_p_cnn
