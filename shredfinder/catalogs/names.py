@@ -42,7 +42,9 @@ def resolve_name(name, *, url=None, timeout=30.0, cache=True):
     Examples
     --------
     >>> from shredfinder.catalogs import resolve_name
-    >>> ngc2903 = resolve_name("NGC 2903")  # doctest: +SKIP
+    >>> ngc2903 = resolve_name("NGC 2903")
+    >>> ngc2903.to_string("hmsdms", precision=0)  # doctest: +IGNORE_OUTPUT
+    '09h32m10s +21d30m03s'
     """
     from astropy.coordinates import SkyCoord, name_resolve
     from astropy.utils.data import conf as data_conf

@@ -1,7 +1,7 @@
 """From a patch of sky to a clean satellite catalogue: query, cuts, hosts, cutouts, scores."""
 
 from shredfinder.pipeline.pool import build_pool
-from shredfinder.pipeline.presets import fractions_by_preset
+from shredfinder.pipeline.presets import fractions_by_preset, read_passing
 from shredfinder.pipeline.report import write_report
 from shredfinder.pipeline.result import SatelliteSearch
 from shredfinder.pipeline.samp import send_samp
@@ -18,6 +18,7 @@ __all__ = [
     "find_satellites",
     "fractions_by_preset",
     "make_field_view",
+    "read_passing",
     "send_samp",
     "write_report",
 ]

@@ -106,7 +106,7 @@ def make_page(search, figures):
         ]
     for name in ("shreds", "galaxies"):
         if name in figures:
-            parts += [f"<h2>Some of the {name}</h2>", _picture(figures[name], "jpeg", name)]
+            parts += [f"<h2>{name.capitalize()}</h2>", _picture(figures[name], "jpeg", name)]
             parts.append(f'<p class="small">{_CAPTIONS.get(name, "")}</p>')
     parts += _hosts(search) + _satellites(search) + _settings(search)
     return (

@@ -132,8 +132,15 @@ def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(
 
     Examples
     --------
-    >>> from shredfinder.pipeline.presets import read_passing
-    >>> rows = read_passing("sweep-140p020-150p025.fits")  # doctest: +SKIP
+    >>> from pathlib import Path
+    >>> from shredfinder.pipeline import read_passing
+    >>> names = ["objID", "ra", "dec", "type", "flags_r", "petroR50_r", "petroR50Err_r"]
+    >>> names += [f"{kind}_{band}" for kind in ("dered", "modelMagErr") for band in "gri"]
+    >>> good = "1,143.1,21.5,3,268435456,2.5,0.1,20.4,20.0,19.8,0.02,0.02,0.02"
+    >>> star = "2,143.2,21.5,6,268435456,1.2,0.1,20.4,20.0,19.8,0.02,0.02,0.02"
+    >>> _ = Path("sdss.csv").write_text("\\n".join([",".join(names), good, star]))
+    >>> read_passing("sdss.csv", "sdss-dr17")["objID"].tolist()
+    [1]
     """
     path = Path(path)
     chosen = [get_preset(preset) for preset in (CUT_PRESETS if presets is None else presets)]

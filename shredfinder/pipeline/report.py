@@ -31,8 +31,9 @@ def write_report(search, path):
 
     Examples
     --------
-    >>> from shredfinder.pipeline import write_report
-    >>> write_report(search, "ngc2903.html")  # doctest: +SKIP
+    >>> from shredfinder.pipeline import find_satellites, write_report
+    >>> search = find_satellites("NGC 2903", pictures=False)
+    >>> write_report(search, "ngc2903.html")
     """
     path = Path(path)
     kind = path.suffix.lower()

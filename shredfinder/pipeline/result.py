@@ -185,15 +185,14 @@ class SatelliteSearch:
         write_report(self, path)
 
 
-def count_steps(n_region, table, candidates, threshold):
+def count_steps(table, candidates, threshold):
     """Count the rows after each step of a search.
 
     Parameters
     ----------
-    n_region : int
-        Rows of the survey's catalogue in the region; -1 if that is not known.
     table : `~astropy.table.Table`
-        The candidates after the cuts.
+        The candidates after the cuts, whose ``meta`` says how many rows the catalogue has in the
+        region and how many the server sent.
     candidates : `~astropy.table.Table`
         The scored candidates near hosts.
     threshold : float
@@ -212,7 +211,11 @@ def count_steps(n_region, table, candidates, threshold):
     with np.errstate(invalid="ignore"):
         galaxy = p_cnn < threshold
     rows = [
-        ("catalogue", n_region, "sources of the survey's catalogue in the region"),
+        (
+            "catalogue",
+            table.meta.get("ncatalog", -1),
+            "sources of the catalogue in the region",
+        ),
         ("query", table.meta.get("nfetched", -1), "sent by the server, after its part of the cuts"),
         ("cuts", len(table), "candidates: pass the exact cuts"),
         ("hosts", len(candidates), "candidates within reach of a host"),

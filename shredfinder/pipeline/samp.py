@@ -1,6 +1,7 @@
 """Tables and positions for TOPCAT, Aladin and whatever else listens, over SAMP."""
 
 import atexit
+import importlib
 import shutil
 import tempfile
 import warnings
@@ -28,8 +29,8 @@ def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None)
         The table's name in the other programs.
     timeout : float, optional
         Seconds that a program may take to load the table.
-    hub : `~astropy.samp.SAMPHubServer`, optional
-        A hub of one's own; by default the running one.
+    hub : SAMPHubServer, optional
+        A hub of one's own, of pyvo or astropy; by default the running one.
 
     Returns
     -------
@@ -53,18 +54,29 @@ def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None)
 
     Examples
     --------
-    >>> from shredfinder.pipeline import send_samp
-    >>> send_samp(search.satellites, search.center, name="NGC 2903")  # doctest: +SKIP
-    ['topcat', 'Aladin']
-    """
-    from astropy.samp import SAMPHubError, SAMPIntegratedClient
+    With a hub of its own, and nobody there to listen:
 
+    >>> import warnings
+    >>> from astropy.coordinates import SkyCoord
+    >>> from astropy.table import Table
+    >>> from shredfinder.pipeline import send_samp
+    >>> from shredfinder.pipeline.samp import import_samp
+    >>> hub = import_samp().SAMPHubServer(web_profile=False, mode="multiple", addr="127.0.0.1")
+    >>> hub.start()
+    >>> table = Table({"ra": [143.04], "dec": [21.5]})
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     send_samp(table, SkyCoord(143.04, 21.5, unit="deg"), hub=hub)
+    []
+    >>> hub.stop()
+    """
+    samp = import_samp()
     folder = Path(tempfile.mkdtemp(prefix="shredfinder-samp-"))
     # Programs may come back to the file as long as the sender lives.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "table.vot"
     table.write(path, format="votable")
-    client = SAMPIntegratedClient(
+    client = samp.SAMPIntegratedClient(
         name="shredfinder",
         description="Finds galaxy shreds in photometric catalogues",
         # Messages go through the hub: nothing needs to reach this process from outside.
@@ -72,7 +84,7 @@ def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None)
     )
     try:
         client.connect(hub=hub)
-    except SAMPHubError as error:
+    except samp.SAMPHubError as error:
         raise RuntimeError(
             f"no SAMP hub is running ({error}): start TOPCAT or Aladin, and send again"
         ) from error
@@ -92,6 +104,26 @@ def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None)
             stacklevel=2,
         )
     return receivers
+
+
+def import_samp():
+    """Import the module of SAMP: pyvo's, which astropy's became, or astropy's where pyvo is older.
+
+    Returns
+    -------
+    samp : module
+        ``pyvo.samp`` or ``astropy.samp``; the two are alike.
+
+    Examples
+    --------
+    >>> from shredfinder.pipeline.samp import import_samp
+    >>> hasattr(import_samp(), "SAMPIntegratedClient")
+    True
+    """
+    samp = importlib.import_module("pyvo.samp")
+    if hasattr(samp, "SAMPIntegratedClient"):
+        return samp
+    return importlib.import_module("astropy.samp")
 
 
 def _call(client, mtype, params, timeout):

@@ -31,6 +31,18 @@ from shredfinder.pipeline.view import make_field_view
 
 __all__ = ["find_satellites"]
 
+# Why rows have no answer that another try may have.
+_MENDABLE = [
+    flag.value
+    for flag in (
+        CutoutFlag.FAILED,
+        CutoutFlag.MISSING,
+        CutoutFlag.CORRUPTED,
+        CutoutFlag.NOT_AN_IMAGE,
+        CutoutFlag.WRONG_SIZE,
+    )
+]
+
 
 def find_satellites(
     center,
@@ -130,9 +142,9 @@ def find_satellites(
 
     Notes
     -----
-    SDSS and PS1 candidates outside the footprint of the images are flagged ``no coverage``: they
-    have no answer, and are in no fraction and not in the clean table. Nor is the entry of a host
-    itself (``host_entry``), which is a galaxy and no satellite.
+    SDSS and PS1 candidates outside the footprint of the images are flagged ``blank`` or ``no
+    coverage``: they have no answer, and are in no fraction and not in the clean table. Nor is the
+    entry of a host itself (``host_entry``), which is a galaxy and no satellite.
 
     Fractions are those of ``p_cnn`` at or above the threshold. ``p_cnn`` holds at the training
     mix, 40 % shreds, unless a prior is given.
@@ -140,9 +152,10 @@ def find_satellites(
     Examples
     --------
     >>> from shredfinder.pipeline import find_satellites
-    >>> search = find_satellites("NGC 2903", folder="ngc2903/")  # doctest: +SKIP
-    >>> search.satellites.write("ngc2903.fits")  # doctest: +SKIP
-    >>> search.write_report("ngc2903.html")  # doctest: +SKIP
+    >>> search = find_satellites("NGC 2903", folder="ngc2903/")
+    >>> search.satellites.write("ngc2903.fits")
+    >>> search.counts["step"].tolist()
+    ['catalogue', 'query', 'cuts', 'hosts', 'cutouts', 'score', 'galaxies', 'satellites']
     """
     preset, cut = get_catalog_preset(survey), get_preset(cuts)
     limit = to_value(threshold, "threshold", u.dimensionless_unscaled)
@@ -201,12 +214,12 @@ def _search(
     asked = where | {"survey": repr(preset), "cuts": repr(cut), "endpoint": endpoint}
     asked |= {key: to_plain(value) for key, value in query.items() if key != "cache"}
 
-    candidates = steps.run(
-        "query",
-        lambda: query_candidates(preset, center, radius, cuts=cut, progress=progress, **query),
-        asked,
-    )
-    n_region = _count_region(preset, center, radius, query)
+    def ask():
+        found = query_candidates(preset, center, radius, cuts=cut, progress=progress, **query)
+        found.meta["ncatalog"] = _count_region(preset, center, radius, query)
+        return found
+
+    candidates = steps.run("query", ask, asked)
     nearby = None
     if table is not None:
         options = {"host_radius": host_radius, "cosmology": cosmology}
@@ -233,8 +246,8 @@ def _search(
             "viewer": conf.legacy_viewer_url,
         },
         after=["hosts"],
-        # What a service did not deliver it may deliver now.
-        accept=lambda found: not np.any(found["p_cnn_flag"] == CutoutFlag.FAILED.value),
+        # What did not come the last time may come now.
+        accept=lambda found: not np.isin(found["p_cnn_flag"], _MENDABLE).any(),
     )
     settings = {
         "survey": preset.survey,
@@ -248,7 +261,7 @@ def _search(
     }
     search = SatelliteSearch(
         candidates=scored,
-        counts=count_steps(n_region, candidates, scored, threshold),
+        counts=count_steps(candidates, scored, threshold),
         hosts=_count_by_host(scored, nearby, host_radius, cosmology, threshold),
         center=center,
         radius=radius,

@@ -9,7 +9,8 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from shredfinder._units import to_value
-from shredfinder.catalogs import query_candidates
+from shredfinder.catalogs import get_catalog_preset, query_candidates
+from shredfinder.config import conf
 from shredfinder.cutouts import fetch_cutouts
 from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
@@ -116,6 +117,16 @@ def make_field_view(
     -----
     ShredfinderWarning
         If a service fails.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder import ShredClassifier
+    >>> from shredfinder.pipeline import make_field_view
+    >>> ngc2903 = SkyCoord(143.0421, 21.5008, unit="deg")
+    >>> view = make_field_view(ngc2903, ShredClassifier.load(), name="NGC 2903")
+    >>> [panel.title for panel in view.panels]
+    ['Legacy DR9, all sources', 'Legacy DR9, cut', 'SDSS DR17, cut']
     """
     from shredfinder.pipeline.steps import StepFolder
 
@@ -129,6 +140,7 @@ def make_field_view(
 
     def ask(survey, label, **options):
         settings = where | {"survey": survey, **{key: str(v) for key, v in options.items()}}
+        settings["endpoint"] = getattr(conf, get_catalog_preset(survey).endpoint)
         try:
             table = steps.run(
                 label,

@@ -59,7 +59,7 @@ def plot_gallery(
             raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one for each")
     n_columns = max(1, min(n_columns, n))
     n_rows = -(-n // n_columns)
-    extra = (0.28 if titles is not None else 0.0) * n_rows + (0.4 if heading else 0.0)
+    extra = (0.17 if titles is not None else 0.0) * n_rows + (0.3 if heading else 0.0)
     figure = import_optional("matplotlib.figure", "drawing a figure").Figure(
         figsize=(1.6 * n_columns, 1.6 * n_rows + extra), layout="constrained"
     )

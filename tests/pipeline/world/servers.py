@@ -140,9 +140,7 @@ class Services:
         names = {**self.addresses, "base_url": self.addresses["legacy_viewer_url"]}
         del names["legacy_viewer_url"]
         return [
-            part
-            for name, value in names.items()
-            for part in (f"--{name.replace('_', '-')}", value)
+            part for name, value in names.items() for part in (f"--{name.replace('_', '-')}", value)
         ] + ["--rate", "0"]
 
 

@@ -59,11 +59,9 @@ def _tabulate(field, first):
     table["radius"] = np.r_[np.asarray(sources["radius"]), np.zeros(len(stars))]
     table["label"] = np.r_[np.asarray(sources["label"]), np.full(len(stars), "star")]
     table["type"] = np.r_[np.asarray(sources["type"]), np.full(len(stars), "star")]
-    offset = first - 1001
     # objID of the simulation begin at 1001, in the order of its making, and are sorted by ra here.
     numbers = dict(zip(sources["objID"].tolist(), table["objID"].tolist(), strict=False))
     table["host_id"] = [
         numbers.get(host, -1) for host in [*sources["host_id"].tolist(), *([-1] * len(stars))]
     ]
-    del offset
     return table
