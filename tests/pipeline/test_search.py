@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.cosmology import default_cosmology
 from astropy.table import Table
 
 from shredfinder import ShredTable, conf
@@ -81,7 +82,8 @@ def test_hosts_are_those_of_the_pure_function(services):
 
 def test_the_radius_follows_from_the_host_at_the_centre(services, sky):
     found = search(radius=None)
-    assert found.radius.to_value(u.deg) == pytest.approx(0.0877, rel=0.02)
+    megaparsec = default_cosmology.get().angular_diameter_distance(0.0145).value
+    assert found.radius.to_value(u.deg) == pytest.approx(np.degrees(0.1 / megaparsec), rel=1e-5)
     assert found.center.separation(sky.center).arcsec < 0.01
     narrow = search(radius=None, host_radius=30)
     assert narrow.radius.value == pytest.approx(0.3 * found.radius.value)
