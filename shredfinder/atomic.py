@@ -5,7 +5,7 @@ import os
 import threading
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["passing", "replacing"]
 
 
 @contextlib.contextmanager
@@ -26,15 +26,42 @@ def replacing(path):
     ------
     FileNotFoundError
         If the folder does not exist.
+    IsADirectoryError
+        If the path itself is a folder.
+    """
+    with passing(path) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def passing(path):
+    """Give a temporary path beside another, whose file does not outlast the block.
+
+    Parameters
+    ----------
+    path : path-like
+        The other file, which is not touched.
+
+    Yields
+    ------
+    temporary : `~pathlib.Path`
+        As of `replacing`.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        As of `replacing`.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"{str(path)!r} can't be written: there is no folder {str(path.parent)!r}"
         )
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} can't be written: it is a folder")
     temporary = path.with_name(f".{path.stem}-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

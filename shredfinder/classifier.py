@@ -1,14 +1,18 @@
 """The classifier: one estimator for every architecture, survey and kind of input."""
 
+import warnings
+
 import numpy as np
 
 from shredfinder.config import conf
+from shredfinder.exceptions import ModelFileError, ShredfinderWarning
+from shredfinder.imaging import CutoutFlag
 from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.holder import ModelHolder
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.sources import open_source, score_source
-from shredfinder.parameters import Parametrized
-from shredfinder.priors import adjust_prior, estimate_prior
+from shredfinder.parameters import Parametrized, check_count, check_fitting, check_weights
+from shredfinder.priors import adjust_prior, check_prior, estimate_prior
 from shredfinder.surveys import get_survey
 from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
 
@@ -92,6 +96,7 @@ class ShredClassifier(ModelHolder, Parametrized):
         ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        check_count(self.random_state, "random_state", least=0)
         get_survey(self.survey)
 
     def __repr__(self):
@@ -163,9 +168,11 @@ class ShredClassifier(ModelHolder, Parametrized):
         ValueError
             If images, labels, weights or groups don't fit each other.
         """
-        from shredfinder.training import train_model
+        from shredfinder.training import import_keras, train_model
 
         self._check_params()
+        check_fitting(epochs, patience, batch_size, validation, checkpoint)
+        import_keras()  # where there is no backend, better said before all images are read
         cutouts = self.open_training(X)[:]
         if isinstance(validation, tuple):
             validation = (self.open_training(validation[0])[:], validation[1])
@@ -177,7 +184,7 @@ class ShredClassifier(ModelHolder, Parametrized):
             survey=self.survey,
             symmetry=self.symmetry,
             random_state=self.random_state,
-            sample_weight=sample_weight,
+            sample_weight=check_weights(sample_weight, len(cutouts)),
             groups=groups,
             validation=validation,
             start=self.model_ if self.warm_start and self._is_fitted else None,
@@ -187,6 +194,13 @@ class ShredClassifier(ModelHolder, Parametrized):
             checkpoint=checkpoint,
             progress=progress,
         )
+        if not np.isfinite(self.history_["loss"][-1]):
+            warnings.warn(
+                "the training diverged: its last loss is not finite, and the model will give no "
+                "answers; check images and weights, or begin from another random_state",
+                ShredfinderWarning,
+                stacklevel=2,
+            )
         return self
 
     def open_training(self, X):
@@ -261,8 +275,9 @@ class ShredClassifier(ModelHolder, Parametrized):
             If the images are not of the model's kind.
         """
         description = self._description
-        if isinstance(prior, str) and prior != "estimate":
-            raise ValueError(f"prior must be a fraction or 'estimate', not {prior!r}")
+        if prior is not None:
+            check_prior(prior, words=("estimate",))
+        check_count(batch_size, "batch_size")
         source = open_source(
             X,
             size=tuple(description.size),
@@ -278,7 +293,8 @@ class ShredClassifier(ModelHolder, Parametrized):
             batch_size=batch_size or conf.batch_size,
             progress=progress,
         )
-        if prior == "estimate":
+        flags[np.isnan(p_cnn) & (flags == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
+        if isinstance(prior, str):
             prior = estimate_prior(p_cnn, description.training_prior)
         if prior is not None and not np.isnan(prior):
             p_cnn = adjust_prior(p_cnn, prior, description.training_prior)
@@ -347,12 +363,13 @@ class ShredClassifier(ModelHolder, Parametrized):
         if p_shred.shape != p_cnn.shape:
             raise ValueError(f"there are {len(p_cnn)} images but {len(p_shred)} labels")
         warn_of_others(np.count_nonzero(np.isnan(p_shred)), len(p_shred))
-        known = np.isfinite(p_cnn) & np.isfinite(p_shred)
+        weights = check_weights(sample_weight, len(p_cnn))
+        weights = np.ones(len(p_cnn)) if weights is None else weights
+        known = np.isfinite(p_cnn) & np.isfinite(p_shred) & (weights > 0)
         if not known.any():
             return float("nan")
         right = (p_cnn[known] >= 0.5) == (p_shred[known] >= 0.5)
-        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return float(np.average(right, weights=weights))
+        return float(np.average(right, weights=weights[known]))
 
     # Model
 
@@ -377,14 +394,19 @@ class ShredClassifier(ModelHolder, Parametrized):
         """
         model = TrainedModel.read(path)
         description = model.description
-        classifier = cls(
-            description.architecture,
-            description.survey,
-            bands=tuple(description.bands),
-            pixel_scale=description.pixel_scale,
-            symmetry=description.symmetry,
-            warm_start=True,
-        )
+        try:
+            classifier = cls(
+                description.architecture,
+                description.survey,
+                bands=tuple(description.bands),
+                pixel_scale=description.pixel_scale,
+                symmetry=description.symmetry,
+                warm_start=True,
+            )
+        except ValueError as error:  # an architecture or survey of a later version
+            raise ModelFileError(
+                f"the model file {str(path)!r} is beyond this version of shredfinder: {error}"
+            ) from error
         classifier.model_ = model
         return classifier
 

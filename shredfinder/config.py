@@ -1,95 +1,99 @@
 """User settings, as astropy configuration items.
 
-Set them for a session (``shredfinder.conf.threads = 4``) or for good in
-``shredfinder.cfg``, in astropy's configuration folder.
+Set them for a session (``shredfinder.conf.threads = 4``) or for good, a line an item
+(``threads = 4``), in the file ``shredfinder.cfg`` in astropy's configuration folder
+(``astropy.config.get_config_dir()``).
 """
+
+from functools import partial
 
 from astropy import config
 
 __all__ = ["Conf", "conf"]
 
+# Items belong to the package, not to this module, lest the file need a section for it.
+_item = partial(config.ConfigItem, module="shredfinder")
+
 
 class Conf(config.ConfigNamespace):
     """Configuration of shredfinder."""
 
-    rootname = "shredfinder"
-
-    threads = config.ConfigItem(
+    threads = _item(
         0,
         "Threads that score images; 0 takes one for each processor that the process may use.",
         cfgtype="integer(min=0)",
     )
-    batch_size = config.ConfigItem(
+    batch_size = _item(
         128,
         "Cutouts that are read and scored at a time.",
         cfgtype="integer(min=1)",
     )
-    cache_dir = config.ConfigItem(
+    cache_dir = _item(
         "",
         "Folder of the cutout cache; empty takes shredfinder's folder in astropy's cache.",
         cfgtype="string",
     )
-    service = config.ConfigItem(
+    service = _item(
         "legacy",
         "Service that cutouts are fetched from.",
         cfgtype="string",
     )
-    legacy_viewer_url = config.ConfigItem(
+    legacy_viewer_url = _item(
         "https://www.legacysurvey.org/viewer",
         "Base URL of the Legacy Surveys sky viewer.",
         cfgtype="string",
     )
-    legacy_tap_url = config.ConfigItem(
+    legacy_tap_url = _item(
         "https://datalab.noirlab.edu/tap",
         "TAP service of the Legacy Surveys' DR9 catalogue.",
         cfgtype="string",
     )
-    sdss_sql_url = config.ConfigItem(
+    sdss_sql_url = _item(
         "https://skyserver.sdss.org",
         "Base URL of SkyServer's SQL search, without the data release.",
         cfgtype="string",
     )
-    ps1_tap_url = config.ConfigItem(
+    ps1_tap_url = _item(
         "https://mast.stsci.edu/vo-tap/api/v0.1/ps1dr2",
         "TAP service of the Pan-STARRS1 DR2 catalogue.",
         cfgtype="string",
     )
-    dust_url = config.ConfigItem(
+    dust_url = _item(
         "https://irsa.ipac.caltech.edu/cgi-bin/DUST/nph-dust",
         "URL of IRSA's dust service, for E(B-V).",
         cfgtype="string",
     )
-    async_rows = config.ConfigItem(
+    async_rows = _item(
         20_000,
         "Number of rows from which a catalogue query runs as an asynchronous job.",
         cfgtype="integer(min=1)",
     )
-    hips2fits_url = config.ConfigItem(
+    hips2fits_url = _item(
         "https://alasky.cds.unistra.fr/hips-image-services/hips2fits",
         "URL of the CDS hips2fits service.",
         cfgtype="string",
     )
-    sdss_url = config.ConfigItem(
+    sdss_url = _item(
         "https://skyserver.sdss.org/dr17/SkyServerWS/ImgCutout",
         "Base URL of SkyServer's image cutouts.",
         cfgtype="string",
     )
-    ps1_url = config.ConfigItem(
+    ps1_url = _item(
         "https://ps1images.stsci.edu/cgi-bin",
         "Base URL of the Pan-STARRS1 image services.",
         cfgtype="string",
     )
-    sia_url = config.ConfigItem(
+    sia_url = _item(
         "https://datalab.noirlab.edu/sia/ls_dr9",
         "URL of the image access (SIA) service.",
         cfgtype="string",
     )
-    empty_answer_days = config.ConfigItem(
+    empty_answer_days = _item(
         7.0,
         "Days for which the cutout cache believes that a service has no image of a position.",
         cfgtype="float(min=0)",
     )
-    nsa_url = config.ConfigItem(
+    nsa_url = _item(
         "https://data.sdss.org/sas/dr17/sdss/atlas/v1/nsa_v1_0_1.fits",
         "URL of the NASA-Sloan Atlas, v1.0.1.",
         cfgtype="string",

@@ -1,8 +1,11 @@
-"""Constructor parameters as scikit-learn handles them, without needing scikit-learn."""
+"""Parameters of estimators: as scikit-learn handles them, without needing it, and checked."""
 
 import inspect
+import os
 
-__all__ = ["Parametrized"]
+import numpy as np
+
+__all__ = ["Parametrized", "check_count", "check_fitting", "check_weights"]
 
 
 class Parametrized:
@@ -52,3 +55,96 @@ class Parametrized:
 
     def _check_params(self):
         """Raise ValueError if a parameter's value is not allowed."""
+
+
+def check_count(value, name, *, least=1):
+    """Make sure that a parameter is a whole number of things, or None.
+
+    Parameters
+    ----------
+    value : int or None
+        What was given.
+    name : str
+        What it is called.
+    least : int, optional
+        The smallest number allowed.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if value is None:
+        return
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def check_fitting(epochs, patience, batch_size, validation, checkpoint):
+    """Make sure that a training can be run as it is asked for.
+
+    Parameters
+    ----------
+    epochs, patience, batch_size, validation, checkpoint
+        As for `shredfinder.ShredClassifier.fit`.
+
+    Raises
+    ------
+    NotADirectoryError
+        If the checkpoint is a file.
+    ValueError
+        If any of the others is not of a known kind.
+    """
+    check_count(epochs, "epochs")
+    check_count(patience, "patience", least=0)
+    check_count(batch_size, "batch_size")
+    if checkpoint is not None and os.path.exists(checkpoint) and not os.path.isdir(checkpoint):
+        raise NotADirectoryError(f"checkpoint must be a folder, but {str(checkpoint)!r} is a file")
+    if isinstance(validation, str):
+        is_valid = validation == "auto"
+    elif np.isscalar(validation):
+        is_valid = bool(np.isreal(validation) and 0 < validation < 1)
+    else:
+        is_valid = validation is None or (isinstance(validation, tuple) and len(validation) == 2)
+    if not is_valid:
+        raise ValueError(
+            "validation must be a fraction between 0 and 1, a tuple of images and labels, None or "
+            f"'auto', not {validation!r:.80}"
+        )
+
+
+def check_weights(sample_weight, n):
+    """Make sure that weights are one a source and can be weighed by.
+
+    Parameters
+    ----------
+    sample_weight : array_like or None
+        What was given.
+    n : int
+        Number of sources.
+
+    Returns
+    -------
+    weights : `~numpy.ndarray` or None
+        Float, of shape ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        If they are not numbers, too many or too few, negative or not finite.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.ma.filled(np.ma.asarray(sample_weight).astype(float), np.nan)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"sample_weight must hold numbers, not {np.asarray(sample_weight).dtype}"
+        ) from None
+    if weights.shape != (n,):
+        raise ValueError(
+            f"there are {n} images but weights of shape {weights.shape}: give one for each"
+        )
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError("sample_weight must be finite and not negative")
+    return weights

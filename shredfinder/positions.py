@@ -40,7 +40,10 @@ _MAIN_UCDS = (
     ("pos.eq.dec;meta.main", "pos_eq_dec_main"),
 )
 _PLAIN_UCDS = (("pos.eq.ra", "pos_eq_ra"), ("pos.eq.dec", "pos_eq_dec"))
-_HINT = "name them with position=('RA column', 'Dec column'), or give a SkyCoord"
+_HINT = (
+    "name them with position=('RA column', 'Dec column') (--position on the command line), or give "
+    "a SkyCoord"
+)
 
 
 def get_positions(table, position=None):
@@ -209,7 +212,7 @@ def _get_factor(unit, name, is_ra):
     except (u.UnitsError, TypeError, AttributeError, ValueError):
         raise ValueError(
             f"the position column {name!r} has the unit {str(unit)!r}, which is no angle: set the "
-            "column's unit, or choose other columns with position="
+            f"column's unit, or choose others: {_HINT}"
         ) from None
 
 

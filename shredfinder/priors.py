@@ -6,7 +6,7 @@ rarer, as in real catalogues, the same image is less likely to be one.
 
 import numpy as np
 
-__all__ = ["adjust_prior", "estimate_prior"]
+__all__ = ["adjust_prior", "check_prior", "estimate_prior"]
 
 
 def adjust_prior(p_cnn, prior, training_prior):
@@ -40,8 +40,8 @@ def adjust_prior(p_cnn, prior, training_prior):
     >>> adjust_prior([0.1, 0.5, 0.9], prior=0.05, training_prior=0.4).round(3)
     array([0.009, 0.073, 0.415])
     """
-    _check_prior("prior", prior)
-    _check_prior("training_prior", training_prior)
+    check_prior(prior)
+    check_prior(training_prior, "training_prior")
     p = np.asarray(p_cnn, dtype=float)
     shred = p * (prior / training_prior)
     galaxy = (1 - p) * ((1 - prior) / (1 - training_prior))
@@ -78,7 +78,7 @@ def estimate_prior(p_cnn, training_prior, *, tolerance=1e-7, max_iterations=10_0
     >>> round(estimate_prior(p, training_prior=0.4), 3)
     0.049
     """
-    _check_prior("training_prior", training_prior)
+    check_prior(training_prior, "training_prior")
     p = np.asarray(p_cnn, dtype=float)
     p = p[np.isfinite(p)]
     if p.size == 0:
@@ -94,6 +94,36 @@ def estimate_prior(p_cnn, training_prior, *, tolerance=1e-7, max_iterations=10_0
     return float(prior)
 
 
-def _check_prior(name, value):
-    if not (np.isscalar(value) and np.isreal(value) and 0 < value < 1):
-        raise ValueError(f"{name} must be a fraction between 0 and 1, both excluded, not {value!r}")
+def check_prior(value, name="prior", *, words=()):
+    """Make sure that a prior is one, before hours of scoring and not after.
+
+    Parameters
+    ----------
+    value : float
+        The fraction of shreds.
+    name : str, optional
+        What it is called in the message.
+    words : sequence of str, optional
+        What may stand in its place, such as ``"estimate"``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither one of the words nor a number in 0–1 exclusive.
+
+    Examples
+    --------
+    >>> from shredfinder.priors import check_prior
+    >>> check_prior(7)
+    Traceback (most recent call last):
+        ...
+    ValueError: prior must be a fraction between 0 and 1, both excluded, not 7
+    """
+    if isinstance(value, str) and value in words:
+        return
+    is_number = np.isscalar(value) and not isinstance(value, (str, bytes)) and np.isreal(value)
+    if not (is_number and 0 < value < 1):
+        others = "".join(f", or {word!r}" for word in words)
+        raise ValueError(
+            f"{name} must be a fraction between 0 and 1, both excluded{others}, not {value!r}"
+        )

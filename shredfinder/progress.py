@@ -30,4 +30,6 @@ def progress_bar(*, total, progress="auto", **kwargs):
     # tqdm's None means: shown only on a terminal, which a notebook's output is not.
     automatic = False if in_notebook else None
     disable = automatic if progress == "auto" else not progress
+    if sys.stderr is None:  # closed, or a program without a console
+        disable = True
     return tqdm(total=total, disable=disable, **kwargs)

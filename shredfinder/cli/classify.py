@@ -1,17 +1,20 @@
 """``shredfinder classify``: score a catalogue."""
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from shredfinder.cli.common import (
+    DEFAULT_PATTERN,
+    add_catalogue_argument,
     add_cutout_arguments,
     add_output_arguments,
     add_service_arguments,
     check_output,
+    fraction,
     get_fetch_options,
+    list_reasons,
     load_classifier,
 )
 
@@ -42,9 +45,9 @@ def add_parser(commands):
         description="Score each row of a catalogue by its colour cutout.",
         epilog=_EPILOG,
     )
-    parser.add_argument(
+    add_catalogue_argument(
+        parser,
         "catalogue",
-        type=Path,
         help="table of any format that astropy reads, by its extension "
         "(FITS, ECSV, VOTable, CSV, Parquet, HDF5, …)",
     )
@@ -60,7 +63,7 @@ def add_parser(commands):
     )
     parser.add_argument(
         "--p-threshold",
-        type=_parse_fraction,
+        type=fraction,
         default=0.5,
         metavar="P",
         help="sources at or above it count as shreds in the summary (default: %(default)s)",
@@ -72,35 +75,60 @@ def add_parser(commands):
     )
     add_service_arguments(parser)
     add_output_arguments(parser, help="scored catalogue, its format by the extension")
+    parser.add_argument(
+        "--replace-columns",
+        action="store_true",
+        help="replace columns p_cnn and p_cnn_flag that shredfinder did not write",
+    )
     return parser
 
 
 def run(args):
     """Score a catalogue and write it."""
-    from shredfinder.table import identify_format, read_catalogue, write_catalogue
+    from shredfinder.table import check_writing, identify_format, read_catalogue, write_catalogue
 
     check_output(args.output, args.overwrite)
     identify_format(args.output)
-    table = read_catalogue(args.catalogue)
-    classifier = load_classifier(args.model)
-    fetch = get_fetch_options(args)
-    if args.cutouts is None:
-        images = {"fetch": fetch}
-    elif fetch:
-        raise ValueError(
-            f"--cutouts names a folder, so that nothing is fetched: leave out {_name(fetch)}"
-        )
-    else:
-        images = {"cutouts": args.cutouts, "pattern": args.pattern}
+    images = _get_images(args)
+    table = read_catalogue(args.catalogue, args.table)
+    check_writing(table, args.output)
     table.add_p_cnn(
-        classifier, prior=args.prior, allow_other_colors=args.allow_other_colors, **images
+        load_classifier(args.model),
+        prior=args.prior,
+        allow_other_colors=args.allow_other_colors,
+        overwrite=args.replace_columns,
+        **images,
     )
     write_catalogue(table, args.output)
     print(summarize(table, args.p_threshold), file=sys.stderr)
+    _hint_at_names(table, **images)
 
 
-def _name(options):
-    return " and ".join(f"--{name.replace('_', '-')}" for name in options)
+def _get_images(args):
+    """Collect where images come from, for `~shredfinder.add_p_cnn`."""
+    fetch = get_fetch_options(args)
+    if args.cutouts is None:
+        if args.pattern is not None:
+            raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
+        return {"fetch": fetch, "position": args.position}
+    if args.position is not None:
+        fetch["position"] = args.position
+    if fetch:
+        given = " and ".join(f"--{name.replace('_', '-')}" for name in fetch)
+        raise ValueError(f"--cutouts names a folder, so that nothing is fetched: leave out {given}")
+    return {"cutouts": args.cutouts, "pattern": args.pattern or DEFAULT_PATTERN}
+
+
+def _hint_at_names(table, cutouts=None, pattern=None, **_):
+    """Show a name where not one file was found: the pattern is likely to be wrong."""
+    from shredfinder.imaging import CutoutFlag
+    from shredfinder.table import find_image_files
+
+    if cutouts is None or not (np.asarray(table["p_cnn_flag"]) == CutoutFlag.MISSING).all():
+        return
+    for path in find_image_files(table[:1], cutouts, pattern):
+        name = "no file name that is allowed" if path is None else repr(path)
+        print(f"none of the files is there; the first row's would be {name}", file=sys.stderr)
 
 
 def summarize(table, threshold):
@@ -127,25 +155,13 @@ def summarize(table, threshold):
         f"{len(table)} sources, {n_scored} scored: {n_shreds} shreds{share} with "
         f"p_cnn ≥ {threshold:g}"
     ]
-    reasons = Counter(np.asarray(table["p_cnn_flag"])[~known].tolist())
+    reasons = list_reasons(np.asarray(table["p_cnn_flag"])[~known])
     if reasons:
-        listed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
-        lines.append(f"{len(table) - n_scored} without an answer: {listed}")
+        lines.append(f"{len(table) - n_scored} without an answer: {reasons}")
     if n_flagged:
         lines.append(f"{n_flagged} scored by other colors than the model was trained on")
     return "\n".join(lines)
 
 
-def _parse_fraction(text):
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError(text)
-    return value
-
-
 def _parse_prior(text):
-    return text if text == "estimate" else _parse_fraction(text)
-
-
-_parse_fraction.__name__ = "fraction between 0 and 1"
-_parse_prior.__name__ = "fraction between 0 and 1 or 'estimate'"
+    return text if text == "estimate" else fraction(text)

@@ -1,22 +1,68 @@
 """What several commands share: tables and cutouts in, files out."""
 
+import argparse
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 __all__ = [
+    "DEFAULT_PATTERN",
+    "add_catalogue_argument",
     "add_cutout_arguments",
     "add_output_arguments",
     "add_pattern_argument",
     "add_service_arguments",
     "add_training_arguments",
     "check_output",
+    "count",
+    "fraction",
     "get_fetch_options",
+    "list_reasons",
     "load_classifier",
     "make_classifier",
     "read_training_data",
+    "seed",
 ]
+
+DEFAULT_PATTERN = "{objID}.png"
+
+
+def fraction(text):
+    """Take an argument that is a number from 0 to 1."""
+    return _parse(text, float, lambda value: 0 <= value <= 1, "a fraction between 0 and 1")
+
+
+def count(text):
+    """Take an argument that is a number of things, at least one."""
+    return _parse(text, int, lambda value: value >= 1, "a whole number of 1 or more")
+
+
+def seed(text):
+    """Take an argument that seeds random numbers."""
+    return _parse(text, int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 2³² − 1")
+
+
+def _parse(text, kind, is_valid, expected):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not is_valid(value):
+        raise argparse.ArgumentTypeError(f"must be {expected}, not {text!r}")
+    return value
+
+
+def add_catalogue_argument(parser, name, *, help):
+    """Add the argument that names a table, and the one that chooses among several in a file."""
+    parser.add_argument(name, type=Path, help=help)
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help="which table of a file that holds several: number or name of a FITS extension, "
+        "number (from 0 on) or ID in a VOTable, path in an HDF5 file",
+    )
 
 
 def add_cutout_arguments(parser, *, required):
@@ -28,15 +74,16 @@ def add_cutout_arguments(parser, *, required):
         required=required,
         help="folder of colour cutouts (PNG, JPEG, …), one a row",
     )
-    add_pattern_argument(parser)
+    # Where the folder may be left out, a pattern without it must be told from none.
+    add_pattern_argument(parser, default=DEFAULT_PATTERN if required else None)
 
 
-def add_pattern_argument(parser):
+def add_pattern_argument(parser, *, default=DEFAULT_PATTERN):
     """Add the argument that says how files are named."""
     parser.add_argument(
         "--pattern",
-        default="{objID}.png",
-        help='file name in DIR, with columns in braces (default: "%(default)s")',
+        default=default,
+        help=f'file name in DIR, with columns in braces (default: "{DEFAULT_PATTERN}")',
     )
 
 
@@ -61,6 +108,12 @@ def add_service_arguments(parser):
         "--rate", type=float, metavar="N", help="requests a second, at most (0: no limit)"
     )
     group.add_argument("--offline", action="store_true", help="ask the cache only")
+    group.add_argument(
+        "--position",
+        nargs=2,
+        metavar=("RA", "DEC"),
+        help="columns of the positions, where they are not found by themselves",
+    )
 
 
 def get_fetch_options(args):
@@ -95,18 +148,25 @@ def check_output(path, overwrite):
     Raises
     ------
     FileExistsError
-        If it exists and may not.
+        If it exists and may not, or is no regular file, such as a device.
     FileNotFoundError
         If its folder does not exist.
     """
     if path.is_dir():
         raise IsADirectoryError(f"the output {str(path)!r} is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"the output {str(path)!r} is a device or pipe: name a file")
     if path.exists() and not overwrite:
         raise FileExistsError(f"the output {str(path)!r} exists: add --overwrite to replace it")
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"the output {str(path)!r} can't be written: there is no folder {str(path.parent)!r}"
         )
+
+
+def list_reasons(flags):
+    """List the reasons among flags, the most frequent first, such as ``2 blank, 1 missing``."""
+    return ", ".join(f"{n} {reason}" for reason, n in Counter(flags.tolist()).most_common())
 
 
 def load_classifier(path):
@@ -139,11 +199,11 @@ def add_training_arguments(parser):
     training.add_argument(
         "--survey", default="legacy-dr9", help="survey of the cutouts (default: %(default)s)"
     )
-    training.add_argument("--epochs", type=int, help="passes through the images, at most")
-    training.add_argument("--batch-size", type=int, metavar="N", help="images a step")
+    training.add_argument("--epochs", type=count, help="passes through the images, at most")
+    training.add_argument("--batch-size", type=count, metavar="N", help="images a step")
     training.add_argument(
         "--random-state",
-        type=int,
+        type=seed,
         default=1,
         metavar="SEED",
         help="seed that makes the training repeatable (default: %(default)s)",
@@ -160,15 +220,16 @@ class TrainingData:
     table: object
     paths: list
     labels: object
+    judged_by: object
     weights: object
     groups: object
 
 
 def read_training_data(args):
-    """Read a labelled table and find its cutouts."""
+    """Read a labelled table and find its cutouts; all columns that were named are looked up."""
     from shredfinder.table import find_image_files, read_catalogue
 
-    table = read_catalogue(args.labels)
+    table = read_catalogue(args.labels, args.table)
 
     def take(column):
         if column is None:
@@ -185,6 +246,7 @@ def read_training_data(args):
         table,
         find_image_files(table, args.cutouts, args.pattern),
         take(args.label),
+        take(args.judge),
         None if weights is None else np.asarray(weights),
         None if groups is None else np.asarray(groups),
     )

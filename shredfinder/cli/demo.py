@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.cli.classify import summarize
-from shredfinder.cli.common import check_output
+from shredfinder.cli.common import check_output, seed
 
 __all__ = ["add_parser", "run"]
 
@@ -39,7 +39,7 @@ def add_parser(commands):
     )
     parser.add_argument(
         "--random-state",
-        type=int,
+        type=seed,
         default=1,
         metavar="SEED",
         help="another seed gives another field (default: %(default)s)",
@@ -55,6 +55,7 @@ def run(args):
 
     check_output(args.output, overwrite=True)
     import_optional("matplotlib", "drawing the field")
+    _check_picture(args.output)
     print("simulating a field …", file=sys.stderr)
     field = make_field(random_state=args.random_state)
     table = ShredTable(field.sources)
@@ -62,6 +63,16 @@ def run(args):
     _print_table(table)
     _draw(field, table, args.output)
     print(f"picture of the field: {args.output}", file=sys.stderr)
+
+
+def _check_picture(path):
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if path.suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise ValueError(
+            f"no picture format is known by the extension {path.suffix!r} of {str(path)!r}: use "
+            ".png, .jpg, .pdf or .svg"
+        )
 
 
 def _print_table(table):

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.cli.common import (
+    add_catalogue_argument,
     add_cutout_arguments,
     add_output_arguments,
     add_training_arguments,
     check_output,
+    count,
     load_classifier,
     make_classifier,
     read_training_data,
@@ -37,14 +39,14 @@ def add_parser(commands):
         description="Compare a model's answers with labels.",
         epilog=_EPILOG,
     )
-    parser.add_argument("labels", type=Path, help="table with a column of labels")
+    add_catalogue_argument(parser, "labels", help="table with a column of labels")
     add_cutout_arguments(parser, required=True)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
     )
     what.add_argument(
-        "--cross-validate", metavar="K", type=int, help="train and judge by K folds instead"
+        "--cross-validate", metavar="K", type=count, help="train and judge by K folds instead"
     )
     add_training_arguments(parser)
     parser.add_argument(
@@ -53,6 +55,7 @@ def add_parser(commands):
         help="column of the labels to judge by, where they are not those trained on",
     )
     add_output_arguments(parser, help="table of the scores", required=False)
+    parser.set_defaults(interrupted="nothing was written; with --checkpoint, run it again to go on")
     return parser
 
 
@@ -64,7 +67,8 @@ def run(args):
         cross_validate,
         prevalence_metrics,
     )
-    from shredfinder.table import identify_format, write_catalogue
+    from shredfinder.optional import import_optional
+    from shredfinder.table import check_writing, identify_format, write_catalogue
     from shredfinder.training import encode_labels
 
     if args.output is not None:
@@ -72,11 +76,15 @@ def run(args):
         identify_format(args.output)
     if args.cross_validate is not None and args.cross_validate < 2:
         raise ValueError(f"--cross-validate takes at least 2 folds, not {args.cross_validate}")
+    import_optional("sklearn", "judging a model")
     data = read_training_data(args)
     table = data.table
+    if args.output is not None:
+        check_writing(table, args.output)
     if args.cross_validate is None:
         table.add_p_cnn(load_classifier(args.model), args.cutouts, pattern=args.pattern)
     else:
+        _check_free(table, ("p_cnn", "fold"))
         classifier = make_classifier(args)
         cutouts = classifier.open_training(data.paths)[:]
         table["p_cnn"], table["fold"] = cross_validate(
@@ -92,9 +100,14 @@ def run(args):
         )
     if args.output is not None:
         write_catalogue(table, args.output)
-    truth = encode_labels(table[args.judge] if args.judge else data.labels)
+    truth = encode_labels(data.labels if data.judged_by is None else data.judged_by)
     rows = np.flatnonzero(np.isfinite(truth))
     y, p_cnn = (truth[rows] >= 0.5).astype(int), np.asarray(table["p_cnn"])[rows]
+    if not np.isfinite(p_cnn).any():
+        raise ValueError(
+            f"there is nothing to judge: of {len(table)} sources, {len(rows)} have a class, and "
+            "none of these an answer"
+        )
     groups = None if data.groups is None else data.groups[rows]
 
     def compute_all(y, p_cnn):
@@ -108,3 +121,11 @@ def run(args):
     for name, value in metrics.items():
         low, high = intervals[name]
         print(f"{name.replace('_', ' '):22}{value:8.4f}   ({low:.4f} to {high:.4f})")
+
+
+def _check_free(table, names):
+    for name in names:
+        if name in table.colnames:
+            raise ValueError(
+                f"the table has a column {name!r} already, which would be lost: rename or remove it"
+            )

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.cli.common import (
+    add_catalogue_argument,
     add_output_arguments,
     add_pattern_argument,
     add_service_arguments,
+    count,
     get_fetch_options,
+    list_reasons,
 )
 
 __all__ = ["add_parser", "run"]
@@ -37,14 +40,15 @@ def add_parser(commands):
         description="Download a cutout for each row of a catalogue.",
         epilog=_EPILOG,
     )
-    parser.add_argument("catalogue", type=Path, help="table with the sources' positions")
+    add_catalogue_argument(parser, "catalogue", help="table with the sources' positions")
     add_pattern_argument(parser)
-    parser.add_argument("--size", type=int, metavar="PX", help="width and height in pixels")
+    parser.add_argument("--size", type=count, metavar="PX", help="width and height in pixels")
     parser.add_argument(
         "--pixel-scale", type=float, metavar="ARCSEC", help="pixel scale in arcsec per pixel"
     )
     add_service_arguments(parser)
     add_output_arguments(parser, help="folder of the cutouts", metavar="DIR")
+    parser.set_defaults(interrupted="what was fetched is in the cache: run it again to go on")
     return parser
 
 
@@ -61,8 +65,8 @@ def run(args):
         raise FileExistsError(
             f"{str(folder / INDEX_NAME)!r} exists: add --overwrite to fetch into this folder again"
         )
-    table = read_catalogue(args.catalogue)
-    coords = get_positions(table)
+    table = read_catalogue(args.catalogue, args.table)
+    coords = get_positions(table, args.position)
     folder.mkdir(parents=True, exist_ok=True)
     names = _find_names(find_image_files(table, folder, args.pattern), folder)
     order = sky_order(coords)
@@ -78,10 +82,9 @@ def run(args):
     write_index(cutouts, folder, names, flags, table)
     n_good = sum(name is not None for name in names)
     print(f"{len(table)} sources, {n_good} cutouts in {folder}", file=sys.stderr)
-    reasons = Counter(flags[flags != CutoutFlag.GOOD].tolist())
+    reasons = list_reasons(flags[flags != CutoutFlag.GOOD])
     if reasons:
-        listed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
-        print(f"flagged: {listed}", file=sys.stderr)
+        print(f"flagged: {reasons}", file=sys.stderr)
 
 
 def _find_names(paths, folder):

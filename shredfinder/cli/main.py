@@ -28,15 +28,17 @@ def main(argv=None):
         0 if all went well, 1 after an error, 130 after an interrupt. Wrong arguments exit
         with 2.
     """
+    _allow_any_terminal()
     parser = _build_parser()
     args = parser.parse_args(argv)
     with warnings.catch_warnings():
         warnings.simplefilter("always", AstropyUserWarning)
         warnings.showwarning = _show_warning
         try:
+            _check_settings()
             args.run(args)
         except KeyboardInterrupt:
-            print("shredfinder: interrupted; nothing was written", file=sys.stderr)
+            print(f"shredfinder: interrupted; {args.interrupted}", file=sys.stderr)
             return 130
         except BrokenPipeError:
             return 1
@@ -64,7 +66,27 @@ def _build_parser():
             "--debug", action="store_true", help="show the whole traceback of an error"
         )
         subparser.set_defaults(run=command.run)
+        if subparser.get_default("interrupted") is None:
+            subparser.set_defaults(interrupted="nothing was written")
     return parser
+
+
+def _allow_any_terminal():
+    """Show a question mark for what a terminal or log can't, rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _check_settings():
+    """Find a setting that is not valid now, and say which it is."""
+    from shredfinder.config import conf
+
+    for name in list(conf):
+        try:
+            getattr(conf, name)
+        except TypeError as error:
+            raise ValueError(f"the setting {name!r} in shredfinder.cfg: {error}") from error
 
 
 class _PrintVersion(argparse.Action):

@@ -1,9 +1,9 @@
 """``shredfinder train``: make a model from labelled cutouts."""
 
 import sys
-from pathlib import Path
 
 from shredfinder.cli.common import (
+    add_catalogue_argument,
     add_cutout_arguments,
     add_output_arguments,
     add_training_arguments,
@@ -34,11 +34,14 @@ def add_parser(commands):
         description="Train a network on a labelled table and a folder of cutouts.",
         epilog=_EPILOG,
     )
-    parser.add_argument("labels", type=Path, help="table with a column of labels")
+    add_catalogue_argument(parser, "labels", help="table with a column of labels")
     add_cutout_arguments(parser, required=True)
     add_training_arguments(parser)
     parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
     add_output_arguments(parser, help="model file, by custom *.shredmodel")
+    parser.set_defaults(
+        judge=None, interrupted="no model was written; with --checkpoint, run it again to go on"
+    )
     return parser
 
 

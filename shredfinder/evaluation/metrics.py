@@ -1,5 +1,7 @@
 """How good a set of probabilities is, with intervals that respect neighbours."""
 
+import warnings
+
 import numpy as np
 
 from shredfinder.optional import import_optional
@@ -153,10 +155,14 @@ def bootstrap_metrics(
         chosen = rng.integers(0, len(members), len(members))
         rows = np.concatenate([members[k] for k in chosen])
         samples.append(metric(y[rows], p[rows]))
-    return {
-        name: tuple(np.nanpercentile([sample[name] for sample in samples], [2.5, 97.5]).tolist())
-        for name in samples[0]
-    }
+    values = {name: [sample[name] for sample in samples] for name in samples[0]}
+    with warnings.catch_warnings():
+        # What is undefined in every resample has an interval of NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return {
+            name: tuple(np.nanpercentile(column, [2.5, 97.5]).tolist())
+            for name, column in values.items()
+        }
 
 
 def _validate(y, p_cnn):

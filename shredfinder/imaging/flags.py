@@ -28,7 +28,7 @@ class CutoutFlag(enum.StrEnum):
     OVERSIZED = "oversized"
     """The image holds far more pixels than a cutout (a decompression bomb)."""
     WRONG_SIZE = "wrong size"
-    """The image's width, height or number of channels differs from the others'."""
+    """The image's width, height or number of channels is not as it should be."""
     FAILED = "failed"
     """The service did not deliver the cutout; another run may."""
     NOT_SCORED = "not scored"

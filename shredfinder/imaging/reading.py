@@ -19,6 +19,8 @@ __all__ = ["ImageFiles", "read_image"]
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 # Cutouts are about 128 px a side; nothing beyond a whole viewer image (3000 px) is one.
 _MAX_PIXELS = 3000 * 3000
+# Pillow's modes of one channel, with or without transparency: no colours to tell anything by.
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
 def read_image(path, size=None):
@@ -50,6 +52,8 @@ def read_image(path, size=None):
                 if file.width * file.height > _MAX_PIXELS:
                     return None, CutoutFlag.OVERSIZED
                 if size is not None and (file.height, file.width) != tuple(size):
+                    return None, CutoutFlag.WRONG_SIZE
+                if file.mode in _GREY_MODES or file.mode.startswith("I;"):
                     return None, CutoutFlag.WRONG_SIZE
                 image = np.asarray(file.convert("RGB"))
     except (FileNotFoundError, PermissionError):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import build_network
 from shredfinder.models.files import EMBEDDED_MODEL, read_model, write_model
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
@@ -45,8 +46,14 @@ class TrainedModel:
     @classmethod
     def read(cls, path=None):
         """Read a model file, the package's own where ``path`` is None."""
-        model = cls(*read_model(EMBEDDED_MODEL if path is None else path))
-        model.network  # noqa: B018  a graph that can't be run is found now, not while scoring
+        path = EMBEDDED_MODEL if path is None else path
+        try:
+            model = cls(*read_model(path))
+            model.network  # noqa: B018  a graph that can't be run is found now, not while scoring
+        except ModelFileError as error:
+            if str(path) in str(error):
+                raise
+            raise ModelFileError(f"the model file {str(path)!r} can't be used: {error}") from error
         return model
 
     def write(self, path):

@@ -1,6 +1,6 @@
 """One view of the kinds of input that a classifier takes, scored batch by batch."""
 
-from pathlib import Path
+import os
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
     if isinstance(X, (Cutouts, CutoutSequence)):
         return X
     facts = {"pixel_scale": pixel_scale, "bands": bands, "color_mapping": color_mapping}
-    if isinstance(X, (str, Path)):
+    if isinstance(X, (str, os.PathLike)):
         raise ValueError(f"give a list of image paths, not the single path {str(X)!r}")
     if _is_paths(X):
         return ImageFiles(X, size=size, **facts)
@@ -83,8 +83,8 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
 
 
 def _is_paths(X):
-    if isinstance(X, np.ndarray):
-        return X.ndim == 1 and X.dtype.kind in "UO"
-    return isinstance(X, (list, tuple)) and all(
-        item is None or isinstance(item, (str, Path)) for item in X
+    if isinstance(X, np.ndarray) and (X.ndim != 1 or X.dtype.kind not in "UO"):
+        return False
+    return isinstance(X, (list, tuple, np.ndarray)) and all(
+        item is None or isinstance(item, (str, os.PathLike)) for item in X
     )

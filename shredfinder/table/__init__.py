@@ -1,6 +1,11 @@
 """Tables whose rows get the probability of being a shred."""
 
-from shredfinder.table.files import identify_format, read_catalogue, write_catalogue
+from shredfinder.table.files import (
+    check_writing,
+    identify_format,
+    read_catalogue,
+    write_catalogue,
+)
 from shredfinder.table.patterns import find_image_files
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.tables import ShredQTable, ShredTable, ShredTableMixin
@@ -10,6 +15,7 @@ __all__ = [
     "ShredTable",
     "ShredTableMixin",
     "add_p_cnn",
+    "check_writing",
     "find_image_files",
     "identify_format",
     "read_catalogue",

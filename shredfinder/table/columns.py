@@ -50,7 +50,7 @@ def check_columns(table, overwrite):
         if not (overwrite or _is_own(table, name)):
             raise ValueError(
                 f"the table has a column {name!r} that shredfinder did not write: rename it to "
-                "keep it, or give overwrite=True to replace it"
+                "keep it, or replace it with overwrite=True (--replace-columns on the command line)"
             )
 
 

@@ -1,18 +1,35 @@
 """Catalogue files, by their extension."""
 
+import warnings
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from astropy.io import registry
+from astropy.utils.data import get_readable_fileobj
 
-from shredfinder.atomic import replacing
+from shredfinder.atomic import passing, replacing
+from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.optional import import_optional
+from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.tables import ShredTable
 
-__all__ = ["identify_format", "read_catalogue", "write_catalogue"]
+__all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
 
 # Extensions that astropy recognises by a file's content only, which is no help before writing.
 _EXTENSIONS = {".vot": "votable", ".votable": "votable", ".xml": "votable"}
 # Without this, HDF5 files would lose units, descriptions and the model's provenance.
 _OPTIONS = {"hdf5": {"serialize_meta": True, "path": "table"}}
+# What chooses one of a file's tables, and what reads and writes the format.
+_TABLE_OPTIONS = {"fits": "hdu", "hdf5": "path", "votable": "table_id"}
+_PACKAGES = {"hdf5": "h5py", "parquet": "pyarrow"}
+# What astropy and numpy say of a file, in words that help: by a piece of their message.
+_EXPLANATIONS = {
+    "name already used as a name": "two of its columns have the same name: rename one",
+    "Multiple tables found": "it holds several tables: choose one with table= (--table on the "
+    "command line), from 0 on",
+}
+_SEVERAL_TABLES = "multiple tables are present"
 
 
 def identify_format(path):
@@ -51,38 +68,136 @@ def identify_format(path):
     return formats[0]
 
 
-def read_catalogue(path):
+def read_catalogue(path, table=None):
     """Read a catalogue of any format that astropy recognises.
 
     Parameters
     ----------
     path : path-like
         The file.
+    table : int or str, optional
+        Which of the file's tables, where it holds several: number or name of a FITS extension,
+        number (from 0 on) or ID in a VOTable, path in an HDF5 file. By default the first of a
+        FITS or HDF5 file, with a warning if there are more.
 
     Returns
     -------
-    table : ShredTable
+    catalogue : ShredTable
         Its rows.
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, IsADirectoryError
         If there is no such file.
+    shredfinder.exceptions.MissingDependencyError
+        If the format needs a package that is not installed.
     ValueError
-        If it is not a table of a known format.
+        If it is not a table of a known format, or a damaged one.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no catalogue {str(path)!r}")
-    try:
-        return ShredTable.read(path)
-    except registry.IORegistryError as error:
-        raise ValueError(
-            f"the catalogue {str(path)!r} is of no table format that astropy recognises: use "
-            "FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
-        ) from error
-    except Exception as error:  # the readers raise all sorts of things on broken files
-        raise ValueError(f"the catalogue {str(path)!r} can't be read: {error}") from error
+    if path.is_dir():
+        raise IsADirectoryError(f"the catalogue {str(path)!r} is a folder: name a file")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            kind = _identify_file(path)
+            catalogue = ShredTable.read(path, format=kind, **_choose_table(path, kind, table))
+        except registry.IORegistryError as error:
+            raise ValueError(
+                f"the catalogue {str(path)!r} is of no table format that astropy recognises: use "
+                "FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
+            ) from error
+        except ImportError:
+            raise
+        except Exception as error:  # the readers raise all sorts of things on broken files
+            raise ValueError(
+                f"the catalogue {str(path)!r} can't be read: {_explain(error, caught)}"
+            ) from error
+    _pass_on(caught, path)
+    if not catalogue.colnames:
+        raise ValueError(f"the catalogue {str(path)!r} holds no columns")
+    return catalogue
+
+
+def _identify_file(path):
+    with get_readable_fileobj(path, encoding="binary") as file:
+        formats = registry.identify_format("read", ShredTable, str(path), file, [path], {})
+    if len(formats) != 1:
+        raise registry.IORegistryError
+    _import_packages(formats[0], "reading")
+    return formats[0]
+
+
+def _import_packages(kind, verb):
+    if kind in _PACKAGES:
+        import_optional(_PACKAGES[kind], f"{verb} {kind} files")
+
+
+def _choose_table(path, kind, table):
+    if table is None:
+        return {}
+    if kind not in _TABLE_OPTIONS:
+        raise ValueError(f"a file of the format {kind} holds one table, so that none is chosen")
+    if kind != "hdf5" and str(table).isdecimal():
+        table = int(table)
+    return {_TABLE_OPTIONS[kind]: table}
+
+
+def _explain(error, caught):
+    text = str(error) or type(error).__name__
+    for piece, explanation in _EXPLANATIONS.items():
+        if piece in text:
+            return explanation
+    # The error is often but a consequence of what astropy warned of, such as a file cut short.
+    reasons = dict.fromkeys(str(warning.message) for warning in caught)
+    return " ".join([text, *(f"({reason})" for reason in reasons)])
+
+
+def _pass_on(caught, path):
+    # astropy repeats itself.
+    for text, warning in {str(warning.message): warning for warning in caught}.items():
+        if _SEVERAL_TABLES in text:
+            warnings.warn(
+                f"the catalogue {str(path)!r} holds several tables, of which only the first is "
+                "read: choose another with table= (--table on the command line)",
+                ShredfinderWarning,
+                stacklevel=3,
+            )
+        else:
+            warnings.warn(warning.message, stacklevel=3)
+
+
+def check_writing(table, path):
+    """Find out that a table can't be written before it is scored.
+
+    Its first row is written beside the file and removed again.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The rows, with or without scores.
+    path : path-like
+        The file that the scored table will be written to; it is not touched.
+
+    Raises
+    ------
+    OSError
+        If no file can be written there.
+    shredfinder.exceptions.MissingDependencyError
+        If the format needs a package that is not installed.
+    ValueError
+        If the format can't hold the table.
+    """
+    path, kind = Path(path), identify_format(path)
+    _import_packages(kind, "writing")
+    if kind == "fits":
+        _check_fits(table, path)
+    # What there is to warn of, the true writing will.
+    with warnings.catch_warnings(), passing(path) as temporary:
+        warnings.simplefilter("ignore")
+        _write(table[:1], temporary, kind, path)
 
 
 def write_catalogue(table, path):
@@ -97,9 +212,49 @@ def write_catalogue(table, path):
 
     Raises
     ------
+    OSError
+        If no file can be written there.
     ValueError
-        If the extension is that of no format.
+        If the extension is that of no format, or the format can't hold the table.
     """
     kind = identify_format(path)
     with replacing(path) as temporary:
+        _write(table, temporary, kind, path)
+
+
+def _write(table, temporary, kind, path):
+    try:
         table.write(temporary, format=kind, **_OPTIONS.get(kind, {}))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"the output {str(path)!r} can't be written: {reason}") from error
+    except Exception as error:  # each format has its own way to refuse a column
+        raise ValueError(
+            f"the table can't be written to {str(path)!r} in the format {kind}: {error}; another "
+            "extension, such as .ecsv, chooses another format"
+        ) from error
+
+
+def _check_fits(table, path):
+    """Look for what astropy finds late, or not at all, of what FITS can't hold."""
+    advice = "rename one, or choose another format by the extension, such as .ecsv"
+    names = dict.fromkeys((*table.colnames, P_NAME, FLAG_NAME))
+    for lowered, n in Counter(name.lower() for name in names).items():
+        if n > 1:
+            same = ", ".join(repr(name) for name in names if name.lower() == lowered)
+            raise ValueError(
+                f"the table can't be written to {str(path)!r}: in FITS the column names {same} "
+                f"are the same: {advice}"
+            )
+    for name in table.colnames:
+        values = np.ma.getdata(table[name])
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "U":
+            continue
+        try:
+            values.astype("S")
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the table can't be written to {str(path)!r}: the column {name!r} holds "
+                f"{error.object!r}, and FITS holds plain ASCII characters only: choose another "
+                "format by the extension, such as .ecsv"
+            ) from error

@@ -227,10 +227,10 @@ def _to_python(value):
 def _format_value(value, column, spec):
     try:
         return format(value, spec)
-    except ValueError as error:
+    except (ValueError, OverflowError, MemoryError) as error:
         raise ValueError(
             f"the format {spec!r} does not suit the column {column!r}, whose values are such as "
-            f"{value!r}: {error}"
+            f"{value!r}: {error or type(error).__name__}"
         ) from None
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from astropy.table import Table
 
+from shredfinder.priors import check_prior
 from shredfinder.table.columns import check_columns, write_columns
 from shredfinder.table.sources import open_cutouts, open_service
 
@@ -113,7 +114,8 @@ def add_p_cnn(
             f"add_p_cnn takes an astropy table, not a {type(table).__name__}: make one with "
             "astropy.table.Table(...)"
         )
-    _check_prior(prior)
+    if prior is not None:
+        check_prior(prior, words=("estimate",))
     check_columns(table, overwrite)
     if classifier is None:
         from shredfinder.classifier import ShredClassifier
@@ -152,13 +154,3 @@ def _score_service(table, classifier, position, fetch, options):
         in_rows[order] = values
         scores.append(in_rows)
     return scores
-
-
-def _check_prior(prior):
-    # Said before hours of scoring, not after.
-    if prior is None or (isinstance(prior, str) and prior == "estimate"):
-        return
-    if isinstance(prior, str) or not (np.isscalar(prior) and 0 < prior < 1):
-        raise ValueError(
-            f"prior must be a fraction between 0 and 1, both excluded, or 'estimate', not {prior!r}"
-        )

@@ -46,11 +46,18 @@ def test_files_are_read_only_when_asked_for(tmp_path):
     assert files[8:].flags.tolist() == ["missing", ""]
 
 
-def test_a_gray_or_transparent_image_becomes_rgb(tmp_path):
-    for mode in ("L", "RGBA", "P"):
+def test_a_transparent_or_indexed_image_becomes_rgb(tmp_path):
+    for mode in ("RGBA", "P"):
         Image.new("RGB", (8, 8), (9, 9, 9)).convert(mode).save(tmp_path / "image.png")
         image, flag = read_image(tmp_path / "image.png")
         assert (image.shape, image.dtype, flag) == ((8, 8, 3), np.uint8, "")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "F"])
+def test_an_image_of_one_channel_has_no_colours(tmp_path, mode):
+    suffix = ".tif" if mode == "F" else ".png"
+    Image.new(mode, (8, 8)).save(tmp_path / f"image{suffix}")
+    assert read_image(tmp_path / f"image{suffix}") == (None, "wrong size")
 
 
 def test_a_single_path_is_refused(tmp_path):
