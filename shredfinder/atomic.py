@@ -64,4 +64,6 @@ def passing(path):
     try:
         yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
+        # What went wrong before matters more than a file that can't be removed.
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -79,7 +79,7 @@ class TestScoring:
         assert (corrected < p).all()
         estimated, _ = classifier.predict_p_cnn(images, prior="estimate")
         assert np.isfinite(estimated).all()
-        with pytest.raises(ValueError, match="fraction .* or 'estimate', not 'guess'"):
+        with pytest.raises(ValueError, match=r"fraction .* or 'estimate', not 'guess'"):
             classifier.predict_p_cnn(images, prior="guess")
         with pytest.raises(ValueError, match="between 0 and 1"):
             classifier.predict_p_cnn(images, prior=5)

@@ -1,5 +1,6 @@
 """``shredfinder classify``: score a catalogue."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -164,4 +165,9 @@ def summarize(table, threshold):
 
 
 def _parse_prior(text):
-    return text if text == "estimate" else fraction(text)
+    if text == "estimate":
+        return text
+    try:
+        return fraction(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; 'estimate' is possible too") from None

@@ -1,7 +1,6 @@
 """Catalogue files, by their extension."""
 
 import warnings
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -237,16 +236,13 @@ def _write(table, temporary, kind, path):
 
 def _check_fits(table, path):
     """Look for what astropy finds late, or not at all, of what FITS can't hold."""
-    advice = "rename one, or choose another format by the extension, such as .ecsv"
-    names = dict.fromkeys((*table.colnames, P_NAME, FLAG_NAME))
-    for lowered, n in Counter(name.lower() for name in names).items():
-        if n > 1:
-            same = ", ".join(repr(name) for name in names if name.lower() == lowered)
-            raise ValueError(
-                f"the table can't be written to {str(path)!r}: in FITS the column names {same} "
-                f"are the same: {advice}"
-            )
+    advice = "choose another format by the extension, such as .ecsv"
     for name in table.colnames:
+        if name.lower() in (P_NAME, FLAG_NAME) and name not in (P_NAME, FLAG_NAME):
+            raise ValueError(
+                f"the table can't be written to {str(path)!r}: in FITS the column names {name!r} "
+                f"and {name.lower()!r} are the same: rename the column, or {advice}"
+            )
         values = np.ma.getdata(table[name])
         if not isinstance(values, np.ndarray) or values.dtype.kind != "U":
             continue
@@ -255,6 +251,5 @@ def _check_fits(table, path):
         except UnicodeEncodeError as error:
             raise ValueError(
                 f"the table can't be written to {str(path)!r}: the column {name!r} holds "
-                f"{error.object!r}, and FITS holds plain ASCII characters only: choose another "
-                "format by the extension, such as .ecsv"
+                f"{str(error.object)!r}, and FITS holds plain ASCII characters only: {advice}"
             ) from error

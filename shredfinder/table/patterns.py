@@ -88,7 +88,10 @@ class PatternFiles(Sequence):
             value = None if mask[row] else _to_python(values[row])
             if value is None:
                 return None
-            text = _format_value(value, column, spec)
+            try:
+                text = _format_value(value, column, spec)
+            except ValueError:  # the first row's value was fine: a bad one costs its own row only
+                return None
             if not text or any(separator in text for separator in _SEPARATORS):
                 return None
             pieces.append(text)
@@ -230,7 +233,7 @@ def _format_value(value, column, spec):
     except (ValueError, OverflowError, MemoryError) as error:
         raise ValueError(
             f"the format {spec!r} does not suit the column {column!r}, whose values are such as "
-            f"{value!r}: {error or type(error).__name__}"
+            f"{value!r}: {str(error) or type(error).__name__}"
         ) from None
 
 
