@@ -354,3 +354,13 @@ def test_fit_without_a_backend_names_the_extra(monkeypatch, toy_images):
     images, y = toy_images
     with pytest.raises(ImportError, match=r"pip install 'shredfinder\[jax\]'"):
         ShredClassifier().fit(images, y)
+
+
+def test_an_answer_that_is_not_finite_is_flagged(toy_classifier, toy_images, monkeypatch):
+    images = toy_images[0][:2]
+    monkeypatch.setattr(
+        type(toy_classifier.model_), "score", lambda *_: np.full(len(images), np.nan)
+    )
+    p_cnn, flags = toy_classifier.predict_p_cnn(images)
+    assert np.isnan(p_cnn).all()
+    assert (flags == "not scored").all()

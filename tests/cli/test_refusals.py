@@ -1,0 +1,95 @@
+"""What can't be done is said before anything is scored, and nothing is lost by it."""
+
+import signal
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from shredfinder.cli import main
+from shredfinder.table import scoring
+from tests.cli.test_cli import catalogue, classify  # noqa: F401  a fixture
+
+
+@pytest.fixture
+def no_scoring(monkeypatch):
+    def score(*args, **kwargs):
+        raise AssertionError("scored although the answer can't be kept")
+
+    monkeypatch.setattr(scoring, "add_p_cnn", score)
+    monkeypatch.setattr("shredfinder.table.tables.ShredTable.add_p_cnn", score)
+
+
+def change(catalogue, **columns):  # noqa: F811
+    table = Table.read(catalogue)
+    for name, values in columns.items():
+        table[name] = values
+    table.write(catalogue, overwrite=True)
+
+
+@pytest.mark.usefixtures("no_scoring")
+class TestBeforeScoring:
+    def test_names_that_fits_takes_for_one(self, catalogue, tmp_path, capsys):  # noqa: F811
+        change(catalogue, P_CNN=np.zeros(7))
+        assert classify(catalogue, tmp_path / "scored.fits") == 1
+        assert "'P_CNN' and 'p_cnn' are the same" in capsys.readouterr().err
+
+    def test_letters_that_fits_does_not_hold(self, catalogue, tmp_path, capsys):  # noqa: F811
+        change(catalogue, note=["ä"] * 7)
+        assert classify(catalogue, tmp_path / "scored.fits") == 1
+        assert "plain ASCII" in capsys.readouterr().err
+        assert list(tmp_path.glob("*scored*")) == []
+
+    def test_a_folder_as_output(self, catalogue, tmp_path, capsys):  # noqa: F811
+        (tmp_path / "scored.ecsv").mkdir()
+        assert classify(catalogue, tmp_path / "scored.ecsv", "--overwrite") == 1
+        assert "folder" in capsys.readouterr().err
+
+    def test_a_pattern_without_a_folder(self, catalogue, tmp_path, capsys):  # noqa: F811
+        output = tmp_path / "scored.ecsv"
+        assert main(["classify", str(catalogue), "--pattern", "{x}.png", "-o", str(output)]) == 1
+        assert "give the folder as --cutouts" in capsys.readouterr().err
+
+    def test_a_table_without_columns(self, tmp_path, capsys):
+        fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns([])]).writeto(
+            tmp_path / "none.fits"
+        )
+        assert classify(tmp_path / "none.fits", tmp_path / "scored.ecsv") == 1
+        assert "no columns" in capsys.readouterr().err
+
+
+def test_foreign_columns_are_replaced_when_asked(catalogue, tmp_path, capsys):  # noqa: F811
+    change(catalogue, p_cnn=np.full(7, 9.0))
+    output = tmp_path / "scored.ecsv"
+    assert classify(catalogue, output) == 1
+    assert "--replace-columns" in capsys.readouterr().err
+    assert classify(catalogue, output, "--replace-columns") == 0
+    assert not np.any(np.asarray(Table.read(output)["p_cnn"]) == 9)
+
+
+def test_one_of_several_tables(catalogue, tmp_path):  # noqa: F811
+    several = tmp_path / "several.fits"
+    hdus = [fits.table_to_hdu(Table.read(catalogue)[:n]) for n in (2, 5)]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(several)
+    where = ["--cutouts", str(catalogue.parent), "-o"]
+    for number, n in (("1", 2), ("2", 5)):
+        output = tmp_path / f"scored{number}.ecsv"
+        assert main(["classify", str(several), "--table", number, *where, str(output)]) == 0
+        assert len(Table.read(output)) == n
+
+
+def test_a_name_that_finds_nothing_is_shown(catalogue, tmp_path, capsys):  # noqa: F811
+    assert classify(catalogue, tmp_path / "scored.ecsv", "--pattern", "{objID}.jpeg") == 0
+    assert "good.jpeg" in capsys.readouterr().err
+
+
+def test_interrupting_writes_nothing(catalogue, tmp_path, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr(
+        "shredfinder.models.model.TrainedModel.score",
+        lambda *_: signal.raise_signal(signal.SIGINT),
+    )
+    output = tmp_path / "scored.ecsv"
+    assert classify(catalogue, output) == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err
+    assert list(tmp_path.glob("*scored*")) == []
