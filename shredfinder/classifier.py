@@ -1,12 +1,9 @@
 """The classifier: one estimator for every architecture, survey and kind of input."""
 
-import warnings
-
 import numpy as np
 
 from shredfinder.config import conf
-from shredfinder.exceptions import ModelFileError, ShredfinderWarning
-from shredfinder.imaging import CutoutFlag
+from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.holder import ModelHolder
 from shredfinder.models.model import TrainedModel
@@ -184,7 +181,7 @@ class ShredClassifier(ModelHolder, Parametrized):
             survey=self.survey,
             symmetry=self.symmetry,
             random_state=self.random_state,
-            sample_weight=check_weights(sample_weight, len(cutouts)),
+            sample_weight=sample_weight,
             groups=groups,
             validation=validation,
             start=self.model_ if self.warm_start and self._is_fitted else None,
@@ -194,13 +191,6 @@ class ShredClassifier(ModelHolder, Parametrized):
             checkpoint=checkpoint,
             progress=progress,
         )
-        if not np.isfinite(self.history_["loss"][-1]):
-            warnings.warn(
-                "the training diverged: its last loss is not finite, and the model will give no "
-                "answers; check images and weights, or begin from another random_state",
-                ShredfinderWarning,
-                stacklevel=2,
-            )
         return self
 
     def open_training(self, X):
@@ -293,7 +283,6 @@ class ShredClassifier(ModelHolder, Parametrized):
             batch_size=batch_size or conf.batch_size,
             progress=progress,
         )
-        flags[np.isnan(p_cnn) & (flags == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
         if isinstance(prior, str):
             prior = estimate_prior(p_cnn, description.training_prior)
         if prior is not None and not np.isnan(prior):
@@ -364,7 +353,6 @@ class ShredClassifier(ModelHolder, Parametrized):
             raise ValueError(f"there are {len(p_cnn)} images but {len(p_shred)} labels")
         warn_of_others(np.count_nonzero(np.isnan(p_shred)), len(p_shred))
         weights = check_weights(sample_weight, len(p_cnn))
-        weights = np.ones(len(p_cnn)) if weights is None else weights
         known = np.isfinite(p_cnn) & np.isfinite(p_shred) & (weights > 0)
         if not known.any():
             return float("nan")

@@ -119,13 +119,13 @@ def check_weights(sample_weight, n):
     Parameters
     ----------
     sample_weight : array_like or None
-        What was given.
+        What was given; None weighs all alike.
     n : int
         Number of sources.
 
     Returns
     -------
-    weights : `~numpy.ndarray` or None
+    weights : `~numpy.ndarray`
         Float, of shape ``(n,)``.
 
     Raises
@@ -134,7 +134,7 @@ def check_weights(sample_weight, n):
         If they are not numbers, too many or too few, negative or not finite.
     """
     if sample_weight is None:
-        return None
+        return np.ones(n)
     try:
         weights = np.ma.filled(np.ma.asarray(sample_weight).astype(float), np.nan)
     except (TypeError, ValueError):

@@ -364,3 +364,11 @@ def test_an_answer_that_is_not_finite_is_flagged(toy_classifier, toy_images, mon
     p_cnn, flags = toy_classifier.predict_p_cnn(images)
     assert np.isnan(p_cnn).all()
     assert (flags == "not scored").all()
+
+
+def test_a_training_that_diverged_says_so(toy_classifier, toy_images, monkeypatch):
+    monkeypatch.setattr(
+        "shredfinder.training.estimation.fit_network", lambda *_, **__: {"loss": [1.0, np.nan]}
+    )
+    with pytest.warns(ShredfinderWarning, match="diverged"):
+        ShredClassifier(random_state=1).fit(*toy_images, epochs=2, progress=False)

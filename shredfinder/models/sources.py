@@ -79,6 +79,8 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
             if other_colors:
                 flags[rows] = CutoutFlag.OTHER_COLORS
             bar.update(len(batch))
+    # A network may have no answer to a sound image, if its training diverged.
+    flags[np.isnan(p_cnn) & (flags == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
     return p_cnn, flags
 
 

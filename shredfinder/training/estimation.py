@@ -1,12 +1,15 @@
 """From images and labels to a trained model: the checks and choices around the loop."""
 
 import hashlib
+import warnings
 
 import numpy as np
 
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.parameters import check_weights
 from shredfinder.training.backend import import_keras
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.labels import CLASSES, encode_labels, split_groups, warn_of_others
@@ -89,6 +92,13 @@ def train_model(
         random_state=random_state,
         **loop,
     )
+    if not np.isfinite(history["loss"][-1]):
+        warnings.warn(
+            "the training diverged: its last loss is not finite, and the model will give no "
+            "answers; check images and weights, or begin from another random_state",
+            ShredfinderWarning,
+            stacklevel=3,
+        )
     training = {
         "n_sources": len(images),
         "n_shreds": int(np.count_nonzero(p_shred >= 0.5)),
@@ -113,9 +123,7 @@ def _select_usable(cutouts, y, sample_weight):
     """Find the rows with an image, a class and a weight."""
     n = len(cutouts)
     p_shred = _check_length("labels", encode_labels(y), n)
-    weight = np.ones(n) if sample_weight is None else _check_length("weights", sample_weight, n)
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ValueError("sample_weight must be finite and not negative")
+    weight = check_weights(sample_weight, n)
     warn_of_others(np.count_nonzero(np.isnan(p_shred)), n)
     rows = np.flatnonzero(cutouts.good & np.isfinite(p_shred) & (weight > 0))
     present = np.unique(p_shred[rows] >= 0.5)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.atomic import replacing
+from shredfinder.parameters import check_count
 from shredfinder.progress import progress_bar
 from shredfinder.training.augmentation import augment_image
 from shredfinder.training.backend import import_keras
@@ -62,8 +63,7 @@ def fit_network(
     """
     keras = import_keras()
     epochs = recipe.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, not {epochs!r}")
+    check_count(epochs, "epochs")
     batch_size = min(recipe.batch_size if batch_size is None else batch_size, len(images))
     patience = recipe.patience if patience is None else patience
     batches = _make_batches(

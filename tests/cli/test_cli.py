@@ -11,16 +11,6 @@ from shredfinder.cli import main
 from tests.conftest import make_images, needs_backend
 
 
-@pytest.fixture
-def catalogue(image_files):
-    """A catalogue whose cutouts are of every kind, and its path."""
-    names = ["good", "blank", "small", "truncated", "page", "absent", "bomb"]
-    table = Table({"objID": names, "ra": np.arange(7.0), "dec": np.zeros(7)})
-    path = image_files / "catalogue.ecsv"
-    table.write(path)
-    return path
-
-
 def classify(catalogue, output, *options):
     where = ["--cutouts", str(catalogue.parent), "-o", str(output)]
     return main(["classify", str(catalogue), *where, *options])

@@ -8,8 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from shredfinder.cli import main
-from shredfinder.table import scoring
-from tests.cli.test_cli import catalogue, classify  # noqa: F401  a fixture
+from tests.cli.test_cli import classify
 
 
 @pytest.fixture
@@ -17,11 +16,10 @@ def no_scoring(monkeypatch):
     def score(*args, **kwargs):
         raise AssertionError("scored although the answer can't be kept")
 
-    monkeypatch.setattr(scoring, "add_p_cnn", score)
     monkeypatch.setattr("shredfinder.table.tables.ShredTable.add_p_cnn", score)
 
 
-def change(catalogue, **columns):  # noqa: F811
+def change(catalogue, **columns):
     table = Table.read(catalogue)
     for name, values in columns.items():
         table[name] = values
@@ -30,23 +28,23 @@ def change(catalogue, **columns):  # noqa: F811
 
 @pytest.mark.usefixtures("no_scoring")
 class TestBeforeScoring:
-    def test_names_that_fits_takes_for_one(self, catalogue, tmp_path, capsys):  # noqa: F811
+    def test_names_that_fits_takes_for_one(self, catalogue, tmp_path, capsys):
         change(catalogue, P_CNN=np.zeros(7))
         assert classify(catalogue, tmp_path / "scored.fits") == 1
         assert "'P_CNN' and 'p_cnn' are the same" in capsys.readouterr().err
 
-    def test_letters_that_fits_does_not_hold(self, catalogue, tmp_path, capsys):  # noqa: F811
+    def test_letters_that_fits_does_not_hold(self, catalogue, tmp_path, capsys):
         change(catalogue, note=["ä"] * 7)
         assert classify(catalogue, tmp_path / "scored.fits") == 1
         assert "plain ASCII" in capsys.readouterr().err
         assert list(tmp_path.glob("*scored*")) == []
 
-    def test_a_folder_as_output(self, catalogue, tmp_path, capsys):  # noqa: F811
+    def test_a_folder_as_output(self, catalogue, tmp_path, capsys):
         (tmp_path / "scored.ecsv").mkdir()
         assert classify(catalogue, tmp_path / "scored.ecsv", "--overwrite") == 1
         assert "folder" in capsys.readouterr().err
 
-    def test_a_pattern_without_a_folder(self, catalogue, tmp_path, capsys):  # noqa: F811
+    def test_a_pattern_without_a_folder(self, catalogue, tmp_path, capsys):
         output = tmp_path / "scored.ecsv"
         assert main(["classify", str(catalogue), "--pattern", "{x}.png", "-o", str(output)]) == 1
         assert "give the folder as --cutouts" in capsys.readouterr().err
@@ -59,7 +57,7 @@ class TestBeforeScoring:
         assert "no columns" in capsys.readouterr().err
 
 
-def test_foreign_columns_are_replaced_when_asked(catalogue, tmp_path, capsys):  # noqa: F811
+def test_foreign_columns_are_replaced_when_asked(catalogue, tmp_path, capsys):
     change(catalogue, p_cnn=np.full(7, 9.0))
     output = tmp_path / "scored.ecsv"
     assert classify(catalogue, output) == 1
@@ -68,7 +66,7 @@ def test_foreign_columns_are_replaced_when_asked(catalogue, tmp_path, capsys):  
     assert not np.any(np.asarray(Table.read(output)["p_cnn"]) == 9)
 
 
-def test_one_of_several_tables(catalogue, tmp_path):  # noqa: F811
+def test_one_of_several_tables(catalogue, tmp_path):
     several = tmp_path / "several.fits"
     hdus = [fits.table_to_hdu(Table.read(catalogue)[:n]) for n in (2, 5)]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(several)
@@ -79,12 +77,12 @@ def test_one_of_several_tables(catalogue, tmp_path):  # noqa: F811
         assert len(Table.read(output)) == n
 
 
-def test_a_name_that_finds_nothing_is_shown(catalogue, tmp_path, capsys):  # noqa: F811
+def test_a_name_that_finds_nothing_is_shown(catalogue, tmp_path, capsys):
     assert classify(catalogue, tmp_path / "scored.ecsv", "--pattern", "{objID}.jpeg") == 0
     assert "good.jpeg" in capsys.readouterr().err
 
 
-def test_interrupting_writes_nothing(catalogue, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_interrupting_writes_nothing(catalogue, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         "shredfinder.models.model.TrainedModel.score",
         lambda *_: signal.raise_signal(signal.SIGINT),
