@@ -6,10 +6,11 @@ Set them for a session (``shredfinder.conf.threads = 4``) or for good, a line an
 """
 
 from functools import partial
+from pathlib import Path
 
 from astropy import config
 
-__all__ = ["Conf", "conf"]
+__all__ = ["Conf", "conf", "get_cache_folder"]
 
 # Items belong to the package, not to this module, lest the file need a section for it.
 _item = partial(config.ConfigItem, module="shredfinder")
@@ -30,12 +31,12 @@ class Conf(config.ConfigNamespace):
     )
     cache_dir = _item(
         "",
-        "Folder of the cutout cache; empty takes shredfinder's folder in astropy's cache.",
+        "Folder of the caches of cutouts and catalogues; empty takes astropy's cache.",
         cfgtype="string",
     )
     service = _item(
-        "legacy",
-        "Service that cutouts are fetched from.",
+        "",
+        "Service that cutouts are fetched from; empty takes the one of the model's survey.",
         cfgtype="string",
     )
     legacy_viewer_url = _item(
@@ -101,3 +102,23 @@ class Conf(config.ConfigNamespace):
 
 
 conf = Conf()
+
+
+def get_cache_folder(name):
+    """Find the folder of one of the caches.
+
+    Parameters
+    ----------
+    name : str
+        Which of them: ``"cutouts"`` or ``"catalogs"``.
+
+    Returns
+    -------
+    folder : `~pathlib.Path`
+        That folder in ``conf.cache_dir``, or in shredfinder's folder in astropy's cache.
+    """
+    if conf.cache_dir:
+        return Path(conf.cache_dir).expanduser() / name
+    from astropy.config import get_cache_dir
+
+    return Path(get_cache_dir("shredfinder")) / name

@@ -6,7 +6,7 @@ AJ 157, 168) and the colour code of its sky viewer.
 
 from dataclasses import dataclass
 
-__all__ = ["COLOR_MAPPINGS", "SURVEYS", "ColorMapping", "Survey", "get_survey"]
+__all__ = ["COLOR_MAPPINGS", "DEFAULT_SURVEY", "SURVEYS", "ColorMapping", "Survey", "get_survey"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Survey:
         Width and height of the cutouts in pixels.
     color_mapping : str or None
         Name of the mapping from fluxes to colours; None where channels are fluxes.
+    service, layer : str
+        Where its cutouts come from: a service's name, and which of its images.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Survey:
     native_pixel_scale: float
     size: int
     color_mapping: str | None
+    service: str = "legacy"
+    layer: str = "ls-dr9"
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,14 @@ SURVEYS = {
         # The viewer's red, green and blue are z, r and g. 0.46875"/px makes 128 px span 60".
         Survey("legacy-dr9", ("z", "r", "g"), 0.46875, 0.262, 128, "legacy-grz"),
         # SkyServer's red, green and blue are i, r and g (Lupton et al. 2004, PASP 116, 133).
-        Survey("sdss-dr17", ("i", "r", "g"), 0.46875, 0.396127, 128, "sdss-gri"),
-        Survey("ps1-dr2", ("i", "r", "g"), 0.46875, 0.25, 128, "ps1-gri"),
+        Survey("sdss-dr17", ("i", "r", "g"), 0.46875, 0.396127, 128, "sdss-gri", "sdss", "dr17"),
+        Survey("ps1-dr2", ("i", "r", "g"), 0.46875, 0.25, 128, "ps1-gri", "ps1", "stack"),
     )
 }
+
+
+# The embedded model's.
+DEFAULT_SURVEY = "legacy-dr9"
 
 
 def get_survey(name):

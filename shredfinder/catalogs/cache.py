@@ -7,7 +7,7 @@ from pathlib import Path
 from astropy.table import Table
 
 from shredfinder.atomic import replacing
-from shredfinder.config import conf
+from shredfinder.config import get_cache_folder
 
 __all__ = ["QueryCache"]
 
@@ -22,8 +22,8 @@ class QueryCache:
     Parameters
     ----------
     path : path-like, optional
-        The folder, which is made when it is needed; by default ``shredfinder.conf.cache_dir``, or
-        else ``shredfinder/catalogs`` in astropy's cache.
+        The folder, which is made when it is needed; by default ``catalogs`` in
+        ``shredfinder.conf.cache_dir``, or else ``shredfinder/catalogs`` in astropy's cache.
 
     Examples
     --------
@@ -41,15 +41,7 @@ class QueryCache:
     """
 
     def __init__(self, path=None):
-        if path is None:
-            if conf.cache_dir:
-                path = Path(conf.cache_dir)
-            else:
-                from astropy.config import get_cache_dir
-
-                path = Path(get_cache_dir("shredfinder"))
-            path = path / "catalogs"
-        self.path = Path(path).expanduser()
+        self.path = Path(path or get_cache_folder("catalogs")).expanduser()
 
     def __repr__(self):
         return f"QueryCache({str(self.path)!r})"

@@ -1,12 +1,11 @@
 """A session for requests whose every answer has a limit in time and in size."""
 
-import io
 import time
+
+from shredfinder.bodies import ReadBody, TooLargeError, read_body
 
 __all__ = ["make_session"]
 
-_CHUNK = 256 * 1024
-_SMALL_CHUNK = 4096
 _CONNECT = 15.0
 
 
@@ -41,13 +40,16 @@ def make_session(timeout, *, max_bytes=2 * 2**30):
             kwargs["stream"] = True
             response = super().send(request, **kwargs)
             # Responses to redirects were sent, and read, by this method already.
-            if not isinstance(response.raw, _Body):
+            if not isinstance(response.raw, ReadBody):
                 try:
-                    content = _read(response, end)
+                    with response:
+                        content = read_body(response, deadline=end, max_bytes=max_bytes)
                 except ReadTimeoutError as error:
                     raise requests.Timeout(
                         f"the answer from {response.url} took longer than {timeout:g} s"
                     ) from error
+                except TooLargeError as error:
+                    raise requests.ConnectionError(str(error)) from error
                 except (HTTPError, OSError) as error:
                     if isinstance(error, requests.RequestException):
                         raise
@@ -56,37 +58,10 @@ def make_session(timeout, *, max_bytes=2 * 2**30):
                     ) from error
                 response._content = content
                 response._content_consumed = True
-                response.raw = _Body(content)
+                response.raw = ReadBody(content)
             return response
-
-    def _read(response, end):
-        pieces, size = [], 0
-        with response:
-            # read1 returns what there is: a slow trickle can't hide behind a large piece. urllib3
-            # has had it since 2.1; before that, small pieces do nearly as well.
-            read, amount = getattr(response.raw, "read1", None), _CHUNK
-            if read is None:
-                read, amount = response.raw.read, _SMALL_CHUNK
-            while piece := read(amount, decode_content=True):
-                pieces.append(piece)
-                size += len(piece)
-                if size > max_bytes:
-                    raise requests.ConnectionError(
-                        f"the answer from {response.url} is larger than {max_bytes} bytes"
-                    )
-                if time.monotonic() > end:
-                    raise requests.Timeout(
-                        f"the answer from {response.url} took longer than {timeout:g} s"
-                    )
-        return b"".join(pieces)
 
     session = BoundedSession()
     session.headers["User-Agent"] = f"shredfinder/{__version__}"
     return session
 
-
-class _Body(io.BytesIO):
-    """What was read, in the place of a response's raw stream."""
-
-    def read(self, size=-1, decode_content=None):
-        return super().read(-1 if size is None else size)

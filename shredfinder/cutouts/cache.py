@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.atomic import replacing
-from shredfinder.config import conf
+from shredfinder.config import conf, get_cache_folder
+from shredfinder.cutouts.addresses import name_folder
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.encoding import encode_image
 from shredfinder.cutouts.errors import AnswerError
@@ -29,7 +30,7 @@ class Cache:
     Each cutout is one file, ``{service}/{layer}/{size}px-{scale}/{RA}/{Dec}/{position}.jpg``,
     where the folders ``{RA}`` and ``{Dec}`` hold one square degree: for example
     ``legacy/ls-dr9-jpeg/128px-0.46875/150/+02/150.1000000+02.2000000.jpg``. Answers of another
-    server than the service's own stand apart, in ``legacy@{host}``. Files
+    server than the service's own stand apart, in ``legacy@{host and path}``. Files
     are written under another name and then renamed, so that several processes can share a
     cache, and none that is killed leaves half a cutout behind.
 
@@ -40,8 +41,8 @@ class Cache:
     Parameters
     ----------
     path : path-like, optional
-        The folder; by default ``shredfinder.conf.cache_dir``, or else ``shredfinder/cutouts`` in
-        astropy's cache.
+        The folder; by default ``cutouts`` in ``shredfinder.conf.cache_dir``, or else
+        ``shredfinder/cutouts`` in astropy's cache.
 
     Examples
     --------
@@ -54,13 +55,7 @@ class Cache:
     """
 
     def __init__(self, path=None):
-        if path is None:
-            path = conf.cache_dir
-        if not str(path):
-            from astropy.config import get_cache_dir
-
-            path = Path(get_cache_dir("shredfinder")) / "cutouts"
-        self.path = Path(path).expanduser()
+        self.path = Path(path or get_cache_folder("cutouts")).expanduser()
 
     def __repr__(self):
         return f"Cache({str(self.path)!r})"
@@ -80,12 +75,14 @@ class Cache:
         stem : str
             Path of the file.
         """
+        kind, _, layer = service.cache_folder().partition("/")
         size = f"{request.width}"
         if request.height != request.width:
             size += f"x{request.height}"
         return os.path.join(
             self.path,
-            service.cache_folder(),
+            name_folder(kind),
+            name_folder(layer),
             f"{size}px-{request.pixel_scale:g}",
             f"{int(request.ra):03d}",
             f"{int(np.floor(request.dec)):+03d}",
@@ -137,10 +134,9 @@ class Cache:
             if path.endswith(_EMPTY):
                 return None, CutoutFlag(content.decode().partition(":")[0])
             if path.endswith(".fits"):
-                n_bands = len(service.bands)
-                image = decode_fits(content, request.width, request.height, n_bands)
+                image = decode_fits(content, request, len(service.bands))
             else:
-                image, _ = decode_color(content, request.width, request.height)
+                image, _ = decode_color(content, request)
         except (AnswerError, ValueError):
             Path(path).unlink(missing_ok=True)
             return None, None

@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from shredfinder.cutouts.errors import BadAnswerError, TransientError
+from shredfinder.cutouts.projection import deproject
 from shredfinder.imaging.flags import CutoutFlag
 
 __all__ = ["decode_color", "decode_fits", "find_suffix", "find_text", "read_fits"]
@@ -13,6 +14,11 @@ _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  
 # How a complete file ends; a decoder may fill in the missing rest without a word.
 _ENDINGS = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 _FITS_BLOCK = 2880
+# Types beside text/* that no image is sent as; services are sloppy about those of images.
+_TEXT_TYPES = ("application/json", "application/xml", "application/xhtml+xml")
+# Pixels by which an image may lie beside what was asked for: half of one is a matter of where
+# a service counts from, and a wrong scale or orientation shows at the edges.
+_MAX_OFFSET = 1.0
 
 
 def find_text(content):
@@ -39,15 +45,17 @@ def find_suffix(content):
     return next((s for start, s in _SIGNATURES.items() if content.startswith(start)), None)
 
 
-def decode_color(content, width, height):
+def decode_color(content, request, content_type=""):
     """Decode a colour image.
 
     Parameters
     ----------
     content : bytes
         A JPEG or PNG file.
-    width, height : int
-        Size in pixels that was asked for.
+    request : CutoutRequest
+        What was asked for.
+    content_type : str, optional
+        Media type that it was sent as.
 
     Returns
     -------
@@ -65,12 +73,13 @@ def decode_color(content, width, height):
     """
     from PIL import Image
 
-    suffix = _check_beginning(content, (".jpg", ".png"))
+    suffix = _check_beginning(content, (".jpg", ".png"), content_type)
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as file:
-            if file.size != (width, height):
+            if file.size != (request.width, request.height):
                 raise BadAnswerError(
-                    f"asked for {width}×{height} px, got {file.width}×{file.height}",
+                    f"asked for {request.width}×{request.height} px, got "
+                    f"{file.width}×{file.height}",
                     CutoutFlag.WRONG_SIZE,
                 )
             _check_ending(content, suffix)
@@ -81,17 +90,19 @@ def decode_color(content, width, height):
         raise TransientError(f"broken image: {error}", CutoutFlag.CORRUPTED) from error
 
 
-def decode_fits(content, width, height, n_bands):
+def decode_fits(content, request, n_bands, content_type=""):
     """Decode a FITS image or cube, such as the viewer's ``fits-cutout``.
 
     Parameters
     ----------
     content : bytes
         A FITS file whose first image has the axes x, y and, for several bands, band.
-    width, height : int
-        Size in pixels that was asked for.
+    request : CutoutRequest
+        What was asked for.
     n_bands : int
         Bands that were asked for.
+    content_type : str, optional
+        Media type that it was sent as.
 
     Returns
     -------
@@ -104,10 +115,11 @@ def decode_fits(content, width, height, n_bands):
     TransientError
         If the file is cut short.
     BadAnswerError
-        If it is no FITS image, or one of another size.
+        If it is no FITS image, or one of another size, or its header's coordinates, if it has
+        any, are not those that were asked for.
     """
-    images = (data for data, _ in read_fits(content))
-    data = next(images, None)
+    width, height = request.width, request.height
+    data, header = next(iter(read_fits(content, content_type)), (None, None))
     if data is None:
         raise BadAnswerError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
     cube = data.reshape((1, *data.shape)) if data.ndim == 2 else data
@@ -117,10 +129,38 @@ def decode_fits(content, width, height, n_bands):
             f"{data.shape[::-1]}",
             CutoutFlag.WRONG_SIZE,
         )
+    _check_footprint(header, request)
     return np.ascontiguousarray(np.moveaxis(cube, 0, -1)[::-1], dtype=np.float32)
 
 
-def read_fits(content):
+def _check_footprint(header, request):
+    """Compare an image's coordinates, if it has any, with those that were asked for."""
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
+
+    # Fixing would warn of each image's deviations from the standard.
+    wcs = WCS(header, fix=False).celestial
+    if wcs.naxis != 2:
+        return
+    # The centre, and the middles of the left and the upper edge.
+    right = np.array([0.0, -1.0, 0.0]) * (request.width - 1) / 2
+    up = np.array([0.0, 0.0, 1.0]) * (request.height - 1) / 2
+    scale = request.pixel_scale
+    coords = SkyCoord(*deproject(-right * scale, up * scale, request.ra, request.dec), unit="deg")
+    x, y = wcs.world_to_pixel(coords)
+    offset = np.hypot(
+        x - (request.width - 1) / 2 - right, y - (request.height - 1) / 2 - up
+    ).max()
+    # The comparison fails for NaN too.
+    if not offset < _MAX_OFFSET:
+        raise BadAnswerError(
+            f"by its coordinates the image lies {offset:.1f} px beside what was asked for "
+            f"(RA {request.ra:.5f}, Dec {request.dec:+.5f}, {scale:g} arcsec/px, north up)",
+            CutoutFlag.WRONG_POSITION,
+        )
+
+
+def read_fits(content, content_type=""):
     """Read the images of a FITS file that is held in memory.
 
     Astropy only warns of files that are cut short, and warnings can't be caught in threads
@@ -130,6 +170,8 @@ def read_fits(content):
     ----------
     content : bytes
         The file.
+    content_type : str, optional
+        Media type that it was sent as.
 
     Returns
     -------
@@ -145,7 +187,7 @@ def read_fits(content):
     """
     from astropy.io import fits
 
-    _check_beginning(content, (".fits",))
+    _check_beginning(content, (".fits",), content_type)
     try:
         position = 0
         while position < len(content):
@@ -172,10 +214,15 @@ def _read_header(content, position):
             return fits.Header.fromstring(text)
 
 
-def _check_beginning(content, suffixes):
+def _check_beginning(content, suffixes, content_type):
     if not content:
         raise TransientError("empty answer", CutoutFlag.CORRUPTED)
     suffix = find_suffix(content)
+    if content_type.startswith("text/") or content_type in _TEXT_TYPES:
+        raise BadAnswerError(
+            f"not an image but {content_type}: {find_text(content) or content[:16]!r}",
+            CutoutFlag.NOT_AN_IMAGE,
+        )
     if suffix not in suffixes:
         raise BadAnswerError(
             f"not an image but: {find_text(content) or content[:16]!r}", CutoutFlag.NOT_AN_IMAGE

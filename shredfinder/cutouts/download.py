@@ -12,6 +12,7 @@ from shredfinder.cutouts.positions import to_positions
 from shredfinder.cutouts.retries import RetryPolicy
 from shredfinder.cutouts.service import get_service
 from shredfinder.progress import progress_bar
+from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 __all__ = ["fetch_cutouts", "make_engine"]
 
@@ -47,7 +48,7 @@ def fetch_cutouts(
         Positions; of a table, its column of type SkyCoord, or else ``ra`` and ``dec``.
     service : str or CutoutService, optional
         Name of a service (see `available_services`), or a service of your own; by default
-        ``shredfinder.conf.service``.
+        ``shredfinder.conf.service``, or else that of the Legacy Surveys' viewer.
     layer : str, optional
         Which of the service's images, such as ``"ls-dr9"``.
     base_url : str, optional
@@ -153,7 +154,8 @@ def make_engine(
     engine : shredfinder.cutouts.engine.Engine
         Ready to fetch, and to be used as a context manager.
     """
-    service = get_service(service or conf.service, layer=layer, base_url=base_url)
+    service = service or conf.service or get_survey(DEFAULT_SURVEY).service
+    service = get_service(service, layer=layer, base_url=base_url)
     size = service.size if size is None else size
     service.check_size(size, size)
     pixel_scale = _to_arcsec(service.pixel_scale if pixel_scale is None else pixel_scale)

@@ -2,16 +2,17 @@
 
 import logging
 import threading
-import warnings
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 
 from shredfinder.cutouts.errors import AnswerError, StoppedError, TransientError
+from shredfinder.cutouts.failures import Failures
 from shredfinder.cutouts.grouping import group_sources, single_group
 from shredfinder.cutouts.retries import call_with_retries
 from shredfinder.cutouts.service import Answer, CutoutRequest
-from shredfinder.exceptions import ServiceError, ShredfinderWarning
+from shredfinder.exceptions import ServiceError
 from shredfinder.imaging.checks import check_fluxes, check_images
 from shredfinder.imaging.cutouts import Cutouts
 from shredfinder.imaging.flags import CutoutFlag
@@ -19,8 +20,6 @@ from shredfinder.imaging.flags import CutoutFlag
 __all__ = ["Engine"]
 
 _log = logging.getLogger(__name__)
-# Images that fail in a row, every try of each, before a service is taken to be down.
-_MAX_FAILURES = 20
 # Flags that say that there is no image at all, rather than that it did not come.
 _EMPTY = (CutoutFlag.BLANK, CutoutFlag.NO_COVERAGE)
 
@@ -75,18 +74,18 @@ class Engine:
         self.group = group
         self.offline = offline
         self._executor = ThreadPoolExecutor(max_workers, thread_name_prefix="shredfinder-fetch")
-        self._lock = threading.Lock()
-        self._n_failures = 0
-        self._stop_reason = None
-        self._last_failure = None
+        self._failures = Failures(service.name, client.stop, patience=policy.total)
+        self._time_limit = time_limit
         self._timer = None
         if time_limit is not None:
             reason = f"the time limit of {time_limit:g} s is reached"
-            self._timer = threading.Timer(time_limit, self._stop, [reason])
+            self._timer = threading.Timer(time_limit, self._failures.stop, [reason])
             self._timer.daemon = True
 
     def __enter__(self):
         if self._timer is not None:
+            # No request outlives the run, not even one that gets no answer.
+            self.client.end = time.monotonic() + self._time_limit
             self._timer.start()
         return self
 
@@ -138,8 +137,11 @@ class Engine:
         try:
             answer = self._ask(group.request)
         except AnswerError as error:
+            _log.debug("%s: %s", group.request, error)
             # One source's trouble with a shared image must not become its neighbours'.
-            if len(group.rows) > 1 and not isinstance(error, (TransientError, StoppedError)):
+            split = len(group.rows) > 1 and not isinstance(error, (TransientError, StoppedError))
+            self._failures.note(error, empty=error.flag in _EMPTY, lasting=not split)
+            if split:
                 for row in group.rows:
                     yield from self.fetch_group(self._single(row, ra, dec), ra, dec)
                 return
@@ -166,54 +168,17 @@ class Engine:
     def _ask(self, request):
         if self.client.stop.is_set():
             raise StoppedError("stopped")
-        try:
-            answer = call_with_retries(
-                lambda: self.service.fetch(request, self.client),
-                policy=self.policy,
-                stop=self.client.stop,
-            )
-        except TransientError as error:
-            _log.debug("%s: given up: %s", request, error)
-            with self._lock:
-                self._n_failures += 1
-                self._last_failure = self._last_failure if self._last_failure == "" else str(error)
-                down = self._n_failures >= _MAX_FAILURES
-            if down:
-                self._stop(
-                    f"the service {self.service.name!r} seems to be down ({_MAX_FAILURES} images "
-                    f"in a row failed, every try of each; the last one: {error})"
-                )
-            raise
-        except AnswerError as error:
-            _log.debug("%s: %s", request, error)
-            raise
-        with self._lock:
-            self._n_failures = 0
+        answer = call_with_retries(
+            lambda: self.service.fetch(request, self.client),
+            policy=self.policy,
+            stop=self.client.stop,
+        )
+        self._failures.note_success()
         return answer
-
-    def _stop(self, reason):
-        with self._lock:
-            first, self._stop_reason = self._stop_reason is None, self._stop_reason or reason
-        if first:
-            self.client.stop.set()
 
     def warn_of_failures(self):
         """Tell, once, why rows were left without a cutout that another run may bring."""
-        if self._stop_reason:
-            warnings.warn(
-                f"{self._stop_reason}: rows left over are flagged "
-                f"{CutoutFlag.FAILED.value!r}, run again for them",
-                ShredfinderWarning,
-            )
-            self._stop_reason = self._last_failure = ""
-        elif self._last_failure:
-            warnings.warn(
-                f"the service {self.service.name!r} failed to deliver, every try of an image: "
-                f"{self._last_failure}; such rows are flagged, run again for them",
-                ShredfinderWarning,
-            )
-            # An empty string: told already.
-            self._last_failure = ""
+        self._failures.warn()
 
     def _check(self, cutout):
         check = check_images if cutout.dtype == np.uint8 else check_fluxes

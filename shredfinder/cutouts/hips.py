@@ -100,18 +100,16 @@ class HiPS(CutoutService):
     def cache_folder(self):
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.hips2fits_url.defaultvalue)
-        layers = "+".join(name.replace("/", "_") for name in self.layers)
-        return f"{self.name}{host}/{layers}"
+        return f"{self.name}{host}/{'+'.join(self.layers)}"
 
     def fetch(self, request, client):
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
-        size = request.width, request.height
         bodies = [self._ask(name, request, client) for name in self.layers]
         if self.image_format == "jpg":
-            image, suffix = decode_color(bodies[0], *size)
-            return Answer(image, bodies[0], suffix)
-        images = [decode_fits(body, *size, 1) for body in bodies]
+            image, suffix = decode_color(bodies[0].content, request, bodies[0].content_type)
+            return Answer(image, bodies[0].content, suffix)
+        images = [decode_fits(body.content, request, 1, body.content_type) for body in bodies]
         return Answer(np.concatenate(images, axis=-1), suffix=".fits")
 
     def _ask(self, layer, request, client):
@@ -134,4 +132,4 @@ class HiPS(CutoutService):
             format=self.image_format,
             get_query_payload=True,
         )
-        return client.get(self.base_url, payload).content
+        return client.get(self.base_url, payload)

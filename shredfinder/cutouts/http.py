@@ -1,12 +1,16 @@
 """Polite HTTP: one session, a shared rate, time limits, and errors sorted by what helps."""
 
 import email.utils
+import math
 import threading
 import time
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from shredfinder.bodies import TooLargeError, read_body
+from shredfinder.cutouts.decoding import find_text
 from shredfinder.cutouts.errors import (
+    AnswerError,
     BadAnswerError,
     NoCoverageError,
     StoppedError,
@@ -16,12 +20,14 @@ from shredfinder.exceptions import ServiceError
 
 __all__ = ["Body", "HttpClient", "RateLimiter"]
 
-_CHUNK = 64 * 1024
+_CONNECT = 10.0
 _MAX_REDIRECTS = 5
 # Statuses by which services say that they have no image of a position.
 _NO_COVERAGE = (400, 404)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 425, 429)
+# Of what comes along with another status than 200, so much is read, for the message.
+_MAX_ERROR_BYTES = 64 * 1024
 
 
 class RateLimiter:
@@ -119,6 +125,8 @@ class HttpClient:
         self.limiter = RateLimiter(rate)
         self.timeout = timeout
         self.stop = stop or threading.Event()
+        # When the whole run is over, by the monotonic clock.
+        self.end = math.inf
         self.n_requests = 0
         self._lock = threading.Lock()
         self._session = requests.Session()
@@ -155,6 +163,8 @@ class HttpClient:
         ------
         TransientError
             If another try may succeed.
+        StoppedError
+            If the run was stopped, or its time is over.
         NoCoverageError
             For the statuses 400 and 404.
         BadAnswerError
@@ -174,18 +184,23 @@ class HttpClient:
                 deadline += time.monotonic() - before
                 with self._lock:
                     self.n_requests += 1
+                left = min(self.timeout, self.end - time.monotonic())
+                if left <= 0:
+                    raise StoppedError("the run's time is over")
                 with self._session.get(
                     url,
                     params=params,
-                    timeout=(min(10.0, self.timeout), self.timeout),
+                    timeout=(min(_CONNECT, left), left),
                     stream=True,
                     allow_redirects=False,
                 ) as response:
                     if response.status_code in _REDIRECTS and "Location" in response.headers:
                         url, params = _follow(response.url, response.headers["Location"]), None
                         continue
-                    self._check_status(response)
-                    return self._read(response, deadline, max_bytes)
+                    if response.status_code != 200:
+                        self._fail(response, min(deadline, self.end))
+                    content = self._read(response, min(deadline, self.end), max_bytes)
+                    return Body(content, _get_type(response), response.url)
             raise BadAnswerError(f"more than {_MAX_REDIRECTS} redirects, the last one to {url}")
         except (
             requests.exceptions.MissingSchema,
@@ -203,11 +218,25 @@ class HttpClient:
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransientError(f"{_host(url)}: {error}") from error
 
-    def _check_status(self, response):
+    def _fail(self, response, deadline):
+        """Raise the error that a status stands for."""
+        import requests
+        import urllib3
+
         status = response.status_code
-        if status == 200:
-            return
         message = f"status {status} from {response.url}"
+        try:
+            # Reading it also leaves the connection fit for the next request.
+            text = find_text(self._read(response, deadline, _MAX_ERROR_BYTES))
+            message += f": {text}" if text else ""
+        except StoppedError:
+            raise
+        except (
+            AnswerError,
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+        ):
+            pass  # the status says enough
         if status >= 500 or status in _TRANSIENT:
             retry_after = _parse_retry_after(response.headers.get("Retry-After"))
             if retry_after:
@@ -218,20 +247,21 @@ class HttpClient:
         raise BadAnswerError(message)
 
     def _read(self, response, deadline, max_bytes):
-        parts, n_bytes = [], 0
-        # What has arrived is taken at once: a server that drips would otherwise not be noticed
-        # before a chunk is full.
-        while part := response.raw.read1(_CHUNK, decode_content=True):
-            parts.append(part)
-            n_bytes += len(part)
-            if n_bytes > max_bytes:
-                raise BadAnswerError(f"more than {max_bytes} bytes from {response.url}")
-            if time.monotonic() > deadline:
-                raise TransientError(f"{response.url} took more than {self.timeout:g} s")
-            if self.stop.is_set():
-                raise StoppedError("stopped while reading")
-        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Body(b"".join(parts), content_type, response.url)
+        import requests
+
+        try:
+            content = read_body(response, deadline=deadline, max_bytes=max_bytes, stop=self.stop)
+        except TooLargeError as error:
+            raise BadAnswerError(str(error)) from error
+        except requests.Timeout as error:
+            raise TransientError(f"{response.url} took more than {self.timeout:g} s") from error
+        if content is None:
+            raise StoppedError("stopped while reading")
+        return content
+
+
+def _get_type(response):
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _follow(url, location):

@@ -117,7 +117,7 @@ class LegacyViewer(CutoutService):
                 "'ls-dr9', 'ls-dr9-north', 'ls-dr9-south' or 'ls-dr10-grz'"
             )
         if self.image_format == "fits":
-            image = decode_fits(body.content, request.width, request.height, len(self.bands))
+            image = decode_fits(body.content, request, len(self.bands), body.content_type)
             return Answer(image, body.content, ".fits")
-        image, suffix = decode_color(body.content, request.width, request.height)
+        image, suffix = decode_color(body.content, request, body.content_type)
         return Answer(image, body.content, suffix)

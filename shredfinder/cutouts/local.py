@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.cutouts.errors import NoCoverageError
-from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.planes import OpenFiles, Plane
+from shredfinder.cutouts.projection import deproject
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.colors import flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX

@@ -74,7 +74,7 @@ class PanSTARRS(CutoutService):
             "blue": blue,
         }
         body = client.get(f"{self.base_url}/fitscut.cgi", params)
-        image, suffix = decode_color(body.content, request.width, request.height)
+        image, suffix = decode_color(body.content, request, body.content_type)
         return Answer(image, body.content, suffix)
 
     def _find_images(self, position, client):

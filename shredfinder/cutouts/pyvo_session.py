@@ -1,18 +1,10 @@
 """A session for pyvo that sends its requests as politely as all others are sent."""
 
-import io
-
+from shredfinder.bodies import ReadBody
 from shredfinder.cutouts.decoding import find_text
 from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError, TransientError
 
 __all__ = ["PyvoSession"]
-
-
-class _Raw(io.BytesIO):
-    """A body as pyvo reads it, with urllib3's way of reading."""
-
-    def read(self, *args, decode_content=None):
-        return super().read(*args)
 
 
 class _Response:
@@ -21,7 +13,7 @@ class _Response:
     def __init__(self, content, url):
         self.content, self.url, self.status_code = content, url, 200
         self.headers = {"content-type": "application/x-votable+xml"}
-        self.raw = _Raw(content)
+        self.raw = ReadBody(content)
 
     @property
     def text(self):

@@ -63,5 +63,5 @@ class SDSS(CutoutService):
             "height": request.height,
         }
         body = client.get(f"{self.base_url}/getjpeg", params)
-        image, suffix = decode_color(body.content, request.width, request.height)
+        image, suffix = decode_color(body.content, request, body.content_type)
         return Answer(image, body.content, suffix)

@@ -119,9 +119,10 @@ class CutoutService:
         Returns
         -------
         folder : str
-            Path relative to the cache, made of what distinguishes the images.
+            Two names with a slash between them, made of what distinguishes the images:
+            ``{service}/{layer and kind}``.
         """
-        return f"{self.name}/{self.layer}"
+        return f"{self.name}/{self.layer or 'all'}-{''.join(self.bands)}"
 
     def fetch(self, request, client):
         """Ask for one image and check it.

@@ -1,11 +1,11 @@
 """Images of the Virtual Observatory: SIA finds them, SODA cuts them, through pyvo."""
 
 import contextlib
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from shredfinder.config import conf
+from shredfinder.cutouts.addresses import name_host
 from shredfinder.cutouts.decoding import read_fits
 from shredfinder.cutouts.errors import AnswerError, BadAnswerError, NoCoverageError
 from shredfinder.cutouts.local import LocalImages
@@ -90,12 +90,10 @@ class VOImages(CutoutService):
 
     def cache_folder(self):
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
-        parts = urlsplit(self.base_url)
-        place = f"{parts.netloc}{parts.path}".replace(":", "_").replace("/", "_")
         kind = f"{self.color_mapping}-{''.join(self.bands)}"
         if self.flux_scale is not None:
             kind += f"-{self.flux_scale:g}"
-        return f"{self.name}@{place}/{self.layer.replace('/', '_') or 'all'}-{kind}"
+        return f"{self.name}{name_host(self.base_url)}/{self.layer or 'all'}-{kind}"
 
     def fetch(self, request, client):
         """Find, cut and put together images; see `CutoutService.fetch`."""

@@ -29,6 +29,8 @@ class CutoutFlag(enum.StrEnum):
     """The image holds far more pixels than a cutout (a decompression bomb)."""
     WRONG_SIZE = "wrong size"
     """The image's width, height or number of channels is not as it should be."""
+    WRONG_POSITION = "wrong position"
+    """The image shows another part of the sky, or at another scale or orientation."""
     FAILED = "failed"
     """The service did not deliver the cutout; another run may."""
     NOT_SCORED = "not scored"

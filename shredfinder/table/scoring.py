@@ -41,7 +41,8 @@ def add_p_cnn(
         Images of the rows, in their order: a `~shredfinder.Cutouts` object; an array of shape
         ``(n, height, width, bands)``, uint8 or float in 0–1; ``n`` paths of image files, None
         where there is none; or a folder, with ``pattern``. Files are read batch by batch. By
-        default cutouts are fetched by position, from the service ``shredfinder.conf.service``.
+        default cutouts are fetched by position, from the service of the model's survey, or
+        the one that ``shredfinder.conf.service`` names.
     pattern : str, optional
         Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional

@@ -4,8 +4,10 @@ import os
 
 import numpy as np
 
+from shredfinder.config import conf
 from shredfinder.imaging import Cutouts, CutoutSequence, ImageFiles
 from shredfinder.positions import get_positions
+from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 from shredfinder.table.patterns import PatternFiles
 
 __all__ = ["open_cutouts", "open_service"]
@@ -80,8 +82,20 @@ def open_service(table, classifier, position, options):
 
     coords = get_positions(table, position)
     order = sky_order(coords)
-    kind = {"size": classifier.size_[0], "pixel_scale": classifier.pixel_scale_}
-    return CutoutStream(coords[order], **(kind | {"progress": False} | options)), order
+    kind = {
+        "size": classifier.size_[0],
+        "pixel_scale": classifier.pixel_scale_,
+        "progress": False,
+    }
+    if options.get("service") is None and not conf.service:
+        survey = get_survey(getattr(classifier, "survey", DEFAULT_SURVEY))
+        kind |= {"service": survey.service, "layer": survey.layer}
+    return CutoutStream(coords[order], **(kind | _drop_none(options))), order
+
+
+def _drop_none(options):
+    """Leave out what is None, which is the same as not being given (but no limit of a rate)."""
+    return {k: v for k, v in options.items() if v is not None or k == "rate"}
 
 
 def _get_facts(classifier, *, pixel_scale=None, bands=None):

@@ -14,7 +14,14 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from shredfinder import conf
-from shredfinder.cutouts import Cache, CutoutRequest, LegacyViewer, fetch_cutouts
+from shredfinder.cutouts import (
+    Answer,
+    Cache,
+    CutoutRequest,
+    CutoutService,
+    LegacyViewer,
+    fetch_cutouts,
+)
 from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import Faults, LoopbackServer
 
@@ -119,7 +126,7 @@ def test_offline_asks_nobody(tmp_path, server):
 
 def test_a_person_can_read_the_layout(tmp_path, server):
     fetch(SkyCoord([150.1, 9], [2.2, -0.5], unit="deg"), server, tmp_path)
-    host = f"legacy@127.0.0.1_{server.url.rpartition(':')[2]}"
+    host = f"legacy@127.0.0.1_{server.url.rpartition(':')[2]}_viewer"
     folder = tmp_path / host / "ls-dr9-jpeg" / "128px-0.46875"
     assert files(tmp_path) == [
         folder / "009" / "-01" / "009.0000000-00.5000000.jpg",
@@ -135,6 +142,7 @@ def test_the_key_holds_all_that_matters(tmp_path):
     for other in (
         LegacyViewer(layer="ls-dr10-grz"),
         LegacyViewer(base_url="http://localhost:1"),
+        LegacyViewer(base_url="http://localhost:1/mirror"),
         LegacyViewer(image_format="fits"),
         LegacyViewer(image_format="fits", bands="gr"),
     ):
@@ -147,7 +155,35 @@ def test_the_key_holds_all_that_matters(tmp_path):
         CutoutRequest(150.1000002, 2.2, 128, 128, 0.46875),
     ):
         stems.add(cache.stem(viewer, other))
-    assert len(stems) == 10
+    assert len(stems) == 11
+
+
+def test_no_name_leads_out_of_the_folder(tmp_path):
+    class Odd(CutoutService):
+        name = ".."
+
+    request = CutoutRequest(150.1, 2.2, 128, 128, 0.46875)
+    cache = Cache(tmp_path)
+    odd = Odd()
+    for odd.layer in ("", "../../..", "/etc", "..", "a\0b", "ls dr9:x"):
+        path = Path(cache.stem(odd, request))
+        assert len(path.relative_to(tmp_path).parts) == 6
+        assert ".." not in path.parts
+
+
+def test_services_of_ones_own_are_in_the_report(tmp_path):
+    class Mine(CutoutService):
+        name = "mine"
+
+        def fetch(self, request, client):
+            shape = (request.height, request.width, 3)
+            return Answer(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+
+    fetch_cutouts(scattered(2), service=Mine(), cache=tmp_path, rate=None, progress=False)
+    report = Cache(tmp_path).report()
+    assert report["service"].tolist() == ["mine"]
+    assert report["n_cutouts"].tolist() == [2]
+    assert Cache(tmp_path).prune(service="mine") == 2
 
 
 @pytest.mark.parametrize("fault", ["html", "wrong size", "500"])
@@ -157,8 +193,9 @@ def test_failures_are_never_stored(tmp_path, fault, quick_retry):
         warnings.simplefilter("always")
         cutouts = fetch(scattered(3), server, tmp_path, retry=quick_retry)
     assert not cutouts.good.any()
-    # What was tried in vain is told of, once and with the reason.
-    assert [str(w.message).count("status 500") for w in seen] == [1] * (fault == "500")
+    # It is told of once, with the reason.
+    reason = {"500": "status 500", "html": "maintenance", "wrong size": "135×135"}[fault]
+    assert [str(w.message).count(reason) for w in seen] == [1]
     assert not files(tmp_path)
 
 
@@ -223,4 +260,4 @@ def test_report_and_prune(tmp_path, server):
 def test_default_folder_is_configurable(tmp_path, monkeypatch):
     assert Cache().path.parts[-2:] == ("shredfinder", "cutouts")
     monkeypatch.setattr(conf, "cache_dir", str(tmp_path))
-    assert Cache().path == tmp_path
+    assert Cache().path == tmp_path / "cutouts"

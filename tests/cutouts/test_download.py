@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer
 
 # Mean difference, in levels, of a JPEG image from the sky that it shows.
 JPEG_NOISE = 1.0
-N_FAULTY = int(os.environ.get("SHREDFINDER_FAULTY_REQUESTS", "250"))
+N_FAULTY = int(os.environ.get("SHREDFINDER_FAULTY_REQUESTS", "2500"))
 # What another try does not mend, and the flag that its row gets.
 LASTING = {
     "html": "not an image",
@@ -45,10 +46,11 @@ def assert_rate_kept(requests, rate):
 def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
     coords = scattered(N_FAULTY)
     chances = dict.fromkeys(FAULTS, 0.02) | {"429": 0.002, "stall": 0.005}
-    faults = Faults(chances, retry_after=1, stall=0.5)
-    rate = 150
-    options = {"group": False, "cache": tmp_path, "retry": quick_retry, "rate": rate}
-    with LoopbackServer(faults=faults) as server:
+    faults = Faults(chances, retry_after=0.5, stall=0.5)
+    rate = 400
+    options = {"group": False, "cache": tmp_path, "retry": quick_retry, "rate": rate, "size": 24}
+    told = pytest.warns(ShredfinderWarning, match="did not deliver some images")
+    with LoopbackServer(faults=faults) as server, told:
         cutouts = fetch(coords, server, max_workers=16, timeout=0.4, **options)
         assert_rate_kept(server.requests, rate)
         # Nothing is lost, and nothing but what can't be mended is flagged.
@@ -72,6 +74,22 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
         assert differences(again, coords).max() < JPEG_NOISE
 
 
+def test_every_fault_at_once_with_shared_images(quick_retry):
+    coords = host_centred(60, 25)
+    chances = dict.fromkeys(set(FAULTS) - {"blank"}, 0.03) | {"429": 0.01, "stall": 0.01}
+    faults = Faults(chances, retry_after=0.1, stall=0.5)
+    with LoopbackServer(faults=faults) as server, warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        options = {"retry": quick_retry, "timeout": 0.4, "size": 64, "max_workers": 16}
+        cutouts = fetch(coords, server, **options)
+    print(f"{len(server.requests)} requests for {len(coords)} rows: {dict(faults.counts)}")
+    # A source is asked for once more where what it shares with others can't be had: few fail twice.
+    assert set(cutouts.flags) <= {"", *LASTING.values()}
+    assert np.count_nonzero(~cutouts.good) < 0.1 * len(coords)
+    good = cutouts.good
+    assert differences(cutouts[good], coords[good]).max() < 6
+
+
 @pytest.mark.parametrize("fault", ["429", "500", "503", "reset", "truncated", "redirect"])
 def test_passing_faults_are_mended(fault, quick_retry):
     coords = scattered(20)
@@ -86,9 +104,13 @@ def test_passing_faults_are_mended(fault, quick_retry):
 @pytest.mark.parametrize("fault", LASTING)
 def test_lasting_faults_are_not_tried_again(fault):
     coords = scattered(3)
-    with LoopbackServer(faults=Faults({fault: 1})) as server:
+    told = warnings.catch_warnings(record=True)
+    with LoopbackServer(faults=Faults({fault: 1})) as server, told as seen:
+        warnings.simplefilter("always")
         cutouts = fetch(coords, server, group=False)
         assert len(server.requests) == 3
+    # That an image is blank is an answer; the others are told of, once.
+    assert len(seen) == (fault != "blank")
     assert set(cutouts.flags) == {LASTING[fault]}
 
 
@@ -165,6 +187,41 @@ def test_server_that_is_down_ends_the_run():
     coords = scattered(200)
     with pytest.warns(ShredfinderWarning, match="seems to be down"):
         cutouts = fetch_cutouts(coords, base_url=url, cache=False, retry=policy, **OPTIONS)
+    assert set(cutouts.flags) == {"failed"}
+
+
+def test_wrong_address_is_told_of(server):
+    with pytest.warns(ShredfinderWarning, match=r"status 404 .* no such page\): are its address"):
+        cutouts = fetch_cutouts(
+            scattered(12), base_url=f"{server.url}/elsewhere", cache=False, **OPTIONS
+        )
+    assert set(cutouts.flags) == {"no coverage"}
+
+
+def test_pages_in_place_of_images_end_the_run():
+    with LoopbackServer(faults=Faults({"html": 1})) as server:
+        with pytest.warns(ShredfinderWarning, match="seems to be down .* maintenance"):
+            cutouts = fetch(scattered(200), server, group=False, max_workers=4)
+        assert len(server.requests) < 30
+    assert set(cutouts.flags) == {"not an image", "failed"}
+
+
+def test_a_pause_longer_than_anyone_waits_ends_the_run():
+    with LoopbackServer(faults=Faults({"429": 1}, retry_after=7200)) as server:
+        start = time.monotonic()
+        with pytest.warns(ShredfinderWarning, match="asks for a pause of 7200 s"):
+            cutouts = fetch(scattered(50), server, group=False, max_workers=2)
+        assert time.monotonic() - start < 5
+        assert len(server.requests) <= 2
+    assert set(cutouts.flags) == {"failed"}
+
+
+def test_time_limit_holds_for_requests_that_get_no_answer():
+    with LoopbackServer(faults=Faults({"stall": 1}, stall=20)) as server:
+        start = time.monotonic()
+        with pytest.warns(ShredfinderWarning, match="time limit of 1 s"):
+            cutouts = fetch(scattered(10), server, time_limit=1, group=False)
+        assert time.monotonic() - start < 4
     assert set(cutouts.flags) == {"failed"}
 
 

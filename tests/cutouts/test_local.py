@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.cutouts import LocalImages, fetch_cutouts
-from shredfinder.cutouts.grouping import deproject
+from shredfinder.cutouts.projection import deproject
 from shredfinder.datasets import make_field
 from shredfinder.imaging import flux_to_rgb
 

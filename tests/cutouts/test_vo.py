@@ -5,6 +5,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from shredfinder.cutouts import VOImages, fetch_cutouts
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import flux_to_rgb
 from tests.cutouts.conftest import scattered
 from tests.cutouts.loopback import Faults, LoopbackServer, render_fluxes
@@ -52,7 +53,8 @@ def test_faults(quick_retry):
 
 def test_answers_that_are_no_votable():
     with LoopbackServer(faults=Faults({"html": 1})) as server:
-        assert fetch(server, scattered(1)).flags.tolist() == ["failed"]
+        with pytest.warns(ShredfinderWarning, match="not a VOTable but"):
+            assert fetch(server, scattered(1)).flags.tolist() == ["failed"]
         assert len(server.requests) == 1
 
 

@@ -1,0 +1,99 @@
+"""What is believed of an answer, and what is not."""
+
+import io
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from shredfinder.cutouts import CutoutRequest
+from shredfinder.cutouts.decoding import decode_color, decode_fits
+from shredfinder.cutouts.errors import BadAnswerError, TransientError
+
+REQUEST = CutoutRequest(150.1, 2.2, 64, 64, 0.5)
+
+
+def make_jpeg(size=(64, 64)):
+    image = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def make_fits(n_bands=3, *, size=64, scale=0.5, ra=150.1, dec=2.2, shift=0.0, flip=False):
+    data = np.random.default_rng(0).normal(size=(n_bands, size, size)).astype(np.float32)
+    header = fits.Header(
+        {
+            "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec,
+            "CRPIX1": (size + 1) / 2 + shift, "CRPIX2": (size + 1) / 2,
+            "CDELT1": (1 if flip else -1) * scale / 3600, "CDELT2": scale / 3600,
+        }
+    )  # fmt: skip
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(data, header).writeto(buffer)
+    return buffer.getvalue(), data
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", ""])
+def test_images_of_any_fitting_type(kind):
+    image, suffix = decode_color(make_jpeg(), REQUEST, kind)
+    assert image.shape == (64, 64, 3)
+    assert suffix == ".jpg"
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/plain", "application/json"])
+def test_what_is_sent_as_text_is_no_image(kind):
+    with pytest.raises(BadAnswerError, match=f"not an image but {kind}") as caught:
+        decode_color(make_jpeg(), REQUEST, kind)
+    assert caught.value.flag == "not an image"
+    with pytest.raises(BadAnswerError):
+        decode_fits(make_fits()[0], REQUEST, 3, kind)
+
+
+@pytest.mark.parametrize("n", [0, 10, 2000])
+def test_what_is_cut_short_is_tried_again(n):
+    with pytest.raises(TransientError):
+        decode_color(make_jpeg()[:n], REQUEST)
+    with pytest.raises(TransientError):
+        decode_fits(make_fits()[0][:n], REQUEST, 3)
+
+
+def test_size_is_what_was_asked_for():
+    with pytest.raises(BadAnswerError, match="asked for 64×64 px, got 60×64") as caught:
+        decode_color(make_jpeg((60, 64)), REQUEST)
+    assert caught.value.flag == "wrong size"
+    for wrong in (make_fits(2), make_fits(size=63)):
+        with pytest.raises(BadAnswerError, match="asked for 3 bands of 64×64") as caught:
+            decode_fits(wrong[0], REQUEST, 3)
+        assert caught.value.flag == "wrong size"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ra": 150.2},
+        {"dec": -2.2},
+        {"scale": 0.4},
+        {"shift": 2},
+        {"flip": True},
+        {"ra": 330.1, "dec": -2.2},
+    ],
+)
+def test_fits_images_show_what_was_asked_for(options):
+    with pytest.raises(BadAnswerError, match="beside what was asked for") as caught:
+        decode_fits(make_fits(**options)[0], REQUEST, 3)
+    assert caught.value.flag == "wrong position"
+
+
+def test_fits_images_are_north_up():
+    # Half a pixel is a matter of where a service counts from.
+    for content, data in (make_fits(), make_fits(shift=0.5)):
+        image = decode_fits(content, REQUEST, 3)
+        np.testing.assert_array_equal(image, np.moveaxis(data, 0, -1)[::-1])
+
+
+def test_fits_images_without_coordinates_are_taken():
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(np.ones((64, 64), np.float32)).writeto(buffer)
+    assert decode_fits(buffer.getvalue(), REQUEST, 1).shape == (64, 64, 1)
