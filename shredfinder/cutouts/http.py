@@ -23,7 +23,7 @@ __all__ = ["Body", "HttpClient", "RateLimiter"]
 _CONNECT = 10.0
 _MAX_REDIRECTS = 5
 # Statuses by which services say that they have no image of a position.
-_NO_COVERAGE = (400, 404)
+_NO_COVERAGE = (204, 400, 404)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 425, 429)
 # Of what comes along with another status than 200, so much is read, for the message.
@@ -166,7 +166,7 @@ class HttpClient:
         StoppedError
             If the run was stopped, or its time is over.
         NoCoverageError
-            For the statuses 400 and 404.
+            For the statuses 400 and 404, and 204 (no content).
         BadAnswerError
             For any other answer but 200.
         shredfinder.exceptions.ServiceError

@@ -37,7 +37,11 @@ class PyvoSession:
 
     def get(self, url, params=None, **kwargs):
         """Send a query whose answer is a VOTable; see `HttpClient.get`."""
-        content = self.fetch(url, params)
+        try:
+            content = self.fetch(url, params).content
+        except NoCoverageError as error:
+            # In the VO's protocols a position without data is no error.
+            raise BadAnswerError(str(error)) from error
         if b"VOTABLE" not in content:
             raise BadAnswerError(f"not a VOTable but: {find_text(content) or content[:16]!r}")
         if not content.rstrip().endswith(b"VOTABLE>"):
@@ -45,9 +49,5 @@ class PyvoSession:
         return _Response(content, url)
 
     def fetch(self, url, params=None):
-        """Send a query whose answer is a file; gives its bytes."""
-        try:
-            return self._client.get(url, params).content
-        except NoCoverageError as error:
-            # In the VO's protocols a position without data is no error.
-            raise BadAnswerError(str(error)) from error
+        """Send a query whose answer is a file; see `HttpClient.get`."""
+        return self._client.get(url, params)

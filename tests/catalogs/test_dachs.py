@@ -9,15 +9,9 @@ from astropy.coordinates import SkyCoord
 from shredfinder import conf
 from shredfinder.catalogs import query_candidates
 from tests.catalogs.test_queries import CENTER, RADIUS, expected, ids
-from tests.dachs.running import running_dachs
+from tests.dachs.running import needs_dachs, running_dachs
 
-pytestmark = [
-    pytest.mark.dachs,
-    pytest.mark.skipif(
-        shutil.which("dachs") is None or not Path("/usr/lib/postgresql").is_dir(),
-        reason="DaCHS is not installed (Debian's python3-gavo and postgresql-15-pgsphere)",
-    ),
-]
+pytestmark = needs_dachs
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,49 @@ def test_images_are_found_and_put_together(server):
     assert cutouts.color_mapping == "legacy-grz"
 
 
+@pytest.mark.parametrize(
+    ("path", "options", "version", "n_requests"),
+    [
+        ("/sia/v2query", {}, 2, 2 * 7),
+        ("/sia/v2query", {"version": 2, "layer": "SIM"}, 2, 2 * 7),
+        # One whose address misleads is asked once more, and not again.
+        ("/siav2-in-name-only", {}, 1, 1 + 2 * 4),
+    ],
+)
+def test_versions(server, path, options, version, n_requests):
+    coords = scattered(2, seed=3)
+    service = VOImages(base_url=server.url + path, **options)
+    cutouts = fetch_cutouts(
+        coords, service=service, size=64, cache=False, rate=None, progress=False, max_workers=1
+    )
+    assert cutouts.flags.tolist() == ["", ""]
+    assert_right(cutouts, coords)
+    assert service.version == version
+    assert len(server.requests) == n_requests
+
+
+def test_sizes_near_the_poles(server):
+    # A size in version 1 is one of coordinates: 60″ span 0.19° of right ascension at 85°.
+    coords = SkyCoord([30], [85], unit="deg")
+    cutouts = fetch(server, coords)
+    assert cutouts.good.all()
+    assert_right(cutouts, coords)
+
+
+def test_weights_are_no_images(server):
+    coords = scattered(2)
+    fetch(server, coords)
+    assert not [p for _, path, p in server.requests if p.get("kind") == "invvar"]
+    service = VOImages(base_url=f"{server.url}/sia", color_mapping="flux", bands="r")
+    cutouts = fetch_cutouts(
+        coords, service=service, size=64, cache=False, rate=None, progress=False
+    )
+    assert (cutouts.bands, cutouts.images.dtype) == (("r",), np.float32)
+    for image, c in zip(cutouts.images, coords, strict=True):
+        truth = render_fluxes(c.ra.deg, c.dec.deg, 64, 64, 0.46875)[..., 1:2] * 0.2
+        assert np.abs(image - truth).max() < 0.02
+
+
 def test_no_image_there(server, tmp_path):
     coords = SkyCoord([10], [-60], unit="deg")
     assert fetch(server, coords, cache=tmp_path).flags.tolist() == ["no coverage"]
@@ -53,13 +96,15 @@ def test_faults(quick_retry):
 
 def test_answers_that_are_no_votable():
     with LoopbackServer(faults=Faults({"html": 1})) as server:
+        service = VOImages(base_url=f"{server.url}/sia", version=1)
         with pytest.warns(ShredfinderWarning, match="not a VOTable but"):
-            assert fetch(server, scattered(1)).flags.tolist() == ["failed"]
+            cutouts = fetch_cutouts(scattered(1), service=service, cache=False, progress=False)
+        assert cutouts.flags.tolist() == ["failed"]
         assert len(server.requests) == 1
 
 
 def test_wrong_options_are_refused():
-    with pytest.raises(ValueError, match="version must be 1 or 2"):
+    with pytest.raises(ValueError, match="version must be 1, 2 or"):
         VOImages(version=3)
     with pytest.raises(ValueError, match="no colour mapping"):
         VOImages(color_mapping="pink")

@@ -10,9 +10,21 @@ import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["running_dachs"]
+import pytest
+
+__all__ = ["needs_dachs", "running_dachs"]
 
 _HERE = Path(__file__).parent
+_IS_INSTALLED = shutil.which("dachs") is not None and any(
+    Path("/usr/share/postgresql").glob("*/extension/pg_sphere.control")
+)
+
+needs_dachs = [
+    pytest.mark.dachs,
+    pytest.mark.skipif(
+        not _IS_INSTALLED, reason="DaCHS is not installed: tests/dachs/install.sh does it"
+    ),
+]
 
 
 def _free_port():

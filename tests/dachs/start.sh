@@ -1,14 +1,15 @@
 #!/bin/bash
 # Start DaCHS, a VO server, with PostgreSQL, on loopback. Run as an unprivileged user:
 #
-#   SRC=folder-of-make_data bash start.sh STATE-FOLDER [PORT] [POSTGRESQL-PORT]
+#   SRC=FOLDER bash start.sh STATE-FOLDER [PORT] [POSTGRESQL-PORT]
+#
+# FOLDER holds q.rd and its data; `python -m tests.dachs` makes one, and starts and stops all.
 #
 # NAME is the folder, and the schema, that q.rd is imported to (tst); MAXREC the most rows that the
 # server sends (DaCHS's own limit).
 #
-# It needs Debian's python3-gavo, postgresql, postgresql-pgsphere and postgresql-q3c, and
-# takes about ten seconds. To stop: TERM to the process in STATE-FOLDER/dachs.pid, then INT to
-# the first line of STATE-FOLDER/pg/postmaster.pid.
+# It needs what install.sh installs, and takes about ten seconds. To stop: TERM to the process in
+# STATE-FOLDER/dachs.pid, then INT to the first line of STATE-FOLDER/pg/postmaster.pid.
 set -e
 STATE=${1:?folder}; PORT=${2:-8080}; PGPORT=${3:-55432}
 BIN=$(ls -d /usr/lib/postgresql/*/bin | tail -1)

@@ -1,17 +1,4 @@
-"""The VO path against a real server, DaCHS, on loopback.
-
-Needs Debian's packages::
-
-    apt-get install --no-install-recommends postgresql-15 postgresql-15-pgsphere \\
-        postgresql-15-q3c python3-gavo
-
-and takes about half a minute: ``pytest -m dachs``.
-"""
-
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""The VO path against a real server, DaCHS, on loopback: ``pytest -m dachs``."""
 
 import numpy as np
 import pytest
@@ -19,39 +6,27 @@ from astropy.coordinates import SkyCoord
 
 from shredfinder.cutouts import VOImages, fetch_cutouts
 from shredfinder.imaging import flux_to_rgb
-from tests.dachs.make_data import FIELDS, PEAKS
-from tests.dachs.running import running_dachs
+from tests.dachs.images import FIELDS, IMAGE_SERVICES, PEAKS, fill_images
+from tests.dachs.running import needs_dachs, running_dachs
 
-HERE = Path(__file__).parent
-
-pytestmark = [
-    pytest.mark.dachs,
-    pytest.mark.skipif(
-        shutil.which("dachs") is None or not Path("/usr/lib/postgresql").is_dir(),
-        reason="DaCHS is not installed (Debian's python3-gavo and postgresql-15-pgsphere)",
-    ),
-]
+pytestmark = needs_dachs
 
 
 @pytest.fixture(scope="module")
 def dachs():
     """Base URL of a server of its own."""
-
-    def fill(source):
-        subprocess.run([sys.executable, HERE / "make_data.py", source], check=True)
-        shutil.copy(HERE / "q.rd", source)
-
-    with running_dachs(fill) as url:
+    with running_dachs(fill_images) as url:
         yield url
 
 
 @pytest.mark.parametrize(
     ("version", "path"),
     [
-        (1, "/tst/q/i/siap.xml"),
-        (2, "/__system__/siap2/sitewide/siap2.xml"),
-        # A cutout service of version 1, without datalink.
-        (1, "/tst/q/c/siap.xml"),
+        (1, IMAGE_SERVICES[0]),
+        (2, IMAGE_SERVICES[1]),
+        (1, IMAGE_SERVICES[2]),
+        ("auto", IMAGE_SERVICES[0]),
+        ("auto", IMAGE_SERVICES[1]),
     ],
 )
 def test_cutouts(dachs, tmp_path, version, path):

@@ -29,7 +29,8 @@ def answer(path, params, fault, url):
     if handler is None:
         return 404, b"no such page", _TEXT
     try:
-        return handler(params, fault, url) if handler is _sia else handler(params, fault)
+        named = (url,) if handler in (_sia, _sia2, _links) else ()
+        return handler(params, fault, *named)
     except (KeyError, ValueError) as error:
         return 400, f"bad parameters: {error}".encode(), _TEXT
 
@@ -144,22 +145,59 @@ def _ps1_fitscut(params, fault):
 
 
 def _sia(params, fault, url):
+    """Version 1: images, and weights beside them, as NOIRLab lists them."""
     ra, dec = (float(value) for value in params["POS"].split(","))
-    table = Table(
-        {
-            "title": [f"Simulated sky in {band}" for band in "grz"] * (dec > SOUTHERN_LIMIT),
-            "band": ["g", "r", "z"] * (dec > SOUTHERN_LIMIT),
-            "format": ["image/fits"] * 3 * (dec > SOUTHERN_LIMIT),
-            "url": [f"{url}/sia-image?ra={ra}&dec={dec}&size={params['SIZE']}&band={band}"
-                    for band in "grz"] * (dec > SOUTHERN_LIMIT),
-        },
-        dtype=["U40", "U1", "U12", "U200"],
-    )  # fmt: skip
+    # The size is one of coordinates.
+    width, height = (float(value) for value in params["SIZE"].split(","))
+    region = f"ra={ra}&dec={dec}&width={width * np.cos(np.radians(dec))}&height={height}"
+    kinds = [(band, kind) for kind in ("invvar", "image") for band in "grz"]
+    rows = [
+        (f"Simulated sky in {band}", f"{band} CAM", "image/fits", kind, "Stack",
+         f"{url}/sia-image?{region}&band={band}&kind={kind}")
+        for band, kind in kinds * (dec > SOUTHERN_LIMIT)
+    ]  # fmt: skip
+    names = ("title", "band", "format", "prodtype", "proctype", "url")
+    ucds = ("VOX:Image_Title", "VOX:BandPass_ID", "VOX:Image_Format", None, None,
+            "VOX:Image_AccessReference")  # fmt: skip
+    return _votable(rows, names, dict(zip(names, ucds, strict=True)))
+
+
+def _sia2(params, fault, url):
+    """Version 2: each image by way of its links."""
+    shape, ra, dec, radius = params["POS"].split()
+    if shape != "CIRCLE" or params.get("COLLECTION", "SIM") != "SIM":
+        raise ValueError("POS or COLLECTION")
+    ranges = {"g": (4e-7, 5.5e-7), "r": (5.7e-7, 7.2e-7), "z": (8.4e-7, 1e-6)}
+    size = 2 * float(radius)
+    rows = [
+        ("image", *ranges[band], "application/x-votable+xml;content=datalink",
+         f"{url}/links?ra={ra}&dec={dec}&width={size}&height={size}&band={band}")
+        for band in "grz" * (float(dec) > SOUTHERN_LIMIT)
+    ]  # fmt: skip
+    names = ("dataproduct_type", "em_min", "em_max", "access_format", "access_url")
+    return _votable(rows, names, {}, units={"em_min": "m", "em_max": "m"})
+
+
+def _links(params, fault, url):
+    image = f"{url}/sia-image?" + "&".join(f"{key}={value}" for key, value in params.items())
+    rows = [
+        ("x", f"{url}/nowhere", "", "", "#preview", "image/png"),
+        ("x", image, "", "", "#this", "image/fits"),
+    ]
+    names = ("ID", "access_url", "service_def", "error_message", "semantics", "content_type")
+    return _votable(rows, names, {})
+
+
+def _votable(rows, names, ucds, units=None):
+    columns = list(zip(*rows, strict=True)) or [[]] * len(names)
+    floats = units or {}
+    table = Table(columns, names=names, dtype=[float if n in floats else "U300" for n in names])
+    for name, unit in floats.items():
+        table[name].unit = unit
     votable = from_table(table)
     votable.resources[0].type = "results"
-    ucds = ("VOX:Image_Title", "VOX:BandPass_ID", "VOX:Image_Format", "VOX:Image_AccessReference")
-    for field, ucd in zip(votable.get_first_table().fields, ucds, strict=True):
-        field.ucd = ucd
+    for field in votable.get_first_table().fields:
+        field.ucd = ucds.get(field.name)
     votable.resources[0].infos.append(Info(name="QUERY_STATUS", value="OK"))
     buffer = io.BytesIO()
     votable.to_xml(buffer)
@@ -168,14 +206,19 @@ def _sia(params, fault, url):
 
 def _sia_image(params, fault):
     ra, dec = float(params["ra"]), float(params["dec"])
-    size = int(float(params["size"]) * 3600 / 0.262)
-    fluxes = render_fluxes(ra, dec, size, size, 0.262) * 0.2
+    width, height = (int(float(params[side]) * 3600 / 0.262) for side in ("width", "height"))
+    fluxes = render_fluxes(ra, dec, width, height, 0.262) * 0.2
+    if params.get("kind") == "invvar":
+        fluxes[:] = 400.0
     band = "grz".index(params["band"])
     return 200, _fits(fluxes[..., band : band + 1], ra, dec, 0.262), _FITS
 
 
 _HANDLERS = {
     "/sia": _sia,
+    "/sia/v2query": _sia2,
+    "/siav2-in-name-only": _sia,
+    "/links": _links,
     "/sia-image": _sia_image,
     "/viewer/jpeg-cutout": _viewer_jpeg,
     "/viewer/fits-cutout": _viewer_fits,

@@ -1,16 +1,15 @@
-"""Make the images that the test server publishes: two fields in g, r and z with known stars.
-
-Usage: ``python make_data.py FOLDER``
-"""
+"""The images that the test server publishes: two fields in g, r and z with known stars."""
 
 import csv
-import sys
+import shutil
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
+# Paths of the services: version 1 with datalink and SODA, version 2, and one that cuts by itself.
+IMAGE_SERVICES = ("/tst/q/i/siap.xml", "/__system__/siap2/sitewide/siap2.xml", "/tst/q/c/siap.xml")
 FIELDS = {"f1": (150.1, 2.2), "f2": (150.3, 2.2)}
 SIZE = 512
 SCALE = 0.262
@@ -37,9 +36,9 @@ def make_field(folder, name, ra, dec):
         fits.PrimaryHDU(image, header).writeto(folder / f"{name}_{band}.fits", overwrite=True)
 
 
-def main():
-    """Write images and catalogue under the folder given."""
-    folder = Path(sys.argv[1]) / "data"
+def fill_images(source):
+    """Write images, catalogue and their description to a folder, for `running_dachs`."""
+    folder = source / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for name, (ra, dec) in FIELDS.items():
         make_field(folder, name, ra, dec)
@@ -47,7 +46,4 @@ def main():
         writer = csv.writer(file)
         writer.writerow(["objid", "ra", "dec", "mag_g", "mag_r", "mag_z"])
         writer.writerows([name, ra, dec, 20.5, 20, 19.7] for name, (ra, dec) in FIELDS.items())
-
-
-if __name__ == "__main__":
-    main()
+    shutil.copy(Path(__file__).parent / "q.rd", source)
