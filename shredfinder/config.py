@@ -79,6 +79,11 @@ class Conf(config.ConfigNamespace):
         "Base URL of SkyServer's image cutouts.",
         cfgtype="string",
     )
+    sdss_sas_url = _item(
+        "https://data.sdss.org/sas",
+        "Base URL of SDSS's Science Archive Server, without the data release.",
+        cfgtype="string",
+    )
     ps1_url = _item(
         "https://ps1images.stsci.edu/cgi-bin",
         "Base URL of the Pan-STARRS1 image services.",

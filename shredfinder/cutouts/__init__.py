@@ -9,6 +9,7 @@ from shredfinder.cutouts.panstarrs import PanSTARRS
 from shredfinder.cutouts.positions import sky_order
 from shredfinder.cutouts.retries import RetryPolicy
 from shredfinder.cutouts.sdss import SDSS
+from shredfinder.cutouts.sdss_frames import SDSSFrames
 from shredfinder.cutouts.service import (
     Answer,
     CutoutRequest,
@@ -32,6 +33,7 @@ __all__ = [
     "LocalImages",
     "PanSTARRS",
     "RetryPolicy",
+    "SDSSFrames",
     "VOImages",
     "available_services",
     "fetch_cutouts",

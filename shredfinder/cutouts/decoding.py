@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from shredfinder.cutouts.errors import BadAnswerError, TransientError
+from shredfinder.cutouts.planes import get_celestial
 from shredfinder.cutouts.projection import deproject
 from shredfinder.imaging.flags import CutoutFlag
 
@@ -139,8 +140,8 @@ def _check_footprint(header, request):
     from astropy.wcs import WCS
 
     # Fixing would warn of each image's deviations from the standard.
-    wcs = WCS(header, fix=False).celestial
-    if wcs.naxis != 2:
+    wcs = get_celestial(WCS(header, fix=False))
+    if wcs is None:
         return
     # The centre, and the middles of the left and the upper edge.
     right = np.array([0.0, -1.0, 0.0]) * (request.width - 1) / 2

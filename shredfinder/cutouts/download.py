@@ -164,8 +164,12 @@ def make_engine(
         raise ValueError(f"group must be True, False or 'auto', not {group!r}")
     if group is True and not service.groups:
         raise ValueError(f"the service {service.name!r} can't share an image between sources")
+    policy = retry or RetryPolicy()
     client = HttpClient(
-        max_workers=max_workers, rate=service.rate if rate == _POLITE else rate, timeout=timeout
+        max_workers=max_workers,
+        rate=service.rate if rate == _POLITE else rate,
+        timeout=timeout,
+        policy=policy,
     )
     return Engine(
         service,
@@ -174,7 +178,7 @@ def make_engine(
         cache=_to_cache(cache) if service.remote else None,
         client=client,
         max_workers=max_workers,
-        policy=retry or RetryPolicy(),
+        policy=policy,
         group=service.groups if group == "auto" else group,
         offline=offline and service.remote,
         time_limit=time_limit,

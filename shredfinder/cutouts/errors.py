@@ -34,7 +34,14 @@ class TransientError(AnswerError):
         What the row is flagged with if no try succeeds.
     retry_after : float, optional
         Seconds that the server asks to wait.
+
+    Attributes
+    ----------
+    exhausted : bool
+        Whether all tries were made: those around them make no more.
     """
+
+    exhausted = False
 
     def __init__(self, message, flag=None, retry_after=0.0):
         super().__init__(message, flag)

@@ -105,14 +105,21 @@ class HiPS(CutoutService):
     def fetch(self, request, client):
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
-        bodies = [self._ask(name, request, client) for name in self.layers]
+
+
+        def read_color(body):
+            image, suffix = decode_color(body.content, request, body.content_type)
+            return Answer(image, body.content, suffix)
+
+        def read_band(body):
+            return decode_fits(body.content, request, 1, body.content_type)
+
         if self.image_format == "jpg":
-            image, suffix = decode_color(bodies[0].content, request, bodies[0].content_type)
-            return Answer(image, bodies[0].content, suffix)
-        images = [decode_fits(body.content, request, 1, body.content_type) for body in bodies]
+            return self._ask(self.layer, request, client, read_color)
+        images = [self._ask(name, request, client, read_band) for name in self.layers]
         return Answer(np.concatenate(images, axis=-1), suffix=".fits")
 
-    def _ask(self, layer, request, client):
+    def _ask(self, layer, request, client, read):
         # Astroquery imports it while it puts a query together.
         import_optional("matplotlib", "The service 'hips'")
         from astropy import units as u
@@ -132,4 +139,4 @@ class HiPS(CutoutService):
             format=self.image_format,
             get_query_payload=True,
         )
-        return client.get(self.base_url, payload)
+        return client.fetch(self.base_url, read, payload)

@@ -16,6 +16,7 @@ from shredfinder.cutouts.errors import (
     StoppedError,
     TransientError,
 )
+from shredfinder.cutouts.retries import RetryPolicy, call_with_retries
 from shredfinder.exceptions import ServiceError
 
 __all__ = ["Body", "HttpClient", "RateLimiter"]
@@ -112,11 +113,13 @@ class HttpClient:
         Requests per second, all threads together; None for no limit.
     timeout : float
         Seconds that one request may take, from connecting to the last byte.
+    policy : RetryPolicy, optional
+        How often `fetch` tries again.
     stop : `threading.Event`, optional
         Ends all waiting when it is set.
     """
 
-    def __init__(self, *, max_workers=4, rate=None, timeout=60.0, stop=None):
+    def __init__(self, *, max_workers=4, rate=None, timeout=60.0, policy=None, stop=None):
         import requests
         from requests.adapters import HTTPAdapter
 
@@ -124,6 +127,7 @@ class HttpClient:
 
         self.limiter = RateLimiter(rate)
         self.timeout = timeout
+        self.policy = policy or RetryPolicy()
         self.stop = stop or threading.Event()
         # When the whole run is over, by the monotonic clock.
         self.end = math.inf
@@ -141,6 +145,34 @@ class HttpClient:
     def close(self):
         """Close the connections."""
         self._session.close()
+
+    def fetch(self, url, read, params=None):
+        """Send a request, and send it again until its answer can be read or there is no hope.
+
+        It is for services whose images take several requests: each is tried again by itself.
+
+        Parameters
+        ----------
+        url : str
+            Address.
+        read : callable
+            Takes the `Body`, checks it and gives what it holds.
+        params : dict, optional
+            Query parameters.
+
+        Returns
+        -------
+        result : object
+            What ``read`` gave.
+
+        Raises
+        ------
+        AnswerError
+            As `get` and ``read`` raise them.
+        """
+        return call_with_retries(
+            lambda: read(self.get(url, params)), policy=self.policy, stop=self.stop
+        )
 
     def get(self, url, params=None, *, max_bytes=256 * 2**20):
         """Send one GET request and read its answer.

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.cutouts.errors import NoCoverageError
-from shredfinder.cutouts.planes import OpenFiles, Plane
+from shredfinder.cutouts.folders import find_images
+from shredfinder.cutouts.planes import OpenFiles, Plane, get_celestial
 from shredfinder.cutouts.projection import deproject
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.colors import flux_to_rgb
@@ -18,8 +19,6 @@ __all__ = ["LocalImages"]
 
 # Images whose pixels differ more than this from the mapping's are told of.
 _SCALE_TOLERANCE = 0.02
-# How the Legacy Surveys name the images of a brick.
-_BRICK_FILES = "*-image-{band}.fits*"
 
 
 @register_service("local")
@@ -37,7 +36,8 @@ class LocalImages(CutoutService):
         For each band its images: a dict of band → images; or cubes whose planes are ``bands``.
         An image is a FITS file, a pattern such as ``"bricks/*-r.fits"``, or a pair of array
         and `~astropy.wcs.WCS`; a list stands for several. A folder is searched for the Legacy
-        Surveys' bricks, ``*-image-g.fits.fz`` and so on.
+        Surveys' bricks, ``*-image-g.fits.fz`` and so on, or else for any FITS images, whose
+        bands their headers (``FILTER``) or names tell.
     bands : sequence of str, optional
         Bands of a cube's planes, or to search for in a folder; by default g, r and z.
     color_mapping : str, optional
@@ -165,16 +165,7 @@ def _find_planes(images, bands, files):
     if isinstance(images, Mapping):
         pairs = [(source, (band,)) for band in images for source in _list_sources(images[band])]
     elif isinstance(images, (str, Path)) and Path(images).is_dir():
-        pairs = [
-            (str(path), (band,))
-            for band in bands
-            for path in sorted(Path(images).rglob(_BRICK_FILES.format(band=band)))
-        ]
-        if not pairs:
-            raise ValueError(
-                f"the folder {str(images)!r} holds no bricks ({_BRICK_FILES.format(band='g')} "
-                "and so on): give a dict of band and files"
-            )
+        pairs = find_images(images, bands)
     else:
         pairs = [(source, bands) for source in _list_sources(images)]
     return [plane for source, planes in pairs for plane in _make_planes(source, planes, files)]
@@ -208,9 +199,10 @@ def _make_planes(source, bands, files):
             if index is None:
                 raise ValueError(f"{source} holds no image")
             shape, wcs = hdus[index].shape, WCS(hdus[index].header, hdus)
-    wcs = wcs.celestial
-    if wcs.naxis != 2:
-        raise ValueError(f"{where} has no celestial WCS")
+    axes = ", ".join(wcs.wcs.ctype)
+    wcs = get_celestial(wcs)
+    if wcs is None:
+        raise ValueError(f"{where} has no equatorial or galactic coordinates but {axes!r}")
     planes = shape[0] if len(shape) == 3 else 1
     if len(shape) not in (2, 3) or planes != len(bands):
         raise ValueError(

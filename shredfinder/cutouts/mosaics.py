@@ -5,8 +5,12 @@ import numpy as np
 from shredfinder.cutouts.decoding import read_fits
 from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError
 from shredfinder.cutouts.local import LocalImages
+from shredfinder.cutouts.planes import get_celestial
 
-__all__ = ["make_cutout", "read_planes"]
+__all__ = ["MARGIN", "make_cutout", "read_planes"]
+
+# Pixels around a cutout that smoothing and interpolation reach.
+MARGIN = 24
 
 
 def read_planes(body):
@@ -39,8 +43,8 @@ def read_planes(body):
         return []
     data, header = np.asarray(images[0][0], dtype=np.float32), images[0][1]
     # Fixing would warn of each image's deviations from the standard.
-    wcs = WCS(header, fix=False).celestial
-    if data.ndim != 2 or wcs.naxis != 2:
+    wcs = get_celestial(WCS(header, fix=False))
+    if data.ndim != 2 or wcs is None:
         raise BadAnswerError(f"an image of shape {data.shape} without celestial coordinates")
     return [(data, wcs)]
 

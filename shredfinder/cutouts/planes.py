@@ -7,11 +7,32 @@ import numpy as np
 
 from shredfinder.imaging.resampling import choose_level, resample_lanczos, smooth_and_average
 
-__all__ = ["OpenFiles", "Plane"]
+__all__ = ["OpenFiles", "Plane", "get_celestial"]
 
 # Native pixels beside a cutout, at the coarsest level, that smoothing and interpolation reach.
 _MARGIN = 10
 _MAX_OPEN = 16
+# Astropy takes the others (ecliptic: ELON and ELAT) for equatorial, without a word.
+_LONGITUDES = ("RA", "GLON")
+
+
+def get_celestial(wcs):
+    """Take the celestial part of an image's coordinates.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Coordinates of any number of axes.
+
+    Returns
+    -------
+    celestial : `~astropy.wcs.WCS` or None
+        Those of two axes, equatorial or galactic; None if there are none.
+    """
+    celestial = wcs.celestial
+    if celestial.naxis != 2 or celestial.wcs.lngtyp.strip() not in _LONGITUDES:
+        return None
+    return celestial
 
 
 class OpenFiles:

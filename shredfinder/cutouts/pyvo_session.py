@@ -36,18 +36,22 @@ class PyvoSession:
         self._client = client
 
     def get(self, url, params=None, **kwargs):
-        """Send a query whose answer is a VOTable; see `HttpClient.get`."""
+        """Send a query whose answer is a VOTable; see `HttpClient.fetch`."""
         try:
-            content = self.fetch(url, params).content
+            return _Response(self.fetch(url, _read_votable, params), url)
         except NoCoverageError as error:
             # In the VO's protocols a position without data is no error.
             raise BadAnswerError(str(error)) from error
-        if b"VOTABLE" not in content:
-            raise BadAnswerError(f"not a VOTable but: {find_text(content) or content[:16]!r}")
-        if not content.rstrip().endswith(b"VOTABLE>"):
-            raise TransientError("the VOTable is cut short")
-        return _Response(content, url)
 
-    def fetch(self, url, params=None):
-        """Send a query whose answer is a file; see `HttpClient.get`."""
-        return self._client.get(url, params)
+    def fetch(self, url, read, params=None):
+        """Send a query whose answer is a file; see `HttpClient.fetch`."""
+        return self._client.fetch(url, read, params)
+
+
+def _read_votable(body):
+    content = body.content
+    if b"VOTABLE" not in content:
+        raise BadAnswerError(f"not a VOTable but: {find_text(content) or content[:16]!r}")
+    if not content.rstrip().endswith(b"VOTABLE>"):
+        raise TransientError("the VOTable is cut short")
+    return content

@@ -55,7 +55,7 @@ def call_with_retries(function, *, policy, stop):
     Raises
     ------
     TransientError
-        The last one, if no try succeeded; any other exception at once.
+        The last one, if no try succeeded, marked as exhausted; any other exception at once.
     """
     import tenacity
 
@@ -69,11 +69,19 @@ def call_with_retries(function, *, policy, stop):
         if stop.wait(seconds):
             raise StoppedError("stopped between two tries")
 
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TransientError),
+    def is_worth_it(error):
+        return isinstance(error, TransientError) and not error.exhausted
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_worth_it),
         stop=tenacity.stop_after_attempt(policy.attempts)
         | tenacity.stop_before_delay(policy.total),
         wait=wait,
         sleep=sleep,
         reraise=True,
-    )(function)
+    )
+    try:
+        return retrying(function)
+    except TransientError as error:
+        error.exhausted = True
+        raise

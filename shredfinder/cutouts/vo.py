@@ -9,7 +9,7 @@ import numpy as np
 from shredfinder.config import conf
 from shredfinder.cutouts.addresses import name_host
 from shredfinder.cutouts.errors import AnswerError, BadAnswerError, NoCoverageError
-from shredfinder.cutouts.mosaics import make_cutout, read_planes
+from shredfinder.cutouts.mosaics import MARGIN, make_cutout, read_planes
 from shredfinder.cutouts.pyvo_session import PyvoSession
 from shredfinder.cutouts.service import CutoutService, register_service
 from shredfinder.exceptions import ServiceError
@@ -20,8 +20,6 @@ __all__ = ["VOImages"]
 
 # Central wavelengths in metres, by which bands are told apart where they are not named.
 _WAVELENGTHS = {"g": 480e-9, "r": 640e-9, "i": 770e-9, "z": 910e-9, "y": 1000e-9}
-# Pixels around a cutout that smoothing and interpolation reach.
-_MARGIN = 24
 # Images of one band that are put together for one cutout.
 _MAX_IMAGES = 6
 # A region's size in right ascension grows toward the poles, but not for ever.
@@ -108,7 +106,7 @@ class VOImages(CutoutService):
         """Find, cut and put together images; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         session = PyvoSession(client)
-        radius = np.hypot(request.width, request.height) / 2 + _MARGIN
+        radius = np.hypot(request.width, request.height) / 2 + MARGIN
         circle = (request.ra, request.dec, radius * request.pixel_scale / 3600)
         records = self._search(circle, session)
         with _pyvo_errors():
@@ -203,7 +201,7 @@ class VOImages(CutoutService):
         query = None if links is None else _find_soda(links, circle, session)
         if query is not None:
             try:
-                return read_planes(session.fetch(query.queryurl, dict(query)))
+                return session.fetch(query.queryurl, read_planes, dict(query))
             except NoCoverageError:
                 # SODA answers so where image and circle don't overlap.
                 return []
@@ -211,7 +209,7 @@ class VOImages(CutoutService):
         if not url:
             raise BadAnswerError("the service lists an image, and no address of it")
         try:
-            return read_planes(session.fetch(url))
+            return session.fetch(url, read_planes)
         except NoCoverageError as error:
             # What a service lists should be there.
             raise BadAnswerError(str(error)) from error

@@ -5,7 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.cutouts import LocalImages, fetch_cutouts
@@ -17,20 +17,54 @@ STAR = SkyCoord(150.1, 2.2, unit="deg")
 NATIVE = 0.262
 
 
-def make_wcs(center=STAR, n=500, *, scale=NATIVE, rotation=0.0, flip=False, frame="icrs"):
-    """A gnomonic WCS, rotated and perhaps mirrored."""
+FRAMES = {
+    "icrs": ("RA---", "DEC--", "ICRS"),
+    "fk4": ("RA---", "DEC--", "FK4"),
+    "galactic": ("GLON-", "GLAT-", ""),
+}
+
+
+def make_wcs(
+    center=STAR,
+    n=500,
+    *,
+    scale=NATIVE,
+    rotation=0.0,
+    flip=False,
+    frame="icrs",
+    projection="TAN",
+    reference=None,
+    stretch=1.0,
+    distort=False,
+):
+    """A WCS of any kind, the centre in the middle of n × n pixels.
+
+    The projection's reference point is the centre, or ``reference``, offsets from it in degrees;
+    ``None`` there means latitude zero.
+    """
     wcs = WCS(naxis=2)
-    if frame == "galactic":
-        wcs.wcs.ctype = "GLON-TAN", "GLAT-TAN"
-        wcs.wcs.crval = center.galactic.l.deg, center.galactic.b.deg
+    *types, radesys = FRAMES[frame]
+    wcs.wcs.ctype = [kind + projection for kind in types]
+    wcs.wcs.radesys = radesys
+    if frame == "fk4":
+        wcs.wcs.equinox = 1950.0
+    place = center.transform_to("fk4" if frame == "fk4" else frame).spherical
+    lon, lat = place.lon.deg, place.lat.deg
+    if reference is not None:
+        shift_lon, shift_lat = reference
+        wcs.wcs.crval = lon + shift_lon, 0.0 if shift_lat is None else lat + shift_lat
     else:
-        wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
-        wcs.wcs.crval = center.ra.deg, center.dec.deg
-        wcs.wcs.radesys = "ICRS"
-    wcs.wcs.crpix = (n + 1) / 2, (n + 1) / 2
+        wcs.wcs.crval = lon, lat
     angle = np.radians(rotation)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    wcs.wcs.cd = turn @ np.diag([1 if flip else -1, 1]) * scale / 3600
+    wcs.wcs.cd = turn @ np.diag([1 if flip else -1, stretch]) * scale / 3600
+    wcs.wcs.crpix = 0, 0
+    wcs.wcs.crpix = (n + 1) / 2 - wcs.wcs_world2pix([[lon, lat]], 1)[0]
+    if distort:
+        terms = np.zeros((3, 3))
+        terms[2, 0], terms[1, 1] = 2e-5, 1e-5
+        wcs.wcs.ctype = [kind + "TAN-SIP" for kind in types]
+        wcs.sip = Sip(terms, terms.T, None, None, wcs.wcs.crpix)
     return wcs
 
 
@@ -40,7 +74,8 @@ def make_image(wcs, n=500, *, stars=(STAR,), sigma=0.8, flux=1.0):
     image = np.zeros((n, n))
     for star in stars:
         # Separations are taken on the sky, and do not depend on the projection's kind.
-        east, north = star.spherical_offsets_to(wcs.pixel_to_world(x, y).icrs)
+        sky = wcs.pixel_to_world(x, y).icrs
+        east, north = star.spherical_offsets_to(SkyCoord(sky.ra, sky.dec))
         distance = np.hypot(east.arcsec, north.arcsec)
         image += flux * np.exp(-0.5 * (distance / sigma) ** 2)
     return image
@@ -67,6 +102,17 @@ def centroid(image):
         {"flip": True},
         {"rotation": -110, "flip": True},
         {"frame": "galactic"},
+        {"frame": "fk4"},
+        {"projection": "SIN", "rotation": 45},
+        {"projection": "ARC", "reference": (1.0, -1.5)},
+        {"projection": "STG", "flip": True},
+        {"projection": "ZEA", "reference": (3.0, 2.0), "rotation": 200},
+        {"projection": "CAR", "reference": (0.5, None)},
+        {"projection": "AIT", "reference": (2.0, None)},
+        {"projection": "CEA", "reference": (0.0, None), "flip": True},
+        {"reference": (-0.8, 0.6)},
+        {"stretch": 0.7},
+        {"distort": True, "rotation": 20},
         {"scale": 0.1},
         {"scale": 0.6},
     ],
@@ -179,6 +225,37 @@ def test_cubes_and_several_files(tmp_path):
     np.testing.assert_allclose(cutouts.images[0, 32, 32, 1] / cutouts.images[0, 32, 32, 0], 2)
 
 
+@pytest.mark.parametrize("how", ["header", "name", "cube"])
+def test_folders_of_any_images(tmp_path, how):
+    wcs = make_wcs(n=300)
+    images = {band: make_image(wcs, 300, flux=0.1 * (i + 1)) for i, band in enumerate("grz")}
+    header = wcs.to_header()
+    if how == "cube":
+        fits.writeto(tmp_path / "cube.fits", np.stack([images[b] for b in "grz"]), header)
+    else:
+        for band, image in images.items():
+            name = f"field_{band}.fits" if how == "name" else f"{len(band)}{ord(band)}.fits.gz"
+            header["FILTER"] = f"{band} DECam SDSS c0001" if how == "header" else ""
+            (tmp_path / "sub").mkdir(exist_ok=True)
+            fits.writeto(tmp_path / "sub" / name, image, header)
+        # An image of a band that is not asked for.
+        header["FILTER"] = "Y"
+        fits.writeto(tmp_path / "other.fits", images["g"], header)
+    service = LocalImages(base_url=tmp_path, color_mapping="flux", bands="grz")
+    try:
+        cutouts = fetch_cutouts(STAR.reshape(1), service=service, progress=False, size=65)
+    finally:
+        service.close()
+    centre = cutouts.images[0, 32, 32]
+    np.testing.assert_allclose(centre / centre[0], [1, 2, 3], rtol=1e-5)
+
+
+def test_images_whose_band_nothing_tells(tmp_path):
+    fits.writeto(tmp_path / "image.fits", np.zeros((20, 20)), make_wcs(n=20).to_header())
+    with pytest.raises(ValueError, match="nothing tells which of the bands g, r, z"):
+        LocalImages(tmp_path)
+
+
 def test_wrong_input_is_refused(tmp_path):
     wcs = make_wcs(n=50)
     image = np.zeros((50, 50))
@@ -186,7 +263,7 @@ def test_wrong_input_is_refused(tmp_path):
         LocalImages()
     with pytest.raises(ValueError, match="no image file"):
         LocalImages({"g": tmp_path / "nowhere.fits"})
-    with pytest.raises(ValueError, match="holds no bricks"):
+    with pytest.raises(ValueError, match="holds no FITS images"):
         LocalImages(tmp_path)
     with pytest.raises(ValueError, match="no image in z, r"):
         LocalImages({"g": (image, wcs)})
@@ -194,6 +271,11 @@ def test_wrong_input_is_refused(tmp_path):
         LocalImages((image, wcs), bands="gr")
     with pytest.raises(ValueError, match="no colour mapping"):
         LocalImages({"g": (image, wcs)}, color_mapping="pink")
+    ecliptic = make_wcs(n=50)
+    ecliptic.wcs.ctype = "ELON-TAN", "ELAT-TAN"
+    for other in (ecliptic, WCS(naxis=2)):
+        with pytest.raises(ValueError, match="no equatorial or galactic coordinates"):
+            LocalImages({"g": (image, other)}, color_mapping="flux")
     coarse = make_wcs(n=50, scale=0.5)
     with pytest.raises(ValueError, match="give flux_scale"):
         LocalImages(dict.fromkeys("grz", (image, coarse)))
@@ -209,36 +291,58 @@ def test_pixel_positions_are_those_of_the_servers():
     np.testing.assert_allclose(found[1].arcsec, north, atol=1e-4)
 
 
-def test_a_brick_gives_the_p_cnn_of_the_viewers_image():
+@pytest.mark.parametrize("pieces", [[(0, 900)], [(0, 471), (430, 900)]])
+def test_bricks_give_the_p_cnn_of_the_viewers_image(pieces):
     # The viewer's steps in another way: scipy's Gaussian, 2 × 2 means, and splines in place of
-    # Lanczos's kernel.
+    # Lanczos's kernel; brick by brick, and their mean where they overlap.
     ndimage = pytest.importorskip("scipy.ndimage")
     field = make_field(random_state=3, size=900)
     wcs = field.wcs.deepcopy()
     wcs.wcs.cdelt = -NATIVE / 3600, NATIVE / 3600
     fluxes = dict(zip(field.bands, field.fluxes, strict=True))
-    xy = np.random.default_rng(0).uniform(250, 650, (30, 2))
-    levels = {}
-    for band, flux in fluxes.items():
-        smooth = ndimage.gaussian_filter(flux, 1.0)
-        levels[band] = (
-            smooth[::2, ::2] + smooth[1::2, ::2] + smooth[::2, 1::2] + smooth[1::2, 1::2]
-        ) / 4
+    low, high = (250, 650) if len(pieces) == 1 else (380, 520)
+    rng = np.random.default_rng(0)
+    xy = np.stack([rng.uniform(low, high, 30), rng.uniform(250, 650, 30)], axis=1)
     step = 0.46875 / NATIVE
     offsets = (np.arange(128) - 63.5) * step
     viewer = []
+    levels = {
+        (band, start): _average_blocks(ndimage.gaussian_filter(flux[:, start:stop], 1.0))
+        for band, flux in fluxes.items()
+        for start, stop in pieces
+    }
     for x, y in xy:
         # North is up: rows go from high to low y. A pixel of the level spans two of the image.
         rows, columns = np.meshgrid(y - offsets, x + offsets, indexing="ij")
-        where = [(rows - 0.5) / 2, (columns - 0.5) / 2]
-        planes = [ndimage.map_coordinates(levels[band], where, order=5) for band in "grz"]
+        planes = []
+        for band in "grz":
+            parts = []
+            for start, stop in pieces:
+                where = [(rows - 0.5) / 2, (columns - start - 0.5) / 2]
+                part = ndimage.map_coordinates(levels[band, start], where, order=5)
+                inside = (columns >= start) & (columns <= stop - 1)
+                parts.append(np.where(inside, part, np.nan))
+            planes.append(np.nanmean(parts, axis=0))
         viewer.append(flux_to_rgb(np.stack(planes), "grz"))
     viewer = Cutouts.of_survey("legacy-dr9", np.stack(viewer))
+    images = {band: [] for band in fluxes}
+    for start, stop in pieces:
+        shifted = wcs.deepcopy()
+        shifted.wcs.crpix = wcs.wcs.crpix - (start, 0)
+        for band, flux in fluxes.items():
+            images[band].append((flux[:, start:stop], shifted))
     coords = wcs.pixel_to_world(*xy.T)
-    images = {band: (flux, wcs) for band, flux in fluxes.items()}
     brick = fetch_cutouts(coords, service=LocalImages(images), progress=False)
+    assert brick.good.all()
     assert np.abs(brick.images.astype(int) - viewer.images).mean() < 1.5
     classifier = ShredClassifier.load()
     p_brick, p_viewer = (classifier.predict_p_cnn(x)[0] for x in (brick, viewer))
+    print(f"mean difference of p_cnn: {np.abs(p_brick - p_viewer).mean():.5f}")
     assert np.abs(p_brick - p_viewer).mean() < 0.01
     assert p_brick.max() > 0.5 > p_brick.min()
+
+
+def _average_blocks(image):
+    ny, nx = (n - n % 2 for n in image.shape)
+    image = image[:ny, :nx]
+    return (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4

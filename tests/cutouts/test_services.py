@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from shredfinder.cutouts import HiPS, LegacyViewer, available_services, fetch_cutouts, get_service
+from shredfinder.cutouts import (
+    HiPS,
+    LegacyViewer,
+    PanSTARRS,
+    SDSSFrames,
+    available_services,
+    fetch_cutouts,
+    get_service,
+)
 from shredfinder.exceptions import ServiceError
 from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer, render_fluxes
 
+LASTING = ("html", "blank", "wrong size", "clipped")
 BASES = {"legacy": "/viewer", "hips": "/hips2fits", "sdss": "/ImgCutout", "ps1": "/cgi-bin"}
 
 
@@ -48,8 +57,7 @@ def test_outside_the_footprint(name, flag, server, tmp_path):
 @pytest.mark.parametrize("name", BASES)
 def test_faults(name, quick_retry):
     coords = scattered(40, seed=4)
-    lasting = ("html", "blank", "wrong size", "clipped")
-    passing = [fault for fault in FAULTS if fault not in (*lasting, "stall")]
+    passing = [fault for fault in FAULTS if fault not in (*LASTING, "stall")]
     # Low enough that no row fails eight times, not even where a try takes two requests.
     faults = Faults(dict.fromkeys(passing, 0.02), retry_after=0.05, seed=1)
     with LoopbackServer(faults=faults) as server:
@@ -84,6 +92,74 @@ def test_single_band_hips_are_stacks_of_fluxes(server, tmp_path, group):
     again = fetch_cutouts(coords, service=service, **options)
     np.testing.assert_array_equal(again.images, cutouts.images)
     assert len(server.requests) == n_asked
+
+
+def make_stacks(name, server):
+    if name == "ps1":
+        return PanSTARRS(image_format="fits", base_url=server.url + BASES["ps1"])
+    return SDSSFrames(base_url=f"{server.url}/sas", search_url=server.url)
+
+
+@pytest.mark.parametrize("name", ["ps1", "sdss-frames"])
+@pytest.mark.parametrize("group", [False, True])
+def test_five_bands_are_stacks_of_fluxes(server, tmp_path, name, group):
+    # Two in the middle of a field, one at the corner of four.
+    coords = SkyCoord([200.01, 200.0105, 0.001], [0.03, 0.0305, 0.001], unit="deg")
+    service = make_stacks(name, server)
+    options = {"rate": None, "progress": False, "cache": tmp_path, "group": group, "size": 64}
+    cutouts = fetch_cutouts(coords, service=service, **options)
+    assert cutouts.flags.tolist() == [""] * 3
+    assert cutouts.images.shape == (3, 64, 64, 5)
+    assert (cutouts.images.dtype, cutouts.color_mapping) == (np.float32, "flux")
+    for image, c in zip(cutouts.images, coords, strict=True):
+        truth = render_fluxes(c.ra.deg, c.dec.deg, 64, 64, 0.46875, 5)
+        # Smoothed a little where the native pixels are averaged.
+        assert np.abs(image - truth).mean() < (0.03 if group else 0.01)
+    n_asked = len(server.requests)
+    again = fetch_cutouts(coords, service=service, offline=True, **options)
+    np.testing.assert_array_equal(again.images, cutouts.images)
+    assert len(server.requests) == n_asked
+    if name == "ps1":
+        assert n_asked == (2 if group else 3) * 6
+
+
+@pytest.mark.parametrize("name", ["ps1", "sdss-frames"])
+def test_five_bands_outside_the_footprint(server, name):
+    coords = SkyCoord([10, 20.01], [-60, 30.03], unit="deg")
+    service = make_stacks(name, server)
+    options = {"rate": None, "progress": False, "cache": False, "size": 32}
+    cutouts = fetch_cutouts(coords, service=service, **options)
+    assert cutouts.flags.tolist() == ["no coverage", ""]
+    assert np.isnan(cutouts.images[0]).all()
+
+
+@pytest.mark.parametrize("name", ["ps1", "sdss-frames"])
+def test_five_bands_with_faults(quick_retry, name):
+    passing = [fault for fault in FAULTS if fault not in (*LASTING, "stall")]
+    faults = Faults(dict.fromkeys(passing, 0.03), retry_after=0.05, seed=2)
+    # In the middle of the simulated SDSS's fields.
+    coords = SkyCoord((np.arange(4) * 100 + 0.5) * 0.06, np.arange(4) * 0.6 + 0.03, unit="deg")
+    with LoopbackServer(faults=faults) as server:
+        cutouts = fetch_cutouts(
+            coords, service=make_stacks(name, server), rate=None, progress=False, cache=False,
+            size=32, retry=quick_retry,
+        )  # fmt: skip
+    assert sum(faults.counts[fault] for fault in passing) > 0
+    assert cutouts.good.all()
+    for image, c in zip(cutouts.images, coords, strict=True):
+        truth = render_fluxes(c.ra.deg, c.dec.deg, 32, 32, 0.46875, 5)
+        assert np.abs(image - truth).mean() < 0.01
+
+
+def test_stacks_need_sensible_options():
+    with pytest.raises(ValueError, match="takes bands"):
+        PanSTARRS(bands="gri")
+    with pytest.raises(ValueError, match="some of g, r, i, z and y"):
+        PanSTARRS(image_format="fits", bands="u")
+    with pytest.raises(ValueError, match="dr13 to dr17"):
+        SDSSFrames(layer="dr7")
+    with pytest.raises(ValueError, match="some of u, g, r, i and z"):
+        SDSSFrames(bands="y")
 
 
 def test_single_band_hips_need_their_bands():

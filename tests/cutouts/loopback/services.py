@@ -1,6 +1,9 @@
 """What each service answers, by its real paths and parameter names."""
 
+import bz2
+import functools
 import io
+import re
 
 import numpy as np
 from astropy.io import fits
@@ -21,11 +24,14 @@ _HIPS = (
     "CDS/P/PanSTARRS/DR1/r",
 )
 _SDSS_LIMITS = (64, 2048)
+_FIELD = 0.06
 
 
 def answer(path, params, fault, url):
     """Status, body and content type of a request."""
     handler = _HANDLERS.get(path)
+    if path.startswith("/sas/dr17/eboss/photoObj/frames/301/"):
+        return _sdss_frame(path)
     if handler is None:
         return 404, b"no such page", _TEXT
     try:
@@ -130,6 +136,8 @@ def _ps1_filenames(params, fault):
 
 
 def _ps1_fitscut(params, fault):
+    if params["format"] == "fits":
+        return _ps1_fits(params)
     for channel, band in (("red", "i"), ("green", "r"), ("blue", "g")):
         if not params[channel].endswith(f".stk.{band}.unconv.fits"):
             raise ValueError(channel)
@@ -142,6 +150,49 @@ def _ps1_fitscut(params, fault):
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return 200, buffer.getvalue(), _PNG
+
+
+def _ps1_fits(params):
+    """Single bands come at the native scale, whatever size is asked for the output."""
+    ra, dec, size = float(params["ra"]), float(params["dec"]), int(params["size"])
+    band = "grizy".index(params["red"].rsplit(".", 3)[1])
+    fluxes = render_fluxes(ra, dec, size, size, 0.25, 5)[..., band : band + 1]
+    return 200, _fits(fluxes, ra, dec, 0.25), _FITS
+
+
+def _sdss_fields(params, fault):
+    """Fields of 0.06°, numbered in declination, and by run in right ascension."""
+    if params["searchtool"] != "SQL" or params["format"] != "csv":
+        raise ValueError("searchtool or format")
+    query = params["cmd"]
+    # Each number ends a range: those of a range over the meridian come the other way round.
+    dec0, dec1, ra0, ra1 = (float(x) for x in re.findall(r"-?\d+\.\d+", query))
+    if dec1 < SOUTHERN_LIMIT:
+        return 200, b"#Table1\nrun,rerun,camcol,field\n", _TEXT
+    runs = range(int(ra0 // _FIELD), int((ra1 + 360 * (ra1 < ra0)) // _FIELD) + 1)
+    fields = range(int((dec0 + 90) // _FIELD), int((dec1 + 90) // _FIELD) + 1)
+    lines = [f"{run % round(360 / _FIELD)},301,3,{field}" for run in runs for field in fields]
+    return 200, "\n".join(["#Table1", "run,rerun,camcol,field", *lines, ""]).encode(), _TEXT
+
+
+@functools.lru_cache(maxsize=200)
+def _sdss_frame(path):
+    """A frame runs along declination: its rows are columns of the sky."""
+    _, band, run, _, field = path.rsplit("/", 1)[1].split(".")[0].split("-")
+    ra, dec = (int(run) + 0.5) * _FIELD, (int(field) + 0.5) * _FIELD - 90
+    scale, size = 0.396127, 620
+    fluxes = render_fluxes(ra, dec, size, size, scale, 5)[::-1, :, "ugriz".index(band)]
+    hdu = fits.PrimaryHDU(fluxes.T.astype(">f4"))
+    step = scale / 3600
+    hdu.header.update(
+        CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CRVAL1=ra, CRVAL2=dec, CRPIX1=(size + 1) / 2,
+        CRPIX2=(size + 1) / 2, CD1_1=0.0, CD1_2=-step, CD2_1=step, CD2_2=0.0,
+    )  # fmt: skip
+    # Further tables and images follow, as in the real ones.
+    sky = fits.ImageHDU(np.ones(size, np.float32))
+    buffer = io.BytesIO()
+    fits.HDUList([hdu, sky]).writeto(buffer)
+    return 200, bz2.compress(buffer.getvalue(), 1), "application/x-bzip2"
 
 
 def _sia(params, fault, url):
@@ -224,6 +275,7 @@ _HANDLERS = {
     "/viewer/fits-cutout": _viewer_fits,
     "/hips2fits": _hips2fits,
     "/ImgCutout/getjpeg": _sdss,
+    "/dr17/en/tools/search/x_results.aspx": _sdss_fields,
     "/cgi-bin/ps1filenames.py": _ps1_filenames,
     "/cgi-bin/fitscut.cgi": _ps1_fitscut,
 }
