@@ -64,4 +64,3 @@ def make_session(timeout, *, max_bytes=2 * 2**30):
     session = BoundedSession()
     session.headers["User-Agent"] = f"shredfinder/{__version__}"
     return session
-

@@ -149,9 +149,7 @@ def _check_footprint(header, request):
     scale = request.pixel_scale
     coords = SkyCoord(*deproject(-right * scale, up * scale, request.ra, request.dec), unit="deg")
     x, y = wcs.world_to_pixel(coords)
-    offset = np.hypot(
-        x - (request.width - 1) / 2 - right, y - (request.height - 1) / 2 - up
-    ).max()
+    offset = np.hypot(x - (request.width - 1) / 2 - right, y - (request.height - 1) / 2 - up).max()
     # The comparison fails for NaN too.
     if not offset < _MAX_OFFSET:
         raise BadAnswerError(

@@ -106,7 +106,6 @@ class HiPS(CutoutService):
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
 
-
         def read_color(body):
             image, suffix = decode_color(body.content, request, body.content_type)
             return Answer(image, body.content, suffix)
