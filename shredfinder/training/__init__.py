@@ -4,13 +4,14 @@ from shredfinder.training.augmentation import augment_image
 from shredfinder.training.backend import import_keras
 from shredfinder.training.estimation import train_model
 from shredfinder.training.fitting import fit_network
-from shredfinder.training.labels import encode_labels, split_groups
+from shredfinder.training.labels import combine_raters, encode_labels, split_groups
 from shredfinder.training.recipes import RECIPES, Recipe
 
 __all__ = [
     "RECIPES",
     "Recipe",
     "augment_image",
+    "combine_raters",
     "encode_labels",
     "fit_network",
     "import_keras",

@@ -69,3 +69,20 @@ def test_corners_hold_image_not_black():
     image = np.full((32, 32, 3), 100, np.uint8)
     for seed in range(20):
         assert (augment_image(image, np.random.default_rng(seed)) == 100).all()
+
+
+def test_a_share_of_the_views_is_not_resampled():
+    image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    turned = [np.rot90(image, k) for k in range(4)]
+    exact = {view.tobytes() for k in turned for view in (k.copy(), k[:, ::-1].copy())}
+    rng = np.random.default_rng(1)
+    n = sum(augment_image(image, rng, unresampled=0.5).tobytes() in exact for _ in range(200))
+    assert 70 < n < 130
+    views = {augment_image(image, rng, unresampled=1.0).tobytes() for _ in range(100)}
+    assert views == exact
+
+
+def test_oblong_images_keep_their_shape():
+    image = np.zeros((16, 24, 3), np.uint8)
+    view = augment_image(image, np.random.default_rng(0), unresampled=1.0)
+    assert view.shape == image.shape

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shredfinder.training import encode_labels, split_groups
+from shredfinder.training import combine_raters, encode_labels, split_groups
 
 
 def test_names_numbers_and_masks():
@@ -40,3 +40,28 @@ def test_a_split_keeps_groups_whole_and_classes_balanced():
 def test_what_can_not_be_split_says_so():
     with pytest.raises(ValueError, match="can't be split"):
         split_groups(np.array([0.0, 1, 0, 1]), [1, 1, 1, 1], 0.5)
+
+
+def test_raters_are_combined_by_their_confidence():
+    p_shred = combine_raters(
+        [["shred", "galaxy", "shred", "other"], np.ma.array([1, 0, 0, 1], mask=[0, 1, 0, 1])],
+        [[3, 2, 1, 3], [1, 3, 3, 1]],
+    )
+    expected = [(0.98 + 0.75) / 2, 0.07, (0.75 + 0.02) / 2, np.nan]
+    np.testing.assert_allclose(p_shred, expected)
+    assert combine_raters([["shred"]], [["sure"]], error_rates={"sure": 0.1}) == [0.9]
+
+
+@pytest.mark.parametrize(
+    ("labels", "confidences", "message"),
+    [
+        ([["shred"]], [[4]], "rater 1 has the confidences 4"),
+        ([["shred"]], [[3], [3]], "of 1 and 2"),
+        ([], [], "of 0 and 0"),
+        ([["shred"]], [[3, 3]], r"of shape \(1,\) but confidences of shape \(2,\)"),
+        ([["shred"], [0, 1]], [[3], [3, 3]], "labelled 1, 2 sources"),
+    ],
+)
+def test_raters_that_do_not_go_together_are_refused(labels, confidences, message):
+    with pytest.raises(ValueError, match=message):
+        combine_raters(labels, confidences)
