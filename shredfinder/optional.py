@@ -13,6 +13,7 @@ _EXTRAS = {
     "pandas": "tables",
     "onnx": "jax",
     "pyarrow": "tables",
+    "scipy": "hosts",
     "sklearn": "jax",
 }
 

@@ -18,7 +18,7 @@ from shredfinder.columns import find_column
 from shredfinder.cuts.presets import get_preset
 from shredfinder.progress import progress_bar
 
-__all__ = ["read_candidates"]
+__all__ = ["iter_rows", "read_candidates"]
 
 _CSV = (".csv", ".csv.gz")
 
@@ -127,6 +127,41 @@ def read_candidates(
         }
     )
     return candidates
+
+
+def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000):
+    r"""Go through the rows of a survey's catalogue file, with the survey's own columns.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A FITS or CSV file.
+    survey, columns, chunk_rows
+        As `read_candidates` takes them; `columns` are read beside those that the cuts do.
+
+    Yields
+    ------
+    rows : `~astropy.table.Table`
+        The next rows of the file, uncut. A file without rows gives one table without rows.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_candidates`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from shredfinder.catalogs import iter_rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "sdss.csv"
+    ...     _ = path.write_text("objID,ra,dec,note\n1,143.1,21.5,a\n2,143.2,21.5,b\n")
+    ...     [rows["objID"].tolist() for rows in iter_rows(path, "sdss-dr17", chunk_rows=1)]
+    [[1], [2]]
+    """
+    preset = get_catalog_preset(survey)
+    yield from _open(Path(path), chunk_rows, _interesting(preset, columns))
 
 
 def _interesting(preset, columns):

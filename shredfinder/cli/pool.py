@@ -1,0 +1,98 @@
+"""``shredfinder pool``: sources to be labelled by eye."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from shredfinder.cli.common import add_output_arguments, check_output, load_classifier
+from shredfinder.cli.pipeline_arguments import (
+    add_host_arguments,
+    add_image_arguments,
+    add_scoring_arguments,
+    get_hosts,
+    get_image_options,
+)
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+examples:
+  shredfinder pool candidates.fits -n 5000 -o pool.ecsv
+  shredfinder pool scored.fits --hosts my_hosts.csv -n 500 --random-state 7 -o pool.ecsv
+
+As the paper's training set was made: candidates within 100 kpc of a host, so many of those that a
+first model takes for shreds that they are near 40 % of the pool. Rows are scored, unless there is a
+column p_cnn. The pool is in random order, with an empty column label.
+"""
+
+
+def add_parser(commands):
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "pool",
+        help="draw a balanced pool of sources to be labelled by eye",
+        description="Draw candidates near hosts to be labelled, balanced by a first model.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("catalogue", type=Path, help="table of candidates with their positions")
+    parser.add_argument(
+        "-n", "--size", type=int, default=5000, help="sources in the pool (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--shred-share",
+        type=float,
+        default=0.4,
+        metavar="FRACTION",
+        help="share of sources that the model takes for shreds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--random-state",
+        type=int,
+        default=1,
+        metavar="SEED",
+        help="seed of the choice (default: %(default)s)",
+    )
+    add_host_arguments(parser, default="nsa")
+    add_scoring_arguments(parser)
+    add_image_arguments(parser)
+    add_output_arguments(parser, help="the pool, its format by the extension")
+    return parser
+
+
+def run(args):
+    """Tie to hosts, score, draw and write."""
+    from shredfinder.hosts import tie_to_hosts
+    from shredfinder.pipeline import build_pool
+    from shredfinder.positions import get_positions
+    from shredfinder.table import identify_format, read_catalogue, write_catalogue
+
+    check_output(args.output, args.overwrite)
+    identify_format(args.output)
+    images = get_image_options(args)
+    rows = read_catalogue(args.catalogue)
+    coords = get_positions(rows)
+    if "ra" not in rows.colnames or "dec" not in rows.colnames:
+        rows["ra"], rows["dec"] = coords.ra.deg, coords.dec.deg
+    if (hosts := get_hosts(args)) is not None:
+        rows = tie_to_hosts(rows, hosts, args.host_radius)
+        # The galaxies themselves are no candidates.
+        rows = rows[~np.asarray(rows["host_entry"])]
+    if "p_cnn" not in rows.colnames:
+        rows.add_p_cnn(
+            load_classifier(args.model), allow_other_colors=args.allow_other_colors, **images
+        )
+    pool = build_pool(
+        rows,
+        args.size,
+        shred_share=args.shred_share,
+        threshold=args.p_threshold,
+        random_state=args.random_state,
+    )
+    write_catalogue(pool, args.output)
+    shreds = np.count_nonzero(np.asarray(pool["p_cnn"]) >= args.p_threshold)
+    print(
+        f"{len(pool)} sources to label of {len(rows)} near hosts; the model takes {shreds} "
+        f"({shreds / max(len(pool), 1):.0%}) for shreds: {args.output}",
+        file=sys.stderr,
+    )
