@@ -62,13 +62,13 @@ def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None)
     >>> from shredfinder.pipeline import send_samp
     >>> from shredfinder.pipeline.samp import import_samp
     >>> hub = import_samp().SAMPHubServer(web_profile=False, mode="multiple", addr="127.0.0.1")
-    >>> hub.start()
+    >>> hub.start()  # doctest: +IGNORE_OUTPUT
     >>> table = Table({"ra": [143.04], "dec": [21.5]})
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
     ...     send_samp(table, SkyCoord(143.04, 21.5, unit="deg"), hub=hub)
     []
-    >>> hub.stop()
+    >>> hub.stop()  # doctest: +IGNORE_OUTPUT
     """
     samp = import_samp()
     folder = Path(tempfile.mkdtemp(prefix="shredfinder-samp-"))
