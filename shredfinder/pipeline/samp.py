@@ -94,7 +94,8 @@ def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None)
         if center is not None:
             sky = center.icrs
             place = {"ra": f"{sky.ra.deg:.7f}", "dec": f"{sky.dec.deg:.7f}"}
-            client.notify_all({"samp.mtype": _POINT, "samp.params": place})
+            # A call, not a notification: a hub drops these when the sender has left meanwhile.
+            _call(client, _POINT, place, timeout)
     finally:
         client.disconnect()
     if not receivers:

@@ -254,7 +254,7 @@ def _search(
         "catalogue": endpoint,
         "cuts": f"{cut.name}: {cut.description} ({cut.source})",
         "hosts": name_hosts(hosts),
-        "host radius": f"{host_radius:g}",
+        "host radius kpc": float(host_radius.value),
         "images": name_images(images),
         "model": classifier.provenance,
         "prior": scoring["prior"],
