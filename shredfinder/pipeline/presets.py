@@ -106,7 +106,7 @@ def fractions_by_preset(
 
 
 def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=()):
-    """Read the rows of a catalogue file that pass at least one preset of cuts.
+    r"""Read the rows of a catalogue file that pass at least one preset of cuts.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(
     >>> names += [f"{kind}_{band}" for kind in ("dered", "modelMagErr") for band in "gri"]
     >>> good = "1,143.1,21.5,3,268435456,2.5,0.1,20.4,20.0,19.8,0.02,0.02,0.02"
     >>> star = "2,143.2,21.5,6,268435456,1.2,0.1,20.4,20.0,19.8,0.02,0.02,0.02"
-    >>> _ = Path("sdss.csv").write_text("\\n".join([",".join(names), good, star]))
+    >>> _ = Path("sdss.csv").write_text("\n".join([",".join(names), good, star]))
     >>> read_passing("sdss.csv", "sdss-dr17")["objID"].tolist()
     [1]
     """

@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from PIL import Image
 
 from shredfinder import conf
@@ -18,6 +20,8 @@ from tests.pipeline.world.catalogues import make_legacy, make_nsa, make_ps1, mak
 
 _GREY = 32
 _LIMIT = 3000
+# Parts of an image without sky are looked at down to this size.
+_SMALLEST = 130
 
 
 class ImageServer:
@@ -34,8 +38,7 @@ class ImageServer:
         self.names = {"NGC 2903": sky.center}
         self.requests, self.down = [], False
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -56,15 +59,29 @@ class ImageServer:
         size = int(params.get("size", 256))
         width, height = (min(int(params.get(name, size)), _LIMIT) for name in ("width", "height"))
         scale = float(params["pixscale"])
-        request = CutoutRequest(float(params["ra"]), float(params["dec"]), width, height, scale)
-        try:
-            with self.lock:
-                image = self.images.fetch(request).image
-        except NoCoverageError:
-            image = np.full((height, width, 3), _GREY, np.uint8)
+        with self.lock:
+            image = self.render(float(params["ra"]), float(params["dec"]), width, height, scale)
         file = io.BytesIO()
         Image.fromarray(image).save(file, "JPEG", quality=90)
         return file.getvalue()
+
+    def render(self, ra, dec, width, height, scale):
+        """Colours, grey where there is no sky; in parts where there is none at the centre."""
+        try:
+            return self.images.fetch(CutoutRequest(ra, dec, width, height, scale)).image
+        except NoCoverageError:
+            image = np.full((height, width, 3), _GREY, np.uint8)
+        if max(width, height) < _SMALLEST:
+            return image
+        center = SkyCoord(ra, dec, unit="deg")
+        for columns in (slice(0, width // 2), slice(width // 2, width)):
+            for rows in (slice(0, height // 2), slice(height // 2, height)):
+                east = -((columns.start + columns.stop - width) / 2) * scale * u.arcsec
+                north = -((rows.start + rows.stop - height) / 2) * scale * u.arcsec
+                place = center.spherical_offsets_by(east, north)
+                size = columns.stop - columns.start, rows.stop - rows.start
+                image[rows, columns] = self.render(place.ra.deg, place.dec.deg, *size, scale)
+        return image
 
     def resolve(self, name):
         """Sesame's answer, as astropy asks for it."""
@@ -76,6 +93,14 @@ class ImageServer:
             f"%J {found.ra.deg:.8f} {found.dec.deg:+.8f} = 09:32:10.11 +21:30:03.0\n"
             "%J.E [1 1 0] C\n#====Done (2026-Nov-25,10:00:00z)====\n"
         )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        pass  # a client that hangs up is no news
 
 
 class _Handler(BaseHTTPRequestHandler):
