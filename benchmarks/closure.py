@@ -4,9 +4,9 @@ Run it in the repository's root: ``python benchmarks/closure.py``. It simulates 
 galaxies, shreds, stars and hosts, makes catalogues of them as the surveys' pipelines might, serves
 all of it on loopback, and runs ``find_satellites`` on each survey. It prints how many of the
 galaxies that pass SAGA's selection by their true properties come out, and how many of the rows are
-galaxies, with and without p_cnn. How often a piece of a galaxy passes the cuts on quality is assumed
-(see tests/pipeline/world/catalogues.py): the figures say that the pipeline closes, and nothing about the
-surveys.
+galaxies, with and without p_cnn. How often a piece of a galaxy passes the cuts on quality is
+assumed (see tests/pipeline/world/catalogues.py): the figures say that the pipeline closes, and
+nothing about the surveys.
 """
 
 import argparse
