@@ -174,7 +174,7 @@ def tie_to_hosts(
     for name, values, unit, ucd, words in (
         ("host_id", np.asarray(matches["host_id"]), None, "meta.id.parent", "Host in reach"),
         ("separation", separation, u.arcsec, "pos.angDistance", "Angle from the host"),
-        ("projected_separation", projected, u.kpc, "phys.distance", "The same at its distance"),
+        ("projected_separation", projected, u.kpc, "pos.distance", "The same at its distance"),
         ("n_hosts", np.asarray(matches["n_hosts"]), None, "meta.number", "Hosts in reach"),
         ("host_entry", entry, None, "meta.code", "Whether it is the entry of a host itself"),
     ):

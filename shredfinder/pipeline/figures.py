@@ -3,6 +3,7 @@
 import textwrap
 
 from shredfinder.optional import import_optional
+from shredfinder.pipeline.settings import describe_settings
 from shredfinder.plotting import plot_field_view, plot_gallery, plot_shred_fractions
 
 __all__ = ["draw_figures", "draw_text", "title_of"]
@@ -72,7 +73,7 @@ def draw_text(search):
         "",
         *search.summary().splitlines(),
         "",
-        *(f"{key}: {value}" for key, value in search.settings.items()),
+        *(f"{key}: {value}" for key, value in describe_settings(search.settings).items()),
         "",
         *search.warnings,
     ]

@@ -10,6 +10,7 @@ from astropy.table import Table
 
 import shredfinder
 from shredfinder.pipeline.figures import title_of
+from shredfinder.pipeline.settings import describe_settings
 
 __all__ = ["make_page"]
 
@@ -49,7 +50,7 @@ _HEADS = {
     "n_scored": "scored",
     "n_shreds": "shreds",
     "n_unscored": "no answer",
-    "projected_separation": "kpc from host",
+    "projected_separation": "from host",
     "host_id": "host",
 }
 _CAPTIONS = {
@@ -214,12 +215,8 @@ def _satellites(search):
 
 def _settings(search):
     rows = []
-    for key, value in search.settings.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{name} {item}" for name, item in value.items() if item is not None)
-        if value is None:
-            value = "none: p_cnn at the training mix" if key == "prior" else "none"
-        rows.append(f'<tr><th>{escape(key)}</th><td class="wrap">{escape(str(value))}</td></tr>')
+    for key, value in describe_settings(search.settings).items():
+        rows.append(f'<tr><th>{escape(key)}</th><td class="wrap">{escape(value)}</td></tr>')
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows.append(f"<tr><th>made</th><td>shredfinder {shredfinder.__version__}, {made}</td></tr>")
     return ["<h2>How it was made</h2>", f"<table>{''.join(rows)}</table>"]

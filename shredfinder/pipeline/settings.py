@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from shredfinder.config import conf
 
-__all__ = ["digest_table", "name_hosts", "name_images", "to_plain"]
+__all__ = ["describe_settings", "digest_table", "name_hosts", "name_images", "to_plain"]
 
 
 def digest_table(table):
@@ -48,3 +48,15 @@ def to_plain(value):
     if callable(value):
         return getattr(value, "__qualname__", None) or type(value).__name__
     return str(value)
+
+
+def describe_settings(settings):
+    """Put the settings of a search into words, for people to read."""
+    described = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {item}" for name, item in value.items() if item is not None)
+        if value is None:
+            value = "none: p_cnn at the training mix" if key == "prior" else "none"
+        described[key] = str(value)
+    return described
