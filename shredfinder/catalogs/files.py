@@ -129,7 +129,7 @@ def read_candidates(
     return candidates
 
 
-def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000):
+def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000, table=None):
     r"""Go through the rows of a survey's catalogue file, with the survey's own columns.
 
     Parameters
@@ -138,6 +138,8 @@ def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000):
         A FITS or CSV file.
     survey, columns, chunk_rows
         As `read_candidates` takes them; `columns` are read beside those that the cuts do.
+    table : int or str, optional
+        Number or name of the FITS extension; by default the first that is a table.
 
     Yields
     ------
@@ -161,7 +163,7 @@ def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000):
     [[1], [2]]
     """
     preset = get_catalog_preset(survey)
-    yield from _open(Path(path), chunk_rows, _interesting(preset, columns))
+    yield from _open(Path(path), chunk_rows, _interesting(preset, columns), table)
 
 
 def _interesting(preset, columns):
@@ -172,37 +174,54 @@ def _interesting(preset, columns):
     return {name.lower() for name in names}
 
 
-def _open(path, chunk_rows, names):
+def _open(path, chunk_rows, names, table=None):
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     name = path.name.lower()
     if name.endswith(_CSV):
+        if table is not None:
+            raise ValueError(f"{path.name} holds one table, as all CSV files: leave out table")
         return _csv_chunks(path, chunk_rows)
     if ".fit" in name:
-        return _fits_chunks(path, chunk_rows, names)
+        return _fits_chunks(path, chunk_rows, names, table)
     raise ValueError(
         f"{path.name} is neither FITS (.fits, .fit, .fits.gz) nor CSV (.csv, .csv.gz) by its "
         "name: rename it, or write it as one of these"
     )
 
 
-def _fits_chunks(path, chunk_rows, names):
+def _fits_chunks(path, chunk_rows, names, table):
     from astropy.io import fits
 
     with fits.open(path, memmap=True) as hdus:
-        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
-        if not tables:
-            raise ValueError(f"{path.name} holds no table: a catalogue is a FITS binary table")
-        n_rows = tables[0].header["NAXIS2"]
+        number = _find_table(hdus, path, table)
+        n_rows = hdus[number].header["NAXIS2"]
     for start in range(0, max(n_rows, 1), chunk_rows):
         # Opened anew for each part, so that no part's pages and converted columns stay in memory.
         with fits.open(path, memmap=True) as hdus:
-            data = next(hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)).data
+            data = hdus[number].data
             rows = data[start : start + chunk_rows]
             kept = [name for name in data.names if name.lower() in names]
             chunk = Table({name: np.array(rows[name]) for name in kept}, copy=False)
             del data, rows
         yield normalize(chunk)
+
+
+def _find_table(hdus, path, table):
+    """Find the number of the FITS extension that is meant, and make sure that it is a table."""
+    from astropy.io import fits
+
+    numbers = [n for n, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
+    if table is None and numbers:
+        return numbers[0]
+    if table is not None:
+        number = int(table) if str(table).isdecimal() else None
+        for n in numbers:
+            if n == number or hdus[n].name.lower() == str(table).lower():
+                return n
+        listed = ", ".join(f"{n} ({hdus[n].name})" for n in numbers)
+        raise ValueError(f"{path.name} has no table {table!r}: it has {listed or 'none'}")
+    raise ValueError(f"{path.name} holds no table: a catalogue is a FITS binary table")
 
 
 def _csv_chunks(path, chunk_rows):

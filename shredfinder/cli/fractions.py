@@ -1,16 +1,20 @@
 """``shredfinder fractions``: the fraction of shreds that each preset of cuts leaves."""
 
 import sys
-from pathlib import Path
 
-from shredfinder.cli.common import add_output_arguments, check_output, load_classifier
+from shredfinder.cli.common import (
+    add_catalogue_argument,
+    add_output_arguments,
+    check_output,
+    get_image_options,
+)
 from shredfinder.cli.pipeline_arguments import (
     SURVEYS,
+    add_catalogue_images_arguments,
     add_host_arguments,
-    add_image_arguments,
     add_scoring_arguments,
     get_hosts,
-    get_image_options,
+    score,
 )
 
 __all__ = ["add_parser", "run"]
@@ -34,7 +38,7 @@ def add_parser(commands):
         description="Apply each preset of cuts to a catalogue and count the shreds that it leaves.",
         epilog=_EPILOG,
     )
-    parser.add_argument("catalogue", type=Path, help="table with the survey's own columns")
+    add_catalogue_argument(parser, "catalogue", help="table with the survey's own columns")
     parser.add_argument(
         "--survey", choices=SURVEYS, default="legacy-dr9", help="(default: %(default)s)"
     )
@@ -44,7 +48,7 @@ def add_parser(commands):
     parser.add_argument("--ebv", type=float, metavar="MAG", help="E(B-V), for ps1-dr2")
     add_host_arguments(parser, default="none")
     add_scoring_arguments(parser)
-    add_image_arguments(parser)
+    add_catalogue_images_arguments(parser)
     add_output_arguments(parser, help="table of the fractions", required=False)
     return parser
 
@@ -61,15 +65,19 @@ def run(args):
         check_output(args.output, args.overwrite)
         identify_format(args.output)
     images = get_image_options(args)
-    known = ["p_cnn", "p_cnn_flag"]
-    rows = read_passing(args.catalogue, args.survey, presets=args.cuts, ebv=args.ebv, columns=known)
+    rows = read_passing(
+        args.catalogue,
+        args.survey,
+        presets=args.cuts,
+        ebv=args.ebv,
+        columns=["p_cnn", "p_cnn_flag", *(args.position or ())],
+        table=args.table,
+    )
     if (hosts := get_hosts(args)) is not None:
-        near = match_hosts(get_positions(rows), hosts, args.host_radius)["index"]
-        rows = rows[near]
+        coords = get_positions(rows, args.position)
+        rows = rows[match_hosts(coords, hosts, args.host_radius)["index"]]
     if find_column(rows, "p_cnn", required=False) is None:
-        rows.add_p_cnn(
-            load_classifier(args.model), allow_other_colors=args.allow_other_colors, **images
-        )
+        score(rows, args, images)
     found = fractions_by_preset(rows, args.survey, presets=args.cuts, threshold=args.p_threshold)
     for name in ("shred_fraction", "shred_fraction_low", "shred_fraction_high"):
         found[name].info.format = ".4f"

@@ -3,15 +3,22 @@
 import contextlib
 from pathlib import Path
 
-from shredfinder.cli.common import add_cutout_arguments, add_service_arguments, get_fetch_options
+from shredfinder.cli.common import (
+    add_cutout_arguments,
+    add_position_argument,
+    add_service_arguments,
+    fraction,
+    load_classifier,
+)
 
 __all__ = [
     "SURVEYS",
+    "add_address_arguments",
+    "add_catalogue_images_arguments",
     "add_host_arguments",
-    "add_image_arguments",
     "add_scoring_arguments",
     "get_hosts",
-    "get_image_options",
+    "score",
     "services_at",
 ]
 
@@ -28,22 +35,11 @@ _ADDRESSES = {
 }
 
 
-def add_image_arguments(parser):
-    """Add the arguments that say where images are, as ``classify`` has them."""
+def add_catalogue_images_arguments(parser):
+    """Add the arguments that say where a catalogue's sources are, and their images."""
     add_cutout_arguments(parser, required=False)
-    parser.set_defaults(pattern="{objid}.png")
     add_service_arguments(parser)
-
-
-def get_image_options(args):
-    """Collect what these arguments say: ``fetch``, or ``cutouts`` and ``pattern``."""
-    fetch = get_fetch_options(args)
-    if args.cutouts is None:
-        return {"fetch": fetch}
-    if fetch:
-        named = " and ".join(f"--{name.replace('_', '-')}" for name in fetch)
-        raise ValueError(f"--cutouts names a folder, so that nothing is fetched: leave out {named}")
-    return {"cutouts": args.cutouts, "pattern": args.pattern}
+    add_position_argument(parser)
 
 
 def add_scoring_arguments(parser):
@@ -53,7 +49,7 @@ def add_scoring_arguments(parser):
     )
     parser.add_argument(
         "--p-threshold",
-        type=float,
+        type=fraction,
         default=0.5,
         metavar="P",
         help="sources at or above it count as shreds (default: %(default)s)",
@@ -63,6 +59,14 @@ def add_scoring_arguments(parser):
         action="store_true",
         help="score another survey's colours too, and flag those rows",
     )
+
+
+def score(rows, args, images):
+    """Score a catalogue's rows as the arguments say, in place."""
+    if "fetch" in images:
+        images = images | {"position": args.position}
+    classifier = load_classifier(args.model)
+    rows.add_p_cnn(classifier, allow_other_colors=args.allow_other_colors, **images)
 
 
 def add_host_arguments(parser, *, default):

@@ -1,17 +1,24 @@
 """``shredfinder pool``: sources to be labelled by eye."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from shredfinder.cli.common import add_output_arguments, check_output, load_classifier
+from shredfinder.cli.common import (
+    add_catalogue_argument,
+    add_output_arguments,
+    check_output,
+    count,
+    fraction,
+    get_image_options,
+    seed,
+)
 from shredfinder.cli.pipeline_arguments import (
+    add_catalogue_images_arguments,
     add_host_arguments,
-    add_image_arguments,
     add_scoring_arguments,
     get_hosts,
-    get_image_options,
+    score,
 )
 
 __all__ = ["add_parser", "run"]
@@ -35,27 +42,27 @@ def add_parser(commands):
         description="Draw candidates near hosts to be labelled, balanced by a first model.",
         epilog=_EPILOG,
     )
-    parser.add_argument("catalogue", type=Path, help="table of candidates with their positions")
+    add_catalogue_argument(parser, "catalogue", help="table of candidates with their positions")
     parser.add_argument(
-        "-n", "--size", type=int, default=5000, help="sources in the pool (default: %(default)s)"
+        "-n", "--size", type=count, default=5000, help="sources in the pool (default: %(default)s)"
     )
     parser.add_argument(
         "--shred-share",
-        type=float,
+        type=fraction,
         default=0.4,
         metavar="FRACTION",
         help="share of sources that the model takes for shreds (default: %(default)s)",
     )
     parser.add_argument(
         "--random-state",
-        type=int,
+        type=seed,
         default=1,
         metavar="SEED",
         help="seed of the choice (default: %(default)s)",
     )
     add_host_arguments(parser, default="nsa")
     add_scoring_arguments(parser)
-    add_image_arguments(parser)
+    add_catalogue_images_arguments(parser)
     add_output_arguments(parser, help="the pool, its format by the extension")
     return parser
 
@@ -64,30 +71,26 @@ def run(args):
     """Tie to hosts, score, draw and write."""
     from shredfinder.hosts import tie_to_hosts
     from shredfinder.pipeline import build_pool
-    from shredfinder.positions import get_positions
-    from shredfinder.table import identify_format, read_catalogue, write_catalogue
+    from shredfinder.table import check_writing, identify_format, read_catalogue, write_catalogue
 
     check_output(args.output, args.overwrite)
     identify_format(args.output)
     images = get_image_options(args)
-    rows = read_catalogue(args.catalogue)
-    coords = get_positions(rows)
-    if "ra" not in rows.colnames or "dec" not in rows.colnames:
-        rows["ra"], rows["dec"] = coords.ra.deg, coords.dec.deg
+    rows = read_catalogue(args.catalogue, args.table)
     if (hosts := get_hosts(args)) is not None:
-        rows = tie_to_hosts(rows, hosts, args.host_radius)
+        rows = tie_to_hosts(rows, hosts, args.host_radius, position=args.position)
         # The galaxies themselves are no candidates.
         rows = rows[~np.asarray(rows["host_entry"])]
+    check_writing(rows, args.output)
     if "p_cnn" not in rows.colnames:
-        rows.add_p_cnn(
-            load_classifier(args.model), allow_other_colors=args.allow_other_colors, **images
-        )
+        score(rows, args, images)
     pool = build_pool(
         rows,
         args.size,
         shred_share=args.shred_share,
         threshold=args.p_threshold,
         random_state=args.random_state,
+        position=args.position,
     )
     write_catalogue(pool, args.output)
     shreds = np.count_nonzero(np.asarray(pool["p_cnn"]) >= args.p_threshold)

@@ -3,14 +3,20 @@
 import sys
 from pathlib import Path
 
-from shredfinder.cli.common import add_output_arguments, check_output, load_classifier
+from shredfinder.cli.common import (
+    add_cutout_arguments,
+    add_output_arguments,
+    add_service_arguments,
+    check_output,
+    get_image_options,
+    load_classifier,
+    prior,
+)
 from shredfinder.cli.pipeline_arguments import (
     SURVEYS,
     add_address_arguments,
     add_host_arguments,
-    add_image_arguments,
     add_scoring_arguments,
-    get_image_options,
     services_at,
 )
 
@@ -20,7 +26,7 @@ _EPILOG = """\
 examples:
   shredfinder run --host "NGC 2903" --survey legacy-dr9 -o ngc2903.fits
   shredfinder run --host "NGC 2903" --save ngc2903/ --report ngc2903.html -o ngc2903.fits
-  shredfinder run --position "143.042 21.501" --radius "30 arcmin" --survey sdss-dr17 \\
+  shredfinder run --center "143.042 21.501" --radius "30 arcmin" --survey sdss-dr17 \\
       --hosts my_hosts.csv --cuts saga-later -o satellites.vot
 
 It asks the survey's catalogue for the region, applies the cuts, keeps what is within 100 kpc of a
@@ -31,6 +37,9 @@ scored on Legacy images too; those outside that footprint have no answer and are
 With --save, each step's table is kept in DIR: the same command goes on from there. The radius is
 by default that of 100 kpc at the distance of the host at the centre.
 """
+
+# Catalogues that are asked for have the survey's identifier by this name.
+_PATTERN = "{objid}.png"
 
 
 def add_parser(commands):
@@ -45,7 +54,7 @@ def add_parser(commands):
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--host", metavar="NAME", help="name of a galaxy, to be looked up")
     where.add_argument(
-        "--position", metavar="'RA DEC'", help="in degrees, or sexagesimal in hours and degrees"
+        "--center", metavar="'RA DEC'", help="in degrees, or sexagesimal in hours and degrees"
     )
     parser.add_argument(
         "--survey", choices=SURVEYS, default="legacy-dr9", help="catalogue (default: %(default)s)"
@@ -68,9 +77,13 @@ def add_parser(commands):
     )
     add_scoring_arguments(parser)
     parser.add_argument(
-        "--prior", type=float, metavar="FRACTION", help="share of shreds to correct p_cnn for"
+        "--prior",
+        type=prior,
+        metavar="FRACTION",
+        help="share of shreds to correct p_cnn for, or 'estimate'",
     )
-    add_image_arguments(parser)
+    add_cutout_arguments(parser, required=False, pattern=_PATTERN)
+    add_service_arguments(parser)
     add_address_arguments(parser)
     group = parser.add_argument_group("what is kept")
     group.add_argument(
@@ -92,21 +105,26 @@ def add_parser(commands):
         "--samp", action="store_true", help="send the clean table to TOPCAT or Aladin"
     )
     add_output_arguments(parser, help="clean table, its format by the extension")
+    parser.set_defaults(
+        interrupted="what was fetched is in the cache, and with --save each finished step in its "
+        "folder: run it again to go on"
+    )
     return parser
 
 
 def run(args):
     """Search, write and sum up."""
     from shredfinder.pipeline import find_satellites, send_samp
-    from shredfinder.table import identify_format, write_catalogue
+    from shredfinder.table import ShredTable, check_writing, write_catalogue
+    from shredfinder.table.columns import P_NAME
 
-    images = get_image_options(args)
-    center = args.host if args.host is not None else _parse_position(args.position)
+    images = get_image_options(args, _PATTERN)
+    center = args.host if args.host is not None else _parse_center(args.center)
     radius = None if args.radius is None else _parse_angle(args.radius)
     for path in (args.output, args.scored):
         if path is not None:
             check_output(path, args.overwrite)
-            identify_format(path)
+            check_writing(ShredTable({P_NAME: [0.5]}), path)
     if args.report is not None:
         from shredfinder.optional import import_optional
         from shredfinder.pipeline.report import check_report_name
@@ -146,7 +164,7 @@ def run(args):
         print(f"sent to {', '.join(receivers) or 'nobody'}", file=sys.stderr)
 
 
-def _parse_position(text):
+def _parse_center(text):
     from astropy import units as u
     from astropy.coordinates import SkyCoord
 
@@ -156,7 +174,7 @@ def _parse_position(text):
         return SkyCoord(text.replace(",", " "), unit=unit)
     except ValueError as error:
         raise ValueError(
-            f"--position must be right ascension and declination, such as '143.042 21.501' or "
+            f"--center must be right ascension and declination, such as '143.042 21.501' or "
             f"'09h32m10s +21d30m03s': got {text!r} ({error})"
         ) from None
 

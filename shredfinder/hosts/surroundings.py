@@ -14,6 +14,7 @@ from shredfinder.hosts._positions import on_sky, sky_positions
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.hosts.matching import match_hosts
+from shredfinder.positions import get_positions
 
 __all__ = ["find_host", "hosts_in_reach", "tie_to_hosts"]
 
@@ -121,19 +122,22 @@ def tie_to_hosts(
     entry_radius=3 * u.arcsec,
     cosmology=None,
     min_distance=1 * u.Mpc,
+    position=None,
 ):
     """Keep the candidates near hosts, with the hosts' names and separations as columns.
 
     Parameters
     ----------
     candidates : `~astropy.table.Table`
-        Candidates with columns ``ra`` and ``dec``, and ``ref_cat`` where the survey has it.
+        Candidates with their positions, and ``ref_cat`` where the survey has it.
     hosts, radius, cosmology, min_distance
         As `match_hosts` takes them.
     entry_radius : `~astropy.units.Quantity` or float, optional
         A candidate this near to the position of a host is the catalogue's entry of the host
         itself; a plain number is in arcsec. So is an entry of Legacy's large-galaxy atlas
         (`is_large_galaxy_entry`).
+    position
+        Where the candidates are, as `~shredfinder.positions.get_positions` takes it.
 
     Returns
     -------
@@ -162,7 +166,8 @@ def tie_to_hosts(
           A                 0.03       True
           A                 6.98      False
     """
-    matches = match_hosts(candidates, hosts, radius, cosmology=cosmology, min_distance=min_distance)
+    coords = get_positions(candidates, position)
+    matches = match_hosts(coords, hosts, radius, cosmology=cosmology, min_distance=min_distance)
     tied = candidates[np.asarray(matches["index"])]
     entry = np.asarray(matches["separation"]) <= to_value(entry_radius, "entry_radius", u.arcsec)
     ref_cat = find_column(tied, "ref_cat", required=False)

@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.table import Column
 
 from shredfinder._units import to_value
@@ -12,6 +11,8 @@ from shredfinder.columns import find_column
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.fractions import classify
 from shredfinder.optional import import_optional
+from shredfinder.parameters import check_count
+from shredfinder.positions import get_positions
 
 __all__ = ["build_pool"]
 
@@ -25,6 +26,7 @@ def build_pool(
     p_column="p_cnn",
     group_radius=0.1 * u.deg,
     random_state=None,
+    position=None,
 ):
     """Draw sources to be labelled, so that near the wanted share of them are shreds.
 
@@ -34,8 +36,7 @@ def build_pool(
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Scored candidates near hosts (`~shredfinder.hosts.tie_to_hosts`), with ``ra`` and
-        ``dec``.
+        Scored candidates near hosts (`~shredfinder.hosts.tie_to_hosts`), with their positions.
     n_sources : int, optional
         Sources in the pool; the paper labelled 5,000.
     shred_share : float, optional
@@ -49,6 +50,8 @@ def build_pool(
         degrees.
     random_state : int, `~numpy.random.Generator` or None, optional
         Seed or source of the randomness.
+    position
+        Where the sources are, as `~shredfinder.positions.get_positions` takes it.
 
     Returns
     -------
@@ -87,26 +90,28 @@ def build_pool(
     >>> len(pool), int(np.count_nonzero(pool["p_cnn"] >= 0.5))
     (100, 40)
     """
-    if not (isinstance(n_sources, int | np.integer) and n_sources >= 1):
-        raise ValueError(f"n_sources must be a whole number of 1 or more: got {n_sources!r}")
+    check_count(n_sources, "n_sources")
     share = to_value(shred_share, "shred_share", u.dimensionless_unscaled)
     if not 0 <= share <= 1:
         raise ValueError(f"shred_share must be between 0 and 1: got {shred_share}")
     p_cnn, shred = classify(table[find_column(table, p_column)], threshold)
-    classes = [np.flatnonzero(shred), np.flatnonzero(np.isfinite(p_cnn) & ~shred)]
-    if not sum(map(len, classes)):
-        raise ValueError(f"no row of the table has a {p_column}: score it first")
+    sky = get_positions(table, position)
+    usable = np.isfinite(p_cnn) & np.isfinite(sky.ra) & np.isfinite(sky.dec)
+    classes = [np.flatnonzero(usable & shred), np.flatnonzero(usable & ~shred)]
+    if not usable.any():
+        raise ValueError(f"no row of the table has a {p_column} and a position: score it first")
     wanted = _numbers(n_sources, share, [len(rows) for rows in classes])
     rng = np.random.default_rng(random_state)
     chosen = np.concatenate(
         [rng.choice(rows, n, replace=False) for rows, n in zip(classes, wanted, strict=True)]
     ).astype(int)
-    pool = table[rng.permutation(chosen)]
+    chosen = rng.permutation(chosen)
+    pool = table[chosen]
     pool["label"] = Column(
         np.full(len(pool), "", dtype="U8"), description="galaxy, shred or other, by eye"
     )
     pool["sky_group"] = Column(
-        _sky_groups(pool, to_value(group_radius, "group_radius", u.deg)),
+        _sky_groups(sky[chosen], to_value(group_radius, "group_radius", u.deg)),
         description="Neighbours on the sky: keep a group within one fold",
     )
     return pool
@@ -131,13 +136,12 @@ def _numbers(n_sources, share, available):
     return n_shreds, n_galaxies
 
 
-def _sky_groups(table, degrees):
+def _sky_groups(sky, degrees):
     """Give each source the number of its group: what steps of less than an angle link."""
-    if not len(table):
+    if not len(sky):
         return np.zeros(0, dtype=int)
     spatial = import_optional("scipy.spatial", "grouping sources")
     csgraph = import_optional("scipy.sparse.csgraph", "grouping sources")
-    sky = SkyCoord(np.asarray(table["ra"]), np.asarray(table["dec"]), unit="deg")
     tree = spatial.cKDTree(sky.cartesian.xyz.value.T)
     reach = 2 * np.sin(np.radians(degrees) / 2)
     linked = tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix")

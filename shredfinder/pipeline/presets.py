@@ -105,7 +105,7 @@ def fractions_by_preset(
     return vstack(rows)
 
 
-def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=()):
+def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(), table=None):
     r"""Read the rows of a catalogue file that pass at least one preset of cuts.
 
     Parameters
@@ -119,6 +119,8 @@ def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(
         For PS1 files without a column ``ebv``: E(B-V) in mag.
     columns : sequence of str, optional
         Columns to read besides those that the cuts need, where they are there.
+    table : int or str, optional
+        Which of the file's tables, as `~shredfinder.table.read_catalogue` takes it.
 
     Returns
     -------
@@ -145,9 +147,9 @@ def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(
     path = Path(path)
     chosen = [get_preset(preset) for preset in (CUT_PRESETS if presets is None else presets)]
     if path.name.lower().endswith(_STREAMED):
-        chunks = iter_rows(path, survey, columns=list(columns))
+        chunks = iter_rows(path, survey, columns=list(columns), table=table)
     else:
-        chunks = [read_catalogue(path)]
+        chunks = [read_catalogue(path, table)]
     parts = []
     for chunk in chunks:
         chunk = Table(chunk)
@@ -159,5 +161,5 @@ def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(
         if not parts or len(chunk):
             parts.append(chunk)
     filled = [part for part in parts if len(part)] or parts[:1]
-    table = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
-    return ShredTable(table)
+    rows = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
+    return ShredTable(rows)

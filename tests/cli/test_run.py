@@ -3,13 +3,15 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from shredfinder.cli import main
+from tests.cli.test_refusals import no_scoring
 from tests.pipeline.conftest import services, sky
 from tests.pipeline.world import make_legacy
 
-__all__ = ["services", "sky"]
+__all__ = ["no_scoring", "services", "sky"]
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_positions(services, where, sky, tmp_path, place):
     at = sky.center
     text = at.to_string("hmsdms") if place == "hmsdms" else place.format(at.ra.deg, at.dec.deg)
     out = tmp_path / "out.ecsv"
-    arguments = ["--position", text, "--survey", "sdss-dr17", "--hosts", "none", "-o", str(out)]
+    arguments = ["--center", text, "--survey", "sdss-dr17", "--hosts", "none", "-o", str(out)]
     assert main(["run", *where, *arguments]) == 0
     table = Table.read(out)
     assert len(table) > 20
@@ -55,7 +57,7 @@ def test_positions(services, where, sky, tmp_path, place):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--position", "north"], "right ascension and declination"),
+        (["--center", "north"], "right ascension and declination"),
         (["--radius", "near"], "--radius must be an angle"),
         (["--cuts", "mine"], "no cut preset"),
         (["--report", "report.docx"], "an .html or a .pdf file"),
@@ -67,7 +69,7 @@ def test_positions(services, where, sky, tmp_path, place):
 def test_errors_are_one_line(services, where, tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     given = ["run", *where, "-o", "out.fits"]
-    if "--position" not in arguments:
+    if "--center" not in arguments:
         given += ["--host", "NGC 2903"]
     assert main([*given, *arguments]) == 1
     [line] = capsys.readouterr().err.strip().splitlines()[-1:]
@@ -119,3 +121,34 @@ def test_pool(services, where, tmp_path, capsys):
     arguments = ["pool", str(scored), *hosts, *images, "-n", "10", "-o", str(out), "--overwrite"]
     assert main(arguments) == 0
     assert Table.read(out)["objid"].tolist() == pool["objid"].tolist()
+
+
+def test_catalogues_in_other_shapes(services, sky, tmp_path, capsys):
+    """The second table of a file, with columns of position that have names of their own."""
+    rows = make_legacy(sky)
+    rows["p_cnn"] = np.where(np.arange(len(rows)) % 2, 0.9, 0.1)
+    rows["lon"], rows["lat"] = rows["ra"], rows["dec"]
+    rows["ra"], rows["dec"] = 0.0, 89.0
+    path, out = tmp_path / "several.fits", tmp_path / "out.ecsv"
+    hdus = [fits.PrimaryHDU(), fits.table_to_hdu(rows[:1]), fits.table_to_hdu(rows)]
+    fits.HDUList(hdus).writeto(path)
+    hosts = ["--hosts", str(services.images.nsa), "-o", str(out), "--overwrite"]
+    chosen = ["--table", "2", "--position", "lon", "lat"]
+    for command in (["fractions", "--cuts", "paper"], ["pool", "-n", "10"]):
+        name, *options = command
+        assert main([name, str(path), *options, *hosts, *chosen]) == 0
+        assert len(Table.read(out)) == (1 if name == "fractions" else 10)
+        assert main([name, str(path), *options, *hosts, "--table", "7"]) == 1
+        assert "several.fits" in capsys.readouterr().err
+    assert main(["fractions", str(path), *hosts, "--table", "2"]) == 0
+    assert Table.read(out)["n_rows"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.usefixtures("no_scoring")
+def test_what_cannot_be_written_is_not_scored(services, sky, tmp_path, capsys):
+    rows = make_legacy(sky)["ls_id", "ra", "dec"]
+    rows["note"] = "ä"
+    rows.write(tmp_path / "rows.ecsv")
+    arguments = ["--hosts", "none", "-o", str(tmp_path / "pool.fits")]
+    assert main(["pool", str(tmp_path / "rows.ecsv"), *arguments]) == 1
+    assert "plain ASCII" in capsys.readouterr().err

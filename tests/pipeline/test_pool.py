@@ -56,7 +56,7 @@ def test_groups_are_linked_neighbours():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_sources": 0}, "whole number of 1 or more"),
+        ({"n_sources": 0}, "whole number of at least 1"),
         ({"shred_share": 1.5}, "between 0 and 1"),
         ({"threshold": -1}, "between 0 and 1"),
     ],
