@@ -13,7 +13,6 @@ _EXTRAS = {
     "pandas": "tables",
     "onnx": "jax",
     "pyarrow": "tables",
-    "scipy": "hosts",
     "sklearn": "jax",
 }
 

@@ -90,8 +90,6 @@ def associate_shreds(
         If the threshold or a probability is not between 0 and 1.
     TypeError, astropy.units.UnitsError
         If an argument is of the wrong kind.
-    MissingDependencyError
-        If scipy is not installed.
 
     Warns
     -----

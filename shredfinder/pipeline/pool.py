@@ -10,7 +10,6 @@ from shredfinder._units import to_value
 from shredfinder.columns import find_column
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.fractions import classify
-from shredfinder.optional import import_optional
 from shredfinder.parameters import check_count
 from shredfinder.positions import get_positions
 
@@ -140,9 +139,10 @@ def _sky_groups(sky, degrees):
     """Give each source the number of its group: what steps of less than an angle link."""
     if not len(sky):
         return np.zeros(0, dtype=int)
-    spatial = import_optional("scipy.spatial", "grouping sources")
-    csgraph = import_optional("scipy.sparse.csgraph", "grouping sources")
-    tree = spatial.cKDTree(sky.cartesian.xyz.value.T)
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(sky.cartesian.xyz.value.T)
     reach = 2 * np.sin(np.radians(degrees) / 2)
     linked = tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix")
-    return csgraph.connected_components(linked, directed=False)[1]
+    return connected_components(linked, directed=False)[1]
