@@ -27,6 +27,7 @@ h1 { font-size: 1.7rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2.
 table { border-collapse: collapse; font-size: .88rem; }
 th, td { padding: .22rem .8rem .22rem 0; text-align: left; vertical-align: top; }
 th { color: #5b6675; font-weight: 600; border-bottom: 1px solid #d8dde5; }
+.facts th { border: 0; white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; height: auto; display: block; margin: .4rem 0; }
 .note { background: #fff6dd; border-left: 4px solid #e2b33b; padding: .5rem .9rem; margin: .5rem 0;
@@ -219,7 +220,7 @@ def _settings(search):
         rows.append(f'<tr><th>{escape(key)}</th><td class="wrap">{escape(value)}</td></tr>')
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows.append(f"<tr><th>made</th><td>shredfinder {shredfinder.__version__}, {made}</td></tr>")
-    return ["<h2>How it was made</h2>", f"<table>{''.join(rows)}</table>"]
+    return ["<h2>How it was made</h2>", f'<table class="facts">{"".join(rows)}</table>']
 
 
 def _table(table, *, heads=None):
