@@ -94,6 +94,11 @@ class Conf(config.ConfigNamespace):
         "URL of the image access (SIA) service.",
         cfgtype="string",
     )
+    resolver_url = _item(
+        "",
+        "URL of a Sesame name resolver; empty takes astropy's own list of them.",
+        cfgtype="string",
+    )
     empty_answer_days = _item(
         7.0,
         "Days for which the cutout cache believes that a service has no image of a position.",

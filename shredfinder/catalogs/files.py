@@ -18,7 +18,7 @@ from shredfinder.columns import find_column
 from shredfinder.cuts.presets import get_preset
 from shredfinder.progress import progress_bar
 
-__all__ = ["read_candidates"]
+__all__ = ["iter_rows", "read_candidates"]
 
 _CSV = (".csv", ".csv.gz")
 
@@ -129,6 +129,43 @@ def read_candidates(
     return candidates
 
 
+def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000, table=None):
+    r"""Go through the rows of a survey's catalogue file, with the survey's own columns.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A FITS or CSV file.
+    survey, columns, chunk_rows
+        As `read_candidates` takes them; `columns` are read beside those that the cuts do.
+    table : int or str, optional
+        Number or name of the FITS extension; by default the first that is a table.
+
+    Yields
+    ------
+    rows : `~astropy.table.Table`
+        The next rows of the file, uncut. A file without rows gives one table without rows.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_candidates`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from shredfinder.catalogs import iter_rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "sdss.csv"
+    ...     _ = path.write_text("objID,ra,dec,note\n1,143.1,21.5,a\n2,143.2,21.5,b\n")
+    ...     [rows["objID"].tolist() for rows in iter_rows(path, "sdss-dr17", chunk_rows=1)]
+    [[1], [2]]
+    """
+    preset = get_catalog_preset(survey)
+    yield from _open(Path(path), chunk_rows, _interesting(preset, columns), table)
+
+
 def _interesting(preset, columns):
     """List all columns that may be of use, in lower case: files have many more."""
     names = [preset.objid, preset.ra, preset.dec, *preset.composite_names]
@@ -137,37 +174,54 @@ def _interesting(preset, columns):
     return {name.lower() for name in names}
 
 
-def _open(path, chunk_rows, names):
+def _open(path, chunk_rows, names, table=None):
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     name = path.name.lower()
     if name.endswith(_CSV):
+        if table is not None:
+            raise ValueError(f"{path.name} holds one table, as all CSV files: leave out table")
         return _csv_chunks(path, chunk_rows)
     if ".fit" in name:
-        return _fits_chunks(path, chunk_rows, names)
+        return _fits_chunks(path, chunk_rows, names, table)
     raise ValueError(
         f"{path.name} is neither FITS (.fits, .fit, .fits.gz) nor CSV (.csv, .csv.gz) by its "
         "name: rename it, or write it as one of these"
     )
 
 
-def _fits_chunks(path, chunk_rows, names):
+def _fits_chunks(path, chunk_rows, names, table):
     from astropy.io import fits
 
     with fits.open(path, memmap=True) as hdus:
-        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
-        if not tables:
-            raise ValueError(f"{path.name} holds no table: a catalogue is a FITS binary table")
-        n_rows = tables[0].header["NAXIS2"]
+        number = _find_table(hdus, path, table)
+        n_rows = hdus[number].header["NAXIS2"]
     for start in range(0, max(n_rows, 1), chunk_rows):
         # Opened anew for each part, so that no part's pages and converted columns stay in memory.
         with fits.open(path, memmap=True) as hdus:
-            data = next(hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)).data
+            data = hdus[number].data
             rows = data[start : start + chunk_rows]
             kept = [name for name in data.names if name.lower() in names]
             chunk = Table({name: np.array(rows[name]) for name in kept}, copy=False)
             del data, rows
         yield normalize(chunk)
+
+
+def _find_table(hdus, path, table):
+    """Find the number of the FITS extension that is meant, and make sure that it is a table."""
+    from astropy.io import fits
+
+    numbers = [n for n, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
+    if table is None and numbers:
+        return numbers[0]
+    if table is not None:
+        number = int(table) if str(table).isdecimal() else None
+        for n in numbers:
+            if n == number or hdus[n].name.lower() == str(table).lower():
+                return n
+        listed = ", ".join(f"{n} ({hdus[n].name})" for n in numbers)
+        raise ValueError(f"{path.name} has no table {table!r}: it has {listed or 'none'}")
+    raise ValueError(f"{path.name} holds no table: a catalogue is a FITS binary table")
 
 
 def _csv_chunks(path, chunk_rows):

@@ -18,7 +18,7 @@ from shredfinder.cuts import extinction
 from shredfinder.cuts.presets import get_preset
 from shredfinder.progress import progress_bar
 
-__all__ = ["query_candidates"]
+__all__ = ["count_sources", "query_candidates"]
 
 
 def query_candidates(
@@ -114,7 +114,9 @@ def query_candidates(
     >>> from astropy.coordinates import SkyCoord
     >>> from shredfinder.catalogs import query_candidates
     >>> ngc2903 = SkyCoord(143.0421, 21.5008, unit="deg")
-    >>> table = query_candidates("legacy-dr9", ngc2903, 0.6 * u.deg)  # doctest: +SKIP
+    >>> table = query_candidates("legacy-dr9", ngc2903, 0.6 * u.deg)
+    >>> table.colnames[:6]
+    ['objid', 'ra', 'dec', 'g', 'r', 'z']
     """
     preset = get_catalog_preset(survey)
     circle = Circle.of(center, radius)
@@ -122,16 +124,10 @@ def query_candidates(
         cuts = get_preset(cuts)
     if max_rows < 1:
         raise ValueError(f"max_rows must be at least 1: got {max_rows}")
-    seconds = to_value(timeout, "timeout", u.s)
-    if not seconds > 0:
-        raise ValueError(f"timeout must be positive: got {timeout}")
+    seconds = _to_seconds(timeout)
     wanted = raw_columns(preset, columns)
-    address = endpoint or getattr(conf, preset.endpoint)
-    if preset.service == "tap":
-        backend = TapService(address, timeout=seconds, mode=mode, async_rows=conf.async_rows)
-    else:
-        backend = SkyServer(address, timeout=seconds)
-    service = CachedService(backend, preset.survey, _open_cache(cache))
+    service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
+    address = service.service.endpoint
 
     described, lacking = {}, ()
     if preset.service == "tap":
@@ -204,6 +200,62 @@ def query_candidates(
     return candidates
 
 
+def count_sources(survey, center, radius, *, endpoint=None, cache=True, timeout=300.0):
+    """Have a survey's server count all rows of its catalogue around a position.
+
+    Parameters
+    ----------
+    survey, center, radius, endpoint, cache, timeout
+        As `query_candidates` takes them.
+
+    Returns
+    -------
+    n_rows : int
+        Number of rows before any cut: stars and bad measurements too.
+
+    Raises
+    ------
+    ValueError, TypeError, shredfinder.exceptions.CatalogServiceError
+        As `query_candidates`.
+
+    Notes
+    -----
+    A row within 0.004 arcsec of the circle's rim may be counted though it is outside.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.catalogs import count_sources
+    >>> ngc2903 = SkyCoord(143.0421, 21.5008, unit="deg")
+    >>> n_rows = count_sources("legacy-dr9", ngc2903, 0.6 * u.deg)
+    >>> n_rows > 50
+    True
+    """
+    preset = get_catalog_preset(survey)
+    circle = Circle.of(center, radius)
+    seconds = _to_seconds(timeout)
+    service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode="sync")
+    query = _QueryWriter(preset, circle, {}, [], cover=False)
+    return sum(service.count(query(box, True)) for box in circle.boxes())
+
+
+def _to_seconds(timeout):
+    seconds = to_value(timeout, "timeout", u.s)
+    if not seconds > 0:
+        raise ValueError(f"timeout must be positive: got {timeout}")
+    return seconds
+
+
+def _open_service(preset, endpoint, *, cache, seconds, mode):
+    address = endpoint or getattr(conf, preset.endpoint)
+    if preset.service == "tap":
+        backend = TapService(address, timeout=seconds, mode=mode, async_rows=conf.async_rows)
+    else:
+        backend = SkyServer(address, timeout=seconds)
+    return CachedService(backend, preset.survey, _open_cache(cache))
+
+
 def _open_cache(cache):
     if cache is True:
         return QueryCache()
@@ -264,16 +316,17 @@ def _home(name, preset, described):
 class _QueryWriter:
     """Writes the query of a part of a region, or of the number of its rows."""
 
-    def __init__(self, preset, circle, selected, conditions):
+    def __init__(self, preset, circle, selected, conditions, *, cover=True):
         self.preset = preset
         self.circle = circle
         self.selected = selected
         self.conditions = conditions
+        self.cover = cover
 
     def __call__(self, box, count):
         preset = self.preset
         ra, dec, radius = self.circle.ra, self.circle.dec, self.circle.padded_radius
-        if preset.circle is None:
+        if preset.circle is None and self.cover:
             # A circle around the box spares the server the rest of a large region.
             cover = box.cover()
             if cover is not None and cover[2] < radius:

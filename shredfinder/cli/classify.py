@@ -1,22 +1,22 @@
 """``shredfinder classify``: score a catalogue."""
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from shredfinder.cli.common import (
-    DEFAULT_PATTERN,
     add_catalogue_argument,
     add_cutout_arguments,
     add_output_arguments,
+    add_position_argument,
     add_service_arguments,
     check_output,
     fraction,
-    get_fetch_options,
+    get_image_options,
     list_reasons,
     load_classifier,
+    prior,
 )
 
 __all__ = ["add_parser", "run", "summarize"]
@@ -58,7 +58,7 @@ def add_parser(commands):
     )
     parser.add_argument(
         "--prior",
-        type=_parse_prior,
+        type=prior,
         metavar="FRACTION",
         help="share of shreds in the catalogue to correct for, or 'estimate'",
     )
@@ -75,6 +75,7 @@ def add_parser(commands):
         help="score another survey's colours too, and flag those rows",
     )
     add_service_arguments(parser)
+    add_position_argument(parser)
     add_output_arguments(parser, help="scored catalogue, its format by the extension")
     parser.add_argument(
         "--replace-columns",
@@ -107,17 +108,14 @@ def run(args):
 
 def _get_images(args):
     """Collect where images come from, for `~shredfinder.add_p_cnn`."""
-    fetch = get_fetch_options(args)
+    images = get_image_options(args)
     if args.cutouts is None:
-        if args.pattern is not None:
-            raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
-        return {"fetch": fetch, "position": args.position}
-    if args.position is not None:
-        fetch["position"] = args.position
-    if fetch:
-        given = " and ".join(f"--{name.replace('_', '-')}" for name in fetch)
-        raise ValueError(f"--cutouts names a folder, so that nothing is fetched: leave out {given}")
-    return {"cutouts": args.cutouts, "pattern": args.pattern or DEFAULT_PATTERN}
+        images["position"] = args.position
+    elif args.position is not None:
+        raise ValueError(
+            "--cutouts names a folder, so that nothing is fetched: leave out --position"
+        )
+    return images
 
 
 def _hint_at_names(table, cutouts=None, pattern=None, **_):
@@ -162,12 +160,3 @@ def summarize(table, threshold):
     if n_flagged:
         lines.append(f"{n_flagged} scored by other colors than the model was trained on")
     return "\n".join(lines)
-
-
-def _parse_prior(text):
-    if text == "estimate":
-        return text
-    try:
-        return fraction(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}; 'estimate' is possible too") from None

@@ -13,15 +13,18 @@ __all__ = [
     "add_cutout_arguments",
     "add_output_arguments",
     "add_pattern_argument",
+    "add_position_argument",
     "add_service_arguments",
     "add_training_arguments",
     "check_output",
     "count",
     "fraction",
     "get_fetch_options",
+    "get_image_options",
     "list_reasons",
     "load_classifier",
     "make_classifier",
+    "prior",
     "read_training_data",
     "seed",
 ]
@@ -32,6 +35,16 @@ DEFAULT_PATTERN = "{objID}.png"
 def fraction(text):
     """Take an argument that is a number from 0 to 1."""
     return _parse(text, float, lambda value: 0 <= value <= 1, "a fraction between 0 and 1")
+
+
+def prior(text):
+    """Take an argument that is a share of shreds, or says that it is to be estimated."""
+    if text == "estimate":
+        return text
+    try:
+        return fraction(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; 'estimate' is possible too") from None
 
 
 def count(text):
@@ -65,7 +78,7 @@ def add_catalogue_argument(parser, name, *, help):
     )
 
 
-def add_cutout_arguments(parser, *, required):
+def add_cutout_arguments(parser, *, required, pattern=DEFAULT_PATTERN):
     """Add the arguments that say where the cutouts are."""
     parser.add_argument(
         "--cutouts",
@@ -75,15 +88,15 @@ def add_cutout_arguments(parser, *, required):
         help="folder of colour cutouts (PNG, JPEG, …), one a row",
     )
     # Where the folder may be left out, a pattern without it must be told from none.
-    add_pattern_argument(parser, default=DEFAULT_PATTERN if required else None)
+    add_pattern_argument(parser, pattern, default=pattern if required else None)
 
 
-def add_pattern_argument(parser, *, default=DEFAULT_PATTERN):
+def add_pattern_argument(parser, pattern=DEFAULT_PATTERN, *, default=DEFAULT_PATTERN):
     """Add the argument that says how files are named."""
     parser.add_argument(
         "--pattern",
         default=default,
-        help=f'file name in DIR, with columns in braces (default: "{DEFAULT_PATTERN}")',
+        help=f'file name in DIR, with columns in braces (default: "{pattern}")',
     )
 
 
@@ -108,7 +121,11 @@ def add_service_arguments(parser):
         "--rate", type=float, metavar="N", help="requests a second, at most (0: no limit)"
     )
     group.add_argument("--offline", action="store_true", help="ask the cache only")
-    group.add_argument(
+
+
+def add_position_argument(parser):
+    """Add the argument that says which columns of a catalogue are the positions."""
+    parser.add_argument(
         "--position",
         nargs=2,
         metavar=("RA", "DEC"),
@@ -127,6 +144,37 @@ def get_fetch_options(args):
     if args.offline:
         options["offline"] = True
     return options
+
+
+def get_image_options(args, pattern=DEFAULT_PATTERN):
+    """Collect where images come from: ``fetch``, or ``cutouts`` and ``pattern``.
+
+    Parameters
+    ----------
+    args : `~argparse.Namespace`
+        With what the arguments of cutouts and of services say.
+    pattern : str, optional
+        How files are named, where no argument says it.
+
+    Returns
+    -------
+    images : dict
+        Arguments of `~shredfinder.add_p_cnn`.
+
+    Raises
+    ------
+    ValueError
+        If what was given contradicts itself.
+    """
+    fetch = get_fetch_options(args)
+    if args.cutouts is None:
+        if args.pattern is not None:
+            raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
+        return {"fetch": fetch}
+    if fetch:
+        given = " and ".join(f"--{name.replace('_', '-')}" for name in fetch)
+        raise ValueError(f"--cutouts names a folder, so that nothing is fetched: leave out {given}")
+    return {"cutouts": args.cutouts, "pattern": args.pattern or pattern}
 
 
 def add_output_arguments(parser, *, help, required=True, metavar="OUT"):

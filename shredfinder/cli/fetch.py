@@ -10,6 +10,7 @@ from shredfinder.cli.common import (
     add_catalogue_argument,
     add_output_arguments,
     add_pattern_argument,
+    add_position_argument,
     add_service_arguments,
     count,
     get_fetch_options,
@@ -47,6 +48,7 @@ def add_parser(commands):
         "--pixel-scale", type=float, metavar="ARCSEC", help="pixel scale in arcsec per pixel"
     )
     add_service_arguments(parser)
+    add_position_argument(parser)
     add_output_arguments(parser, help="folder of the cutouts", metavar="DIR")
     parser.set_defaults(interrupted="what was fetched is in the cache: run it again to go on")
     return parser

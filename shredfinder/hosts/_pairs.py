@@ -5,7 +5,6 @@ import os
 import numpy as np
 
 from shredfinder.config import conf
-from shredfinder.exceptions import MissingDependencyError
 
 __all__ = ["iter_pairs", "separations"]
 
@@ -36,7 +35,8 @@ def iter_pairs(points, centers, radii, *, tree_size=_TREE_SIZE, max_pairs=_MAX_P
     separation : `~numpy.ndarray` of float
         Their separations in radians, at most the circle's radius.
     """
-    tree_class = _tree_class()
+    from scipy.spatial import cKDTree
+
     workers = conf.threads or _processors()
     # A hair wider than the circle: whether a point on its rim is in is decided by its separation.
     chords = 2.0 * np.sin(np.minimum(radii, np.pi) / 2.0) * (1.0 + 1e-9) + 1e-14
@@ -46,7 +46,7 @@ def iter_pairs(points, centers, radii, *, tree_size=_TREE_SIZE, max_pairs=_MAX_P
         if not near.size:
             continue
         # Catalogues repeat positions, on which balanced trees are slow to build.
-        tree = tree_class(part, balanced_tree=False)
+        tree = cKDTree(part, balanced_tree=False)
         counts = _count(tree, centers, chords, near, workers)
         near, counts = near[counts > 0], counts[counts > 0]
         for rows in _batches(counts, max_pairs):
@@ -116,14 +116,3 @@ def _processors():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _tree_class():
-    try:
-        from scipy.spatial import cKDTree
-    except ImportError:
-        raise MissingDependencyError(
-            "matching candidates to hosts needs scipy, which is not installed: "
-            "pip install 'shredfinder[hosts]'"
-        ) from None
-    return cKDTree

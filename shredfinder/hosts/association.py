@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
-from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
 from shredfinder._units import to_floats, to_value
 from shredfinder.columns import find_column
 from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.fractions import binomial_fractions
 from shredfinder.hosts.matching import match_hosts
 
 __all__ = ["ShredAssociation", "associate_shreds"]
@@ -90,8 +90,6 @@ def associate_shreds(
         If the threshold or a probability is not between 0 and 1.
     TypeError, astropy.units.UnitsError
         If an argument is of the wrong kind.
-    MissingDependencyError
-        If scipy is not installed.
 
     Warns
     -----
@@ -160,13 +158,9 @@ def _count(matches, hosts, scored, shred, confidence_level, interval):
     size = host_index.size
     n_scored = np.bincount(which[scored], minlength=size)
     n_shreds = np.bincount(which[shred], minlength=size)
-    fraction, low, high = (np.full(size, np.nan) for _ in range(3))
-    some = n_scored > 0
-    if some.any():
-        fraction[some] = n_shreds[some] / n_scored[some]
-        low[some], high[some] = binom_conf_interval(
-            n_shreds[some], n_scored[some], confidence_level=confidence_level, interval=interval
-        )
+    fraction, low, high = binomial_fractions(
+        n_shreds, n_scored, confidence_level=confidence_level, interval=interval
+    )
     return Table(
         {
             "host_id": np.asarray(hosts[find_column(hosts, "host_id")])[host_index],

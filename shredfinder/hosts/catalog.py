@@ -1,13 +1,26 @@
 """Hosts from any catalogue with positions and redshifts or distances."""
 
+from pathlib import Path
+
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
 from shredfinder._units import to_floats
 from shredfinder.columns import find_column
+from shredfinder.hosts.nsa import read_nsa
 
-__all__ = ["read_hosts"]
+__all__ = ["open_hosts", "read_hosts"]
+
+# Names that catalogues of hosts give to what is needed, in lower case, the best first.
+_KNOWN = {
+    "host_id": ("host_id", "nsaid", "name", "id", "objid", "pgc"),
+    "ra": ("ra", "raj2000", "ra_icrs", "_ra"),
+    "dec": ("dec", "dej2000", "decj2000", "de_icrs", "dec_icrs", "_de"),
+    "redshift": ("zdist", "z", "redshift", "zhelio"),
+    "distance": ("distance", "dist"),
+}
+_SHAPES = ("petro_th50", "petro_th90", "petro_ba90", "petro_phi90", "r_mag")
 
 
 def read_hosts(
@@ -93,3 +106,78 @@ def read_hosts(
     for name in extra:
         hosts[name.lower()] = table[find_column(table, name)]
     return hosts
+
+
+def open_hosts(source, **columns):
+    """Read hosts from the NASA-Sloan Atlas or another catalogue, by common column names.
+
+    Parameters
+    ----------
+    source : `~astropy.table.Table`, str or path-like
+        The file ``nsa_v1_0_1.fits``; or a table, or a file that astropy reads, whose columns have
+        common names: ``host_id``, ``nsaid``, ``name`` or ``id``; ``ra`` and ``dec`` or
+        ``RAJ2000`` and ``DEJ2000``; ``zdist``, ``z`` or ``redshift``; ``distance`` or ``dist``.
+        Upper and lower case are the same.
+    **columns
+        Names of the columns, as `read_hosts` takes them, where they are others.
+
+    Returns
+    -------
+    hosts : `~astropy.table.Table`
+        As `read_nsa` or `read_hosts` returns them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is not there.
+    KeyError
+        If there is no position, redshift or distance among the columns.
+    ValueError
+        If it is no table that astropy reads.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.hosts import open_hosts
+    >>> open_hosts(Table({"NAME": ["A"], "RA": [10.0], "DEC": [0.0], "Z": [0.01]})).colnames
+    ['host_id', 'ra', 'dec', 'zdist']
+    """
+    if isinstance(source, Table):
+        table = source
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
+        if _is_nsa(path):
+            return read_nsa(path)
+        try:
+            table = Table.read(path)
+        except Exception as error:  # the readers raise all sorts of things on broken files
+            raise ValueError(f"the hosts {str(path)!r} can't be read: {error}") from error
+    by_lower = {name.lower(): name for name in table.colnames}
+    for role, names in _KNOWN.items():
+        known = next((by_lower[name] for name in names if name in by_lower), None)
+        if role not in columns and known is not None:
+            columns[role] = known
+    missing = [name for name in ("ra", "dec") if name not in columns]
+    if not {"redshift", "distance"} & set(columns):
+        missing.append("zdist, z or distance")
+    if missing:
+        raise KeyError(
+            f"the hosts lack columns {' and '.join(missing)}: they have "
+            f"{', '.join(table.colnames) or 'none'}; rename some, or use read_hosts"
+        )
+    columns.setdefault("extra", [name for name in _SHAPES if name in by_lower])
+    return read_hosts(table, **columns)
+
+
+def _is_nsa(path):
+    from astropy.io import fits
+
+    try:
+        with fits.open(path, memmap=True) as hdus:
+            tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+            names = tables[0].columns.names if tables else []
+    except OSError:
+        return False
+    return {"NSAID", "ELPETRO_FLUX"} <= set(names)

@@ -144,8 +144,6 @@ def shreds_by_rule(
         If there are not as many redshifts as candidates.
     TypeError, astropy.units.UnitsError
         If an argument is of the wrong kind.
-    MissingDependencyError
-        If scipy is not installed.
 
     Warns
     -----

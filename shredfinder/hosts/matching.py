@@ -78,8 +78,6 @@ def match_hosts(
         If the radius is not positive, or `by` is neither of its choices.
     TypeError, astropy.units.UnitsError
         If an argument is of the wrong kind.
-    MissingDependencyError
-        If scipy is not installed.
 
     Warns
     -----

@@ -77,7 +77,9 @@ def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=Tr
     Examples
     --------
     >>> from shredfinder.hosts import read_nsa
-    >>> hosts = read_nsa("nsa_v1_0_1.fits")  # doctest: +SKIP
+    >>> hosts = read_nsa(columns=["petro_th90"])
+    >>> hosts.colnames
+    ['host_id', 'ra', 'dec', 'z', 'zdist', 'petro_th90']
     """
     unknown = [name for name in columns if name not in _EXTRA]
     if unknown:

@@ -6,6 +6,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, Sip
+from scipy import ndimage
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.cutouts import LocalImages, fetch_cutouts
@@ -150,10 +151,9 @@ def test_surface_brightness_is_kept():
 
 
 def test_smoothing_and_averaging_are_those_of_the_viewer():
-    filters = pytest.importorskip("scipy.ndimage")
     wcs = make_wcs(n=300)
     image = np.random.default_rng(1).normal(size=(300, 300))
-    smooth = filters.gaussian_filter(image, 1.0)
+    smooth = ndimage.gaussian_filter(image, 1.0)
     smooth = (smooth[::2, ::2] + smooth[1::2, ::2] + smooth[::2, 1::2] + smooth[1::2, 1::2]) / 4
     found = fetch({"g": (image, wcs)}, size=100, scale=2 * NATIVE).images[0, :, :, 0]
     np.testing.assert_allclose(found, smooth[25:125, 25:125][::-1], atol=1e-5)
@@ -295,7 +295,6 @@ def test_pixel_positions_are_those_of_the_servers():
 def test_bricks_give_the_p_cnn_of_the_viewers_image(pieces):
     # The viewer's steps in another way: scipy's Gaussian, 2 × 2 means, and splines in place of
     # Lanczos's kernel; brick by brick, and their mean where they overlap.
-    ndimage = pytest.importorskip("scipy.ndimage")
     field = make_field(random_state=3, size=900)
     wcs = field.wcs.deepcopy()
     wcs.wcs.cdelt = -NATIVE / 3600, NATIVE / 3600

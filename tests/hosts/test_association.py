@@ -7,7 +7,6 @@ from astropy.table import Table
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import associate_shreds, match_hosts
 
-pytest.importorskip("scipy")
 HOSTS = Table(
     {
         "host_id": ["A", "B", "C"],

@@ -11,7 +11,6 @@ from shredfinder.hosts import in_host_ellipse, is_large_galaxy_entry, shreds_by_
 from shredfinder.hosts._positions import unit_vectors
 from shredfinder.hosts.ellipse import elliptical_radii
 
-pytest.importorskip("scipy")
 SHAPE = {"petro_th90": 60.0, "petro_ba90": 0.5, "petro_phi90": 30.0}
 
 

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from astropy import units as u
@@ -10,12 +7,11 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shredfinder.exceptions import MissingDependencyError, ShredfinderWarning
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import _pairs, host_distances, match_hosts, matching
 from shredfinder.hosts._pairs import iter_pairs, separations
 from shredfinder.hosts._positions import unit_vectors
 
-pytest.importorskip("scipy")
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 
 
@@ -323,17 +319,6 @@ def test_separations_at_all_angles():
     first = np.tile([1.0, 0.0, 0.0], (7, 1))
     second = np.stack([np.cos(angle), np.sin(angle), np.zeros(7)], axis=-1)
     np.testing.assert_allclose(separations(first, second), angle, rtol=1e-12, atol=1e-15)
-
-
-def test_without_scipy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.spatial", None)
-    with pytest.raises(MissingDependencyError, match=r"shredfinder\[hosts\]"):
-        match_hosts(SkyCoord([0.0], [0.0], unit="deg"), make_hosts([0.0], [0.0], [20.0]))
-
-
-def test_package_imports_without_scipy():
-    code = "import sys; sys.modules['scipy'] = None; import shredfinder.cuts, shredfinder.hosts"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_threads_come_from_the_configuration(monkeypatch):

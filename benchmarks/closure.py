@@ -1,0 +1,80 @@
+"""Closure of the pipeline: a known, simulated sky through the whole of it.
+
+Run it in the repository's root: ``python benchmarks/closure.py``. It simulates fields with
+galaxies, shreds, stars and hosts, makes catalogues of them as the surveys' pipelines might, serves
+all of it on loopback, and runs ``find_satellites`` on each survey. It prints how many of the
+galaxies that pass SAGA's selection by their true properties come out, and how many of the rows are
+galaxies, with and without p_cnn. How often a piece of a galaxy passes the cuts on quality is
+assumed (see tests/pipeline/world/catalogues.py): the figures say that the pipeline closes, and
+nothing about the surveys.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import astropy.units as u
+from astropy.config import set_temp_cache
+from astropy.stats import binom_conf_interval
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import shredfinder.catalogs.skyserver as skyserver
+from shredfinder.hosts import open_hosts
+from shredfinder.pipeline import find_satellites
+from tests.pipeline.closure import judge
+from tests.pipeline.world import make_sky, running_services
+
+_OFFSETS = {"legacy-dr9": 0, "sdss-dr17": 1237661068180127744, "ps1-dr2": 133801430000000000}
+
+
+def main():
+    """Simulate, search and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fields", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=20)
+    options = parser.parse_args()
+    skyserver._PAUSE = 0.0
+    sky = make_sky(options.fields, size=1024, n_hosts=9, seed=options.seed)
+    counts = {kind: int((sky.truth["label"] == kind).sum()) for kind in ("galaxy", "shred", "star")}
+    print(f"{options.fields} fields of 8 arcmin: {counts}, {len(sky.hosts)} hosts")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        set_temp_cache(folder),
+        running_services(sky, folder) as services,
+        services.configured(),
+    ):
+        hosts = open_hosts(services.images.nsa)
+        for survey, offset in _OFFSETS.items():
+            search = find_satellites(
+                "NGC 2903",
+                survey,
+                radius=0.6 * u.deg,
+                # Each source by itself: to simulate a large image takes longer than to send it.
+                fetch={"rate": None, "cache": False, "group": False},
+                query={"cache": False},
+                pictures=False,
+                progress=False,
+            )
+            search.candidates["objid"] -= offset
+            _print(survey, judge(search, sky, hosts), search)
+
+
+def _print(survey, table, search):
+    steps = ", ".join(f"{row['step']} {row['n']}" for row in search.counts)
+    print(f"\n{survey}: {steps}")
+    for row in table:
+        found = round(row["completeness"] * row["wanted"])
+        complete = binom_conf_interval(found, row["wanted"])
+        pure = binom_conf_interval(row["galaxies"], row["n"])
+        print(
+            f"  {row['selection']:26} n {row['n']:4}  galaxies {row['galaxies']:4}  shreds "
+            f"{row['shreds']:3}  stars {row['stars']:2}  completeness {row['completeness']:.3f} "
+            f"({complete[0]:.3f} to {complete[1]:.3f}) of {row['wanted']}  purity "
+            f"{row['purity']:.3f} ({pure[0]:.3f} to {pure[1]:.3f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What the doctests of the package and of the documentation need to run offline."""
+
+import contextlib
+import gc
+import warnings
+
+import pytest
+
+# Examples that ask servers: they run against a simulated sky on loopback.
+_ASKING = (
+    "shredfinder.catalogs.names.resolve_name",
+    "shredfinder.catalogs.query.",
+    "shredfinder.hosts.nsa.read_nsa",
+    "shredfinder.pipeline.",
+    "pipeline.rst",
+)
+
+
+@pytest.fixture(scope="session")
+def doctest_services(tmp_path_factory):
+    """Servers of a small simulated sky, for all doctests that ask one."""
+    from tests.pipeline.world import make_sky, running_services
+
+    with running_services(make_sky(), tmp_path_factory.mktemp("doctests")) as services:
+        yield services
+
+
+@pytest.fixture(autouse=True)
+def asking_doctests(request, tmp_path, monkeypatch):
+    """Run examples in a folder of their own, and with the addresses of the simulated sky."""
+    name = request.node.name
+    if not isinstance(request.node, pytest.DoctestItem) or not name.startswith(_ASKING):
+        yield
+        return
+    from astropy.config import set_temp_cache
+
+    services = request.getfixturevalue("doctest_services")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shredfinder.catalogs.skyserver._PAUSE", 0.0)
+    # Answers are kept for this example only.
+    (tmp_path / "cache").mkdir()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(set_temp_cache(tmp_path / "cache"))
+        stack.enter_context(services.configured())
+        yield
+    if "samp" in name:
+        # The sockets that a hub leaves open must not be another test's.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()

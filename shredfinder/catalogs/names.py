@@ -1,0 +1,72 @@
+"""Positions of named objects, from astropy's own name resolver."""
+
+from shredfinder.config import conf
+from shredfinder.exceptions import CatalogServiceError
+
+__all__ = ["resolve_name"]
+
+
+def resolve_name(name, *, url=None, timeout=30.0, cache=True):
+    """Look up where an object is, by its name.
+
+    Parameters
+    ----------
+    name : str
+        A name that Simbad, NED or VizieR know, such as ``"NGC 2903"``.
+    url : str, optional
+        Address of a Sesame service, up to the question mark's path; by default
+        ``shredfinder.conf.resolver_url``, and if that is empty astropy's own list
+        (``astropy.coordinates.name_resolve.sesame_url``).
+    timeout : float, optional
+        Seconds that an answer may take.
+    cache : bool, optional
+        Whether to keep the answer in astropy's cache, and to use one that is there.
+
+    Returns
+    -------
+    coords : `~astropy.coordinates.SkyCoord`
+        The object's ICRS position.
+
+    Raises
+    ------
+    ValueError
+        If the name is empty or not known.
+    shredfinder.exceptions.CatalogServiceError
+        If no service answers.
+
+    Notes
+    -----
+    Sesame (CDS) asks Simbad, NED and VizieR in this order. It is
+    `astropy.coordinates.SkyCoord.from_name` that does the work.
+
+    Examples
+    --------
+    >>> from shredfinder.catalogs import resolve_name
+    >>> ngc2903 = resolve_name("NGC 2903")
+    >>> ngc2903.to_string("hmsdms", precision=0)  # doctest: +IGNORE_OUTPUT
+    '09h32m10s +21d30m03s'
+    """
+    from astropy.coordinates import SkyCoord, name_resolve
+    from astropy.utils.data import conf as data_conf
+
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"the name of an object must be text: got {name!r}")
+    url = url or conf.resolver_url
+    addresses = [url] if url else name_resolve.sesame_url.get()
+    try:
+        with (
+            name_resolve.sesame_url.set(addresses),
+            data_conf.set_temp("remote_timeout", float(timeout)),
+        ):
+            return SkyCoord.from_name(name.strip(), cache=cache)
+    except name_resolve.NameResolveError as error:
+        if "Unable to find" in str(error):
+            raise ValueError(
+                f"no object named {name!r} is known to the resolver at {', '.join(addresses)}: "
+                "check the name, or give a position"
+            ) from error
+        raise CatalogServiceError(
+            f"the name {name!r} can't be looked up: {' '.join(str(error).split())}; give a "
+            "position instead",
+            transient=True,
+        ) from error

@@ -1,0 +1,244 @@
+"""What a search for satellites found."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+
+from shredfinder.fractions import binned_shred_fractions, shred_fraction
+from shredfinder.imaging import CutoutFlag
+from shredfinder.table import ShredTable
+
+__all__ = ["SatelliteSearch"]
+
+# Separations are counted in so many bins, magnitudes in bins of one.
+_N_BINS = 5
+
+
+@dataclass(repr=False)
+class SatelliteSearch:
+    """Satellite candidates around a position, scored, with all that was counted on the way.
+
+    Attributes
+    ----------
+    candidates : `~shredfinder.ShredTable`
+        The candidates within reach of a host: the survey's columns, ``host_id``,
+        ``separation``, ``projected_separation``, ``n_hosts``, ``host_entry``, ``p_cnn`` and
+        ``p_cnn_flag``.
+    counts : `~astropy.table.Table`
+        Rows after each step: ``step``, ``n`` and ``what``. A number that is not known is -1.
+    hosts : `~astropy.table.Table`
+        The hosts with candidates, and the shreds of each, as
+        `~shredfinder.hosts.associate_shreds` gives them; empty without hosts.
+    center : `~astropy.coordinates.SkyCoord`
+        Centre of the region.
+    radius : `~astropy.units.Quantity`
+        Its radius, in degrees.
+    name : str
+        Name of the object at the centre; empty if a position was given.
+    survey : str
+        The survey of the candidates.
+    threshold : float
+        Candidates of this ``p_cnn`` or more are shreds.
+    settings : dict
+        What was asked for, for the record.
+    view : FieldView or None
+        The field around the centre, as in figure 1 of the paper.
+    galleries : dict
+        From ``"shreds"`` and ``"galaxies"`` to a pair of rows and `~shredfinder.Cutouts`: examples.
+    warnings : list of str
+        What went otherwise than it was asked for.
+    """
+
+    candidates: ShredTable
+    counts: Table
+    hosts: Table
+    center: SkyCoord
+    radius: u.Quantity
+    name: str
+    survey: str
+    threshold: float
+    settings: dict = field(default_factory=dict)
+    view: object = None
+    galleries: dict = field(default_factory=dict)
+    warnings: list = field(default_factory=list)
+
+    @property
+    def satellites(self):
+        """`~shredfinder.ShredTable`: the clean table, without shreds, hosts and unscored rows."""
+        p_cnn = np.asarray(self.candidates["p_cnn"])
+        with np.errstate(invalid="ignore"):
+            galaxy = p_cnn < self.threshold
+        return self.candidates[galaxy & ~self._entry]
+
+    @property
+    def shreds(self):
+        """`~shredfinder.ShredTable`: the candidates that are shreds."""
+        with np.errstate(invalid="ignore"):
+            shred = np.asarray(self.candidates["p_cnn"]) >= self.threshold
+        return self.candidates[shred & ~self._entry]
+
+    @property
+    def _entry(self):
+        return np.asarray(self.candidates["host_entry"], dtype=bool)
+
+    @property
+    def _counted(self):
+        """Rows that are counted in fractions: a host's own entry is neither shred nor satellite."""
+        return self.candidates[~self._entry]
+
+    @property
+    def shred_fraction(self):
+        """`~astropy.table.Table`: one row, as `~shredfinder.fractions.shred_fraction` gives it."""
+        return shred_fraction(self._counted["p_cnn"], threshold=self.threshold)
+
+    def fractions_by_magnitude(self, edges=None):
+        """Count the shreds by r magnitude.
+
+        Parameters
+        ----------
+        edges : array_like, optional
+            Edges of the bins in mag; by default whole magnitudes.
+
+        Returns
+        -------
+        fractions : `~astropy.table.Table`
+            As `~shredfinder.fractions.binned_shred_fractions` gives it.
+        """
+        return self._binned("r", edges, _whole_edges)
+
+    def fractions_by_separation(self, edges=None):
+        """Count the shreds by projected separation from the host.
+
+        Parameters
+        ----------
+        edges : array_like, optional
+            Edges of the bins in kpc, or in arcsec for candidates that are tied to no host; by
+            default five bins.
+
+        Returns
+        -------
+        fractions : `~astropy.table.Table`
+            As `~shredfinder.fractions.binned_shred_fractions` gives it.
+        """
+        tied = "projected_separation" in self.candidates.colnames
+        return self._binned("projected_separation" if tied else "separation", edges, _even_edges)
+
+    def _binned(self, name, edges, make_edges):
+        rows = self._counted
+        values = rows[name]
+        edges = make_edges(np.asarray(values, dtype=float)) if edges is None else edges
+        return binned_shred_fractions(rows["p_cnn"], values, edges, threshold=self.threshold)
+
+    @property
+    def reasons(self):
+        """dict: why candidates have no answer, and how many for each reason."""
+        unscored = np.isnan(np.asarray(self.candidates["p_cnn"]))
+        flags = np.asarray(self.candidates["p_cnn_flag"])[unscored]
+        return dict(Counter(flags.tolist()).most_common())
+
+    def summary(self):
+        """Sum up the search in a few lines.
+
+        Returns
+        -------
+        summary : str
+            The number of rows after each step, and the fraction of shreds.
+        """
+        width = max(len(row["step"]) for row in self.counts)
+        lines = [
+            f"{row['step']:{width}} {row['n'] if row['n'] >= 0 else '?':>8}  {row['what']}"
+            for row in self.counts
+        ]
+        found = self.shred_fraction[0]
+        if found["n_scored"]:
+            lines.append(
+                f"shred fraction {found['shred_fraction']:.1%} "
+                f"({found['shred_fraction_low']:.1%} to {found['shred_fraction_high']:.1%}): "
+                f"{found['n_shreds']} of {found['n_scored']} with p_cnn ≥ {self.threshold:g}"
+            )
+        if self.reasons:
+            listed = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
+            lines.append(f"without an answer, and in no fraction: {listed}")
+        return "\n".join(lines)
+
+    def __repr__(self):
+        where = self.name or self.center.to_string("decimal")
+        return (
+            f"<SatelliteSearch: {self.survey} around {where}, {len(self.candidates)} candidates, "
+            f"{len(self.satellites)} satellites>"
+        )
+
+    def write_report(self, path):
+        """Write a report for reading: HTML in one file, or PDF.
+
+        Parameters
+        ----------
+        path : path-like
+            A file that ends in ``.html`` or ``.pdf``; it is replaced if it exists.
+        """
+        from shredfinder.pipeline.report import write_report
+
+        write_report(self, path)
+
+
+def count_steps(table, candidates, threshold):
+    """Count the rows after each step of a search.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The candidates after the cuts, whose ``meta`` says how many rows the catalogue has in the
+        region and how many the server sent.
+    candidates : `~astropy.table.Table`
+        The scored candidates near hosts.
+    threshold : float
+        Candidates of this ``p_cnn`` or more are shreds.
+
+    Returns
+    -------
+    counts : `~astropy.table.Table`
+        As `SatelliteSearch` has it.
+    """
+    p_cnn = np.asarray(candidates["p_cnn"])
+    usable = np.isin(
+        np.asarray(candidates["p_cnn_flag"]), [CutoutFlag.GOOD.value, CutoutFlag.OTHER_COLORS.value]
+    )
+    entry = np.asarray(candidates["host_entry"], dtype=bool)
+    with np.errstate(invalid="ignore"):
+        galaxy = p_cnn < threshold
+    rows = [
+        (
+            "catalogue",
+            table.meta.get("ncatalog", -1),
+            "sources of the catalogue in the region",
+        ),
+        ("query", table.meta.get("nfetched", -1), "sent by the server, after its part of the cuts"),
+        ("cuts", len(table), "candidates: pass the exact cuts"),
+        ("hosts", len(candidates), "candidates within reach of a host"),
+        ("cutouts", int(np.count_nonzero(usable)), "with a usable image"),
+        ("score", int(np.count_nonzero(np.isfinite(p_cnn))), "scored"),
+        ("galaxies", int(np.count_nonzero(galaxy)), f"p_cnn < {threshold:g}"),
+        ("satellites", int(np.count_nonzero(galaxy & ~entry)), "not the entry of a host itself"),
+    ]
+    return Table(rows=rows, names=("step", "n", "what"))
+
+
+def _whole_edges(values):
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return np.array([15.0, 21.0])
+    low, high = np.floor(values.min()), np.ceil(values.max())
+    return np.arange(low, max(high, low + 1) + 1)
+
+
+def _even_edges(values):
+    values = values[np.isfinite(values)]
+    largest = float(values.max()) if values.size else 0.0
+    # Rounded up, so that the bins have edges that one can read.
+    step = 10 ** np.floor(np.log10(largest)) if largest > 0 else 100.0
+    top = step * np.ceil(largest / step) if largest > 0 else step
+    return np.linspace(0.0, top, _N_BINS + 1)

@@ -1,0 +1,26 @@
+"""Fixtures: a simulated sky and its servers."""
+
+import pytest
+from astropy.config import set_temp_cache
+
+from tests.pipeline.world import make_sky, running_services
+
+
+@pytest.fixture(scope="session")
+def sky():
+    return make_sky(1, size=1024, n_hosts=9, seed=2)
+
+
+@pytest.fixture
+def services(sky, tmp_path, monkeypatch):
+    """Running servers, to whose addresses the package is configured."""
+    monkeypatch.setattr("shredfinder.catalogs.skyserver._PAUSE", 0.0)
+    monkeypatch.setattr("shredfinder.catalogs.fetching._PAUSE", 0.01)
+    # Download folders of astropy must exist.
+    (tmp_path / "astropy").mkdir()
+    with (
+        running_services(sky, tmp_path) as running,
+        running.configured(),
+        set_temp_cache(tmp_path / "astropy"),
+    ):
+        yield running

@@ -1,0 +1,53 @@
+"""A known patch of sky through the whole pipeline: what comes out is what was put in."""
+
+import astropy.units as u
+import pytest
+from astropy.config import set_temp_cache
+
+from shredfinder.hosts import open_hosts
+from shredfinder.pipeline import find_satellites
+from tests.pipeline.closure import judge
+from tests.pipeline.world import make_sky, running_services
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    sky = make_sky(4, size=1024, n_hosts=9, seed=20)
+    folder = tmp_path_factory.mktemp("closure")
+    (folder / "astropy").mkdir()
+    with (
+        running_services(sky, folder) as services,
+        services.configured(),
+        set_temp_cache(folder / "astropy"),
+    ):
+        search = find_satellites(
+            "NGC 2903",
+            radius=0.35 * u.deg,
+            fetch={"rate": None, "cache": False},
+            query={"cache": False},
+            pictures=False,
+            progress=False,
+        )
+        return judge(search, sky, open_hosts(services.images.nsa)), search
+
+
+def test_purity_rises_and_completeness_stays(found):
+    table, _ = found
+    print(table)
+    without, cleaned = table
+    assert without["wanted"] > 100
+    # Without p_cnn the shreds are in the table; most of them are out of it after.
+    assert without["shreds"] > 15
+    assert cleaned["shreds"] < 0.5 * without["shreds"]
+    assert cleaned["purity"] > without["purity"] + 0.05
+    assert cleaned["purity"] > 0.9
+    assert without["completeness"] > 0.8
+    assert cleaned["completeness"] > without["completeness"] - 0.12
+    # No star passes the cuts in surface brightness and type.
+    assert without["stars"] <= 3
+
+
+def test_all_fields_took_part(found):
+    _, search = found
+    assert len(search.hosts) > 25
+    assert search.reasons == {}

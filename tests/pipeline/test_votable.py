@@ -1,0 +1,73 @@
+"""VOTables of a search, judged by STILTS's votlint where it is installed, and read again."""
+
+import shutil
+import subprocess
+
+import astropy.units as u
+import pytest
+from astropy.io.votable import parse
+from astropy.io.votable.ucd import check_ucd
+
+from shredfinder import ShredTable
+from shredfinder.pipeline import build_pool, find_satellites
+from shredfinder.table import write_catalogue
+
+needs_stilts = pytest.mark.skipif(
+    shutil.which("stilts") is None, reason="STILTS is not installed (Debian's stilts)"
+)
+
+
+@pytest.fixture(params=["legacy-dr9", "sdss-dr17", "ps1-dr2"])
+def found(request, services):
+    return find_satellites(
+        "NGC 2903",
+        request.param,
+        radius=0.12 * u.deg,
+        fetch={"rate": None},
+        query={"columns": "all"},
+        pictures=False,
+        progress=False,
+    )
+
+
+@needs_stilts
+def test_votlint_has_nothing_to_say(found, tmp_path):
+    tables = {
+        "candidates": found.candidates,
+        "satellites": found.satellites,
+        "empty": found.satellites[:0],
+        "pool": build_pool(found.candidates, 5, shred_share=0.2, random_state=1),
+    }
+    for name, table in tables.items():
+        path = tmp_path / f"{name}.vot"
+        write_catalogue(table, path)
+        done = subprocess.run(
+            ["stilts", "votlint", f"votable={path}", "ucd=true", "unit=true"],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        # votlint's exit status is 0 even where it finds errors.
+        assert done.stdout.strip() + done.stderr.strip() == "", name
+
+
+def test_ucds_units_and_scores_are_there(found, tmp_path):
+    path = tmp_path / "candidates.vot"
+    write_catalogue(found.candidates, path)
+    fields = {field.name: field for field in parse(path).get_first_table().fields}
+    assert fields["ra"].ucd == "pos.eq.ra;meta.main"
+    assert fields["p_cnn"].ucd == "stat.probability"
+    assert fields["projected_separation"].unit == u.kpc
+    assert fields["mu_eff"].unit == u.mag / u.arcsec**2
+    standard = found.candidates.colnames[: found.candidates.colnames.index("mu_err") + 1]
+    tied = ["host_id", "separation", "projected_separation", "n_hosts", "host_entry"]
+    assert all(fields[name].ucd for name in [*standard, *tied])
+    # Debian's votlint knows the syntax of UCDs, but not the vocabulary, nor the units.
+    for field in fields.values():
+        assert field.ucd is None or check_ucd(field.ucd, check_controlled_vocabulary=True)
+        if field.unit is not None:
+            u.Unit(field.unit.to_string("vounit"), format="vounit", parse_strict="raise")
+    again = ShredTable.read(path)
+    assert again["objid"].tolist() == found.candidates["objid"].tolist()
+    for half in (again["p_cnn"] < 0.5, again["p_cnn"] >= 0.5):
+        assert not set(again["objid"][half]) & set(
+            found.candidates["objid"][found.candidates["p_cnn_flag"] != ""]
+        )

@@ -1,0 +1,180 @@
+"""All services of a search on loopback: TAP, SkyServer, dust, viewer, name resolver, NSA file."""
+
+import contextlib
+import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from PIL import Image
+
+from shredfinder import conf
+from shredfinder.cutouts import CutoutRequest, LocalImages
+from shredfinder.cutouts.errors import NoCoverageError
+from tests.catalogs.loopback import CatalogServer, SkyDatabase
+from tests.pipeline.world.catalogues import make_legacy, make_nsa, make_ps1, make_sdss
+
+_GREY = 32
+_LIMIT = 3000
+# Parts of an image without sky are looked at down to this size.
+_SMALLEST = 130
+
+
+class ImageServer:
+    """Plays the Legacy viewer, Sesame and the NSA's download from a simulated sky."""
+
+    def __init__(self, sky, nsa):
+        images = {band: [] for band in "grz"}
+        for field in sky.fields:
+            for band, fluxes in zip(field.bands, field.fluxes, strict=True):
+                images[band].append((fluxes, field.wcs))
+        # The fields' values are nanomaggies per native pixel, whatever their own are.
+        self.images = LocalImages(images, flux_scale=1)
+        self.sky, self.nsa = sky, Path(nsa)
+        self.names = {"NGC 2903": sky.center}
+        self.requests, self.down = [], False
+        self.lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.owner = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def draw(self, params):
+        """A JPEG image, grey where there is no sky."""
+        if params.get("layer") != "ls-dr9" or params.get("bands", "grz") != "grz":
+            return b"no such layer"
+        size = int(params.get("size", 256))
+        width, height = (min(int(params.get(name, size)), _LIMIT) for name in ("width", "height"))
+        scale = float(params["pixscale"])
+        with self.lock:
+            image = self.render(float(params["ra"]), float(params["dec"]), width, height, scale)
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=90)
+        return file.getvalue()
+
+    def render(self, ra, dec, width, height, scale):
+        """Colours, grey where there is no sky; in parts where there is none at the centre."""
+        try:
+            return self.images.fetch(CutoutRequest(ra, dec, width, height, scale)).image
+        except NoCoverageError:
+            image = np.full((height, width, 3), _GREY, np.uint8)
+        if max(width, height) < _SMALLEST:
+            return image
+        center = SkyCoord(ra, dec, unit="deg")
+        for columns in (slice(0, width // 2), slice(width // 2, width)):
+            for rows in (slice(0, height // 2), slice(height // 2, height)):
+                east = -((columns.start + columns.stop - width) / 2) * scale * u.arcsec
+                north = -((rows.start + rows.stop - height) / 2) * scale * u.arcsec
+                place = center.spherical_offsets_by(east, north)
+                size = columns.stop - columns.start, rows.stop - rows.start
+                image[rows, columns] = self.render(place.ra.deg, place.dec.deg, *size, scale)
+        return image
+
+    def resolve(self, name):
+        """Sesame's answer, as astropy asks for it."""
+        found = self.names.get(name)
+        if found is None:
+            return f"# {name}\t#Q1\n#=S=Simbad:    0     0ms\n#!SIMBAD: No known catalog\n#====Done"
+        return (
+            f"# {name}\t#Q1\n#=S=Simbad: 1     0ms (from cache)\n%@ 1\n%C.0 GiG\n"
+            f"%J {found.ra.deg:.8f} {found.dec.deg:+.8f} = 09:32:10.11 +21:30:03.0\n"
+            "%J.E [1 1 0] C\n#====Done (2026-Nov-25,10:00:00z)====\n"
+        )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        pass  # a client that hangs up is no news
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        owner = self.server.owner
+        address = urlsplit(self.path)
+        params = dict(parse_qsl(address.query, keep_blank_values=True))
+        with owner.lock:
+            owner.requests.append((address.path, params))
+        if address.path == "/viewer/jpeg-cutout" and owner.down:
+            return self.reply(503, b"maintenance", "text/plain")
+        if address.path == "/viewer/jpeg-cutout":
+            body = owner.draw(params)
+            kind = "image/jpeg" if body[:2] == b"\xff\xd8" else "text/html"
+            return self.reply(200, body, kind)
+        if address.path == "/sesame/SNV":
+            body = owner.resolve(unquote(address.query))
+            return self.reply(200, body.encode(), "text/plain")
+        if address.path == "/nsa_v1_0_1.fits":
+            return self.reply(200, owner.nsa.read_bytes(), "image/fits")
+        return self.reply(404, b"no such page", "text/plain")
+
+    def reply(self, status, body, content_type):
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Services:
+    """The running servers, and the options that name their addresses."""
+
+    def __init__(self, images, catalogs):
+        self.images, self.catalogs = images, catalogs
+        self.addresses = {
+            "legacy_tap_url": catalogs.tap,
+            "sdss_sql_url": catalogs.url,
+            "ps1_tap_url": catalogs.tap,
+            "dust_url": f"{catalogs.url}/dust",
+            "nsa_url": f"{images.url}/nsa_v1_0_1.fits",
+            "resolver_url": f"{images.url}/sesame/",
+            "legacy_viewer_url": f"{images.url}/viewer",
+        }
+
+    @contextlib.contextmanager
+    def configured(self):
+        """Set the addresses in the package's configuration."""
+        with contextlib.ExitStack() as stack:
+            for name, value in self.addresses.items():
+                stack.enter_context(conf.set_temp(name, value))
+            yield self
+
+    @property
+    def options(self):
+        """Arguments of the command line that do the same."""
+        names = {**self.addresses, "base_url": self.addresses["legacy_viewer_url"]}
+        del names["legacy_viewer_url"]
+        return [
+            part for name, value in names.items() for part in (f"--{name.replace('_', '-')}", value)
+        ] + ["--rate", "0"]
+
+
+@contextlib.contextmanager
+def running_services(sky, folder):
+    """Start the servers of a sky; `folder` takes the hosts' file."""
+    nsa = make_nsa(sky, Path(folder) / "nsa_v1_0_1.fits")
+    database = SkyDatabase(
+        {"ls_dr9.tractor": make_legacy(sky), "PhotoPrimary": make_sdss(sky), **make_ps1(sky)}
+    )
+    with ImageServer(sky, nsa) as images, CatalogServer(database) as catalogs:
+        yield Services(images, catalogs)
