@@ -1,0 +1,56 @@
+"""The labelled sources: images, folds and targets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from astropy.table import Table
+from PIL import Image
+
+from shredfinder.evaluation import make_folds
+from shredfinder.training import combine_raters, encode_labels
+
+
+@dataclass
+class Sources:
+    """What the study trains on and judges by."""
+
+    table: Table
+    images: torch.Tensor
+    fold: np.ndarray
+    agreed: np.ndarray
+    targets: dict
+
+    @property
+    def shred(self):
+        """Whether each source is a shred by its final label."""
+        return self.targets["hard"] == 1
+
+
+def load_sources(folder, images=True):
+    """Read the labels and, unless told otherwise, the images."""
+    table = Table.read(folder / "labels.ecsv")
+    hard = encode_labels(table["final"])
+    disputed = np.asarray(table["consensus"]) == "disputed"
+    # A third look at the disputed ones is one more opinion, and no surer than a guess.
+    third = np.ma.array(np.asarray(table["final"]), mask=~disputed)
+    soft = combine_raters(
+        [table["label"], table["label2"], third],
+        [table["confidence"], table["confidence2"], np.ones(len(table), int)],
+    )
+    pixels = torch.empty(0)
+    if images:
+        paths = [folder / "cutouts" / f"{name}.png" for name in table["objID"]]
+        pixels = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+        pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return Sources(
+        table=table,
+        images=pixels,
+        fold=make_folds(hard, np.asarray(table["sky_group"]), n_splits=5, random_state=0),
+        agreed=~disputed & np.isfinite(hard),
+        targets={
+            "hard": hard,
+            "soft": np.where(np.isfinite(hard), soft, np.nan),
+            "agreed": np.where(disputed, np.nan, hard),
+        },
+    )

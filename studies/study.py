@@ -1,0 +1,197 @@
+"""Train the networks of the study, fold by fold; what is there already is not trained again.
+
+    python studies/study.py state/ plain soft distilled --folds 0 1 2 3 4
+
+``state/`` gets, for each training, the logits of the sources left out, from eight sides
+(``NAME-FOLD-SEED.npz``), the weights (``.pt``) and, while it runs, a checkpoint after each tenth of
+it. ``--folds all`` trains on every source, for the package's own model.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from networks import Compact, Plain, Pretrained
+from runs import RUNS
+from sources import load_sources
+
+_NETWORKS = {"plain": Plain, "compact": Compact, "pretrained": Pretrained}
+
+
+def main():
+    """Train what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("state", type=Path)
+    parser.add_argument("runs", nargs="+", choices=sorted(RUNS))
+    parser.add_argument("--folds", nargs="+", default=["0", "1", "2", "3", "4"])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.state.mkdir(parents=True, exist_ok=True)
+    sources = load_sources(args.data)
+    for fold in args.folds:
+        for name in args.runs:
+            train(sources, args.state, name, fold, args.seed)
+
+
+def train(sources, state, name, fold, seed):
+    """Train one network without one fold and score that fold."""
+    path = state / f"{name}-{fold}-{seed}.npz"
+    if path.exists():
+        return
+    run = RUNS[name]
+    held = np.flatnonzero(sources.fold == int(fold)) if fold != "all" else np.array([], int)
+    rows = np.setdiff1d(np.flatnonzero(sources.fold >= 0), held)
+    number = 1000 * seed + (99 if fold == "all" else int(fold))
+    torch.manual_seed(number)
+    generator = torch.Generator().manual_seed(number)
+    network = _NETWORKS[run.network]().to(memory_format=torch.channels_last)
+    views = Views(sources.images[rows], sources.targets[run.labels][rows], run, generator)
+    if run.teachers:
+        views.teach(_load_teachers(state, run.teachers, fold, seed), run)
+    fit(network, views, run, generator, path.with_suffix(".ckpt"), f"{name} {fold}")
+    torch.save(network.state_dict(), path.with_suffix(".pt"))
+    np.savez(path, rows=held, logits=score(network, sources.images[held]))
+
+
+class Views:
+    """Endless batches of augmented training images and their targets."""
+
+    def __init__(self, images, targets, run, generator):
+        self.images, self.run, self.generator = images, run, generator
+        self.targets = torch.as_tensor(targets, dtype=torch.float32)
+        self.bank = None
+
+    def teach(self, teachers, run):
+        """Draw a number of views of each source and ask the teachers about each of them."""
+        images, targets = [], []
+        for _ in range(run.bank):
+            for start in range(0, len(self.images), 64):
+                rows = slice(start, start + 64)
+                view = self._augment(self.images[rows])
+                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                    logits = sum(teacher(view).float() for teacher in teachers) / len(teachers)
+                own = self.targets[rows]
+                targets.append(run.trust * torch.sigmoid(logits) + (1 - run.trust) * own)
+                images.append((view * 255).round().to(torch.uint8))
+        self.bank = torch.cat(images), torch.cat(targets)
+
+    def __len__(self):
+        return len(self.images) // self.run.batch_size
+
+    def epoch(self):
+        """Give the batches of an epoch: each source once, in random order."""
+        order = torch.randperm(len(self.images), generator=self.generator)
+        for index in range(len(self)):
+            rows = order[index * self.run.batch_size : (index + 1) * self.run.batch_size]
+            if self.bank is None:
+                yield self._augment(self.images[rows]), self.targets[rows]
+                continue
+            draw = torch.randint(self.run.bank, (len(rows),), generator=self.generator)
+            chosen = draw * len(self.images) + rows
+            view = self.bank[0][chosen].float() / 255
+            yield _turn(view, self.generator), self.bank[1][chosen]
+
+    def _augment(self, images):
+        images = images.float() / 255
+        resampled = _resample(images, self.run.max_scale, self.generator)
+        exact = torch.rand(len(images), generator=self.generator) < self.run.unresampled
+        views = torch.where(exact[:, None, None, None], images, resampled)
+        return _turn(views, self.generator).contiguous(memory_format=torch.channels_last)
+
+
+def _turn(images, generator):
+    """Turn by right angles and mirror each image at random."""
+    sides = torch.randint(8, (len(images),), generator=generator)
+    out = torch.empty_like(images)
+    for side in range(8):
+        chosen = sides == side
+        view = torch.rot90(images[chosen], side // 2, (2, 3))
+        out[chosen] = view.flip(3) if side % 2 else view
+    return out
+
+
+def _resample(images, max_scale, generator):
+    """Turn by any angle, scale, and shift by up to a pixel."""
+    n, size = len(images), images.shape[-1]
+    angle = torch.rand(n, generator=generator) * 2 * np.pi
+    scale = torch.exp((torch.rand(n, generator=generator) * 2 - 1) * np.log(max_scale))
+    shift = (torch.rand(n, 2, generator=generator) * 2 - 1) * 2 / size
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    matrix = torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+    )
+    grid = F.affine_grid(matrix, images.shape, align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def fit(network, views, run, generator, checkpoint, title):
+    """Train by AdamW in one cycle, going on from a checkpoint if there is one."""
+    optimizer = torch.optim.AdamW(network.parameters(), run.rate, weight_decay=run.weight_decay)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, run.rate, total_steps=len(views) * run.epochs, pct_start=0.25
+    )
+    parts = {"network": network, "optimizer": optimizer, "cycle": cycle}
+    first = 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=False)
+        first = saved["epoch"]
+        generator.set_state(saved["generator"])
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+    began = time.time()
+    for epoch in range(first, run.epochs):
+        network.train()
+        losses = []
+        for images, targets in views.epoch():
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network(images)
+            loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+            cycle.step()
+            losses.append(loss.item())
+        print(f"{title} {epoch + 1} {np.mean(losses):.4f} {time.time() - began:.0f} s", flush=True)
+        if (epoch + 1) % max(run.epochs // 10, 1) == 0:
+            state = {name: part.state_dict() for name, part in parts.items()}
+            state |= {"epoch": epoch + 1, "generator": generator.get_state()}
+            temporary = checkpoint.with_suffix(".part")
+            torch.save(state, temporary)
+            temporary.replace(checkpoint)
+    checkpoint.unlink(missing_ok=True)
+
+
+def score(network, images):
+    """Give the logits of images from their eight sides, ``(n, 8)``; the first is as it is."""
+    network.eval()
+    logits = np.empty((len(images), 8), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(images), 64):
+            batch = images[start : start + 64].float() / 255
+            for side in range(8):
+                view = torch.rot90(batch, side // 2, (2, 3))
+                view = (view.flip(3) if side % 2 else view).contiguous(
+                    memory_format=torch.channels_last
+                )
+                logits[start : start + 64, side] = network(view).numpy()
+    return logits
+
+
+def _load_teachers(state, teachers, fold, seed):
+    networks = []
+    for name, teacher_seed in teachers:
+        network = _NETWORKS[RUNS[name].network]()
+        network.load_state_dict(torch.load(state / f"{name}-{fold}-{teacher_seed}.pt"))
+        networks.append(network.eval().to(memory_format=torch.channels_last))
+    return networks
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""How far to trust the model: by agreement of the raters, by kind of source, by prior; its errors.
+
+    python studies/trust.py state/ distilled --gallery worst_errors.png
+
+All of it on the cross-validated answers of the study.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from answers import answer, gather
+from astropy.table import Table, join
+from sources import load_sources
+
+from shredfinder.evaluation import calibration_error, compute_metrics
+from shredfinder.priors import adjust_prior, estimate_prior
+
+_KINDS = Path(__file__).with_name("kinds.csv")
+
+
+def main():
+    """Print the tables and draw the gallery."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("state", type=Path)
+    parser.add_argument("run")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
+    parser.add_argument("--gallery", type=Path, help="file for a picture of the worst errors")
+    args = parser.parse_args()
+    sources = load_sources(args.data, images=args.gallery is not None)
+    logits = gather(args.state, args.run, len(sources.table))
+    p = answer(logits, sources.shred, sources.fold, sources.agreed, args.symmetry)
+    print(by_agreement(sources, p), by_kind(sources, p), priors(sources, p), sep="\n\n")
+    if args.gallery:
+        draw_worst(sources, p, args.gallery)
+
+
+def by_agreement(sources, p):
+    """Tabulate metrics by how sure and of one mind the raters are."""
+    table = sources.table
+    surer, less = (f(table["confidence"], table["confidence2"]) for f in (np.maximum, np.minimum))
+    rows = [
+        ("agree, both certain", sources.agreed & (less == 3)),
+        ("agree, one certain, one likely", sources.agreed & (less == 2) & (surer == 3)),
+        ("agree, less sure", sources.agreed & ((less == 1) | (surer < 3))),
+        ("disagree; judged by the third look", ~sources.agreed & (sources.fold >= 0)),
+    ]
+    return _tabulate("raters", rows, sources, p)
+
+
+def by_kind(sources, p):
+    """Tabulate metrics by kind of source, of the sources tagged by eye whose raters agree."""
+    tags = join(sources.table["objID",], Table.read(_KINDS), join_type="left", keys="objID")
+    order = np.argsort(np.argsort(np.asarray(sources.table["objID"])))
+    kinds = tags[np.argsort(tags["objID"])]["kinds"].filled("")[order]
+    names = sorted({name for text in kinds for name in str(text).split("+") if name})
+    rows = [
+        (name, sources.agreed & np.array([name in str(text).split("+") for text in kinds]))
+        for name in names
+    ]
+    return _tabulate("kind", rows, sources, p)
+
+
+def priors(sources, p, n_resamples=200):
+    """Test the correction for the prior on resampled folds with 5 % and 20 % shreds.
+
+    For each fold sources are drawn anew, with replacement, at the wanted share, and the share is
+    estimated from their answers alone. The interval of an estimate comes from resampling those
+    answers; how often it holds the true share is counted.
+    """
+    rng = np.random.default_rng(0)
+    training_prior = float(np.mean(sources.shred[sources.fold >= 0]))
+    rows = []
+    for prior in (0.05, 0.2):
+        estimates, covered, given, truth = [], [], [], []
+        for k in range(5):
+            held = sources.agreed & (sources.fold == k)
+            shreds, galaxies = (
+                np.flatnonzero(held & (sources.shred == value)) for value in (True, False)
+            )
+            n = len(galaxies)
+            for _ in range(n_resamples // 5):
+                n_shreds = rng.binomial(n, prior)
+                drawn = np.r_[rng.choice(shreds, n_shreds), rng.choice(galaxies, n - n_shreds)]
+                low, high = _interval(p[drawn], training_prior, rng)
+                estimates.append(estimate_prior(p[drawn], training_prior))
+                covered.append(low <= prior <= high)
+                given.append(adjust_prior(p[drawn], estimates[-1], training_prior))
+                truth.append(sources.shred[drawn])
+        error = calibration_error(np.concatenate(truth).astype(int), np.concatenate(given))
+        rows.append(
+            {
+                "true prior": prior,
+                "estimate": f"{np.mean(estimates):.3f} ± {np.std(estimates):.3f}",
+                "in 95 % interval": f"{np.mean(covered):.2f}",
+                "calibration error": f"{error:.4f}",
+                "mean p": f"{np.mean(np.concatenate(given)):.3f}",
+            }
+        )
+    return "\n".join(Table(rows).pformat(max_lines=-1, max_width=-1))
+
+
+def _interval(p, training_prior, rng, n_resamples=60):
+    values = [
+        estimate_prior(rng.choice(p, len(p)), training_prior, tolerance=1e-5)
+        for _ in range(n_resamples)
+    ]
+    return np.percentile(values, [2.5, 97.5])
+
+
+def _tabulate(title, rows, sources, p):
+    out = []
+    for name, use in rows:
+        use = use & np.isfinite(p)
+        metrics = compute_metrics(sources.shred[use].astype(int), p[use])
+        out.append(
+            {
+                title: name,
+                "sources": int(metrics["n"]),
+                "shreds": int(sources.shred[use].sum()),
+                "AUC": f"{metrics['auc']:.4f}",
+                "accuracy": f"{metrics['accuracy']:.3f}",
+                "recall": f"{metrics['recall']:.3f}",
+                "specificity": f"{metrics['specificity']:.3f}",
+            }
+        )
+    return "\n".join(Table(out).pformat(max_lines=-1, max_width=-1))
+
+
+def draw_worst(sources, p, path, n=24):
+    """Draw the errors that the model was surest of."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    wrong = sources.agreed & np.isfinite(p) & ((p >= 0.5) != sources.shred)
+    rows = np.flatnonzero(wrong)
+    rows = rows[np.argsort(-np.abs(p[rows] - 0.5))][:n]
+    figure, axes = plt.subplots(-(-n // 8), 8, figsize=(12, 1.75 * -(-n // 8)), layout="tight")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, row in zip(axes.flat, rows, strict=False):
+        axis.imshow(sources.images[row].permute(1, 2, 0).numpy())
+        axis.plot([63.5] * 2, [48, 57], [63.5] * 2, [70, 79], color="w", lw=1)
+        axis.plot([48, 57], [63.5] * 2, [70, 79], [63.5] * 2, color="w", lw=1)
+        label, sure = sources.table["final"][row], sources.table["confidence", "confidence2"][row]
+        axis.set_title(f"{label} ({sure[0]}, {sure[1]})\np = {p[row]:.2f}", fontsize=8)
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main()
