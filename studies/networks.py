@@ -1,5 +1,7 @@
 """The networks of the study, in PyTorch, which trains them several times as fast as Keras here."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -14,7 +16,7 @@ class Plain(nn.Module):
         self.body = nn.Sequential(
             *(
                 nn.Sequential(_convolve(a, b), nn.MaxPool2d(2))
-                for a, b in zip(widths[:-1], widths[1:], strict=True)
+                for a, b in itertools.pairwise(widths)
             )
         )
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(320, 1))
@@ -35,9 +37,7 @@ class Compact(nn.Module):
             layers += [nn.MaxPool2d(2)] * pooled
             before = width
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.Dropout(0.3), nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1)
-        )
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, x):
         """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""

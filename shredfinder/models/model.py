@@ -9,8 +9,8 @@ from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 
 __all__ = ["TrainedModel"]
 
-# Sources whose first answer lies within this many logits of even (p_cnn from 0.05 to 0.95) are
-# looked at from all eight sides: about a fifth of the training sources.
+# Sources whose first answer, calibrated, lies within this many logits of even (p_cnn from 0.05 to
+# 0.95) are looked at from all eight sides.
 _UNCERTAIN_LOGIT = 3.0
 
 
@@ -111,7 +111,8 @@ class TrainedModel:
             images = images.astype(np.float32) / np.float32(255)
         logits = self.network.logits(images)
         if symmetry != "none" and images.shape[1] == images.shape[2]:
-            rows = np.flatnonzero((symmetry == "all") | (np.abs(logits) < _UNCERTAIN_LOGIT))
+            uncertain = np.abs(logits) < _UNCERTAIN_LOGIT * self.description.temperature
+            rows = np.flatnonzero((symmetry == "all") | uncertain)
             if len(rows):
                 views = [self.network.logits(view) for view in symmetric_views(images[rows])]
                 logits[rows] = (logits[rows] + sum(views)) / (1 + len(views))

@@ -63,10 +63,10 @@ RECIPES = {
     ),
     "compact": Recipe(
         make_optimizer=_compact_optimizer,
-        epochs=30,
+        epochs=90,
         patience=None,
         validation=None,
         batch_size=64,
-        augmentation={"max_scale": 1.15, "max_shift": 1.0},
+        augmentation={"max_scale": 1.2, "max_shift": 1.0, "unresampled": 0.5},
     ),
 }
