@@ -106,14 +106,15 @@ def add_service_arguments(parser):
     group.add_argument(
         "--service",
         metavar="NAME",
-        help="legacy, hips, sia, ps1, sdss, sdss-frames or local (default: that of the model's survey)",
+        help="legacy, hips, sia, ps1, sdss, sdss-frames or local (default: that of the model's "
+        "survey)",
     )
     group.add_argument("--layer", help="which of the service's images, such as ls-dr9-south")
     group.add_argument(
         "--base-url",
         metavar="URL",
-        help="another address of the service, such as a mirror's; for --service local the folder of "
-        "FITS images",
+        help="another address of the service, such as a mirror's; for --service local the folder "
+        "of FITS images",
     )
     group.add_argument(
         "--cache", metavar="DIR", type=Path, help="folder of the cache (default: in astropy's)"
