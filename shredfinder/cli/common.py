@@ -106,8 +106,7 @@ def add_service_arguments(parser):
     group.add_argument(
         "--service",
         metavar="NAME",
-        help="legacy, hips, sia, ps1, sdss, sdss-frames or local (default: that of the model's "
-        "survey)",
+        help="legacy, hips, sia, ps1, sdss or local (default: that of the model's survey: legacy)",
     )
     group.add_argument("--layer", help="which of the service's images, such as ls-dr9-south")
     group.add_argument(
