@@ -217,7 +217,7 @@ def test_values_are_those_of_the_service(server):
 
 # Positions well inside each footprint; run by ``pytest --remote-data``.
 @pytest.mark.remote_data
-@pytest.mark.parametrize("name", [*NAMES, "sia"])
+@pytest.mark.parametrize("name", [*NAMES, "sia", "sdss-frames"])
 def test_live(name):
     coords = SkyCoord([184.75, 184.76], [47.3, 47.31], unit="deg")
     cutouts = fetch_cutouts(coords, service=name, cache=False, progress=False)
