@@ -15,7 +15,6 @@ def cutout_services(request, tmp_path, monkeypatch):
         return
     from shredfinder import conf
 
-    monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setattr(conf, "cache_dir", str(tmp_path))
     from tests.cutouts.loopback import LoopbackServer
 
