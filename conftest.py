@@ -10,8 +10,11 @@ import pytest
 _ASKING = (
     "shredfinder.catalogs.names.resolve_name",
     "shredfinder.catalogs.query.",
+    "shredfinder.catalogs.reddening.fetch_dust_map",
     "shredfinder.hosts.nsa.read_nsa",
     "shredfinder.pipeline.",
+    "catalogs.rst",
+    "hosts.rst",
     "pipeline.rst",
 )
 

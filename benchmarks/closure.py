@@ -51,8 +51,7 @@ def main():
                 "NGC 2903",
                 survey,
                 radius=0.6 * u.deg,
-                # Each source by itself: to simulate a large image takes longer than to send it.
-                fetch={"rate": None, "cache": False, "group": False},
+                fetch={"rate": None, "cache": False},
                 query={"cache": False},
                 pictures=False,
                 progress=False,

@@ -155,16 +155,16 @@ def binned_shred_fractions(
     return table
 
 
-def classify(p_cnn, threshold):
+def classify(p_cnn, threshold, name="p_cnn"):
     """Check probabilities and a threshold; tell which are of shreds, False without an answer."""
     limit = to_value(threshold, "threshold", u.dimensionless_unscaled)
     if not 0 <= limit <= 1:
         raise ValueError(f"threshold must be between 0 and 1: got {threshold}")
-    p_cnn = to_floats(p_cnn, "p_cnn")
+    p_cnn = to_floats(p_cnn, name)
     with np.errstate(invalid="ignore"):
         if np.any((p_cnn < 0) | (p_cnn > 1)):
             raise ValueError(
-                f"p_cnn must hold probabilities between 0 and 1: got {np.nanmin(p_cnn)} to "
+                f"{name} must hold probabilities between 0 and 1: got {np.nanmin(p_cnn)} to "
                 f"{np.nanmax(p_cnn)}"
             )
         return p_cnn, p_cnn >= limit

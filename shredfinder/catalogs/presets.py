@@ -55,6 +55,13 @@ class CatalogPreset:
         For files without `objid`: the columns that name a source together.
     composite_id : callable or None
         Makes `objid` of the values of these.
+
+    Examples
+    --------
+    >>> from shredfinder.catalogs import get_catalog_preset
+    >>> preset = get_catalog_preset("legacy-dr9")
+    >>> preset.source, preset.endpoint, preset.names_of("rchisq")
+    ('ls_dr9.tractor', 'legacy_tap_url', ['rchisq_g', 'rchisq_r', 'rchisq_z'])
     """
 
     survey: str

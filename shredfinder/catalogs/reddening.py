@@ -21,6 +21,19 @@ class DustMap:
         E(B-V) in mag, of shape ``(ny, nx)``.
     wcs : `~astropy.wcs.WCS`
         The image's coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.coordinates import SkyCoord
+    >>> from astropy.wcs import WCS
+    >>> from shredfinder.catalogs import DustMap
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [143, 21], [2, 2]
+    >>> wcs.wcs.cdelt = -0.1, 0.1
+    >>> dust = DustMap(np.full((3, 3), 0.03), wcs)
+    >>> dust(SkyCoord([143.05, 150.0], [21.02, 21.0], unit="deg")).round(3).tolist()
+    [0.03, nan]
     """
 
     def __init__(self, values, wcs):
@@ -86,6 +99,16 @@ def fetch_dust_map(center, radius, *, url, timeout=60.0):
         If there is no usable answer.
     ValueError
         If the region is larger than the service's images.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder import conf
+    >>> from shredfinder.catalogs import fetch_dust_map
+    >>> ngc2903 = SkyCoord(143.0421, 21.5008, unit="deg")
+    >>> dust = fetch_dust_map(ngc2903, 0.5, url=conf.dust_url)
+    >>> 0 < dust.maximum < 1
+    True
     """
     from urllib.parse import urljoin
 

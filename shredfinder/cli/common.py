@@ -112,7 +112,8 @@ def add_service_arguments(parser):
     group.add_argument(
         "--base-url",
         metavar="URL",
-        help="another address of the service; for --service local the folder of FITS images",
+        help="another address of the service, such as a mirror's; for --service local the folder "
+        "of FITS images",
     )
     group.add_argument(
         "--cache", metavar="DIR", type=Path, help="folder of the cache (default: in astropy's)"

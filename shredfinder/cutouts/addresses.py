@@ -1,9 +1,28 @@
-"""Base URLs and layers in the names of cache folders."""
+"""Base URLs, and their names and those of layers in the cache's folders."""
 
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["name_folder", "name_host"]
+__all__ = ["complete_address", "name_folder", "name_host"]
+
+
+def complete_address(url, default):
+    """Give an address that names no more than a server the path of the service's own.
+
+    Parameters
+    ----------
+    url, default : str
+        The base URL that was given, and the service's own.
+
+    Returns
+    -------
+    url : str
+        The base URL, without a slash at its end: of ``"http://127.0.0.1:8000"`` the viewer's is
+        ``"http://127.0.0.1:8000/viewer"``.
+    """
+    url = url.rstrip("/")
+    parts = urlsplit(url)
+    return url if parts.path or not parts.netloc else url + urlsplit(default).path
 
 
 def name_host(url, default=""):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.addresses import name_host
+from shredfinder.cutouts.addresses import complete_address, name_host
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.cutouts import FLUX
@@ -80,7 +80,9 @@ class HiPS(CutoutService):
                 )
         self.image_format = image_format
         self.layers, self.layer = layers, ",".join(layers)
-        self.base_url = (base_url or conf.hips2fits_url).rstrip("/")
+        self.base_url = complete_address(
+            base_url or conf.hips2fits_url, Conf.hips2fits_url.defaultvalue
+        )
         if image_format == "fits":
             if bands is None or len(bands) != len(layers):
                 raise ValueError(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.addresses import name_host
+from shredfinder.cutouts.addresses import complete_address, name_host
 from shredfinder.cutouts.decoding import decode_color, decode_fits, find_text
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.exceptions import ServiceError
@@ -73,7 +73,9 @@ class LegacyViewer(CutoutService):
         if image_format not in ("jpeg", "fits"):
             raise ValueError(f"image_format must be 'jpeg' or 'fits', not {image_format!r}")
         self.layer = layer
-        self.base_url = (base_url or conf.legacy_viewer_url).rstrip("/")
+        self.base_url = complete_address(
+            base_url or conf.legacy_viewer_url, Conf.legacy_viewer_url.defaultvalue
+        )
         self.image_format = image_format
         if image_format == "fits":
             self.bands, self.color_mapping = tuple(bands or "grz"), FLUX

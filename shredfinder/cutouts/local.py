@@ -107,7 +107,10 @@ class LocalImages(CutoutService):
             )
         missing = [band for band in self.bands if band not in found]
         if missing:
-            raise ValueError(f"there is no image in {', '.join(missing)}, only {', '.join(found)}")
+            raise ValueError(
+                f"there is no image in {', '.join(missing)}, only in "
+                f"{', '.join(found) or 'other bands'}"
+            )
         self._flux_scale = self._check_scale(flux_scale)
 
     def _check_scale(self, flux_scale):

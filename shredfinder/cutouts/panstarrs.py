@@ -3,7 +3,7 @@
 import math
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.addresses import name_host
+from shredfinder.cutouts.addresses import complete_address, name_host
 from shredfinder.cutouts.decoding import decode_color, find_suffix
 from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError, TransientError
 from shredfinder.cutouts.mosaics import MARGIN, make_cutout, read_planes
@@ -73,7 +73,7 @@ class PanSTARRS(CutoutService):
         else:
             self.bands, self.color_mapping = _FACTS.bands, _FACTS.color_mapping
         self.layer = layer
-        self.base_url = (base_url or conf.ps1_url).rstrip("/")
+        self.base_url = complete_address(base_url or conf.ps1_url, Conf.ps1_url.defaultvalue)
 
     def cache_folder(self):
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""

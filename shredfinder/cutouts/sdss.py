@@ -1,7 +1,7 @@
 """SDSS SkyServer's image cutouts."""
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.addresses import name_host
+from shredfinder.cutouts.addresses import complete_address, name_host
 from shredfinder.cutouts.decoding import decode_color
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.surveys import get_survey
@@ -45,7 +45,7 @@ class SDSS(CutoutService):
 
     def __init__(self, *, layer="dr17", base_url=None):
         self.layer = layer
-        self.base_url = (base_url or conf.sdss_url).rstrip("/")
+        self.base_url = complete_address(base_url or conf.sdss_url, Conf.sdss_url.defaultvalue)
 
     def cache_folder(self):
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""

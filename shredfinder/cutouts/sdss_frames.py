@@ -5,7 +5,7 @@ import bz2
 import numpy as np
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.addresses import name_host
+from shredfinder.cutouts.addresses import complete_address, name_host
 from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError, TransientError
 from shredfinder.cutouts.http import Body
 from shredfinder.cutouts.mosaics import MARGIN, make_cutout, read_planes
@@ -68,7 +68,9 @@ class SDSSFrames(CutoutService):
             raise ValueError(f"bands must be some of u, g, r, i and z, not {bands!r}")
         self.layer = layer
         self.bands = tuple(bands)
-        self.base_url = (base_url or conf.sdss_sas_url).rstrip("/")
+        self.base_url = complete_address(
+            base_url or conf.sdss_sas_url, Conf.sdss_sas_url.defaultvalue
+        )
         self.search_url = (search_url or conf.sdss_sql_url).rstrip("/")
 
     def cache_folder(self):

@@ -21,6 +21,13 @@ class CutPreset:
         Keyword arguments of `saga_cut`; what is not named keeps its default.
     quality : dict
         From a survey's name to keyword arguments of its quality cut; likewise.
+
+    Examples
+    --------
+    >>> from shredfinder.cuts import CutPreset, saga_cut
+    >>> bright = CutPreset("bright", "The paper's, to r = 19", "ours", saga={"r_max": 19.0})
+    >>> saga_cut(20.4, 20.0, 3.0, **bright.saga)
+    False
     """
 
     name: str

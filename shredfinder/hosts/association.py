@@ -7,10 +7,9 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from shredfinder._units import to_floats, to_value
 from shredfinder.columns import find_column
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.fractions import binomial_fractions
+from shredfinder.fractions import binomial_fractions, classify
 from shredfinder.hosts.matching import match_hosts
 
 __all__ = ["ShredAssociation", "associate_shreds"]
@@ -30,6 +29,10 @@ class ShredAssociation:
         ``shred_fraction_low`` and ``shred_fraction_high``, the ends of its interval.
     n_shreds_without_host : int
         Shreds that are out of reach of all hosts.
+
+    Examples
+    --------
+    See `associate_shreds`, which makes it.
     """
 
     shreds: Table
@@ -119,17 +122,9 @@ def associate_shreds(
     >>> found.shreds["index"].tolist(), found.n_shreds_without_host
     ([0], 1)
     """
-    limit = to_value(threshold, "threshold", u.dimensionless_unscaled)
-    if not 0 <= limit <= 1:
-        raise ValueError(f"threshold must be between 0 and 1: got {threshold}")
     column = find_column(table, p_column)
-    p_cnn = to_floats(table[column], column)
+    p_cnn, shred = classify(table[column], threshold, column)
     scored = np.isfinite(p_cnn)
-    if np.any((p_cnn[scored] < 0) | (p_cnn[scored] > 1)):
-        raise ValueError(
-            f"{column} must hold probabilities between 0 and 1: got "
-            f"{np.nanmin(p_cnn)} to {np.nanmax(p_cnn)}"
-        )
     if not scored.all():
         warnings.warn(
             f"{np.count_nonzero(~scored)} of {scored.size} rows have no {column}: they are "
@@ -141,8 +136,6 @@ def associate_shreds(
         matches = match_hosts(
             table, hosts, radius, by=by, cosmology=cosmology, min_distance=min_distance
         )
-    with np.errstate(invalid="ignore"):
-        shred = p_cnn >= limit
     index = np.asarray(matches["index"])
     shreds = matches[shred[index]]
     shreds["p_cnn"] = p_cnn[np.asarray(shreds["index"])].astype(np.float32)

@@ -51,6 +51,24 @@ class SatelliteSearch:
         From ``"shreds"`` and ``"galaxies"`` to a pair of rows and `~shredfinder.Cutouts`: examples.
     warnings : list of str
         What went otherwise than it was asked for.
+
+    Examples
+    --------
+    >>> from shredfinder.pipeline import find_satellites
+    >>> search = find_satellites("NGC 2903", pictures=False)
+    >>> len(search.satellites) + len(search.shreds) <= len(search.candidates)
+    True
+    >>> search.shred_fraction.colnames[:3]
+    ['n_unscored', 'n_scored', 'n_shreds']
+    >>> search.fractions_by_magnitude([14, 18, 21])["low", "high"].pprint(show_unit=False)
+    low  high
+    ---- ----
+    14.0 18.0
+    18.0 21.0
+    >>> len(search.fractions_by_separation())
+    5
+    >>> search.summary().splitlines()[0].split()[0]
+    'catalogue'
     """
 
     candidates: ShredTable

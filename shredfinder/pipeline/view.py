@@ -38,6 +38,13 @@ class FieldPanel:
         The sources, with ``ra`` and ``dec``, and ``p_cnn`` if they are scored.
     note : str
         Why there are no sources, where the catalogue could not be asked.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.pipeline import FieldPanel
+    >>> FieldPanel("My catalogue", Table({"ra": [143.04], "dec": [21.5]})).title
+    'My catalogue'
     """
 
     title: str
@@ -68,6 +75,11 @@ class FieldView:
         `~shredfinder.cuts.QualityResult.summary` counts it.
     note : str
         Why there is no image, where there is none.
+
+    Examples
+    --------
+    See `make_field_view`, which makes it, and `shredfinder.plotting.plot_field_view`, which draws
+    it.
     """
 
     image: np.ndarray

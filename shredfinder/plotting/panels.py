@@ -56,6 +56,8 @@ def plot_field_view(view, *, threshold=0.5, panel_size=4.2):
     figure = import_optional("matplotlib.figure", "drawing a figure").Figure(
         figsize=(panel_size * len(view.panels) + 0.3, panel_size + 0.5), layout="constrained"
     )
+    # The layout leaves no room for titles of axes with celestial coordinates.
+    figure.get_layout_engine().set(rect=(0, 0, 1, 0.95))
     width = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * 3600
     radius = max(_CIRCLE * width, _LEAST_CIRCLE)
     for i, panel in enumerate(view.panels):

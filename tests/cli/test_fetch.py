@@ -81,7 +81,7 @@ def test_other_surveys_are_refused_and_flagged_on_request(
 ):
     scored = tmp_path / "scored.ecsv"
     argv = ["classify", str(catalogue), "-o", str(scored), *where]
-    argv[argv.index("--base-url") + 1] = f"{server.url}/ImgCutout"
+    argv[argv.index("--base-url") + 1] = server.url
     assert main([*argv, "--service", "sdss"]) == 1
     assert "allow_other_colors" in capsys.readouterr().err
     assert main([*argv, "--service", "sdss", "--allow-other-colors"]) == 0

@@ -46,12 +46,13 @@ def assert_rate_kept(requests, rate):
 def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
     coords = scattered(N_FAULTY)
     chances = dict.fromkeys(FAULTS, 0.02) | {"429": 0.002, "stall": 0.005}
-    faults = Faults(chances, retry_after=0.5, stall=0.5)
+    faults = Faults(chances, retry_after=0.5, stall=20)
     rate = 400
     options = {"group": False, "cache": tmp_path, "retry": quick_retry, "rate": rate, "size": 24}
     told = pytest.warns(ShredfinderWarning, match="did not deliver some images")
     with LoopbackServer(faults=faults) as server, told:
-        cutouts = fetch(coords, server, max_workers=16, timeout=0.4, **options)
+        # As long as a busy machine may take for an answer, and shorter than a stall.
+        cutouts = fetch(coords, server, max_workers=16, timeout=3, **options)
         assert_rate_kept(server.requests, rate)
         # Nothing is lost, and nothing but what can't be mended is flagged.
         assert len(cutouts) == len(coords)
@@ -76,11 +77,11 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
 
 def test_every_fault_at_once_with_shared_images(quick_retry):
     coords = host_centred(60, 25)
-    chances = dict.fromkeys(set(FAULTS) - {"blank"}, 0.03) | {"429": 0.01, "stall": 0.01}
-    faults = Faults(chances, retry_after=0.1, stall=0.5)
+    chances = dict.fromkeys(FAULTS, 0.03) | {"blank": 0, "429": 0.01, "stall": 0.01}
+    faults = Faults(chances, retry_after=0.1, stall=20)
     with LoopbackServer(faults=faults) as server, warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
-        options = {"retry": quick_retry, "timeout": 0.4, "size": 64, "max_workers": 16}
+        options = {"retry": quick_retry, "timeout": 5, "size": 64, "max_workers": 16}
         cutouts = fetch(coords, server, **options)
     print(f"{len(server.requests)} requests for {len(coords)} rows: {dict(faults.counts)}")
     # A source is asked for once more where what it shares with others can't be had: few fail twice.

@@ -18,15 +18,15 @@ from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer, render_fluxes
 
 LASTING = ("html", "blank", "wrong size", "clipped")
-BASES = {"legacy": "/viewer", "hips": "/hips2fits", "sdss": "/ImgCutout", "ps1": "/cgi-bin"}
+NAMES = ("legacy", "hips", "sdss", "ps1")
 
 
 def fetch(name, server, coords, **options):
     options = {"cache": False, "rate": None, "progress": False} | options
-    return fetch_cutouts(coords, service=name, base_url=server.url + BASES[name], **options)
+    return fetch_cutouts(coords, service=name, base_url=server.url, **options)
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_single_cutouts_show_their_source(name, server):
     coords = scattered(6)
     cutouts = fetch(name, server, coords)
@@ -54,7 +54,7 @@ def test_outside_the_footprint(name, flag, server, tmp_path):
     assert len(server.requests) == (3 if name == "ps1" else 2)
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_faults(name, quick_retry):
     coords = scattered(40, seed=4)
     passing = [fault for fault in FAULTS if fault not in (*LASTING, "stall")]
@@ -77,9 +77,7 @@ def test_unknown_hips_has_no_image(server):
 def test_single_band_hips_are_stacks_of_fluxes(server, tmp_path, group):
     coords = host_centred(1, 4)
     layers = ["CDS/P/PanSTARRS/DR1/g", "CDS/P/PanSTARRS/DR1/r"]
-    service = HiPS(
-        layer=layers, bands="gr", image_format="fits", base_url=server.url + BASES["hips"]
-    )
+    service = HiPS(layer=layers, bands="gr", image_format="fits", base_url=server.url)
     options = {"rate": None, "progress": False, "cache": tmp_path, "group": group}
     cutouts = fetch_cutouts(coords, service=service, **options)
     assert cutouts.good.all()
@@ -96,8 +94,8 @@ def test_single_band_hips_are_stacks_of_fluxes(server, tmp_path, group):
 
 def make_stacks(name, server):
     if name == "ps1":
-        return PanSTARRS(image_format="fits", base_url=server.url + BASES["ps1"])
-    return SDSSFrames(base_url=f"{server.url}/sas", search_url=server.url)
+        return PanSTARRS(image_format="fits", base_url=server.url)
+    return SDSSFrames(base_url=server.url, search_url=server.url)
 
 
 @pytest.mark.parametrize("name", ["ps1", "sdss-frames"])
@@ -195,6 +193,16 @@ def test_colors_that_are_not_those_of_dr9_say_so():
         LegacyViewer(bands="gi")
 
 
+def test_addresses_without_a_path_are_completed():
+    assert (
+        LegacyViewer(base_url="http://localhost:8000/").base_url == "http://localhost:8000/viewer"
+    )
+    assert LegacyViewer(base_url="http://localhost/mirror/").base_url == "http://localhost/mirror"
+    assert HiPS(base_url="https://alaskybis.cds.unistra.fr").base_url == (
+        "https://alaskybis.cds.unistra.fr/hips-image-services/hips2fits"
+    )
+
+
 def test_invalid_addresses_are_told_of():
     with pytest.raises(ServiceError, match="not a valid address"):
         fetch_cutouts(scattered(1), base_url="nonsense", cache=False, progress=False)
@@ -209,7 +217,7 @@ def test_values_are_those_of_the_service(server):
 
 # Positions well inside each footprint; run by ``pytest --remote-data``.
 @pytest.mark.remote_data
-@pytest.mark.parametrize("name", [*BASES, "sia"])
+@pytest.mark.parametrize("name", [*NAMES, "sia", "sdss-frames"])
 def test_live(name):
     coords = SkyCoord([184.75, 184.76], [47.3, 47.31], unit="deg")
     cutouts = fetch_cutouts(coords, service=name, cache=False, progress=False)

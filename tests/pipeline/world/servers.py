@@ -34,6 +34,8 @@ class ImageServer:
                 images[band].append((fluxes, field.wcs))
         # The fields' values are nanomaggies per native pixel, whatever their own are.
         self.images = LocalImages(images, flux_scale=1)
+        self.drawn = [(field.image, field.wcs) for field in sky.fields]
+        self.pixel_scale = sky.fields[0].pixel_scale
         self.sky, self.nsa = sky, Path(nsa)
         self.names = {"NGC 2903": sky.center}
         self.requests, self.down = [], False
@@ -66,6 +68,28 @@ class ImageServer:
         return file.getvalue()
 
     def render(self, ra, dec, width, height, scale):
+        """Colours; at the fields' own scale their pixels, which is a hundred times as fast."""
+        if abs(scale - self.pixel_scale) < 1e-6:
+            return self.cut(SkyCoord(ra, dec, unit="deg"), width, height)
+        return self.resample(ra, dec, width, height, scale)
+
+    def cut(self, center, width, height):
+        """Colours to half a pixel, grey where there is no sky."""
+        image = np.full((height, width, 3), _GREY, np.uint8)
+        for whole, wcs in self.drawn:
+            x, y = wcs.world_to_pixel(center)
+            left, bottom = round(float(x) - (width - 1) / 2), round(float(y) - (height - 1) / 2)
+            part = whole[max(bottom, 0) : max(bottom + height, 0)]
+            part = part[:, max(left, 0) : max(left + width, 0)]
+            rows, columns = (
+                slice(max(-low, 0), max(-low, 0) + n)
+                for low, n in zip((bottom, left), part.shape, strict=False)
+            )
+            image[rows, columns] = part
+        # The first row of a field is in the south.
+        return image[::-1]
+
+    def resample(self, ra, dec, width, height, scale):
         """Colours, grey where there is no sky; in parts where there is none at the centre."""
         try:
             return self.images.fetch(CutoutRequest(ra, dec, width, height, scale)).image
@@ -80,7 +104,7 @@ class ImageServer:
                 north = -((rows.start + rows.stop - height) / 2) * scale * u.arcsec
                 place = center.spherical_offsets_by(east, north)
                 size = columns.stop - columns.start, rows.stop - rows.start
-                image[rows, columns] = self.render(place.ra.deg, place.dec.deg, *size, scale)
+                image[rows, columns] = self.resample(place.ra.deg, place.dec.deg, *size, scale)
         return image
 
     def resolve(self, name):
