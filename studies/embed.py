@@ -19,6 +19,7 @@ from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.files import EMBEDDED_MODEL
 from shredfinder.models.model import TrainedModel
+from shredfinder.surveys import get_survey
 
 
 def main():
@@ -37,17 +38,18 @@ def main():
     usable = sources.agreed & np.isfinite(logits[:, 0])
     temperature = calibrate(average(logits[usable], args.symmetry, 1.0), sources.shred[usable])
     trained = sources.fold >= 0
+    survey = get_survey("legacy-dr9")
     cutouts = Cutouts(
         sources.images[np.flatnonzero(trained)].permute(0, 2, 3, 1).numpy(),
-        bands=("g", "r", "z"),
-        pixel_scale=0.46875,
-        color_mapping="legacy-grz",
+        bands=survey.bands,
+        pixel_scale=survey.pixel_scale,
+        color_mapping=survey.color_mapping,
     )
     description = ModelDescription.of_training(
         args.name,
         cutouts,
         architecture="compact",
-        survey="legacy-dr9",
+        survey=survey.name,
         symmetry=args.symmetry,
         training_prior=float(np.mean(sources.shred[trained])),
         training={
