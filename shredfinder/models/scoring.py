@@ -9,6 +9,10 @@ from shredfinder.exceptions import ModelFileError
 
 __all__ = ["OnnxNetwork", "symmetric_views"]
 
+# Images that the processor's cache holds together with the first layers' output: more at a time
+# are slower.
+_CPU_BATCH = 32
+
 
 class OnnxNetwork:
     """A network ready to score images.
@@ -24,13 +28,25 @@ class OnnxNetwork:
     ------
     shredfinder.exceptions.ModelFileError
         If ONNX Runtime can't read the graph or the graph is not what was promised.
+
+    Attributes
+    ----------
+    threads : int
+        Threads that are to call `logits` at once: ``shredfinder.conf.threads`` when the network
+        was opened.
+
+    Notes
+    -----
+    Each call runs in its caller's thread alone. Threads that share an image wait for each other
+    after each layer; threads with images of their own never do, and can decode meanwhile.
     """
 
     def __init__(self, graph, input_shape):
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = conf.threads or _count_processors()
+        self.threads = conf.threads or _count_processors()
+        options.intra_op_num_threads = 1
         options.log_severity_level = 4  # its errors reach the user as exceptions
         # A GPU is used where a build of ONNX Runtime for it is installed.
         wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -47,6 +63,8 @@ class OnnxNetwork:
                 f"says {tuple(input_shape)} to (2,)"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
+        on_cpu = self._session.get_providers() == ["CPUExecutionProvider"]
+        self._batch = _CPU_BATCH if on_cpu else None
 
     def logits(self, images):
         """Score a batch of images.
@@ -61,7 +79,12 @@ class OnnxNetwork:
         logits : `~numpy.ndarray`
             ln p(shred) − ln p(galaxy), of shape ``(n,)``, float64.
         """
-        (probabilities,) = self._session.run([self._output], {self._input: images})
+        size = self._batch or max(len(images), 1)
+        parts = [
+            self._session.run([self._output], {self._input: images[start : start + size]})[0]
+            for start in range(0, max(len(images), 1), size)
+        ]
+        probabilities = np.concatenate(parts)
         # The smaller one of each pair keeps its precision down to 1e-38.
         logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny, dtype=np.float64))
         return logs[:, 1] - logs[:, 0]
