@@ -74,9 +74,7 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
     flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
 
     def score(batch):
-        other_colors = model.description.check_cutouts(
-            batch, allow_other_colors=allow_other_colors
-        )
+        other_colors = model.description.check_cutouts(batch, allow_other_colors=allow_other_colors)
         good = batch.good
         values, reasons = np.full(len(batch), np.nan), batch.flags.copy()
         if good.any():
