@@ -6,16 +6,17 @@ a worker needs once, the model and the list of local images, it keeps.
 
 import contextlib
 import os
-import string
 import threading
 from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
 import shredfinder
+from shredfinder.column_values import column_from_arrow
 from shredfinder.config import conf
 from shredfinder.optional import import_optional
+from shredfinder.priors import check_prior
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.patterns import PatternFiles
 
@@ -214,14 +215,13 @@ def make_hats_properties(classifier=None, prior=None):
 
 
 def _check_prior(prior):
-    if prior is None:
-        return
-    if isinstance(prior, str) or not (np.isscalar(prior) and 0 < prior < 1):
+    if prior == "estimate":
         raise ValueError(
-            f"prior must be a fraction between 0 and 1, both excluded, not {prior!r}: an estimate "
-            "needs the scores of all partitions, so score without a prior first and give their "
-            "p_cnn to shredfinder.priors.estimate_prior"
+            "an estimated prior needs the scores of all partitions: score without a prior first, "
+            "and give their p_cnn to shredfinder.priors.estimate_prior"
         )
+    if prior is not None:
+        check_prior(prior)
 
 
 def _check_model(path):
@@ -244,9 +244,7 @@ def _check_folder(names, cutouts, pattern):
             "images in memory can't be told to which partition they belong"
         )
     folder = os.path.abspath(cutouts)
-    PatternFiles(Table(names=names), folder, pattern)
-    fields = string.Formatter().parse(pattern)
-    return folder, tuple(dict.fromkeys(name for _, name, _, _ in fields if name is not None))
+    return folder, PatternFiles(Table(names=names), folder, pattern).names
 
 
 def _check_position(names, position):
@@ -280,7 +278,7 @@ def _check_fetch(fetch):
                 f"{type(value).__name__}"
             )
     # Wrong options are told of at once.
-    with make_engine(**fetch) as engine, contextlib.closing(engine.service):
+    with make_engine(**fetch) as engine:
         folders = ("cache",) if engine.service.remote else ("cache", "base_url")
     # Workers have working folders of their own.
     for name in folders:
@@ -300,11 +298,13 @@ def _check_number(name, value):
 
 def _score_partition(frame, job):
     """Score the rows of one partition; this is what Dask runs."""
+    import pyarrow as pa
+
     from shredfinder.table import add_p_cnn
 
     if not len(frame):
         return _join(frame, [], [])
-    table = Table({name: _to_column(frame[name]) for name in job.columns})
+    table = Table({name: column_from_arrow(pa.array(frame[name])) for name in job.columns})
     classifier = _keep(("classifier", job.model, job.sha256), lambda: _load(job))
     options = job.options | {"progress": False}
     if job.folder is not None:
@@ -364,21 +364,6 @@ def _make_turns(name, n):
     except ValueError:  # another scheduler than a cluster's
         return _keep(("turns", name, n), lambda: threading.BoundedSemaphore(n))
     return Semaphore(max_leases=n, name=f"{name}-{n}")
-
-
-def _to_column(series):
-    """Make an astropy column, of numpy's types, of a pandas series of any."""
-    missing = series.isna().to_numpy(dtype=bool)
-    kind = getattr(series.dtype, "kind", "O")
-    values = series.mask(missing, 0) if kind in "iufb" and missing.any() else series
-    if kind in "iufb":
-        return MaskedColumn(values.to_numpy(dtype=_get_numpy_type(series.dtype)), mask=missing)
-    values = series.to_numpy(dtype=object, na_value="") if missing.any() else series.to_numpy()
-    return MaskedColumn(np.asarray(values, dtype=object), mask=missing)
-
-
-def _get_numpy_type(dtype):
-    return getattr(dtype, "numpy_dtype", dtype)
 
 
 def _join(frame, p_cnn, flags):

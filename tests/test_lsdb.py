@@ -279,7 +279,7 @@ def test_what_can_not_be_done(world, catalog, tmp_path, toy_classifier):
         (TypeError, "takes an LSDB catalogue, not a Table", {"catalog": table}),
         (ValueError, "not a ShredClassifier.*classifier.save", {"classifier": toy_classifier}),
         (ValueError, "can't be read|no model|there is no", {"classifier": tmp_path / "no.model"}),
-        (ValueError, "prior must be", {"prior": "estimate"}),
+        (ValueError, "scores of all partitions", {"prior": "estimate"}),
         (ValueError, "prior must be", {"prior": 1.5}),
         (ValueError, "which the table does not have", {"pattern": "{objid}.png"}),
         (FileNotFoundError, "no folder", {"cutouts": tmp_path / "nowhere"}),
