@@ -1,11 +1,9 @@
 """Run a saved network with ONNX Runtime."""
 
-import os
-
 import numpy as np
 
-from shredfinder.config import conf
 from shredfinder.exceptions import ModelFileError
+from shredfinder.threads import count_threads
 
 __all__ = ["OnnxNetwork", "symmetric_views"]
 
@@ -45,7 +43,7 @@ class OnnxNetwork:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        self.threads = conf.threads or _count_processors()
+        self.threads = count_threads()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4  # its errors reach the user as exceptions
         # A GPU is used where a build of ONNX Runtime for it is installed.
@@ -108,10 +106,3 @@ def symmetric_views(images):
         if turns:
             yield np.ascontiguousarray(turned)
         yield np.ascontiguousarray(turned[:, :, ::-1])
-
-
-def _count_processors():
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
