@@ -1,0 +1,384 @@
+"""Where the time goes: images per second for each stage, and the share of the machine's peak.
+
+Run ``python benchmarks/throughput.py`` in the repository's root. It prints one table, of one run:
+decoding, cutting from FITS bricks, scoring by each network, table work, and the whole way from
+file to file with its memory, next to the most that the stages could reach together. The published
+network has no weights here and is timed with random ones, under each Keras backend that is
+installed; the compact one is the embedded model, whatever that is.
+
+Images are simulated, unless ``--cutouts`` names a folder of real ones: how many sources are
+uncertain, and looked at from eight sides, decides how fast the default is.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from shredfinder import ShredClassifier
+from shredfinder.datasets import make_field
+from shredfinder.imaging import ImageFiles
+from shredfinder.models.architectures import build_network
+from shredfinder.models.scoring import OnnxNetwork
+from shredfinder.surveys import get_survey
+from shredfinder.table import classify_catalogue
+from shredfinder.table.state import Scores
+from shredfinder.table.stores import open_store
+from shredfinder.threads import count_threads
+
+SHAPE = (128, 128, 3)
+SURVEY = get_survey("legacy-dr9")
+FACTS = {
+    "pixel_scale": SURVEY.pixel_scale,
+    "bands": SURVEY.bands,
+    "color_mapping": SURVEY.color_mapping,
+}
+BATCH = 128
+
+
+def rate(function, n, *, seconds=3.0):
+    """Call a function that works on ``n`` images for some seconds; give images per second."""
+    function()
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        function()
+        calls += 1
+    return n * calls / (time.perf_counter() - start)
+
+
+def in_threads(function, items):
+    """Call a function for each item in as many threads as scoring takes."""
+    with ThreadPoolExecutor(count_threads()) as executor:
+        return list(executor.map(function, items))
+
+
+def measure_peak(size=2048, seconds=2.0):
+    """Measure the machine's FLOP/s in single precision, by multiplying matrices on all cores."""
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, size, size), dtype=np.float32)
+    return rate(lambda: first @ second, 2 * size**3, seconds=seconds)
+
+
+def count_flops(graph):
+    """Count the floating-point operations that one image takes, from an ONNX graph."""
+    import onnx
+
+    model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(graph))
+    shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.value_info, *model.graph.output, *model.graph.input)
+    }
+    shapes |= {weight.name: list(weight.dims) for weight in model.graph.initializer}
+    total = 0
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            output, weights = shapes[node.output[0]], shapes[node.input[1]]
+            total += 2 * int(np.prod(output[1:])) * int(np.prod(weights[1:]))
+        elif node.op_type in ("MatMul", "Gemm"):
+            total += 2 * int(np.prod(shapes[node.input[1]]))
+    return total
+
+
+def make_files(folder, n, suffix="png"):
+    """Write simulated cutouts; give their paths."""
+    from PIL import Image
+
+    paths, seed = [], 0
+    while len(paths) < n:
+        for image in make_field(random_state=seed).cutouts().images[: n - len(paths)]:
+            paths.append(folder / f"{len(paths)}.{suffix}")
+            Image.fromarray(image).save(paths[-1], quality=75)
+        seed += 1
+    return paths
+
+
+def make_bricks(folder, n_bricks):
+    """Write simulated bricks of 1024 px of the survey's own scale; give positions on them."""
+    from astropy.coordinates import SkyCoord
+
+    positions = []
+    for seed in range(n_bricks):
+        center = SkyCoord(150 + 0.08 * seed, 2.2, unit="deg")
+        field = make_field(random_state=seed, center=center)
+        field.wcs.wcs.cdelt *= SURVEY.native_pixel_scale / field.pixel_scale
+        for band, image in zip(field.bands, field.fluxes, strict=True):
+            path = folder / f"legacysurvey-{seed}-image-{band}.fits"
+            fits.writeto(path, image, field.wcs.to_header())
+        x, y = np.random.default_rng(seed).uniform(130, 890, (2, 200))
+        sky = field.wcs.pixel_to_world(x, y)
+        positions.append(np.stack([sky.ra.deg, sky.dec.deg]))
+    return np.concatenate(positions, axis=1)
+
+
+def make_catalogue(path, n, n_images, positions):
+    """Write a catalogue of ``n`` rows and a few columns that scoring does not look at."""
+    rng = np.random.default_rng(0)
+    table = Table({"objID": np.arange(n), "image": np.arange(n) % n_images})
+    order = np.arange(n) % positions.shape[1]
+    table["ra"], table["dec"] = positions[:, order]
+    for name in "grziwxyv":
+        table[name] = rng.normal(19, 1, n).astype(np.float32)
+    table["name"] = [f"source {i}" for i in range(n)]
+    table.write(path, overwrite=True)
+
+
+def time_keras(backend, threads):
+    """Time the published network under a Keras backend; runs in a process of its own."""
+    environment = os.environ | {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, __file__, "--keras"]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(output.stdout.splitlines()[-1])
+
+
+def run_keras():
+    """Do the timing of `time_keras`, and print it."""
+    network = build_network("published", SHAPE)
+    images = np.random.default_rng(0).random((64, *SHAPE), dtype=np.float32)
+    best = max(
+        rate(lambda size=size: network.predict(images, batch_size=size, verbose=0), 64, seconds=4)
+        for size in (16, 32, 64)
+    )
+    print(json.dumps(best))
+
+
+def time_network(graph, images):
+    """Time a network under ONNX Runtime, each image looked at once."""
+    network = OnnxNetwork(graph, SHAPE)
+    parts = np.array_split(images, max(1, len(images) // 32))
+    return rate(lambda: in_threads(network.logits, parts), len(images))
+
+
+def time_classifier(cutouts, symmetry):
+    """Time the embedded model; give images per second and looks per image."""
+    classifier = ShredClassifier.load()
+    classifier.symmetry = symmetry
+    network, looks = classifier.model_.network, []
+    logits = network.logits
+
+    def counted(images):
+        looks.append(len(images))
+        return logits(images)
+
+    network.logits = counted
+    classifier.predict_p_cnn(cutouts)
+    network.logits = logits
+    n_scored = np.count_nonzero(cutouts.good)
+    speed = rate(lambda: classifier.predict_p_cnn(cutouts), len(cutouts))
+    return speed, sum(looks) / max(n_scored, 1)
+
+
+def run_end_to_end(options):
+    """Score a catalogue from file to file, and print seconds and peak memory in MiB."""
+    start = time.perf_counter()
+    classify_catalogue(
+        options["catalogue"], options["output"], overwrite=True, progress=False, **options["images"]
+    )
+    seconds = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps([seconds, measure_memory(), used.ru_utime + used.ru_stime]))
+
+
+def measure_memory():
+    """Measure this process's peak memory in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss begins with what the parent had when it started this process
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def time_end_to_end(catalogue, images):
+    """Score a catalogue in a process of its own, whose peak memory is the run's."""
+    output = str(catalogue.with_name(f"scored{catalogue.suffix}"))
+    options = {"catalogue": str(catalogue), "output": output, "images": images}
+    command = [sys.executable, __file__, "--end-to-end", json.dumps(options)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def time_table(catalogue):
+    """Time reading what scoring needs, and writing the output, without any image."""
+    output = catalogue.with_name(f"written{catalogue.suffix}")
+    start = time.perf_counter()
+    store = open_store(catalogue, output)
+    for first in range(0, store.n_rows, 16_384):
+        store.read(first, min(first + 16_384, store.n_rows), ["image"])
+    scores = Scores(store.n_rows)
+    store.write(
+        output,
+        lambda a, b: (scores.p_cnn[a:b], scores.get_flags(a, b)),
+        ShredClassifier.load().provenance,
+        None,
+    )
+    return store.n_rows / (time.perf_counter() - start)
+
+
+def describe_machine():
+    """Name the machine and what runs on it."""
+    import onnxruntime
+
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((x.split(":")[1].strip() for x in lines if "model name" in x), model)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{model}, {count_threads()} processors, {memory:.0f} GiB; Python "
+        f"{platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, "
+        f"NumPy {np.__version__}"
+    )
+
+
+class Report:
+    """The table, printed line by line."""
+
+    def __init__(self, peak):
+        self.peak = peak
+        print(f"\n{'stage':<46}{'images/s':>10}{'MFLOP/image':>13}{'of peak':>9}", flush=True)
+
+    def add(self, name, speed, flops=None):
+        """Print a line."""
+        share = "" if flops is None else f"{speed * flops / self.peak:9.1%}"
+        flops = "" if flops is None else f"{flops / 1e6:13.1f}"
+        print(f"{name:<46}{speed:10.1f}{flops:>13}{share:>9}", flush=True)
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100_000, help="largest catalogue")
+    parser.add_argument("--brick-rows", type=int, default=5_000, help="of bricks")
+    parser.add_argument("--images", type=int, default=4_000, help="different image files")
+    parser.add_argument("--cutouts", type=Path, help="folder of real cutouts, in place of them")
+    parser.add_argument("--format", choices=("parquet", "fits"), default="parquet")
+    parser.add_argument("--folder", type=Path, help="where to put files (default: temporary)")
+    parser.add_argument("--no-keras", action="store_true", help="leave Keras out, which is slow")
+    parser.add_argument("--keras", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--end-to-end", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.keras:
+        run_keras()
+    elif options.end_to_end:
+        run_end_to_end(options.end_to_end)
+    else:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            run(options, Path(folder))
+
+
+def run(options, folder):
+    """Measure everything, in one process but for what must be alone."""
+    peak = measure_peak()
+    print(describe_machine())
+    print(f"measured peak: {peak / 1e9:.0f} GFLOP/s in single precision")
+    print(f"model: {ShredClassifier.load()!r}, {ShredClassifier.load().provenance['sha256'][:12]}")
+    images_folder = folder / "images"
+    images_folder.mkdir()
+    if options.cutouts is None:
+        paths = make_files(images_folder, options.images)
+    else:
+        paths = []
+        for i, path in enumerate(sorted(p for p in options.cutouts.iterdir() if p.is_file())):
+            paths.append(images_folder / f"{i}.png")
+            paths[-1].symlink_to(path.resolve())
+    bricks = folder / "bricks"
+    bricks.mkdir()
+    positions = make_bricks(bricks, 3)
+
+    report = Report(peak)
+    sample = paths[:1024]
+    files = ImageFiles(sample, size=SHAPE[:2], **FACTS)
+    starts = range(0, len(sample), BATCH)
+    decode = rate(lambda: in_threads(lambda i: files[i : i + BATCH], starts), len(sample))
+    report.add("decode, image files", decode)
+    cutouts = files[:]
+
+    cut = time_bricks(bricks, positions[:, :200])
+    report.add("cut, FITS bricks", cut)
+
+    unit = cutouts.images[cutouts.good][:256].astype(np.float32) / 255
+    report_published(report, unit, options)
+    flops = count_flops(ShredClassifier.load().model_.graph)
+    speed, looks = time_classifier(cutouts, "none")
+    report.add("score, compact, no symmetries", speed, flops)
+    score, looks = time_classifier(cutouts, "uncertain")
+    report.add(f"score, compact, default ({looks:.2f} looks/image)", score, flops * looks)
+    speed, looks = time_classifier(cutouts, "all")
+    report.add(f"score, compact, all symmetries ({looks:.0f} looks)", speed, flops * looks)
+
+    catalogue = folder / f"catalogue.{options.format}"
+    make_catalogue(catalogue, options.rows, len(paths), positions)
+    report.add(f"table work, {options.format}", time_table(catalogue))
+
+    files = {"cutouts": str(images_folder), "pattern": "{image}.png"}
+    local = {"fetch": {"service": "local", "base_url": str(bricks)}}
+    for name, images, n_rows, first in (
+        ("image files", files, options.rows, decode),
+        ("FITS bricks", local, options.brick_rows, cut),
+    ):
+        print(
+            f"\nend to end, {name}, {options.format} to {options.format}:\n{'rows':>10}"
+            f"{'seconds':>9}{'images/s':>10}{'of bound':>10}{'cores busy':>12}{'peak MiB':>10}"
+        )
+        bound = 1 / (1 / first + 1 / score)
+        results = []
+        for n in (n_rows // 4, n_rows // 2, n_rows):
+            make_catalogue(catalogue, n, len(paths), positions)
+            seconds, memory, busy = time_end_to_end(catalogue, images)
+            results.append((n, seconds, memory))
+            print(
+                f"{n:>10,}{seconds:9.1f}{n / seconds:10.1f}{n / seconds / bound:10.1%}"
+                f"{busy / seconds:12.2f}{memory:10.0f}",
+                flush=True,
+            )
+        n, seconds, memory = np.array(results).T
+        slope, start = np.polyfit(n, seconds, 1)
+        growth, base = np.polyfit(n, memory, 1)
+        print(
+            f"bound 1/(1/{first:.0f} + 1/{score:.0f}) = {bound:.0f} images/s; a million rows by "
+            f"linear growth: {(start + slope * 1e6) / 60:.0f} min, {base + growth * 1e6:.0f} MiB",
+            flush=True,
+        )
+
+
+def report_published(report, images, options):
+    """Time the published network, which has a thousand times the work."""
+    backends = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
+    os.environ.setdefault("KERAS_BACKEND", backends[0])
+    from shredfinder.models.onnx_graph import network_to_onnx
+
+    graph = network_to_onnx(build_network("published", SHAPE))
+    flops = count_flops(graph)
+    for backend in [] if options.no_keras else backends:
+        speed = time_keras(backend, count_threads())
+        report.add(f"score, published, Keras on {backend}", speed, flops)
+    speed = time_network(graph, images)
+    report.add("score, published, ONNX Runtime", speed, flops)
+
+
+def time_bricks(bricks, positions):
+    """Time cutting from bricks."""
+    from astropy.coordinates import SkyCoord
+
+    from shredfinder.cutouts import LocalImages, fetch_cutouts
+
+    service = LocalImages(bricks)
+    coords = SkyCoord(*positions, unit="deg")
+    speed = rate(lambda: fetch_cutouts(coords, service=service, progress=False), len(coords))
+    service.close()
+    return speed
+
+
+if __name__ == "__main__":
+    main()
