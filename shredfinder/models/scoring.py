@@ -1,8 +1,10 @@
 """Run a saved network with ONNX Runtime."""
 
+import warnings
+
 import numpy as np
 
-from shredfinder.exceptions import ModelFileError
+from shredfinder.exceptions import ModelFileError, ShredfinderWarning
 from shredfinder.threads import count_threads
 
 __all__ = ["OnnxNetwork", "symmetric_views"]
@@ -10,6 +12,10 @@ __all__ = ["OnnxNetwork", "symmetric_views"]
 # Images that the processor's cache holds together with the first layers' output: more at a time
 # are slower.
 _CPU_BATCH = 32
+_CPU = "CPUExecutionProvider"
+# What is asked before the processor, in builds of ONNX Runtime that have it: GPUs that compute in
+# single precision and take calls from several threads. Apple's CoreML and DirectML do not.
+_GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider")
 
 
 class OnnxNetwork:
@@ -32,6 +38,13 @@ class OnnxNetwork:
     threads : int
         Threads that are to call `logits` at once: ``shredfinder.conf.threads`` when the network
         was opened.
+    providers : tuple of str
+        What ONNX Runtime computes with, the first before the others.
+
+    Warns
+    -----
+    shredfinder.exceptions.ShredfinderWarning
+        If ONNX Runtime was built for a GPU but finds none that it can use.
 
     Notes
     -----
@@ -46,13 +59,20 @@ class OnnxNetwork:
         self.threads = count_threads()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4  # its errors reach the user as exceptions
-        # A GPU is used where a build of ONNX Runtime for it is installed.
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [name for name in wanted if name in ort.get_available_providers()]
+        built = ort.get_available_providers()
+        gpus = [name for name in _GPUS if name in built]
         try:
-            self._session = ort.InferenceSession(graph, options, providers=providers)
+            self._session = ort.InferenceSession(graph, options, providers=[*gpus, _CPU])
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise ModelFileError(f"ONNX Runtime can't read the model's network: {error}") from error
+        self.providers = tuple(self._session.get_providers())
+        if gpus and not set(gpus) & set(self.providers):
+            warnings.warn(
+                f"ONNX Runtime is built for {gpus[0]} but can't use it here, for lack of a GPU or "
+                "of its libraries: scoring runs on the processor",
+                ShredfinderWarning,
+                stacklevel=2,
+            )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [tuple(node.shape[1:]) for node in (*inputs, *outputs)]
         if len(inputs) != 1 or len(outputs) != 1 or shapes != [tuple(input_shape), (2,)]:
@@ -61,8 +81,7 @@ class OnnxNetwork:
                 f"says {tuple(input_shape)} to (2,)"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
-        on_cpu = self._session.get_providers() == ["CPUExecutionProvider"]
-        self._batch = _CPU_BATCH if on_cpu else None
+        self._batch = _CPU_BATCH if self.providers == (_CPU,) else None
 
     def logits(self, images):
         """Score a batch of images.
