@@ -27,6 +27,8 @@ __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 
 _FITS_BLOCK = 2880
 _FLAG_WIDTH = 16
+# Bytes of a Parquet column that are read at a time.
+_BUFFER = 2**18
 # How astropy marks the metadata of columns among a FITS header's comments.
 _YAML_BEGIN = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--"
 _YAML_END = "--END-ASTROPY-SERIALIZED-COLUMNS--"
@@ -278,15 +280,18 @@ class ParquetStore:
     format = "parquet"
 
     def __init__(self, path, *, part=16_384):
+        pa = import_optional("pyarrow", "reading Parquet")
         parquet = import_optional("pyarrow.parquet", "reading Parquet")
         self._path, self._part = Path(path), part
-        self._file = parquet.ParquetFile(path)
+        # By buffers, so that a file of one large group of rows is not read at once either.
+        self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
         groups = [
             self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
         ]
         self._starts = np.concatenate([[0], np.cumsum(groups, dtype=int)])
         self.n_rows = int(self._starts[-1])
-        self.template = self._to_table(self._read_arrow(0, 1, None))
+        first = next(self._file.iter_batches(1))
+        self.template = self._to_table(pa.Table.from_batches([first]))
 
     @classmethod
     def suits(cls, path):

@@ -1,5 +1,9 @@
 """Catalogue files scored part by part: the same as tables, and resumable."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -209,6 +213,43 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, count_scored, suffix):
     assert 0 < count_scored["n"] < n_all
     assert not state.exists()
     assert output.read_bytes() == whole.read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from shredfinder.cli import main
+from shredfinder.table.state import RunState
+
+write = RunState.write
+
+
+def write_and_die(self, index, *scores):
+    if index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, index, *scores)
+
+
+RunState.write = write_and_die
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+def test_a_killed_process_loses_one_chunk(folder, tmp_path, count_scored):
+    path, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    make_catalogue().write(path)
+    options = ["--cutouts", str(folder), "--chunk-size", "10"]
+    command = ["classify", str(path), *options, "-o", str(output)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *command], timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert not output.exists()
+    whole = tmp_path / "whole.parquet"
+    assert main(["classify", str(path), *options, "-o", str(whole)]) == 0
+    n_all, count_scored["n"] = count_scored["n"], 0
+    assert main([*command, "--resume"]) == 0
+    assert 0 < count_scored["n"] < n_all / 2
+    assert output.read_bytes() == whole.read_bytes()
+    assert {item.name for item in tmp_path.iterdir()} == {p.name for p in (path, output, whole)}
 
 
 def test_the_state_can_be_thrown_away(folder, tmp_path, count_scored):
