@@ -161,12 +161,15 @@ def main():
         models, folds = {0: embedded.model_}, np.where(np.isfinite(labels), 0, -1)
         print("embedded model, judged on what it was trained on: only differences count")
     else:
-        folds = make_folds(labels, groups)
+        n_folds = len(list(options.folds.glob("fold-*/model.shredmodel")))
+        if not n_folds:
+            parser.error(f"{options.folds} holds no fold-*/model.shredmodel")
+        folds = make_folds(labels, groups, n_splits=n_folds)
         models = {
             k: TrainedModel.read(options.folds / f"fold-{k}" / "model.shredmodel")
-            for k in range(folds.max() + 1)
+            for k in range(n_folds)
         }
-        print("each source by the model that has not seen it")
+        print(f"each source by the one of {n_folds} models that has not seen it")
     rng = np.random.default_rng(0)
     logits = {name: np.full((8, len(table)), np.nan) for name in ("float32", "int8")}
     temperature = np.ones(len(table))

@@ -64,11 +64,16 @@ def in_threads(function, items):
         return list(executor.map(function, items))
 
 
-def measure_peak(size=2048, seconds=2.0):
+def measure_peak(size=2048, rounds=20):
     """Measure the machine's FLOP/s in single precision, by multiplying matrices on all cores."""
     rng = np.random.default_rng(0)
     first, second = rng.random((2, size, size), dtype=np.float32)
-    return rate(lambda: first @ second, 2 * size**3, seconds=seconds)
+    best = 0.0
+    for _ in range(rounds):
+        start = time.perf_counter()
+        first @ second
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
 
 
 def count_flops(graph):
@@ -160,10 +165,14 @@ def time_network(graph, images):
     return rate(lambda: in_threads(network.logits, parts), len(images))
 
 
-def time_classifier(cutouts, symmetry):
-    """Time the embedded model; give images per second and looks per image."""
+def time_classifier(cutouts, symmetry, seconds=3.0):
+    """Time the embedded model; give images per second and looks per image.
+
+    ``symmetry`` is None for the model's own default.
+    """
     classifier = ShredClassifier.load()
-    classifier.symmetry = symmetry
+    if symmetry is not None:
+        classifier.symmetry = symmetry
     network, looks = classifier.model_.network, []
     logits = network.logits
 
@@ -175,8 +184,16 @@ def time_classifier(cutouts, symmetry):
     classifier.predict_p_cnn(cutouts)
     network.logits = logits
     n_scored = np.count_nonzero(cutouts.good)
-    speed = rate(lambda: classifier.predict_p_cnn(cutouts), len(cutouts))
+    speed = rate(lambda: classifier.predict_p_cnn(cutouts), len(cutouts), seconds=seconds)
     return speed, sum(looks) / max(n_scored, 1)
+
+
+def time_decoding(files, seconds=3.0):
+    """Time reading image files in as many threads as scoring does."""
+    starts = range(0, len(files), BATCH)
+    return rate(
+        lambda: in_threads(lambda i: files[i : i + BATCH], starts), len(files), seconds=seconds
+    )
 
 
 def run_end_to_end(options):
@@ -259,7 +276,8 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000, help="largest catalogue")
-    parser.add_argument("--brick-rows", type=int, default=5_000, help="of bricks")
+    parser.add_argument("--brick-rows", type=int, default=5_000, help="the same for bricks")
+    parser.add_argument("--table-rows", type=int, default=1_000_000, help="rows without images")
     parser.add_argument("--images", type=int, default=4_000, help="different image files")
     parser.add_argument("--cutouts", type=Path, help="folder of real cutouts, in place of them")
     parser.add_argument("--format", choices=("parquet", "fits"), default="parquet")
@@ -283,8 +301,9 @@ def run(options, folder):
     print(describe_machine())
     print(f"measured peak: {peak / 1e9:.0f} GFLOP/s in single precision")
     print(f"model: {ShredClassifier.load()!r}, {ShredClassifier.load().provenance['sha256'][:12]}")
-    images_folder = folder / "images"
-    images_folder.mkdir()
+    images_folder, bricks, nothing = (folder / name for name in ("images", "bricks", "nothing"))
+    for path in (images_folder, bricks, nothing):
+        path.mkdir()
     if options.cutouts is None:
         paths = make_files(images_folder, options.images)
     else:
@@ -292,64 +311,71 @@ def run(options, folder):
         for i, path in enumerate(sorted(p for p in options.cutouts.iterdir() if p.is_file())):
             paths.append(images_folder / f"{i}.png")
             paths[-1].symlink_to(path.resolve())
-    bricks = folder / "bricks"
-    bricks.mkdir()
     positions = make_bricks(bricks, 3)
+    catalogue = folder / f"catalogue.{options.format}"
+    make_catalogue(catalogue, options.table_rows, len(paths), positions)
 
     report = Report(peak)
-    sample = paths[:1024]
-    files = ImageFiles(sample, size=SHAPE[:2], **FACTS)
-    starts = range(0, len(sample), BATCH)
-    decode = rate(lambda: in_threads(lambda i: files[i : i + BATCH], starts), len(sample))
-    report.add("decode, image files", decode)
+    files = ImageFiles(paths[:1024], size=SHAPE[:2], **FACTS)
+    report.add("decode, image files", time_decoding(files))
+    report.add("cut, FITS bricks", time_bricks(bricks, positions[:, :200]))
     cutouts = files[:]
-
-    cut = time_bricks(bricks, positions[:, :200])
-    report.add("cut, FITS bricks", cut)
-
     unit = cutouts.images[cutouts.good][:256].astype(np.float32) / 255
     report_published(report, unit, options)
-    flops = count_flops(ShredClassifier.load().model_.graph)
-    speed, looks = time_classifier(cutouts, "none")
-    report.add("score, compact, no symmetries", speed, flops)
-    score, looks = time_classifier(cutouts, "uncertain")
-    report.add(f"score, compact, default ({looks:.2f} looks/image)", score, flops * looks)
-    speed, looks = time_classifier(cutouts, "all")
-    report.add(f"score, compact, all symmetries ({looks:.0f} looks)", speed, flops * looks)
-
-    catalogue = folder / f"catalogue.{options.format}"
-    make_catalogue(catalogue, options.rows, len(paths), positions)
+    report_compact(report, cutouts)
     report.add(f"table work, {options.format}", time_table(catalogue))
 
-    files = {"cutouts": str(images_folder), "pattern": "{image}.png"}
-    local = {"fetch": {"service": "local", "base_url": str(bricks)}}
-    for name, images, n_rows, first in (
-        ("image files", files, options.rows, decode),
-        ("FITS bricks", local, options.brick_rows, cut),
-    ):
+    missing = {"cutouts": str(nothing), "pattern": "{image}.png"}
+    seconds, memory, _ = time_end_to_end(catalogue, missing)
+    print(
+        f"\na catalogue without images, {options.format} to {options.format}: "
+        f"{options.table_rows:,} rows, {seconds:.0f} s, {memory:.0f} MiB at most"
+    )
+    cut_out = cut_some(bricks, positions[:, :200])
+    report_end_to_end(
+        f"image files, {options.format} to {options.format}",
+        {"cutouts": str(images_folder), "pattern": "{image}.png"},
+        options.rows,
+        lambda: (time_decoding(files, 1.5), time_classifier(cutouts, None, 1.5)[0]),
+        lambda n: make_catalogue(catalogue, n, len(paths), positions) or catalogue,
+    )
+    report_end_to_end(
+        f"FITS bricks, {options.format} to {options.format}",
+        {"fetch": {"service": "local", "base_url": str(bricks)}},
+        options.brick_rows,
+        lambda: (
+            time_bricks(bricks, positions[:, :200], 1.5),
+            time_classifier(cut_out, None, 1.5)[0],
+        ),
+        lambda n: make_catalogue(catalogue, n, len(paths), positions) or catalogue,
+    )
+
+
+def report_end_to_end(name, images, n_rows, time_stages, make):
+    """Score catalogues of three sizes from file to file, and extrapolate to a million rows.
+
+    The two stages are timed before and after each run, so that what else the machine does
+    at the time slows down both them and the run.
+    """
+    print(
+        f"\nend to end, {name}:\n{'rows':>10}{'seconds':>9}{'images/s':>10}{'bound':>8}"
+        f"{'of bound':>10}{'cores busy':>12}{'peak MiB':>10}"
+    )
+    results, before = [], time_stages()
+    for n in (n_rows // 4, n_rows // 2, n_rows):
+        seconds, memory, busy = time_end_to_end(make(n), images)
+        after = time_stages()
+        first, second = (np.array([before, after]) ** -1.0).mean(axis=0)
+        before, bound = after, 1 / (first + second)
+        results.append((n, seconds, memory))
         print(
-            f"\nend to end, {name}, {options.format} to {options.format}:\n{'rows':>10}"
-            f"{'seconds':>9}{'images/s':>10}{'of bound':>10}{'cores busy':>12}{'peak MiB':>10}"
-        )
-        bound = 1 / (1 / first + 1 / score)
-        results = []
-        for n in (n_rows // 4, n_rows // 2, n_rows):
-            make_catalogue(catalogue, n, len(paths), positions)
-            seconds, memory, busy = time_end_to_end(catalogue, images)
-            results.append((n, seconds, memory))
-            print(
-                f"{n:>10,}{seconds:9.1f}{n / seconds:10.1f}{n / seconds / bound:10.1%}"
-                f"{busy / seconds:12.2f}{memory:10.0f}",
-                flush=True,
-            )
-        n, seconds, memory = np.array(results).T
-        slope, start = np.polyfit(n, seconds, 1)
-        growth, base = np.polyfit(n, memory, 1)
-        print(
-            f"bound 1/(1/{first:.0f} + 1/{score:.0f}) = {bound:.0f} images/s; a million rows by "
-            f"linear growth: {(start + slope * 1e6) / 60:.0f} min, {base + growth * 1e6:.0f} MiB",
+            f"{n:>10,}{seconds:9.1f}{n / seconds:10.1f}{bound:8.1f}{n / seconds / bound:10.1%}"
+            f"{busy / seconds:12.2f}{memory:10.0f}",
             flush=True,
         )
+    n, seconds, _ = np.array(results).T
+    slope, start = np.polyfit(n, seconds, 1)
+    print(f"a million rows by linear growth: {(start + slope * 1e6) / 3600:.1f} hours", flush=True)
 
 
 def report_published(report, images, options):
@@ -367,17 +393,33 @@ def report_published(report, images, options):
     report.add("score, published, ONNX Runtime", speed, flops)
 
 
-def time_bricks(bricks, positions):
-    """Time cutting from bricks."""
+def report_compact(report, cutouts):
+    """Time the embedded model: as it is by default, and otherwise."""
+    flops = count_flops(ShredClassifier.load().model_.graph)
+    default = ShredClassifier.load().symmetry
+    for symmetry in dict.fromkeys(("none", default, "all")):
+        speed, looks = time_classifier(cutouts, symmetry)
+        name = f"symmetry {symmetry!r}{' (default)' if symmetry == default else ''}"
+        report.add(f"score, compact, {name}, {looks:.2f} looks", speed, flops * looks)
+
+
+def cut_some(bricks, positions):
+    """Cut from bricks."""
     from astropy.coordinates import SkyCoord
 
     from shredfinder.cutouts import LocalImages, fetch_cutouts
 
     service = LocalImages(bricks)
-    coords = SkyCoord(*positions, unit="deg")
-    speed = rate(lambda: fetch_cutouts(coords, service=service, progress=False), len(coords))
-    service.close()
-    return speed
+    try:
+        coords = SkyCoord(*positions, unit="deg")
+        return fetch_cutouts(coords, service=service, progress=False)
+    finally:
+        service.close()
+
+
+def time_bricks(bricks, positions, seconds=3.0):
+    """Time cutting from bricks."""
+    return rate(lambda: cut_some(bricks, positions), positions.shape[1], seconds=seconds)
 
 
 if __name__ == "__main__":

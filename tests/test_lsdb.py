@@ -224,6 +224,36 @@ def test_written_and_read_again(world, catalog, client, tmp_path):
     assert list(twice.columns) == list(again.columns)
 
 
+def fail_once(frame, folder):
+    """Fail at the ninth partition, the first time."""
+    (folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+    if len(list(folder.iterdir())) == 9:
+        raise RuntimeError("the disk is full")
+    return frame
+
+
+def test_an_interrupted_writing_goes_on(world, catalog, client, tmp_path):
+    import lsdb
+
+    from shredfinder.lsdb import add_p_cnn
+
+    folder, table = world
+    options = {"cutouts": folder / "cutouts", "pattern": "{objID}.png"}
+    calls, path = tmp_path / "calls", tmp_path / "scored"
+    calls.mkdir()
+    scored = add_p_cnn(catalog, **options)
+    scored = scored.map_partitions(fail_once, calls, meta=scored.meta)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        scored.write_catalog(path, progress_bar=False)
+    n_calls = len(list(calls.iterdir()))
+    scored.write_catalog(path, progress_bar=False, resume=True)
+    # What was written before was not scored again.
+    assert len(list(calls.iterdir())) - n_calls < catalog.npartitions
+    table = table.copy()
+    add_to_table(table, **options)
+    assert_same(lsdb.open_catalog(path).compute(progress_bar=False), table)
+
+
 def test_local_images(tmp_path):
     import lsdb
 
