@@ -19,6 +19,7 @@ from shredfinder.optional import import_optional
 from shredfinder.priors import check_prior
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.patterns import PatternFiles
+from shredfinder.table.sources import complete_options
 
 __all__ = ["add_p_cnn", "make_hats_properties"]
 
@@ -144,7 +145,7 @@ def add_p_cnn(
             f"the catalogue has the column {in_the_way[0]!r} already: rename it to keep it, or "
             "give overwrite=True to replace it"
         )
-    model, sha256 = _check_model(classifier)
+    model, classifier = _check_model(classifier)
     if cutouts is not None:
         if fetch is not None or position is not None:
             raise ValueError(
@@ -155,7 +156,7 @@ def add_p_cnn(
     else:
         if pattern is not None:
             raise ValueError("pattern goes with a folder of cutouts: give it as cutouts=")
-        folder, fetch = None, _check_fetch(fetch or {})
+        folder, fetch = None, _check_fetch(classifier, fetch or {})
         info = catalog.hc_structure.catalog_info
         position = columns = _check_position(names, position or (info.ra_column, info.dec_column))
     options = {
@@ -166,7 +167,7 @@ def add_p_cnn(
     }
     job = _Job(
         model,
-        sha256,
+        classifier.provenance["sha256"],
         folder,
         pattern,
         position,
@@ -234,7 +235,7 @@ def _check_model(path):
             "would travel with every partition: classifier.save(path) where all workers can read"
         )
     path = None if path is None else os.path.abspath(path)
-    return path, ShredClassifier.load(path).provenance["sha256"]
+    return path, ShredClassifier.load(path)
 
 
 def _check_folder(names, cutouts, pattern):
@@ -262,14 +263,14 @@ def _check_position(names, position):
     return tuple(position)
 
 
-def _check_fetch(fetch):
+def _check_fetch(classifier, fetch):
     from shredfinder.cutouts.download import make_engine
 
     # Every worker asks the same service, whatever its own configuration says.
-    fetch = {"service": conf.service} | fetch
     fetch = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
-        for name, value in fetch.items()
+        for name, value in complete_options(classifier, fetch).items()
+        if name != "progress"
     }
     for name, value in fetch.items():
         if not isinstance(value, (str, int, float, bool, type(None))):

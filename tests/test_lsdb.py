@@ -224,10 +224,10 @@ def test_written_and_read_again(world, catalog, client, tmp_path):
     assert list(twice.columns) == list(again.columns)
 
 
-def fail_once(frame, folder):
-    """Fail at the ninth partition, the first time."""
+def count_and_fail(frame, folder, limit):
+    """Note that a partition was scored; fail where a number of them were."""
     (folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
-    if len(list(folder.iterdir())) == 9:
+    if len(list(folder.iterdir())) > limit:
         raise RuntimeError("the disk is full")
     return frame
 
@@ -242,11 +242,12 @@ def test_an_interrupted_writing_goes_on(world, catalog, client, tmp_path):
     calls, path = tmp_path / "calls", tmp_path / "scored"
     calls.mkdir()
     scored = add_p_cnn(catalog, **options)
-    scored = scored.map_partitions(fail_once, calls, meta=scored.meta)
+    failing = scored.map_partitions(count_and_fail, calls, 8, meta=scored.meta)
     with pytest.raises(RuntimeError, match="the disk is full"):
-        scored.write_catalog(path, progress_bar=False)
+        failing.write_catalog(path, progress_bar=False)
     n_calls = len(list(calls.iterdir()))
-    scored.write_catalog(path, progress_bar=False, resume=True)
+    going_on = scored.map_partitions(count_and_fail, calls, 1000, meta=scored.meta)
+    going_on.write_catalog(path, progress_bar=False, resume=True)
     # What was written before was not scored again.
     assert len(list(calls.iterdir())) - n_calls < catalog.npartitions
     table = table.copy()

@@ -254,7 +254,7 @@ class _Service:
     """Images by position, in an order in which neighbours follow one another."""
 
     def __init__(self, store, classifier, position, fetch):
-        from shredfinder.cutouts import CutoutStream, get_service, sky_order
+        from shredfinder.cutouts import CutoutService, CutoutStream, get_service, sky_order
 
         coords = _read_positions(store, position)
         self._order = sky_order(coords)
@@ -263,7 +263,9 @@ class _Service:
         self.description = {key: str(options[key]) for key in names if key in options}
         self.description["position"] = str(position)
         asked = {key: options.pop(key) for key in ("layer", "base_url") if key in options}
-        self._service = get_service(options.pop("service"), **asked)
+        given = options.pop("service")
+        self._service = get_service(given, **asked)
+        self._owns_service = not isinstance(given, CutoutService)
         if self._service.remote:
             self.chunk_size = _REMOTE_CHUNK
         else:
@@ -277,7 +279,8 @@ class _Service:
 
     def __exit__(self, *exception):
         self._stream.close()
-        self._service.close()
+        if self._owns_service:
+            self._service.close()
 
     def open(self, start, stop):
         return _Window(self._stream, start, stop)
