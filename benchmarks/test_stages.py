@@ -9,7 +9,8 @@ Run ``tox -e benchmark``, or ``pytest benchmarks/test_stages.py --benchmark-only
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from throughput import FACTS, make_bricks, make_catalogue, make_files, time_table
+from simulated import FACTS, make_bricks, make_catalogue, make_files
+from throughput import time_table
 
 from shredfinder import ShredClassifier
 from shredfinder.cutouts import LocalImages, fetch_cutouts

@@ -1,5 +1,9 @@
 """Where the time goes: images per second for each stage, and the share of the machine's peak.
 
+Each rate is given by the clock, and per second of one core's time ("/core-s"): where other programs
+use the machine, only the latter means something; on an idle machine the former is the latter times
+the number of cores that are busy. The share of the peak is by core time as well.
+
 Run ``python benchmarks/throughput.py`` in the repository's root. It prints one table, of one run:
 decoding, cutting from FITS bricks, scoring by each network, table work, and the whole way from
 file to file with its memory, next to the most that the stages could reach together. The published
@@ -22,40 +26,55 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from astropy.io import fits
-from astropy.table import Table
+from simulated import FACTS, SHAPE, make_bricks, make_catalogue, make_files
 
 from shredfinder import ShredClassifier
-from shredfinder.datasets import make_field
 from shredfinder.imaging import ImageFiles
 from shredfinder.models.architectures import build_network
 from shredfinder.models.scoring import OnnxNetwork
-from shredfinder.surveys import get_survey
 from shredfinder.table import classify_catalogue
 from shredfinder.table.state import Scores
 from shredfinder.table.stores import open_store
 from shredfinder.threads import count_threads
 
-SHAPE = (128, 128, 3)
-SURVEY = get_survey("legacy-dr9")
-FACTS = {
-    "pixel_scale": SURVEY.pixel_scale,
-    "bands": SURVEY.bands,
-    "color_mapping": SURVEY.color_mapping,
-}
 BATCH = 128
 
 
+class Rate(NamedTuple):
+    """Images per second, and per second of processor time, which other programs hardly change."""
+
+    wall: float
+    core: float
+
+    @classmethod
+    def combine(cls, *stages):
+        """Give the most that stages which share the processors can reach."""
+        return cls(*(1 / np.sum(1 / np.array(stages), axis=0)))
+
+
+class Clock:
+    """Seconds, and seconds of processor time, since it was made."""
+
+    def __init__(self):
+        self._wall, self._core = time.perf_counter(), time.process_time()
+
+    def read(self):
+        """Give both."""
+        return time.perf_counter() - self._wall, time.process_time() - self._core
+
+
 def rate(function, n, *, seconds=3.0):
-    """Call a function that works on ``n`` images for some seconds; give images per second."""
+    """Call a function that works on ``n`` images for some seconds; give the rate."""
     function()
-    start, calls = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
+    clock, calls = Clock(), 0
+    while not calls or clock.read()[0] < seconds:
         function()
         calls += 1
-    return n * calls / (time.perf_counter() - start)
+    wall, core = clock.read()
+    return Rate(n * calls / wall, n * calls / core)
 
 
 def in_threads(function, items):
@@ -68,12 +87,8 @@ def measure_peak(size=2048, rounds=20):
     """Measure the machine's FLOP/s in single precision, by multiplying matrices on all cores."""
     rng = np.random.default_rng(0)
     first, second = rng.random((2, size, size), dtype=np.float32)
-    best = 0.0
-    for _ in range(rounds):
-        start = time.perf_counter()
-        first @ second
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
-    return best
+    rates = [rate(lambda: first @ second, 2 * size**3, seconds=0) for _ in range(rounds)]
+    return Rate(*np.max(rates, axis=0))
 
 
 def count_flops(graph):
@@ -96,55 +111,12 @@ def count_flops(graph):
     return total
 
 
-def make_files(folder, n, suffix="png"):
-    """Write simulated cutouts; give their paths."""
-    from PIL import Image
-
-    paths, seed = [], 0
-    while len(paths) < n:
-        for image in make_field(random_state=seed).cutouts().images[: n - len(paths)]:
-            paths.append(folder / f"{len(paths)}.{suffix}")
-            Image.fromarray(image).save(paths[-1], quality=75)
-        seed += 1
-    return paths
-
-
-def make_bricks(folder, n_bricks):
-    """Write simulated bricks of 1024 px of the survey's own scale; give positions on them."""
-    from astropy.coordinates import SkyCoord
-
-    positions = []
-    for seed in range(n_bricks):
-        center = SkyCoord(150 + 0.08 * seed, 2.2, unit="deg")
-        field = make_field(random_state=seed, center=center)
-        field.wcs.wcs.cdelt *= SURVEY.native_pixel_scale / field.pixel_scale
-        for band, image in zip(field.bands, field.fluxes, strict=True):
-            path = folder / f"legacysurvey-{seed}-image-{band}.fits"
-            fits.writeto(path, image, field.wcs.to_header())
-        x, y = np.random.default_rng(seed).uniform(130, 890, (2, 200))
-        sky = field.wcs.pixel_to_world(x, y)
-        positions.append(np.stack([sky.ra.deg, sky.dec.deg]))
-    return np.concatenate(positions, axis=1)
-
-
-def make_catalogue(path, n, n_images, positions):
-    """Write a catalogue of ``n`` rows and a few columns that scoring does not look at."""
-    rng = np.random.default_rng(0)
-    table = Table({"objID": np.arange(n), "image": np.arange(n) % n_images})
-    order = np.arange(n) % positions.shape[1]
-    table["ra"], table["dec"] = positions[:, order]
-    for name in "grziwxyv":
-        table[name] = rng.normal(19, 1, n).astype(np.float32)
-    table["name"] = [f"source {i}" for i in range(n)]
-    table.write(path, overwrite=True)
-
-
 def time_keras(backend, threads):
     """Time the published network under a Keras backend; runs in a process of its own."""
     environment = os.environ | {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, __file__, "--keras"]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(output.stdout.splitlines()[-1])
+    return Rate(*json.loads(output.stdout.splitlines()[-1]))
 
 
 def run_keras():
@@ -166,7 +138,7 @@ def time_network(graph, images):
 
 
 def time_classifier(cutouts, symmetry, seconds=3.0):
-    """Time the embedded model; give images per second and looks per image.
+    """Time the embedded model; give the rate and looks per image.
 
     ``symmetry`` is None for the model's own default.
     """
@@ -198,13 +170,11 @@ def time_decoding(files, seconds=3.0):
 
 def run_end_to_end(options):
     """Score a catalogue from file to file, and print seconds and peak memory in MiB."""
-    start = time.perf_counter()
+    clock = Clock()
     classify_catalogue(
         options["catalogue"], options["output"], overwrite=True, progress=False, **options["images"]
     )
-    seconds = time.perf_counter() - start
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([seconds, measure_memory(), used.ru_utime + used.ru_stime]))
+    print(json.dumps([*clock.read(), measure_memory()]))
 
 
 def measure_memory():
@@ -228,7 +198,7 @@ def time_end_to_end(catalogue, images):
 def time_table(catalogue):
     """Time reading what scoring needs, and writing the output, without any image."""
     output = catalogue.with_name(f"written{catalogue.suffix}")
-    start = time.perf_counter()
+    clock = Clock()
     store = open_store(catalogue, output)
     for first in range(0, store.n_rows, 16_384):
         store.read(first, min(first + 16_384, store.n_rows), ["image"])
@@ -239,7 +209,7 @@ def time_table(catalogue):
         ShredClassifier.load().provenance,
         None,
     )
-    return store.n_rows / (time.perf_counter() - start)
+    return Rate(*(store.n_rows / np.array(clock.read())))
 
 
 def describe_machine():
@@ -263,13 +233,16 @@ class Report:
 
     def __init__(self, peak):
         self.peak = peak
-        print(f"\n{'stage':<46}{'images/s':>10}{'MFLOP/image':>13}{'of peak':>9}", flush=True)
+        print(
+            f"\n{'stage':<58}{'images/s':>10}{'/core-s':>9}{'MFLOP/image':>13}{'of peak':>9}",
+            flush=True,
+        )
 
     def add(self, name, speed, flops=None):
         """Print a line."""
-        share = "" if flops is None else f"{speed * flops / self.peak:9.1%}"
+        share = "" if flops is None else f"{speed.core * flops / self.peak.core:9.1%}"
         flops = "" if flops is None else f"{flops / 1e6:13.1f}"
-        print(f"{name:<46}{speed:10.1f}{flops:>13}{share:>9}", flush=True)
+        print(f"{name:<58}{speed.wall:10.1f}{speed.core:9.1f}{flops:>13}{share:>9}", flush=True)
 
 
 def main():
@@ -299,7 +272,10 @@ def run(options, folder):
     """Measure everything, in one process but for what must be alone."""
     peak = measure_peak()
     print(describe_machine())
-    print(f"measured peak: {peak / 1e9:.0f} GFLOP/s in single precision")
+    print(
+        f"measured peak: {peak.wall / 1e9:.0f} GFLOP/s in single precision, "
+        f"{peak.core / 1e9:.0f} GFLOP a second of one core"
+    )
     print(f"model: {ShredClassifier.load()!r}, {ShredClassifier.load().provenance['sha256'][:12]}")
     images_folder, bricks, nothing = (folder / name for name in ("images", "bricks", "nothing"))
     for path in (images_folder, bricks, nothing):
@@ -326,10 +302,11 @@ def run(options, folder):
     report.add(f"table work, {options.format}", time_table(catalogue))
 
     missing = {"cutouts": str(nothing), "pattern": "{image}.png"}
-    seconds, memory, _ = time_end_to_end(catalogue, missing)
+    seconds, core, memory = time_end_to_end(catalogue, missing)
     print(
         f"\na catalogue without images, {options.format} to {options.format}: "
-        f"{options.table_rows:,} rows, {seconds:.0f} s, {memory:.0f} MiB at most"
+        f"{options.table_rows:,} rows, {seconds:.0f} s, {core:.0f} core-s, "
+        f"{memory:.0f} MiB at most"
     )
     cut_out = cut_some(bricks, positions[:, :200])
     report_end_to_end(
@@ -358,24 +335,24 @@ def report_end_to_end(name, images, n_rows, time_stages, make):
     at the time slows down both them and the run.
     """
     print(
-        f"\nend to end, {name}:\n{'rows':>10}{'seconds':>9}{'images/s':>10}{'bound':>8}"
-        f"{'of bound':>10}{'cores busy':>12}{'peak MiB':>10}"
+        f"\nend to end, {name}:\n{'rows':>10}{'seconds':>9}{'cores busy':>12}{'peak MiB':>10}"
+        f"{'images/s':>10}{'of bound':>17}{'/core-s':>9}{'of bound':>17}"
     )
-    results, before = [], time_stages()
+    results, before = [], Rate.combine(*time_stages())
     for n in (n_rows // 4, n_rows // 2, n_rows):
-        seconds, memory, busy = time_end_to_end(make(n), images)
-        after = time_stages()
-        first, second = (np.array([before, after]) ** -1.0).mean(axis=0)
-        before, bound = after, 1 / (first + second)
-        results.append((n, seconds, memory))
-        print(
-            f"{n:>10,}{seconds:9.1f}{n / seconds:10.1f}{bound:8.1f}{n / seconds / bound:10.1%}"
-            f"{busy / seconds:12.2f}{memory:10.0f}",
-            flush=True,
-        )
-    n, seconds, _ = np.array(results).T
-    slope, start = np.polyfit(n, seconds, 1)
-    print(f"a million rows by linear growth: {(start + slope * 1e6) / 3600:.1f} hours", flush=True)
+        seconds, core, memory = time_end_to_end(make(n), images)
+        after = Rate.combine(*time_stages())
+        bound = Rate(*(2 / (1 / np.array(before) + 1 / np.array(after))))
+        before, speed = after, Rate(n / seconds, n / core)
+        results.append((n, seconds, core))
+        print(f"{n:>10,}{seconds:9.1f}{core / seconds:12.2f}{memory:10.0f}", end="")
+        for value, most in zip(speed, bound, strict=True):
+            share = f"{value / most:.0%} of {most:.1f}"
+            print(f"{value:{10 if value is speed.wall else 9}.1f}{share:>17}", end="")
+        print(flush=True)
+    n, seconds, core = np.array(results).T
+    wall, core = (np.polyval(np.polyfit(n, spent, 1), 1e6) / 3600 for spent in (seconds, core))
+    print(f"a million rows by linear growth: {wall:.1f} hours, {core:.1f} core-hours", flush=True)
 
 
 def report_published(report, images, options):

@@ -91,8 +91,8 @@ def classify_catalogue(
 
     Rows are scored chunk by chunk, and what is scored is kept beside the output until that is
     written: a run that was interrupted can go on. From FITS to FITS and from Parquet to Parquet
-    the rows are copied part by part, so that memory hardly grows with the catalogue: five bytes a
-    row, and some forty more where cutouts are taken by position. Other formats are held in
+    the rows are copied part by part, so that memory hardly grows with the catalogue: some ten
+    bytes a row, and sixty more where cutouts are taken by position. Other formats are held in
     memory whole.
 
     Parameters
