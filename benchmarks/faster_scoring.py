@@ -146,6 +146,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of labels.ecsv and cutouts/")
     parser.add_argument("--folds", type=Path, help="checkpoint folder of a cross-validation")
+    parser.add_argument("--n-folds", type=int, default=5, help="of that cross-validation")
     parser.add_argument("--label", default="final", help="labels that the folds were made by")
     parser.add_argument("--judge", default="consensus", help="labels to judge by")
     options = parser.parse_args()
@@ -161,15 +162,17 @@ def main():
         models, folds = {0: embedded.model_}, np.where(np.isfinite(labels), 0, -1)
         print("embedded model, judged on what it was trained on: only differences count")
     else:
-        n_folds = len(list(options.folds.glob("fold-*/model.shredmodel")))
-        if not n_folds:
-            parser.error(f"{options.folds} holds no fold-*/model.shredmodel")
-        folds = make_folds(labels, groups, n_splits=n_folds)
-        models = {
-            k: TrainedModel.read(options.folds / f"fold-{k}" / "model.shredmodel")
-            for k in range(n_folds)
+        folds = make_folds(labels, groups, n_splits=options.n_folds)
+        paths = {
+            k: options.folds / f"fold-{k}" / "model.shredmodel" for k in range(options.n_folds)
         }
-        print(f"each source by the one of {n_folds} models that has not seen it")
+        models = {k: TrainedModel.read(path) for k, path in paths.items() if path.exists()}
+        if not models:
+            parser.error(f"{options.folds} holds no fold-*/model.shredmodel")
+        print(
+            f"models of {len(models)} of {options.n_folds} folds; each source by one that has "
+            "not seen it"
+        )
     rng = np.random.default_rng(0)
     logits = {name: np.full((8, len(table)), np.nan) for name in ("float32", "int8")}
     temperature = np.ones(len(table))
