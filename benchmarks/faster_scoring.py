@@ -10,7 +10,8 @@ Each way is compared with the reference (the mean of all eight sides of each sou
 the same sources: the difference of AUC with the interval that holds 95 % of resamples of the
 groups on the sky. A cascade looks once, and again only at sources whose first answer lies within
 some logits of even. A look takes the same time whichever side it is at, so that images per second
-are looks per second over looks per image; the two precisions' looks are timed by turns.
+of one core's time ("/core-s") are looks per second over looks per image; the two precisions' looks
+are timed by turns.
 """
 
 import argparse
@@ -76,14 +77,14 @@ def look_from_all_sides(network, images):
 
 
 def time_looks(networks, images):
-    """Time networks by turns; give each one's looks per second."""
+    """Time networks by turns; give each one's looks per second of one core's time."""
     seconds = dict.fromkeys(networks, 0.0)
     for _ in range(ROUNDS):
         for name, network in networks.items():
             look(network, images[:64])
-            start = time.perf_counter()
+            start = time.process_time()
             look(network, images)
-            seconds[name] += time.perf_counter() - start
+            seconds[name] += time.process_time() - start
     return {name: ROUNDS * len(images) / spent for name, spent in seconds.items()}
 
 
@@ -194,9 +195,9 @@ def main():
     is_shred, groups = judged[known] >= 0.5, groups[known]
     ways = list_ways({name: values[:, known] for name, values in logits.items()})
     print(f"{np.count_nonzero(known)} sources, {np.count_nonzero(is_shred)} shreds")
-    print("looks per second: " + ", ".join(f"{n} {speed:.0f}" for n, speed in speeds.items()))
+    print("looks per core-second: " + ", ".join(f"{n} {speed:.0f}" for n, speed in speeds.items()))
     print(
-        f"\n{'way':<48}{'looks':>6}{'images/s':>9}{'AUC':>9}{'ΔAUC':>10}"
+        f"\n{'way':<48}{'looks':>6}{'/core-s':>9}{'AUC':>9}{'ΔAUC':>10}"
         f"{'95 % interval':>22}{'accuracy':>9}{'ECE':>7}  ΔAUC > {KEPT}"
     )
     reference = ways[REFERENCE][0] / temperature[known]
