@@ -258,7 +258,7 @@ class Report:
     def __init__(self, peak):
         self.peak = peak
         print(
-            f"\n{'stage':<58}{'images/s':>10}{'/core-s':>9}{'MFLOP/image':>13}{'of peak':>9}",
+            f"\n{'stage':<52}{'images/s':>9}{'/core-s':>11}{'MFLOP/image':>13}{'of peak':>9}",
             flush=True,
         )
 
@@ -266,7 +266,8 @@ class Report:
         """Print a line."""
         share = "" if flops is None else f"{speed.core * flops / self.peak.core:9.1%}"
         flops = "" if flops is None else f"{flops / 1e6:13.1f}"
-        print(f"{name:<58}{speed.wall:10.1f}{speed.core:9.1f}{flops:>13}{share:>9}", flush=True)
+        wall, core = (f"{value:,.0f}" if value > 1000 else f"{value:.1f}" for value in speed)
+        print(f"{name:<52}{wall:>9}{core:>11}{flops:>13}{share:>9}", flush=True)
 
 
 def main():
@@ -400,8 +401,9 @@ def report_compact(report, cutouts):
     default = ShredClassifier.load().symmetry
     for symmetry in dict.fromkeys(("none", default, "all")):
         speed, looks = time_classifier(cutouts, symmetry)
-        name = f"symmetry {symmetry!r}{' (default)' if symmetry == default else ''}"
-        report.add(f"score, compact, {name}, {looks:.2f} looks", speed, flops * looks)
+        by_default = " (default)" if symmetry == default else ""
+        name = f"score, compact, {symmetry!r}{by_default}, {looks:.2f} looks"
+        report.add(name, speed, flops * looks)
 
 
 def cut_some(bricks, positions):
