@@ -6,7 +6,7 @@ from astropy.coordinates import Angle, SkyCoord
 
 from shredfinder.column_values import get_mask, get_plain_values, is_scalar_column
 
-__all__ = ["get_positions"]
+__all__ = ["find_position", "get_positions"]
 
 # Names of right ascension and declination in common catalogues, in lower case. A table's own
 # ra and dec go before UCDs and coordinate columns, the other names come after them.
@@ -85,7 +85,7 @@ def get_positions(table, position=None):
     array([150.1,   nan])
     """
     if position is None:
-        position = _find_position(table)
+        position = find_position(table)
     if isinstance(position, str):
         position = _get_column(table, position)
         if not isinstance(position, SkyCoord):
@@ -108,7 +108,25 @@ def get_positions(table, position=None):
     return SkyCoord(np.where(on_sky, ra, np.nan), np.where(on_sky, dec, np.nan), unit=u.deg)
 
 
-def _find_position(table):
+def find_position(table):
+    """Find the columns that hold the positions of a table's sources.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table.
+
+    Returns
+    -------
+    position : tuple of str or str
+        The names of the columns of right ascension and declination, or that of a coordinate
+        column, in the order of preference of `get_positions`.
+
+    Raises
+    ------
+    ValueError
+        If no position is found, or more than one is.
+    """
     coordinates = [name for name in table.colnames if isinstance(table[name], SkyCoord)]
     steps = (
         _find_pairs(table, _FIRST_NAMES),

@@ -12,6 +12,7 @@ from shredfinder.cli.common import (
     add_position_argument,
     add_service_arguments,
     check_output,
+    count,
     fraction,
     get_image_options,
     list_reasons,
@@ -29,7 +30,9 @@ examples:
       -o scored.ecsv --overwrite
 
 Without --cutouts they are fetched by position, by default from the Legacy Surveys' viewer, and
-kept in a cache, so that an interrupted run goes on where it stopped.
+kept in a cache, so that none is fetched twice. Scores are kept beside OUT until it is written:
+after an interruption, --resume goes on with them. From FITS to FITS and from Parquet to Parquet,
+memory hardly grows with the catalogue.
 
 OUT holds every row of the catalogue, in order, with two more columns: p_cnn, the probability
 that the source is a shred (NaN where there is no answer), and p_cnn_flag, which says why there
@@ -82,32 +85,49 @@ def add_parser(commands):
         action="store_true",
         help="replace columns p_cnn and p_cnn_flag that shredfinder did not write",
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with an interrupted run, if there is one"
+    )
+    parser.add_argument(
+        "--chunk-size",
+        type=count,
+        metavar="N",
+        help="rows scored, and kept, at a time (default: 16384; 1024 from a remote service)",
+    )
     return parser
 
 
 def run(args):
     """Score a catalogue and write it."""
-    from shredfinder.table import check_writing, identify_format, read_catalogue, write_catalogue
+    from shredfinder.table import classify_catalogue, get_state_folder
 
     check_output(args.output, args.overwrite)
-    identify_format(args.output)
     images = _get_images(args)
-    table = read_catalogue(args.catalogue, args.table)
-    check_writing(table, args.output)
-    table.add_p_cnn(
-        load_classifier(args.model),
-        prior=args.prior,
-        allow_other_colors=args.allow_other_colors,
-        overwrite=args.replace_columns,
-        **images,
-    )
-    write_catalogue(table, args.output)
-    print(summarize(table, args.p_threshold), file=sys.stderr)
-    _hint_at_names(table, **images)
+    try:
+        scored = classify_catalogue(
+            args.catalogue,
+            args.output,
+            load_classifier(args.model),
+            table=args.table,
+            prior=args.prior,
+            allow_other_colors=args.allow_other_colors,
+            replace_columns=args.replace_columns,
+            overwrite=args.overwrite,
+            resume=args.resume,
+            chunk_size=args.chunk_size,
+            **images,
+        )
+    except KeyboardInterrupt:
+        state = get_state_folder(args.output)
+        if state.is_dir():
+            args.interrupted = f"the scores so far are kept in {str(state)!r}: --resume goes on"
+        raise
+    print(summarize(scored, args.p_threshold), file=sys.stderr)
+    _hint_at_names(scored, **images)
 
 
 def _get_images(args):
-    """Collect where images come from, for `~shredfinder.add_p_cnn`."""
+    """Collect where images come from, for `~shredfinder.table.classify_catalogue`."""
     images = get_image_options(args)
     if args.cutouts is None:
         images["position"] = args.position
@@ -118,14 +138,14 @@ def _get_images(args):
     return images
 
 
-def _hint_at_names(table, cutouts=None, pattern=None, **_):
+def _hint_at_names(scored, cutouts=None, pattern=None, **_):
     """Show a name where not one file was found: the pattern is likely to be wrong."""
     from shredfinder.imaging import CutoutFlag
     from shredfinder.table import find_image_files
 
-    if cutouts is None or not (np.asarray(table["p_cnn_flag"]) == CutoutFlag.MISSING).all():
+    if cutouts is None or not (scored["p_cnn_flag"] == CutoutFlag.MISSING).all():
         return
-    for path in find_image_files(table[:1], cutouts, pattern):
+    for path in find_image_files(scored.template, cutouts, pattern):
         name = "no file name that is allowed" if path is None else repr(path)
         print(f"none of the files is there; the first row's would be {name}", file=sys.stderr)
 
@@ -135,7 +155,7 @@ def summarize(table, threshold):
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table` or ScoredCatalogue
         With the columns ``p_cnn`` and ``p_cnn_flag``.
     threshold : float
         Sources at or above it count as shreds.

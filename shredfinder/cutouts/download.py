@@ -10,7 +10,7 @@ from shredfinder.cutouts.engine import Engine
 from shredfinder.cutouts.http import HttpClient
 from shredfinder.cutouts.positions import to_positions
 from shredfinder.cutouts.retries import RetryPolicy
-from shredfinder.cutouts.service import get_service
+from shredfinder.cutouts.service import CutoutService, get_service
 from shredfinder.progress import progress_bar
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
@@ -154,6 +154,7 @@ def make_engine(
     engine : shredfinder.cutouts.engine.Engine
         Ready to fetch, and to be used as a context manager.
     """
+    owns_service = not isinstance(service, CutoutService)
     service = service or conf.service or get_survey(DEFAULT_SURVEY).service
     service = get_service(service, layer=layer, base_url=base_url)
     size = service.size if size is None else size
@@ -182,6 +183,7 @@ def make_engine(
         group=service.groups if group == "auto" else group,
         offline=offline and service.remote,
         time_limit=time_limit,
+        owns_service=owns_service,
     )
 
 

@@ -49,6 +49,8 @@ class Engine:
         Ask the cache only.
     time_limit : float or None
         Seconds after which no more is asked for.
+    owns_service : bool
+        Whether the service was made for this engine, which then closes it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Engine:
         group,
         offline,
         time_limit,
+        owns_service=False,
     ):
         self.service = service
         self.size = size
@@ -73,6 +76,7 @@ class Engine:
         self.policy = policy
         self.group = group
         self.offline = offline
+        self._owns_service = owns_service
         self._executor = ThreadPoolExecutor(max_workers, thread_name_prefix="shredfinder-fetch")
         self._failures = Failures(service.name, client.stop, patience=policy.total)
         self._time_limit = time_limit
@@ -95,6 +99,8 @@ class Engine:
             self._timer.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
         self.client.close()
+        if self._owns_service:
+            self.service.close()
 
     def submit(self, ra, dec):
         """Start fetching; returns at once with a `Batch`, in which positions may be NaN."""

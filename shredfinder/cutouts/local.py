@@ -14,6 +14,7 @@ from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.colors import flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
+from shredfinder.threads import count_threads
 
 __all__ = ["LocalImages"]
 
@@ -74,8 +75,6 @@ class LocalImages(CutoutService):
 
     name = "local"
     remote = False
-    # Reading and resampling share one file at a time.
-    max_workers = 1
     rate = None
 
     def __init__(
@@ -93,6 +92,8 @@ class LocalImages(CutoutService):
             raise ValueError("give the images: a folder, files, or arrays with a WCS")
         self.layer = layer
         self.color_mapping = color_mapping
+        # Files are read one at a time, but resampling, which takes longer, needs none.
+        self.max_workers = count_threads()
         self._files = OpenFiles()
         self._planes = _find_planes(images, tuple(bands or "grz"), self._files)
         found = tuple(dict.fromkeys(plane.band for plane in self._planes))
@@ -142,8 +143,10 @@ class LocalImages(CutoutService):
         radius = np.hypot(request.width, request.height) / 2 * request.pixel_scale / 3600
         touching = [p for p in self._planes if p.overlaps(request.ra, request.dec, radius)]
         fluxes = np.full((*coords.shape, len(self.bands)), np.nan)
+        located = {}
         for i, band in enumerate(self.bands):
-            parts = [p.cut(coords, request.pixel_scale) for p in touching if p.band == band]
+            planes = [plane for plane in touching if plane.band == band]
+            parts = [plane.cut(coords, request.pixel_scale, located) for plane in planes]
             fluxes[..., i] = _average([part for part in parts if part is not None], coords.shape)
         center = fluxes[(request.height - 1) // 2, (request.width - 1) // 2]
         if not np.isfinite(center).all():

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from shredfinder.imaging.resampling import choose_level, resample_lanczos, smooth_and_average
+from shredfinder.imaging.resampling import LanczosSampling, choose_level, smooth_and_average
 
 __all__ = ["OpenFiles", "Plane", "get_celestial"]
 
@@ -86,6 +86,10 @@ class Plane:
         self.shape = tuple(shape)
         self._read = read
         self._lock = lock
+        # The bands of a brick have the same pixels: what is known of one's holds for all.
+        self.grid = (wcs.to_header_string(relax=True), self.shape)
+        if wcs.has_distortion:  # not all of it is in that header
+            self.grid = (id(wcs), self.shape)
         self.pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
         ny, nx = self.shape
         middle = wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).icrs
@@ -98,7 +102,7 @@ class Plane:
         # Chord and arc differ little, and far projections a little more.
         return distance < (np.radians(radius) + self._radius) * 1.1
 
-    def cut(self, coords, pixel_scale):
+    def cut(self, coords, pixel_scale, located=None):
         """Take the values at positions on the sky, treated as the viewer treats its images.
 
         Parameters
@@ -107,6 +111,8 @@ class Plane:
             Positions of the cutout's pixels, of shape ``(height, width)``.
         pixel_scale : float
             The cutout's pixel scale in arcsec.
+        located : dict, optional
+            Keeps what this finds out of the positions, for other planes of the same `grid`.
 
         Returns
         -------
@@ -116,13 +122,12 @@ class Plane:
         """
         from astropy.nddata import Cutout2D
 
-        x, y = self.wcs.world_to_pixel(coords)
-        level = choose_level(pixel_scale, self.pixel_scale)
-        step = 2**level
-        bounds = [_bounds(a, n, step) for a, n in ((x, self.shape[1]), (y, self.shape[0]))]
-        if None in bounds:
+        located = {} if located is None else located
+        if self.grid not in located:
+            located[self.grid] = self._locate(coords, pixel_scale)
+        if located[self.grid] is None:
             return None
-        (left, right), (bottom, top) = bounds
+        (left, right), (bottom, top), level, sampling = located[self.grid]
         with self._lock:
             part = Cutout2D(
                 self._read(),
@@ -131,11 +136,24 @@ class Plane:
                 mode="strict",
             )
             values = np.array(part.data, dtype=np.float64)
-        left, bottom = part.origin_original
-        values = smooth_and_average(values, level)
-        return resample_lanczos(
-            values, (x - left + 0.5) / step - 0.5, (y - bottom + 0.5) / step - 0.5
+        return sampling.apply(smooth_and_average(values, level))
+
+    def _locate(self, coords, pixel_scale):
+        """Find the pixels to be read, how often they are averaged, and how they are weighed."""
+        with self._lock:  # a WCS is not made for several threads
+            x, y = self.wcs.world_to_pixel(coords)
+        level = choose_level(pixel_scale, self.pixel_scale)
+        step = 2**level
+        bounds = [_bounds(a, n, step) for a, n in ((x, self.shape[1]), (y, self.shape[0]))]
+        if None in bounds:
+            return None
+        (left, right), (bottom, top) = bounds
+        sampling = LanczosSampling(
+            (x - left + 0.5) / step - 0.5,
+            (y - bottom + 0.5) / step - 0.5,
+            ((top - bottom) // step, (right - left) // step),
         )
+        return *bounds, level, sampling
 
 
 def _bounds(x, n, step):

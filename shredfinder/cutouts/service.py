@@ -148,6 +148,9 @@ class CutoutService:
         """
         raise NotImplementedError
 
+    def close(self):
+        """Close what is open; a service without anything to close does nothing."""
+
     def check_size(self, width, height):
         """Refuse what the service would not deliver as asked.
 

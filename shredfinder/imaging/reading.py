@@ -1,6 +1,7 @@
 """Image files as cutouts: each file is checked, and a bad one spoils its own row only."""
 
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ __all__ = ["ImageFiles", "read_image"]
 # Colour formats that the services deliver. Pillow is asked to try no others, so that no exotic
 # decoder ever sees a file.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
+# The list of warning filters is the whole process's: no two threads may change it at once.
+_OPENING = threading.Lock()
 # Cutouts are about 128 px a side; nothing beyond a whole viewer image (3000 px) is one.
 _MAX_PIXELS = 3000 * 3000
 # Pillow's modes of one channel, with or without transparency: no colours to tell anything by.
@@ -46,16 +49,17 @@ def read_image(path, size=None):
         return None, CutoutFlag.MISSING
     try:
         # A bomb is refused from its header, before a pixel is decoded.
-        with warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as file:
-                if file.width * file.height > _MAX_PIXELS:
-                    return None, CutoutFlag.OVERSIZED
-                if size is not None and (file.height, file.width) != tuple(size):
-                    return None, CutoutFlag.WRONG_SIZE
-                if file.mode in _GREY_MODES or file.mode.startswith("I;"):
-                    return None, CutoutFlag.WRONG_SIZE
-                image = np.asarray(file.convert("RGB"))
+            file = Image.open(path, formats=_FORMATS)
+        with file:
+            if file.width * file.height > _MAX_PIXELS:
+                return None, CutoutFlag.OVERSIZED
+            if size is not None and (file.height, file.width) != tuple(size):
+                return None, CutoutFlag.WRONG_SIZE
+            if file.mode in _GREY_MODES or file.mode.startswith("I;"):
+                return None, CutoutFlag.WRONG_SIZE
+            image = np.asarray(file.convert("RGB"))
     except (FileNotFoundError, PermissionError):
         return None, CutoutFlag.MISSING
     except UnidentifiedImageError:
@@ -71,6 +75,7 @@ class ImageFiles(CutoutSequence):
     """A sequence of image files that are read when they are asked for.
 
     A slice gives `Cutouts`, so that the memory taken does not grow with the number of files.
+    Several threads may take slices at once.
 
     Parameters
     ----------
@@ -81,6 +86,8 @@ class ImageFiles(CutoutSequence):
     pixel_scale, bands, color_mapping, service
         As for `~shredfinder.imaging.Cutouts`.
     """
+
+    concurrent = True
 
     def __init__(self, paths, *, size, **facts):
         if isinstance(paths, (str, Path)):

@@ -7,7 +7,7 @@ per native pixel, none are summed.
 
 import numpy as np
 
-__all__ = ["choose_level", "resample_lanczos", "smooth_and_average"]
+__all__ = ["LanczosSampling", "choose_level", "resample_lanczos", "smooth_and_average"]
 
 _SIGMA = 1.0
 # Beyond four standard deviations the kernel is cut off.
@@ -104,30 +104,59 @@ def resample_lanczos(image, x, y):
     >>> resample_lanczos(image, np.array([3.2, -2.0]), np.array([4.7, 0.0])).round(6).tolist()
     [3.0, nan]
     """
-    ny, nx = image.shape
-    shape = np.shape(x)
-    x, y = np.ravel(x), np.ravel(y)
-    inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
-    values = np.full(x.shape, np.nan)
-    x, y = x[inside], y[inside]
-    column, weight_x = _lanczos_weights(x, nx)
-    row, weight_y = _lanczos_weights(y, ny)
-    total = np.zeros(x.shape)
-    for j in range(2 * _LANCZOS):
-        line = np.zeros(x.shape)
-        for i in range(2 * _LANCZOS):
-            line += weight_x[i] * image[row[j], column[i]]
-        total += weight_y[j] * line
-    values[inside] = total
-    return values.reshape(shape)
+    return LanczosSampling(x, y, image.shape).apply(image)
+
+
+class LanczosSampling:
+    """Positions at which images of one shape are interpolated, and the weights that takes.
+
+    Parameters
+    ----------
+    x, y : `~numpy.ndarray`
+        Positions in pixels, of any one shape; the centre of the first pixel is at (0, 0).
+    shape : tuple of int
+        Height and width of the images.
+    """
+
+    def __init__(self, x, y, shape):
+        ny, nx = shape
+        self._shape = np.shape(x)
+        x, y = np.ravel(x), np.ravel(y)
+        self._inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
+        self._column, self._weight_x = _lanczos_weights(x[self._inside], nx)
+        row, self._weight_y = _lanczos_weights(y[self._inside], ny)
+        self._first = row * nx
+
+    def apply(self, image):
+        """Take the values of an image at the positions, as `resample_lanczos` does."""
+        image = np.ravel(image)
+        total = np.zeros(self._first.shape[1])
+        for first, weight_y in zip(self._first, self._weight_y, strict=True):
+            line = np.zeros(total.shape)
+            for column, weight_x in zip(self._column, self._weight_x, strict=True):
+                line += weight_x * image.take(first + column)
+            total += weight_y * line
+        values = np.full(self._inside.shape, np.nan)
+        values[self._inside] = total
+        return values.reshape(self._shape)
 
 
 def _lanczos_weights(x, n):
     """Weigh the six pixels around each position, along one axis."""
     first = np.floor(x).astype(int) - _LANCZOS + 1
-    index = first + np.arange(2 * _LANCZOS)[:, None]
+    steps = np.arange(2 * _LANCZOS)
+    index = first + steps[:, None]
     distance = x - index
-    weight = np.sinc(distance) * np.sinc(distance / _LANCZOS)
+    # Of sin πd and sin πd/3 only those of the first pixel are computed, the rest follow: the
+    # pixels are one apart.
+    turn = np.pi * steps[:, None] / _LANCZOS
+    start = np.pi * distance[0]
+    sine = np.where(steps[:, None] % 2, -1, 1) * np.sin(start)
+    slow = np.sin(start / _LANCZOS) * np.cos(turn) - np.cos(start / _LANCZOS) * np.sin(turn)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = _LANCZOS * sine * slow / (np.pi * distance) ** 2
+    # At a pixel's centre both are zero, and the weight one.
+    weight[np.abs(distance) < 1e-9] = 1
     weight[(index < 0) | (index >= n)] = 0
     weight /= weight.sum(axis=0)
     return np.clip(index, 0, n - 1), weight

@@ -8,6 +8,9 @@ __all__ = ["CutoutSequence"]
 class CutoutSequence(ABC):
     """Cutouts that are made when they are asked for: slices give `~shredfinder.Cutouts`."""
 
+    #: Whether several threads may take slices at once, in any order.
+    concurrent = False
+
     @abstractmethod
     def __len__(self):
         """Give the number of cutouts."""

@@ -1,6 +1,8 @@
 """One view of the kinds of input that a classifier takes, scored batch by batch."""
 
 import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from shredfinder.imaging import CutoutFlag, Cutouts, CutoutSequence, ImageFiles
 from shredfinder.progress import progress_bar
 
 __all__ = ["open_source", "score_source"]
+
+# Smaller batches would cost more in calls than a second thread gains.
+_SMALLEST_BATCH = 16
 
 
 def open_source(X, *, size, pixel_scale, bands, color_mapping):
@@ -41,6 +46,8 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
 def score_source(model, source, *, symmetry, allow_other_colors, batch_size, progress):
     """Score a source in batches, so that memory does not grow with its length.
 
+    Reading and scoring go on at the same time, in ``model.network.threads`` threads.
+
     Parameters
     ----------
     model : TrainedModel
@@ -65,23 +72,56 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
     """
     p_cnn = np.full(len(source), np.nan)
     flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
+
+    def score(batch):
+        other_colors = model.description.check_cutouts(batch, allow_other_colors=allow_other_colors)
+        good = batch.good
+        values, reasons = np.full(len(batch), np.nan), batch.flags.copy()
+        if good.any():
+            values[good] = model.score(batch.images[good], symmetry)
+        if other_colors:
+            reasons[good] = CutoutFlag.OTHER_COLORS
+        # A network may have no answer to a sound image, if its training diverged.
+        reasons[np.isnan(values) & (reasons == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
+        return values, reasons
+
     with progress_bar(total=len(source), progress=progress, desc="scoring", unit="source") as bar:
-        # The kind of an empty input is checked as well.
-        for start in range(0, max(len(source), 1), batch_size):
-            batch = source[start : start + batch_size]
-            other_colors = model.description.check_cutouts(
-                batch, allow_other_colors=allow_other_colors
-            )
-            rows = start + np.flatnonzero(batch.good)
-            flags[start : start + len(batch)] = batch.flags
-            if len(rows):
-                p_cnn[rows] = model.score(batch.images[batch.good], symmetry)
-            if other_colors:
-                flags[rows] = CutoutFlag.OTHER_COLORS
-            bar.update(len(batch))
-    # A network may have no answer to a sound image, if its training diverged.
-    flags[np.isnan(p_cnn) & (flags == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
+        for start, (values, reasons) in _map_batches(
+            score, source, batch_size, model.network.threads
+        ):
+            rows = slice(start, start + len(values))
+            p_cnn[rows], flags[rows] = values, reasons
+            bar.update(len(values))
     return p_cnn, flags
+
+
+def _map_batches(function, source, batch_size, n_threads):
+    """Call a function with batches of a source, in threads; yield its results in order.
+
+    Each thread reads a batch and then works on it, so that all processors are busy with either
+    until the last. Sources that can't be read by several threads are read by the caller's,
+    ahead of the others. A few batches are in the making at a time, and no more.
+    """
+    # A short input is shared out as well.
+    size = min(batch_size, max(_SMALLEST_BATCH, -(-len(source) // n_threads)))
+    concurrent = isinstance(source, Cutouts) or source.concurrent
+    waiting = deque()
+    executor = ThreadPoolExecutor(n_threads, thread_name_prefix="shredfinder-score")
+    try:
+        # The kind of an empty input is checked as well.
+        for start in range(0, max(len(source), 1), size):
+            if concurrent:
+                future = executor.submit(lambda i: function(source[i : i + size]), start)
+            else:
+                future = executor.submit(function, source[start : start + size])
+            waiting.append((start, future))
+            if len(waiting) > 2 * n_threads:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _is_paths(X):

@@ -40,6 +40,11 @@ class PatternFiles(Sequence):
         If the pattern names no column or an unknown one, leads out of the folder, or can't be
         applied to a column's values.
 
+    Attributes
+    ----------
+    names : tuple of str
+        The columns that the pattern takes.
+
     Notes
     -----
     An item is a `str`, or None where a row has no file name: its value is masked, empty, not
@@ -50,8 +55,9 @@ class PatternFiles(Sequence):
         self.folder = _check_folder(folder)
         self.pattern = pattern
         self._parts = _parse_pattern(pattern, table.colnames)
-        names = dict.fromkeys(name for _, name, _ in self._parts if name is not None)
-        self._columns = {name: _open_column(table, name) for name in names}
+        found = dict.fromkeys(name for _, name, _ in self._parts if name is not None)
+        self.names = tuple(found)
+        self._columns = {name: _open_column(table, name) for name in self.names}
         self._n_rows = len(table)
         if self._n_rows:
             self._check_formats()

@@ -7,7 +7,7 @@ from shredfinder.priors import check_prior
 from shredfinder.table.columns import check_columns, write_columns
 from shredfinder.table.sources import open_cutouts, open_service
 
-__all__ = ["add_p_cnn"]
+__all__ = ["add_p_cnn", "check_prior"]
 
 
 def add_p_cnn(

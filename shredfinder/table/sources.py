@@ -10,7 +10,7 @@ from shredfinder.positions import get_positions
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 from shredfinder.table.patterns import PatternFiles
 
-__all__ = ["open_cutouts", "open_service"]
+__all__ = ["complete_options", "open_cutouts", "open_service"]
 
 
 def open_cutouts(table, classifier, cutouts, *, pattern=None, **kind):
@@ -82,20 +82,37 @@ def open_service(table, classifier, position, options):
 
     coords = get_positions(table, position)
     order = sky_order(coords)
+    return CutoutStream(coords[order], **complete_options(classifier, options)), order
+
+
+def complete_options(classifier, options):
+    """Say how cutouts are fetched for a classifier, where that is left open.
+
+    Parameters
+    ----------
+    classifier : ShredClassifier
+        Says what kind of images it needs, and of which survey.
+    options : dict
+        Arguments of `~shredfinder.cutouts.CutoutStream` that go before the classifier's; None is
+        the same as not given, but for the rate, where it is no limit.
+
+    Returns
+    -------
+    options : dict
+        Those and ``size``, ``pixel_scale``, ``progress`` and ``service``: the configured one, or
+        that of the classifier's survey, with its ``layer``.
+    """
+    options = {k: v for k, v in options.items() if v is not None or k == "rate"}
     kind = {
         "size": classifier.size_[0],
         "pixel_scale": classifier.pixel_scale_,
         "progress": False,
+        "service": conf.service,
     }
-    if options.get("service") is None and not conf.service:
+    if "service" not in options and not conf.service:
         survey = get_survey(getattr(classifier, "survey", DEFAULT_SURVEY))
         kind |= {"service": survey.service, "layer": survey.layer}
-    return CutoutStream(coords[order], **(kind | _drop_none(options))), order
-
-
-def _drop_none(options):
-    """Leave out what is None, which is the same as not being given (but no limit of a rate)."""
-    return {k: v for k, v in options.items() if v is not None or k == "rate"}
+    return kind | options
 
 
 def _get_facts(classifier, *, pixel_scale=None, bands=None):
