@@ -128,8 +128,9 @@ def test_retry_after_is_honoured_by_all_connections(quick_retry):
         faults.draw = once
         fetch(scattered(30), server, retry=quick_retry, max_workers=2)
         times = np.array([when for when, _, _ in server.requests])
-    # Two requests were under way; the other 29 came after the pause.
-    assert np.count_nonzero(times > times[0] + 0.95) == 29
+    # Two requests were under way, and the second connection may have sent one more before the
+    # first had its answer; the others came after the pause.
+    assert np.count_nonzero(times > times[0] + 0.95) >= 28
 
 
 def test_no_coverage_is_flagged_and_not_tried_again(server):
