@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from answers import average, calibrate, gather
 from runs import RUNS
-from sources import load_sources
+from sources import SURVEY, load_sources
 
-from shredfinder import Cutouts
 from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.files import EMBEDDED_MODEL
 from shredfinder.models.model import TrainedModel
-from shredfinder.surveys import get_survey
 
 
 def main():
@@ -38,18 +36,11 @@ def main():
     usable = sources.agreed & np.isfinite(logits[:, 0])
     temperature = calibrate(average(logits[usable], args.symmetry, 1.0), sources.shred[usable])
     trained = sources.fold >= 0
-    survey = get_survey("legacy-dr9")
-    cutouts = Cutouts(
-        sources.images[np.flatnonzero(trained)].permute(0, 2, 3, 1).numpy(),
-        bands=survey.bands,
-        pixel_scale=survey.pixel_scale,
-        color_mapping=survey.color_mapping,
-    )
     description = ModelDescription.of_training(
         args.name,
-        cutouts,
+        sources.cutouts(np.flatnonzero(trained)),
         architecture="compact",
-        survey=survey.name,
+        survey=SURVEY.name,
         symmetry=args.symmetry,
         training_prior=float(np.mean(sources.shred[trained])),
         training={

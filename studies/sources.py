@@ -7,8 +7,12 @@ import torch
 from astropy.table import Table
 from PIL import Image
 
+from shredfinder import Cutouts
 from shredfinder.evaluation import make_folds
+from shredfinder.surveys import get_survey
 from shredfinder.training import combine_raters, encode_labels
+
+SURVEY = get_survey("legacy-dr9")
 
 
 @dataclass
@@ -25,6 +29,15 @@ class Sources:
     def shred(self):
         """Whether each source is a shred by its final label."""
         return self.targets["hard"] == 1
+
+    def cutouts(self, rows):
+        """Give the images of some sources as the package takes them."""
+        return Cutouts(
+            self.images[rows].permute(0, 2, 3, 1).numpy(),
+            bands=SURVEY.bands,
+            pixel_scale=SURVEY.pixel_scale,
+            color_mapping=SURVEY.color_mapping,
+        )
 
 
 def load_sources(folder, images=True):
@@ -51,6 +64,5 @@ def load_sources(folder, images=True):
         targets={
             "hard": hard,
             "soft": np.where(np.isfinite(hard), soft, np.nan),
-            "agreed": np.where(disputed, np.nan, hard),
         },
     )

@@ -53,7 +53,7 @@ def train(sources, state, name, fold, seed):
     network = _NETWORKS[run.network]().to(memory_format=torch.channels_last)
     views = Views(sources.images[rows], sources.targets[run.labels][rows], run, generator)
     if run.teachers:
-        views.teach(_load_teachers(state, run.teachers, fold, seed), run)
+        views.teach(_load_teachers(state, run.teachers, fold))
     fit(network, views, run, generator, path.with_suffix(".ckpt"), f"{name} {fold}")
     torch.save(network.state_dict(), path.with_suffix(".pt"))
     np.savez(path, rows=held, logits=score(network, sources.images[held]))
@@ -67,17 +67,18 @@ class Views:
         self.targets = torch.as_tensor(targets, dtype=torch.float32)
         self.bank = None
 
-    def teach(self, teachers, run):
+    def teach(self, teachers):
         """Draw a number of views of each source and ask the teachers about each of them."""
         images, targets = [], []
-        for _ in range(run.bank):
+        trust = self.run.trust
+        for _ in range(self.run.bank):
             for start in range(0, len(self.images), 64):
                 rows = slice(start, start + 64)
                 view = self._augment(self.images[rows])
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                     logits = sum(teacher(view).float() for teacher in teachers) / len(teachers)
                 own = self.targets[rows]
-                targets.append(run.trust * torch.sigmoid(logits) + (1 - run.trust) * own)
+                targets.append(trust * torch.sigmoid(logits) + (1 - trust) * own)
                 images.append((view * 255).round().to(torch.uint8))
         self.bank = torch.cat(images), torch.cat(targets)
 
@@ -111,9 +112,14 @@ def _turn(images, generator):
     out = torch.empty_like(images)
     for side in range(8):
         chosen = sides == side
-        view = torch.rot90(images[chosen], side // 2, (2, 3))
-        out[chosen] = view.flip(3) if side % 2 else view
+        out[chosen] = _show_side(images[chosen], side)
     return out
+
+
+def _show_side(images, side):
+    """Turn and mirror images: the eight sides that right angles and a mirror give, 0 as it is."""
+    view = torch.rot90(images, side // 2, (2, 3))
+    return view.flip(3) if side % 2 else view
 
 
 def _resample(images, max_scale, generator):
@@ -176,15 +182,12 @@ def score(network, images):
         for start in range(0, len(images), 64):
             batch = images[start : start + 64].float() / 255
             for side in range(8):
-                view = torch.rot90(batch, side // 2, (2, 3))
-                view = (view.flip(3) if side % 2 else view).contiguous(
-                    memory_format=torch.channels_last
-                )
+                view = _show_side(batch, side).contiguous(memory_format=torch.channels_last)
                 logits[start : start + 64, side] = network(view).numpy()
     return logits
 
 
-def _load_teachers(state, teachers, fold, seed):
+def _load_teachers(state, teachers, fold):
     networks = []
     for name, teacher_seed in teachers:
         network = _NETWORKS[RUNS[name].network]()

@@ -15,7 +15,7 @@ from astropy.table import Table
 from sklearn.metrics import roc_auc_score
 from sources import load_sources
 
-from shredfinder.evaluation import bootstrap_metrics, compute_metrics
+from shredfinder.evaluation import bootstrap_metrics, compute_metrics, prevalence_metrics
 
 
 def main():
@@ -69,12 +69,11 @@ def main():
 
 def operating_point(y, p, prevalence=0.05, completeness=0.95):
     """Compute the purity at 5 % shreds: at 0.5, and at the threshold that keeps 95 %."""
-    purity = {}
-    for name, threshold in (("purity", 0.5), ("pure", np.quantile(p[y == 1], 1 - completeness))):
-        true = prevalence * np.mean(p[y == 1] >= threshold)
-        false = (1 - prevalence) * np.mean(p[y == 0] >= threshold)
-        purity[name] = true / (true + false)
-    return purity
+    thresholds = {"purity": 0.5, "pure": np.quantile(p[y == 1], 1 - completeness)}
+    return {
+        name: prevalence_metrics(y, p, prevalence, threshold=threshold)["purity"]
+        for name, threshold in thresholds.items()
+    }
 
 
 def paired_gain(shred, p, reference, groups, n_resamples=1000):

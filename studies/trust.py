@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from answers import answer, gather
-from astropy.table import Table, join
+from astropy.table import Table
 from sources import load_sources
 
 from shredfinder.evaluation import calibration_error, compute_metrics
+from shredfinder.plotting import plot_gallery
 from shredfinder.priors import adjust_prior, estimate_prior
 
 _KINDS = Path(__file__).with_name("kinds.csv")
@@ -51,14 +52,11 @@ def by_agreement(sources, p):
 
 def by_kind(sources, p):
     """Tabulate metrics by kind of source, of the sources tagged by eye whose raters agree."""
-    tags = join(sources.table["objID",], Table.read(_KINDS), join_type="left", keys="objID")
-    order = np.argsort(np.argsort(np.asarray(sources.table["objID"])))
-    kinds = tags[np.argsort(tags["objID"])]["kinds"].filled("")[order]
-    names = sorted({name for text in kinds for name in str(text).split("+") if name})
-    rows = [
-        (name, sources.agreed & np.array([name in str(text).split("+") for text in kinds]))
-        for name in names
-    ]
+    tags = Table.read(_KINDS)
+    tagged = dict(zip(tags["objID"].tolist(), tags["kinds"].tolist(), strict=True))
+    kinds = [tagged.get(name, "").split("+") for name in sources.table["objID"].tolist()]
+    names = sorted({name for kind in kinds for name in kind if name})
+    rows = [(name, sources.agreed & np.array([name in kind for kind in kinds])) for name in names]
     return _tabulate("kind", rows, sources, p)
 
 
@@ -130,23 +128,15 @@ def _tabulate(title, rows, sources, p):
 
 def draw_worst(sources, p, path, n=24):
     """Draw the errors that the model was surest of."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
     wrong = sources.agreed & np.isfinite(p) & ((p >= 0.5) != sources.shred)
     rows = np.flatnonzero(wrong)
     rows = rows[np.argsort(-np.abs(p[rows] - 0.5))][:n]
-    figure, axes = plt.subplots(-(-n // 8), 8, figsize=(12, 1.75 * -(-n // 8)), layout="tight")
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, row in zip(axes.flat, rows, strict=False):
-        axis.imshow(sources.images[row].permute(1, 2, 0).numpy())
-        axis.plot([63.5] * 2, [48, 57], [63.5] * 2, [70, 79], color="w", lw=1)
-        axis.plot([48, 57], [63.5] * 2, [70, 79], [63.5] * 2, color="w", lw=1)
-        label, sure = sources.table["final"][row], sources.table["confidence", "confidence2"][row]
-        axis.set_title(f"{label} ({sure[0]}, {sure[1]})\np = {p[row]:.2f}", fontsize=8)
+    labels = sources.table["final", "confidence", "confidence2"][rows]
+    titles = [
+        f"{label} ({sure}, {sure2})\np = {score:.2f}"
+        for (label, sure, sure2), score in zip(labels, p[rows], strict=True)
+    ]
+    figure = plot_gallery(sources.cutouts(rows), titles=titles, n_columns=8)
     figure.savefig(path, dpi=100)
 
 
