@@ -9,7 +9,7 @@ from shredfinder.models.holder import ModelHolder
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.sources import open_source, score_source
 from shredfinder.parameters import Parametrized, check_count, check_fitting, check_weights
-from shredfinder.priors import adjust_prior, check_prior, estimate_prior
+from shredfinder.priors import apply_prior, check_prior
 from shredfinder.surveys import get_survey
 from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
 
@@ -283,10 +283,7 @@ class ShredClassifier(ModelHolder, Parametrized):
             batch_size=batch_size or conf.batch_size,
             progress=progress,
         )
-        if isinstance(prior, str):
-            prior = estimate_prior(p_cnn, description.training_prior)
-        if prior is not None and not np.isnan(prior):
-            p_cnn = adjust_prior(p_cnn, prior, description.training_prior)
+        p_cnn = apply_prior(p_cnn, prior, description.training_prior)
         return p_cnn.astype(np.float32), flags
 
     def predict_proba(self, X, prior=None, **kwargs):

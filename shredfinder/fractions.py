@@ -155,11 +155,17 @@ def binned_shred_fractions(
     return table
 
 
-def classify(p_cnn, threshold, name="p_cnn"):
-    """Check probabilities and a threshold; tell which are of shreds, False without an answer."""
+def check_threshold(threshold):
+    """Check a threshold; give it as a plain number."""
     limit = to_value(threshold, "threshold", u.dimensionless_unscaled)
     if not 0 <= limit <= 1:
         raise ValueError(f"threshold must be between 0 and 1: got {threshold}")
+    return limit
+
+
+def classify(p_cnn, threshold, name="p_cnn"):
+    """Check probabilities and a threshold; tell which are of shreds, False without an answer."""
+    limit = check_threshold(threshold)
     p_cnn = to_floats(p_cnn, name)
     with np.errstate(invalid="ignore"):
         if np.any((p_cnn < 0) | (p_cnn > 1)):

@@ -17,7 +17,7 @@ from shredfinder.column_values import column_from_arrow
 from shredfinder.config import conf
 from shredfinder.optional import import_optional
 from shredfinder.priors import check_prior
-from shredfinder.table.columns import FLAG_NAME, P_NAME
+from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.sources import complete_options
 
@@ -370,14 +370,9 @@ def _make_turns(name, n):
 def _join(frame, p_cnn, flags):
     """Give a frame with the two columns, of Arrow's types as all of LSDB's."""
     import pandas as pd
-    import pyarrow as pa
 
-    # As pandas makes them, NaN would become null, which a comparison does not answer with False.
-    values = pa.array(np.asarray(p_cnn, dtype=np.float32), from_pandas=False)
-    reasons = pa.array(np.asarray(flags, dtype=str).tolist(), type=pa.string())
-    rows = {P_NAME: values, FLAG_NAME: reasons}
     columns = {
         name: pd.Series(pd.arrays.ArrowExtensionArray(array), index=frame.index)
-        for name, array in rows.items()
+        for name, array in zip((P_NAME, FLAG_NAME), to_arrow(p_cnn, flags), strict=True)
     }
     return frame.assign(**columns)

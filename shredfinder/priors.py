@@ -6,7 +6,7 @@ rarer, as in real catalogues, the same image is less likely to be one.
 
 import numpy as np
 
-__all__ = ["adjust_prior", "check_prior", "estimate_prior"]
+__all__ = ["adjust_prior", "apply_prior", "check_prior", "estimate_prior"]
 
 
 def adjust_prior(p_cnn, prior, training_prior):
@@ -92,6 +92,38 @@ def estimate_prior(p_cnn, training_prior, *, tolerance=1e-7, max_iterations=10_0
             return float(updated)
         prior = updated
     return float(prior)
+
+
+def apply_prior(p_cnn, prior, training_prior):
+    """Correct probabilities for what a user gives as the prior.
+
+    Parameters
+    ----------
+    p_cnn : `~numpy.ndarray`
+        Probabilities of being a shred at the training mix; NaN stays NaN.
+    prior : float, "estimate" or None
+        Fraction of shreds in the catalogue; ``"estimate"`` takes it from the probabilities, None
+        leaves them as they are.
+    training_prior : float
+        Fraction of shreds in the training set, in 0–1 exclusive.
+
+    Returns
+    -------
+    p : `~numpy.ndarray`
+        Probabilities at that prior; as they were where none of them is finite to estimate it from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.priors import apply_prior
+    >>> apply_prior(np.array([0.1, 0.9]), 0.05, training_prior=0.4).round(3)
+    array([0.009, 0.415])
+    """
+    if isinstance(prior, str):
+        prior = estimate_prior(p_cnn, training_prior)
+    if prior is None or np.isnan(prior):
+        return p_cnn
+    return adjust_prior(p_cnn, prior, training_prior)
 
 
 def check_prior(value, name="prior", *, words=()):

@@ -1,7 +1,6 @@
 """``shredfinder classify``: score a catalogue."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -10,14 +9,14 @@ from shredfinder.cli.common import (
     add_cutout_arguments,
     add_output_arguments,
     add_position_argument,
+    add_prior_argument,
+    add_scoring_arguments,
     add_service_arguments,
     check_output,
     count,
-    fraction,
     get_image_options,
     list_reasons,
     load_classifier,
-    prior,
 )
 
 __all__ = ["add_parser", "run", "summarize"]
@@ -56,27 +55,8 @@ def add_parser(commands):
         "(FITS, ECSV, VOTable, CSV, Parquet, HDF5, …)",
     )
     add_cutout_arguments(parser, required=False)
-    parser.add_argument(
-        "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
-    )
-    parser.add_argument(
-        "--prior",
-        type=prior,
-        metavar="FRACTION",
-        help="share of shreds in the catalogue to correct for, or 'estimate'",
-    )
-    parser.add_argument(
-        "--p-threshold",
-        type=fraction,
-        default=0.5,
-        metavar="P",
-        help="sources at or above it count as shreds in the summary (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--allow-other-colors",
-        action="store_true",
-        help="score another survey's colours too, and flag those rows",
-    )
+    add_prior_argument(parser)
+    add_scoring_arguments(parser, counted=" in the summary")
     add_service_arguments(parser)
     add_position_argument(parser)
     add_output_arguments(parser, help="scored catalogue, its format by the extension")

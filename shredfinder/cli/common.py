@@ -14,6 +14,8 @@ __all__ = [
     "add_output_arguments",
     "add_pattern_argument",
     "add_position_argument",
+    "add_prior_argument",
+    "add_scoring_arguments",
     "add_service_arguments",
     "add_training_arguments",
     "check_output",
@@ -24,7 +26,6 @@ __all__ = [
     "list_reasons",
     "load_classifier",
     "make_classifier",
-    "prior",
     "read_training_data",
     "seed",
 ]
@@ -97,6 +98,35 @@ def add_pattern_argument(parser, pattern=DEFAULT_PATTERN, *, default=DEFAULT_PAT
         "--pattern",
         default=default,
         help=f'file name in DIR, with columns in braces (default: "{pattern}")',
+    )
+
+
+def add_scoring_arguments(parser, *, counted=""):
+    """Add the arguments that say how sources are scored, and where the shreds are counted."""
+    parser.add_argument(
+        "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
+    )
+    parser.add_argument(
+        "--p-threshold",
+        type=fraction,
+        default=0.5,
+        metavar="P",
+        help=f"sources at or above it count as shreds{counted} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-other-colors",
+        action="store_true",
+        help="score another survey's colours too, and flag those rows",
+    )
+
+
+def add_prior_argument(parser):
+    """Add the argument that says how rare shreds are."""
+    parser.add_argument(
+        "--prior",
+        type=prior,
+        metavar="FRACTION",
+        help="share of shreds in the catalogue to correct for, or 'estimate'",
     )
 
 

@@ -5,6 +5,7 @@ import sys
 from shredfinder.cli.common import (
     add_catalogue_argument,
     add_output_arguments,
+    add_scoring_arguments,
     check_output,
     get_image_options,
 )
@@ -12,8 +13,7 @@ from shredfinder.cli.pipeline_arguments import (
     SURVEYS,
     add_catalogue_images_arguments,
     add_host_arguments,
-    add_scoring_arguments,
-    get_hosts,
+    read_hosts,
     score,
 )
 
@@ -73,7 +73,7 @@ def run(args):
         columns=["p_cnn", "p_cnn_flag", *(args.position or ())],
         table=args.table,
     )
-    if (hosts := get_hosts(args)) is not None:
+    if (hosts := read_hosts(args)) is not None:
         coords = get_positions(rows, args.position)
         rows = rows[match_hosts(coords, hosts, args.host_radius)["index"]]
     if find_column(rows, "p_cnn", required=False) is None:

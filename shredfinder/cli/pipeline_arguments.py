@@ -1,13 +1,11 @@
 """Arguments that the commands ``run``, ``fractions`` and ``pool`` share."""
 
 import contextlib
-from pathlib import Path
 
 from shredfinder.cli.common import (
     add_cutout_arguments,
     add_position_argument,
     add_service_arguments,
-    fraction,
     load_classifier,
 )
 
@@ -16,8 +14,7 @@ __all__ = [
     "add_address_arguments",
     "add_catalogue_images_arguments",
     "add_host_arguments",
-    "add_scoring_arguments",
-    "get_hosts",
+    "read_hosts",
     "score",
     "services_at",
 ]
@@ -40,25 +37,6 @@ def add_catalogue_images_arguments(parser):
     add_cutout_arguments(parser, required=False)
     add_service_arguments(parser)
     add_position_argument(parser)
-
-
-def add_scoring_arguments(parser):
-    """Add the arguments that say how sources are scored."""
-    parser.add_argument(
-        "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
-    )
-    parser.add_argument(
-        "--p-threshold",
-        type=fraction,
-        default=0.5,
-        metavar="P",
-        help="sources at or above it count as shreds (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--allow-other-colors",
-        action="store_true",
-        help="score another survey's colours too, and flag those rows",
-    )
 
 
 def score(rows, args, images):
@@ -87,13 +65,11 @@ def add_host_arguments(parser, *, default):
     )
 
 
-def get_hosts(args):
+def read_hosts(args):
     """Read the hosts that were asked for; None for none."""
-    from shredfinder.hosts import open_hosts, read_nsa
+    from shredfinder.pipeline.search import get_hosts
 
-    if args.hosts == "none":
-        return None
-    return read_nsa() if args.hosts == "nsa" else open_hosts(args.hosts)
+    return get_hosts(None if args.hosts == "none" else args.hosts)
 
 
 def add_address_arguments(parser):

@@ -7,6 +7,7 @@ import numpy as np
 from shredfinder.cli.common import (
     add_catalogue_argument,
     add_output_arguments,
+    add_scoring_arguments,
     check_output,
     count,
     fraction,
@@ -16,8 +17,7 @@ from shredfinder.cli.common import (
 from shredfinder.cli.pipeline_arguments import (
     add_catalogue_images_arguments,
     add_host_arguments,
-    add_scoring_arguments,
-    get_hosts,
+    read_hosts,
     score,
 )
 
@@ -77,7 +77,7 @@ def run(args):
     identify_format(args.output)
     images = get_image_options(args)
     rows = read_catalogue(args.catalogue, args.table)
-    if (hosts := get_hosts(args)) is not None:
+    if (hosts := read_hosts(args)) is not None:
         rows = tie_to_hosts(rows, hosts, args.host_radius, position=args.position)
         # The galaxies themselves are no candidates.
         rows = rows[~np.asarray(rows["host_entry"])]

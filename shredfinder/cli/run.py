@@ -6,17 +6,17 @@ from pathlib import Path
 from shredfinder.cli.common import (
     add_cutout_arguments,
     add_output_arguments,
+    add_prior_argument,
+    add_scoring_arguments,
     add_service_arguments,
     check_output,
     get_image_options,
     load_classifier,
-    prior,
 )
 from shredfinder.cli.pipeline_arguments import (
     SURVEYS,
     add_address_arguments,
     add_host_arguments,
-    add_scoring_arguments,
     services_at,
 )
 
@@ -76,12 +76,7 @@ def add_parser(commands):
         "--raw", action="store_true", help="keep the survey's own columns that the cuts read"
     )
     add_scoring_arguments(parser)
-    parser.add_argument(
-        "--prior",
-        type=prior,
-        metavar="FRACTION",
-        help="share of shreds to correct p_cnn for, or 'estimate'",
-    )
+    add_prior_argument(parser)
     add_cutout_arguments(parser, required=False, pattern=_PATTERN)
     add_service_arguments(parser)
     add_address_arguments(parser)

@@ -1,10 +1,8 @@
 """All pairs of points and circles on the sphere, a bounded number at a time."""
 
-import os
-
 import numpy as np
 
-from shredfinder.config import conf
+from shredfinder.threads import count_threads
 
 __all__ = ["iter_pairs", "separations"]
 
@@ -37,7 +35,7 @@ def iter_pairs(points, centers, radii, *, tree_size=_TREE_SIZE, max_pairs=_MAX_P
     """
     from scipy.spatial import cKDTree
 
-    workers = conf.threads or _processors()
+    workers = count_threads()
     # A hair wider than the circle: whether a point on its rim is in is decided by its separation.
     chords = 2.0 * np.sin(np.minimum(radii, np.pi) / 2.0) * (1.0 + 1e-9) + 1e-14
     for start in range(0, len(points), tree_size):
@@ -110,9 +108,3 @@ def separations(first, second):
     """
     chord = np.linalg.norm(first - second, axis=-1)
     return 2.0 * np.arctan2(chord, np.linalg.norm(first + second, axis=-1))
-
-
-def _processors():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

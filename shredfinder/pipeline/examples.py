@@ -3,7 +3,7 @@
 import numpy as np
 
 from shredfinder.cutouts import fetch_cutouts
-from shredfinder.table.sources import open_cutouts
+from shredfinder.table.sources import complete_options, open_cutouts
 
 __all__ = ["choose_galleries"]
 
@@ -41,8 +41,7 @@ def choose_galleries(search, classifier, images, *, n_examples=_N_EXAMPLES, rand
         chosen = rng.choice(len(table), min(n_examples, len(table)), replace=False)
         rows = table[chosen[np.argsort(-np.asarray(table["p_cnn"])[chosen])]]
         if "fetch" in images:
-            kind = {"size": classifier.size_[0], "pixel_scale": classifier.pixel_scale_}
-            found = fetch_cutouts(rows, progress=False, **(kind | images["fetch"]))
+            found = fetch_cutouts(rows, **complete_options(classifier, images["fetch"]))
         else:
             found = open_cutouts(rows, classifier, images["cutouts"], pattern=images["pattern"])[:]
         galleries[name] = rows, found

@@ -12,6 +12,7 @@ from shredfinder.catalogs import count_sources, get_catalog_preset, query_candid
 from shredfinder.config import conf
 from shredfinder.cuts import get_preset
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
+from shredfinder.fractions import check_threshold
 from shredfinder.hosts import (
     associate_shreds,
     find_host,
@@ -158,9 +159,7 @@ def find_satellites(
     ['catalogue', 'query', 'cuts', 'hosts', 'cutouts', 'score', 'galaxies', 'satellites']
     """
     preset, cut = get_catalog_preset(survey), get_preset(cuts)
-    limit = to_value(threshold, "threshold", u.dimensionless_unscaled)
-    if not 0 <= limit <= 1:
-        raise ValueError(f"threshold must be between 0 and 1: got {threshold}")
+    limit = check_threshold(threshold)
     if cutouts is not None and fetch:
         raise ValueError("cutouts names a folder, so that nothing is fetched: leave out fetch")
     if classifier is None:
@@ -206,7 +205,7 @@ def _search(
 ):  # fmt: skip
     """Run the steps, each on what the one before put out."""
     name, center = _place(center, steps)
-    table = _open_hosts(hosts)
+    table = get_hosts(hosts)
     at_center = find_host(table, center) if table is not None else None
     radius = _region_radius(radius, table, at_center, host_radius, cosmology)
     where = {"ra": center.ra.deg, "dec": center.dec.deg, "radius": radius.value}
@@ -302,7 +301,8 @@ def _place(center, steps):
     return center, SkyCoord(row["ra"], row["dec"], unit="deg")
 
 
-def _open_hosts(hosts):
+def get_hosts(hosts):
+    """Read the hosts that `find_satellites` is asked to use; None for none."""
     if hosts is None:
         return None
     if isinstance(hosts, str) and hosts == "nsa":

@@ -6,6 +6,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from shredfinder.optional import import_optional
+from shredfinder.plotting.marks import draw_circles, make_figure
 
 __all__ = ["plot_field"]
 
@@ -134,10 +135,7 @@ def plot_field(
 
 
 def _make_axes(wcs, shape):
-    figure = _import_matplotlib("matplotlib.figure").Figure(
-        figsize=(8, 8 * shape[0] / shape[1]), layout="constrained"
-    )
-    ax = figure.add_subplot(projection=wcs)
+    ax = make_figure(8, 8 * shape[0] / shape[1]).add_subplot(projection=wcs)
     for axis, words in zip(ax.coords, ("Right ascension", "Declination"), strict=True):
         axis.set_axislabel(f"{words} (ICRS)")
     return ax
@@ -182,20 +180,16 @@ def _draw_circles(ax, x, y, radii, chosen, name, score, threshold):
     """Draw the circles of one class; return the legend's entry."""
     chosen = chosen & np.isfinite(x) & np.isfinite(y)
     style = _STYLES[name]
-    circles = _import_matplotlib("matplotlib.collections").EllipseCollection(
-        2 * radii[chosen],
-        2 * radii[chosen],
-        np.zeros(chosen.sum()),
-        units="xy",
-        offsets=np.column_stack([x[chosen], y[chosen]]),
-        offset_transform=ax.transData,
-        facecolors="none",
+    circles = draw_circles(
+        ax,
+        x[chosen],
+        y[chosen],
+        radii[chosen],
         edgecolors=style["color"],
         linestyles=[style["linestyle"]],
         linewidths=style["linewidth"],
     )
     circles.set_label(name)
-    ax.add_collection(circles, autolim=False)
     words = {
         "shred": f"shred ({score} ≥ {threshold:g})",
         "galaxy": f"galaxy ({score} < {threshold:g})",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from shredfinder.optional import import_optional
+from shredfinder.plotting.marks import make_figure
 
 __all__ = ["plot_shred_fractions"]
 
@@ -41,10 +42,7 @@ def plot_shred_fractions(fractions, *, label="", overall=None, ax=None):
     'r (mag)'
     """
     if ax is None:
-        figure = import_optional("matplotlib.figure", "drawing a figure").Figure(
-            figsize=(4.6, 3.2), layout="constrained"
-        )
-        ax = figure.add_subplot()
+        ax = make_figure(4.6, 3.2).add_subplot()
     low, high = (np.asarray(fractions[name], dtype=float) for name in ("low", "high"))
     middle = (low + high) / 2
     value, below, above = (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shredfinder.optional import import_optional
+from shredfinder.plotting.marks import draw_cross, make_figure
 
 __all__ = ["plot_gallery"]
 
@@ -60,9 +60,7 @@ def plot_gallery(
     n_columns = max(1, min(n_columns, n))
     n_rows = -(-n // n_columns)
     extra = (0.17 if titles is not None else 0.0) * n_rows + (0.3 if heading else 0.0)
-    figure = import_optional("matplotlib.figure", "drawing a figure").Figure(
-        figsize=(1.6 * n_columns, 1.6 * n_rows + extra), layout="constrained"
-    )
+    figure = make_figure(1.6 * n_columns, 1.6 * n_rows + extra)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     if heading:
         figure.suptitle(heading, fontsize=10)
@@ -74,7 +72,8 @@ def plot_gallery(
         ax.set_yticks([])
         ax.imshow(images[i], interpolation="bilinear")
         if cross and good[i]:
-            _draw_cross(ax, half[1], half[0], 0.06 * images.shape[1])
+            size = 0.06 * images.shape[1]
+            draw_cross(ax, half[1], half[0], 0.6 * size, 1.2 * size, color="#ff4d4d", linewidth=0.9)
         if not good[i]:
             ax.text(half[1], half[0], cutouts.flags[i], color="white", ha="center", fontsize=7)
         if scores is not None:
@@ -88,14 +87,3 @@ def plot_gallery(
             for spine in ax.spines.values():
                 spine.set(color="#e03030", linewidth=2.5)
     return figure
-
-
-def _draw_cross(ax, x, y, size):
-    """Four short lines around a place, which stays to be seen."""
-    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        ax.plot(
-            [x + 0.6 * size * dx, x + 1.8 * size * dx],
-            [y + 0.6 * size * dy, y + 1.8 * size * dy],
-            color="#ff4d4d",
-            linewidth=0.9,
-        )

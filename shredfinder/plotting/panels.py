@@ -4,8 +4,8 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from shredfinder.optional import import_optional
 from shredfinder.plotting.field import plot_field
+from shredfinder.plotting.marks import draw_circles, draw_cross, make_figure
 
 __all__ = ["plot_field_view"]
 
@@ -53,9 +53,7 @@ def plot_field_view(view, *, threshold=0.5, panel_size=4.2):
     >>> figure.axes[0].get_title()
     'all sources (10)'
     """
-    figure = import_optional("matplotlib.figure", "drawing a figure").Figure(
-        figsize=(panel_size * len(view.panels) + 0.3, panel_size + 0.5), layout="constrained"
-    )
+    figure = make_figure(panel_size * len(view.panels) + 0.3, panel_size + 0.5)
     # The layout leaves no room for titles of axes with celestial coordinates.
     figure.get_layout_engine().set(rect=(0, 0, 1, 0.95))
     width = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * 3600
@@ -102,22 +100,13 @@ def _draw_plain(ax, wcs, table, radius):
     if not len(table):
         return
     x, y = wcs.wcs_world2pix(np.asarray(table["ra"]), np.asarray(table["dec"]), 0)
-    circles = import_optional("matplotlib.collections", "drawing a figure").EllipseCollection(
-        2 * radius, 2 * radius, 0, units="xy",
-        offsets=np.column_stack([x, y]), offset_transform=ax.transData,
-        facecolors="none", edgecolors="white", linewidths=0.8,
-    )  # fmt: skip
-    ax.add_collection(circles, autolim=False)
+    draw_circles(ax, x, y, np.full(len(x), radius), edgecolors="white", linewidths=0.8)
 
 
 def _mark_host(ax, view):
     x, y = view.wcs.world_to_pixel(view.host)
     gap, length = 0.025 * view.image.shape[1], 0.035 * view.image.shape[1]
-    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        ax.plot(
-            [x + gap * dx, x + (gap + length) * dx], [y + gap * dy, y + (gap + length) * dy],
-            color="#5ad1ff", linewidth=1.6,
-        )  # fmt: skip
+    draw_cross(ax, x, y, gap, length, color="#5ad1ff", linewidth=1.6)
     if view.name:
         ax.text(
             x, y - 1.25 * (gap + length), view.name, color="#5ad1ff", ha="center", va="top",

@@ -12,7 +12,7 @@ from astropy.table import Column, MaskedColumn, Table
 import shredfinder
 from shredfinder.imaging import CutoutFlag
 
-__all__ = ["FLAG_NAME", "P_NAME", "check_columns", "restore_columns", "write_columns"]
+__all__ = ["FLAG_NAME", "P_NAME", "check_columns", "restore_columns", "to_arrow", "write_columns"]
 
 P_NAME = "p_cnn"
 FLAG_NAME = "p_cnn_flag"
@@ -160,6 +160,28 @@ def _restore_flags(table, name, p_cnn, decode):
     if isinstance(p_cnn, Column) and p_cnn.dtype.kind == "f":
         flags[masked & np.isnan(p_cnn.data)] = CutoutFlag.NOT_SCORED
     _replace(table, name, flags)
+
+
+def to_arrow(p_cnn, flags):
+    """Give scores as Arrow's arrays, for files and frames of Parquet's kind.
+
+    Parameters
+    ----------
+    p_cnn : array_like
+        Probabilities, of shape ``(n,)``.
+    flags : array_like of str
+        Reasons why there is none, of shape ``(n,)``.
+
+    Returns
+    -------
+    values, reasons : pyarrow.Array
+        Single precision and text. NaN stays NaN: null would be neither below nor above a
+        threshold, but unknown.
+    """
+    import pyarrow as pa
+
+    values = pa.array(np.asarray(p_cnn, dtype=np.float32), from_pandas=False)
+    return values, pa.array(np.asarray(flags, dtype=str).tolist(), type=pa.string())
 
 
 def _replace(table, name, values):

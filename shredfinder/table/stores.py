@@ -14,7 +14,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from shredfinder.atomic import replacing
 from shredfinder.column_values import column_from_arrow
 from shredfinder.optional import import_optional
-from shredfinder.table.columns import FLAG_NAME, P_NAME, write_columns
+from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow, write_columns
 from shredfinder.table.files import (
     check_writing,
     identify_format,
@@ -348,12 +348,7 @@ class ParquetStore:
             for batch in self._file.iter_batches(self._part):
                 p_cnn, flags = scores(start, start + len(batch))
                 start += len(batch)
-                # NaN stays NaN: null would be neither below nor above a threshold, but unknown.
-                columns = [
-                    *batch.columns,
-                    pa.array(np.asarray(p_cnn, np.float32), from_pandas=False),
-                    pa.array(np.asarray(flags, dtype=str).tolist(), pa.string()),
-                ]
+                columns = [*batch.columns, *to_arrow(p_cnn, flags)]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
     def _make_schema(self, provenance, prior):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from shredfinder.imaging import CutoutSequence
+from shredfinder.parameters import check_count
 from shredfinder.positions import find_position, get_positions
-from shredfinder.priors import adjust_prior, check_prior, estimate_prior
+from shredfinder.priors import apply_prior, check_prior
 from shredfinder.progress import progress_bar
 from shredfinder.table.columns import check_columns
 from shredfinder.table.patterns import PatternFiles
@@ -168,7 +169,8 @@ def classify_catalogue(
     else:
         images = _Folder(store, classifier, cutouts, pattern, kind)
     with images:
-        size = _check_chunk_size(chunk_size) or images.chunk_size
+        check_count(chunk_size, "chunk_size")
+        size = chunk_size or images.chunk_size
         run = {
             "catalogue": _describe_file(catalogue),
             "table": table,
@@ -198,7 +200,8 @@ def classify_catalogue(
                 else:
                     bar.update(stop - start)
                 scores.put(images.rows(start, stop), *done)
-    _apply_prior(scores, prior, classifier)
+    trained = classifier.model_.description.training_prior
+    scores.p_cnn[:] = apply_prior(scores.p_cnn, prior, trained)
     store.write(
         output,
         lambda start, stop: (scores.p_cnn[start:stop], scores.get_flags(start, stop)),
@@ -207,14 +210,6 @@ def classify_catalogue(
     )
     state.remove()
     return ScoredCatalogue(store.template, scores.p_cnn, scores.get_flags())
-
-
-def _apply_prior(scores, prior, classifier):
-    trained = classifier.model_.description.training_prior
-    if prior == "estimate":
-        prior = estimate_prior(scores.p_cnn, trained)
-    if prior is not None and not np.isnan(prior):
-        scores.p_cnn[:] = adjust_prior(scores.p_cnn, prior, trained)
 
 
 class _Folder:
@@ -339,12 +334,6 @@ class _Counted(CutoutSequence):
         cutouts = self._source[rows]
         self._bar.update(len(cutouts))
         return cutouts
-
-
-def _check_chunk_size(size):
-    if size is not None and (not isinstance(size, (int, np.integer)) or size < 1):
-        raise ValueError(f"chunk_size must be a whole number of 1 or more, not {size!r}")
-    return size
 
 
 def _describe_file(path):

@@ -7,10 +7,12 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shredfinder.config import conf
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts import _pairs, host_distances, match_hosts, matching
+from shredfinder.hosts import host_distances, match_hosts, matching
 from shredfinder.hosts._pairs import iter_pairs, separations
 from shredfinder.hosts._positions import unit_vectors
+from shredfinder.threads import count_threads
 
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 
@@ -322,8 +324,10 @@ def test_separations_at_all_angles():
 
 
 def test_threads_come_from_the_configuration(monkeypatch):
-    monkeypatch.setattr(_pairs.conf, "threads", 1)
+    monkeypatch.setattr(conf, "threads", 1)
     assert (
         len(match_hosts(SkyCoord([0.0], [0.0], unit="deg"), make_hosts([0.0], [0.0], [20.0]))) == 1
     )
-    assert _pairs._processors() >= 1
+    assert count_threads() == 1
+    monkeypatch.setattr(conf, "threads", 0)
+    assert count_threads() >= 1
