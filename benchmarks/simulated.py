@@ -29,8 +29,8 @@ def make_files(folder, n, suffix="png"):
     return paths
 
 
-def make_bricks(folder, n_bricks):
-    """Write simulated bricks of 1024 px of the survey's own scale; give positions on them."""
+def make_bricks(folder, n_bricks, n_positions=200):
+    """Write simulated bricks of 1024 px of the survey's own scale; give positions on each."""
     positions = []
     for seed in range(n_bricks):
         center = SkyCoord(150 + 0.08 * seed, 2.2, unit="deg")
@@ -39,7 +39,7 @@ def make_bricks(folder, n_bricks):
         for band, image in zip(field.bands, field.fluxes, strict=True):
             path = folder / f"legacysurvey-{seed}-image-{band}.fits"
             fits.writeto(path, image, field.wcs.to_header())
-        x, y = np.random.default_rng(seed).uniform(130, 890, (2, 200))
+        x, y = np.random.default_rng(seed).uniform(130, 890, (2, n_positions))
         sky = field.wcs.pixel_to_world(x, y)
         positions.append(np.stack([sky.ra.deg, sky.dec.deg]))
     return np.concatenate(positions, axis=1)

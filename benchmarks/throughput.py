@@ -312,7 +312,8 @@ def run(options, folder):
         for i, path in enumerate(sorted(p for p in options.cutouts.iterdir() if p.is_file())):
             paths.append(images_folder / f"{i}.png")
             paths[-1].symlink_to(path.resolve())
-    positions = make_bricks(bricks, 3)
+    # A position for each row: what is asked for twice is cut once.
+    positions = make_bricks(bricks, 3, max(200, -(-options.brick_rows // 3)))
     catalogue = folder / f"catalogue.{options.format}"
     make_catalogue(catalogue, options.table_rows, len(paths), positions)
 
