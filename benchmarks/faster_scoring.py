@@ -1,17 +1,18 @@
 """What faster ways to score cost in accuracy: int8, fewer symmetries, cascades.
 
 Run ``python benchmarks/faster_scoring.py ../shared/data`` in the repository's root, with a folder
-of labelled cutouts (``labels.ecsv`` and ``cutouts/``). With ``--folds state/``, the checkpoint
-folder of ``shredfinder evaluate … --cross-validate 5 --checkpoint state/``, each source is scored
-by the model that has not seen it; without, by the embedded model, which has, so that only the
-differences mean something.
+of labelled cutouts (``labels.ecsv`` and ``cutouts/``). With ``--folds FOLDER``, which holds
+``fold-0/model.shredmodel`` and so on, each source is scored by the model that has not seen it:
+``shredfinder evaluate … --cross-validate 5 --checkpoint FOLDER`` makes them, and
+``studies/embed.py`` with ``--fold 0`` and so on those of the embedded model's own study. Without,
+the embedded model scores, which has seen all, so that only the differences mean something.
 
 Each way is compared with the reference (the mean of all eight sides of each source, in float32) on
 the same sources: the difference of AUC with the interval that holds 95 % of resamples of the
-groups on the sky; what surely loses less than 0.001 is kept. A cascade looks once, and again only
-at sources whose first answer lies within some logits of even. A look takes the same time whichever
-side it is at, so that images per second of one core's time ("/core-s") are looks per second over
-looks per image; the two precisions' looks are timed by turns.
+groups on the sky; what surely loses less than 0.001 may be kept. A cascade looks once, and again
+only at sources whose first answer, calibrated, lies within some logits of even. A look takes the
+same time whichever side it is at, so that images per second of one core's time ("/core-s") are
+looks per second over looks per image; the two precisions' looks are timed by turns.
 """
 
 import argparse
@@ -92,7 +93,7 @@ def time_looks(networks, images):
 def list_ways(logits):
     """Make each way's logits, and its looks per image in each precision.
 
-    ``logits`` holds those of all sides by precision, of shape ``(8, n)``.
+    ``logits`` holds those of all sides by precision, calibrated, of shape ``(8, n)``.
     """
     ways = {}
     for precision, of_sides in logits.items():
@@ -146,7 +147,7 @@ def main():
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of labels.ecsv and cutouts/")
-    parser.add_argument("--folds", type=Path, help="checkpoint folder of a cross-validation")
+    parser.add_argument("--folds", type=Path, help="folder of fold-0/model.shredmodel and so on")
     parser.add_argument("--n-folds", type=int, default=5, help="of that cross-validation")
     parser.add_argument("--label", default="final", help="labels that the folds were made by")
     parser.add_argument("--judge", default="consensus", help="labels to judge by")
@@ -176,7 +177,6 @@ def main():
         )
     rng = np.random.default_rng(0)
     logits = {name: np.full((8, len(table)), np.nan) for name in ("float32", "int8")}
-    temperature = np.ones(len(table))
     for k, model in models.items():
         rows = np.flatnonzero((folds == k) & cutouts.good)
         seen = np.flatnonzero(((folds != k) | (options.folds is None)) & cutouts.good)
@@ -188,8 +188,8 @@ def main():
         }
         images = cutouts.images[rows].astype(np.float32) / 255
         for name, network in networks.items():
-            logits[name][:, rows] = look_from_all_sides(network, images)
-        temperature[rows] = model.description.temperature
+            sides = look_from_all_sides(network, images)
+            logits[name][:, rows] = sides / model.description.temperature
     speeds = time_looks(networks, images)
     known = np.isfinite(judged) & np.isfinite(logits["float32"][0])
     is_shred, groups = judged[known] >= 0.5, groups[known]
@@ -198,11 +198,10 @@ def main():
     print("looks per core-second: " + ", ".join(f"{n} {speed:.0f}" for n, speed in speeds.items()))
     print(
         f"\n{'':<32}{'looks':>6}{'/core-s':>8}{'AUC':>8}{'1000 ΔAUC (95 %)':>25}"
-        f"{'accuracy':>10}{'ECE':>7}  kept"
+        f"{'accuracy':>10}{'ECE':>7}  > {KEPT * 1e3:g}"
     )
-    reference = ways[REFERENCE][0] / temperature[known]
+    reference = ways[REFERENCE][0]
     for name, (answer, looks) in ways.items():
-        answer = answer / temperature[known]
         metrics = compute_metrics(is_shred.astype(int), 1 / (1 + np.exp(-answer)))
         change, low, high = compare(is_shred, reference, answer, groups)
         verdict = "yes" if low > KEPT else "not sure" if high > KEPT else "no"

@@ -2,7 +2,9 @@
 
     python studies/embed.py state/ distilled --name legacy-dr9-compact-2
 
-Its temperature is that of the cross-validated answers on the sources whose raters agree.
+Its temperature is that of the cross-validated answers on the sources whose raters agree. With
+``--fold K`` it is the network that was trained without that fold, for
+``benchmarks/faster_scoring.py``.
 """
 
 import argparse
@@ -28,6 +30,7 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--fold", default="all", help="the fold left out (default: none)")
     parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
     parser.add_argument("--output", type=Path, default=EMBEDDED_MODEL)
     args = parser.parse_args()
@@ -36,6 +39,8 @@ def main():
     usable = sources.agreed & np.isfinite(logits[:, 0])
     temperature = calibrate(average(logits[usable], args.symmetry, 1.0), sources.shred[usable])
     trained = sources.fold >= 0
+    if args.fold != "all":
+        trained &= sources.fold != int(args.fold)
     description = ModelDescription.of_training(
         args.name,
         sources.cutouts(np.flatnonzero(trained)),
@@ -52,7 +57,7 @@ def main():
         },
     )
     description.temperature = temperature
-    state = torch.load(args.state / f"{args.run}-all-0.pt")
+    state = torch.load(args.state / f"{args.run}-{args.fold}-0.pt")
     network = to_keras(state, description.input_shape)
     TrainedModel.from_network(description, network).write(args.output)
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {temperature=:.3f}")
