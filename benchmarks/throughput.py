@@ -400,7 +400,7 @@ def report_compact(report, cutouts):
     """Time the embedded model: as it is by default, and otherwise."""
     flops = count_flops(ShredClassifier.load().model_.graph)
     default = ShredClassifier.load().symmetry
-    for symmetry in dict.fromkeys(("none", default, "all")):
+    for symmetry in dict.fromkeys((default, "none", "uncertain", "all")):
         speed, looks = time_classifier(cutouts, symmetry)
         by_default = " (default)" if symmetry == default else ""
         name = f"score, compact, {symmetry!r}{by_default}, {looks:.2f} looks"
