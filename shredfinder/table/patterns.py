@@ -55,6 +55,7 @@ class PatternFiles(Sequence):
         self.folder = _check_folder(folder)
         self.pattern = pattern
         self._parts = _parse_pattern(pattern, table.colnames)
+        self._n_levels = len(Path(_make_example(self._parts)).parts)
         found = dict.fromkeys(name for _, name, _ in self._parts if name is not None)
         self.names = tuple(found)
         self._columns = {name: _open_column(table, name) for name in self.names}
@@ -102,7 +103,9 @@ class PatternFiles(Sequence):
                 return None
             pieces.append(text)
         name = "".join(pieces)
-        return name if _stays_inside(name) else None
+        # A value of "." would vanish from the path, and the row get the file of another.
+        is_whole = len(Path(name).parts) == self._n_levels
+        return name if is_whole and _stays_inside(name) else None
 
 
 def find_image_files(table, folder, pattern):
@@ -185,13 +188,16 @@ def _parse_pattern(pattern, colnames):
             f"the pattern {pattern!r} names no column, so all rows would have the same file: put "
             "a column's name in braces, as in '{objID}.png'"
         )
-    # Judged with a harmless value in each field's place.
-    name = "".join(literal + ("x" if name is not None else "") for literal, name, _ in parts)
-    if not _stays_inside(name):
+    if not _stays_inside(_make_example(parts)):
         raise ValueError(
             f"the pattern {pattern!r} leads out of the folder: it must be relative, without '..'"
         )
     return parts
+
+
+def _make_example(parts):
+    """Make a name with a harmless value in each field's place."""
+    return "".join(literal + ("x" if name is not None else "") for literal, name, _ in parts)
 
 
 def _explain_unknown(pattern, name, colnames):

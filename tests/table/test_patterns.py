@@ -149,6 +149,14 @@ def test_paths_are_made_on_demand(tmp_path):
         files[n]
 
 
+def test_a_dot_is_no_name(tmp_path):
+    table = Table({"a": [".", "b"]})
+    for pattern in ("{a}", "x/{a}/y.png", "./{a}"):
+        paths = find_image_files(table, tmp_path, pattern)
+        assert paths[0] is None
+        assert paths[1] is not None
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=5), st.sampled_from(["{a}", "{a}.png", "x/{a}/y"]))
 def test_no_value_leads_out(tmp_path_factory, values, pattern):
