@@ -229,7 +229,18 @@ def _reader(source, index, plane, ndim, files):
 
     def read():
         hdu = files.get(source)[index]
-        # A section reads what is cut from it and no more; a plane of a cube is mapped in memory.
-        return hdu.section if ndim == 2 else hdu.data[plane]
+        if ndim == 3:
+            return hdu.data[plane]
+        # Either way no more is read than is cut: values as they are in the file are mapped into
+        # memory, and a section reads scaled or compressed ones (slowly, row by row).
+        return hdu.data if _is_mapped(hdu) else hdu.section
 
     return read
+
+
+def _is_mapped(hdu):
+    """Tell whether an image's values lie in the file as they are."""
+    from astropy.io.fits import CompImageHDU
+
+    scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
+    return not scaled and not isinstance(hdu, CompImageHDU)

@@ -62,22 +62,13 @@ def smooth_and_average(image, level):
     >>> smooth_and_average(np.full((9, 6), 2.0), 1).shape
     (4, 3)
     """
+    from scipy.ndimage import gaussian_filter
+
     for _ in range(level):
         ny, nx = (n - n % 2 for n in image.shape)
-        image = _smooth(_smooth(image[:ny, :nx], 0), 1)
+        image = gaussian_filter(image[:ny, :nx], _SIGMA, mode="reflect", radius=_RADIUS)
         image = image.reshape(ny // 2, 2, nx // 2, 2).mean(axis=(1, 3))
     return image
-
-
-def _smooth(image, axis):
-    kernel = np.exp(-0.5 * (np.arange(-_RADIUS, _RADIUS + 1) / _SIGMA) ** 2)
-    kernel /= kernel.sum()
-    width = [(0, 0), (0, 0)]
-    width[axis] = (_RADIUS, _RADIUS)
-    padded = np.pad(image, width, mode="symmetric")
-    n = image.shape[axis]
-    parts = (weight * padded.take(range(i, i + n), axis=axis) for i, weight in enumerate(kernel))
-    return sum(parts)
 
 
 def resample_lanczos(image, x, y):
@@ -119,44 +110,46 @@ class LanczosSampling:
     """
 
     def __init__(self, x, y, shape):
+        from scipy.sparse import csr_array
+
         ny, nx = shape
         self._shape = np.shape(x)
         x, y = np.ravel(x), np.ravel(y)
         self._inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
-        self._column, self._weight_x = _lanczos_weights(x[self._inside], nx)
-        row, self._weight_y = _lanczos_weights(y[self._inside], ny)
-        self._first = row * nx
+        column, weight_x = _lanczos_weights(x[self._inside], nx)
+        row, weight_y = _lanczos_weights(y[self._inside], ny)
+        # A row of the matrix holds the 36 pixels around a position: its product with an image
+        # is the interpolated image.
+        pixels = row[:, :, None] * nx + column[:, None, :]
+        weights = weight_y[:, :, None] * weight_x[:, None, :]
+        ends = np.arange(0, pixels.size + 1, pixels[0].size if len(pixels) else 1)
+        self._matrix = csr_array(
+            (weights.ravel(), pixels.ravel(), ends), shape=(len(pixels), ny * nx)
+        )
 
     def apply(self, image):
         """Take the values of an image at the positions, as `resample_lanczos` does."""
-        image = np.ravel(image)
-        total = np.zeros(self._first.shape[1])
-        for first, weight_y in zip(self._first, self._weight_y, strict=True):
-            line = np.zeros(total.shape)
-            for column, weight_x in zip(self._column, self._weight_x, strict=True):
-                line += weight_x * image.take(first + column)
-            total += weight_y * line
         values = np.full(self._inside.shape, np.nan)
-        values[self._inside] = total
+        values[self._inside] = self._matrix @ np.ravel(image)
         return values.reshape(self._shape)
 
 
 def _lanczos_weights(x, n):
-    """Weigh the six pixels around each position, along one axis."""
-    first = np.floor(x).astype(int) - _LANCZOS + 1
-    steps = np.arange(2 * _LANCZOS)
-    index = first + steps[:, None]
-    distance = x - index
+    """Weigh the six pixels around each position, along one axis; gives ``(len(x), 6)`` twice."""
+    first = np.floor(x).astype(np.int32) - _LANCZOS + 1
+    steps = np.arange(2 * _LANCZOS, dtype=np.int32)
+    index = first[:, None] + steps
+    distance = x[:, None] - index
     # Of sin πd and sin πd/3 only those of the first pixel are computed, the rest follow: the
     # pixels are one apart.
-    turn = np.pi * steps[:, None] / _LANCZOS
-    start = np.pi * distance[0]
-    sine = np.where(steps[:, None] % 2, -1, 1) * np.sin(start)
+    turn = np.pi * steps / _LANCZOS
+    start = np.pi * distance[:, :1]
+    sine = np.where(steps % 2, -1, 1) * np.sin(start)
     slow = np.sin(start / _LANCZOS) * np.cos(turn) - np.cos(start / _LANCZOS) * np.sin(turn)
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = _LANCZOS * sine * slow / (np.pi * distance) ** 2
     # At a pixel's centre both are zero, and the weight one.
     weight[np.abs(distance) < 1e-9] = 1
     weight[(index < 0) | (index >= n)] = 0
-    weight /= weight.sum(axis=0)
+    weight /= weight.sum(axis=1, keepdims=True)
     return np.clip(index, 0, n - 1), weight
