@@ -1,6 +1,7 @@
 """How far to trust a model: metrics, intervals, thresholds, comparisons and cross-validation."""
 
 from shredfinder.evaluation.bins import binned_metrics
+from shredfinder.evaluation.calibration import calibrate_folds, fit_calibration
 from shredfinder.evaluation.comparison import compare_aucs, compare_models
 from shredfinder.evaluation.cross_validation import cross_validate, make_folds
 from shredfinder.evaluation.metrics import (
@@ -15,6 +16,7 @@ from shredfinder.evaluation.thresholds import choose_threshold
 __all__ = [
     "binned_metrics",
     "bootstrap_metrics",
+    "calibrate_folds",
     "calibration_error",
     "choose_threshold",
     "compare_aucs",
@@ -22,6 +24,7 @@ __all__ = [
     "compute_metrics",
     "cross_validate",
     "estimate_shred_fraction",
+    "fit_calibration",
     "make_folds",
     "prevalence_metrics",
 ]

@@ -1,5 +1,7 @@
 """A trained network with its description: what is saved, loaded and run."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from shredfinder.exceptions import ModelFileError
@@ -92,6 +94,36 @@ class TrainedModel:
         network.set_weights(self.weights)
         return network
 
+    def calibrated(self, calibration):
+        """Give the same network with a calibration that follows its present one.
+
+        Parameters
+        ----------
+        calibration : Calibration
+            Of the probabilities that this model gives.
+
+        Returns
+        -------
+        model : TrainedModel
+            Another model; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If this one has an isotonic calibration, which nothing can follow.
+        """
+        if self.description.knots:
+            raise ValueError(
+                "the model has an isotonic calibration already: take the model as it was before"
+            )
+        temperature = self.description.temperature * calibration.temperature
+        description = replace(
+            self.description,
+            temperature=float(np.clip(temperature, 0.01, 100)),
+            knots=[list(pair) for pair in calibration.knots] or None,
+        )
+        return type(self)(description, self.graph, self.weights)
+
     def score(self, images, symmetry):
         """Score images.
 
@@ -116,7 +148,7 @@ class TrainedModel:
             if len(rows):
                 views = [self.network.logits(view) for view in symmetric_views(images[rows])]
                 logits[rows] = (logits[rows] + sum(views)) / (1 + len(views))
-        return 1 / (1 + np.exp(-logits / self.description.temperature))
+        return self.description.calibration.from_logits(logits)
 
     def __getstate__(self):
         # A session of ONNX Runtime can't be pickled; each process opens its own.
