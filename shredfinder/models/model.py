@@ -124,6 +124,13 @@ class TrainedModel:
         )
         return type(self)(description, self.graph, self.weights)
 
+    @staticmethod
+    def to_input(images):
+        """Give images, uint8 or float32 in 0–1, as the network takes them: float32 in 0–1."""
+        if images.dtype == np.uint8:
+            return images.astype(np.float32) / np.float32(255)
+        return images
+
     def score(self, images, symmetry):
         """Score images.
 
@@ -139,8 +146,7 @@ class TrainedModel:
         p_cnn : `~numpy.ndarray`
             Probabilities of being a shred at the training mix, float64 of shape ``(n,)``.
         """
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) / np.float32(255)
+        images = self.to_input(images)
         logits = self.network.logits(images)
         if symmetry != "none" and images.shape[1] == images.shape[2]:
             uncertain = np.abs(logits) < _UNCERTAIN_LOGIT * self.description.temperature
