@@ -217,6 +217,30 @@ class ShredClassifier(ModelHolder, Parametrized):
 
     # Scoring
 
+    def open_images(self, X, *, pixel_scale=None, bands=None):
+        """Take images as scoring does: bare arrays and files are of the model's own kind.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images, as for `predict_p_cnn`.
+        pixel_scale, bands
+            As for `predict_p_cnn`.
+
+        Returns
+        -------
+        source : Cutouts or ImageFiles
+            A sequence whose slices are `Cutouts`.
+        """
+        description = self._description
+        return open_source(
+            X,
+            size=tuple(description.size),
+            pixel_scale=description.pixel_scale if pixel_scale is None else pixel_scale,
+            bands=tuple(description.bands if bands is None else bands),
+            color_mapping=description.color_mapping if bands is None else None,
+        )
+
     def predict_p_cnn(
         self,
         X,
@@ -268,13 +292,7 @@ class ShredClassifier(ModelHolder, Parametrized):
         if prior is not None:
             check_prior(prior, words=("estimate",))
         check_count(batch_size, "batch_size")
-        source = open_source(
-            X,
-            size=tuple(description.size),
-            pixel_scale=description.pixel_scale if pixel_scale is None else pixel_scale,
-            bands=tuple(description.bands if bands is None else bands),
-            color_mapping=description.color_mapping if bands is None else None,
-        )
+        source = self.open_images(X, pixel_scale=pixel_scale, bands=bands)
         p_cnn, flags = score_source(
             self.model_,
             source,

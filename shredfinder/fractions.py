@@ -132,15 +132,51 @@ def binned_shred_fractions(
     17.0 18.0        1        0
     """
     p_cnn, shred = classify(p_cnn, threshold)
+    if np.shape(values) != p_cnn.shape or p_cnn.ndim != 1:
+        raise ValueError(
+            f"values must have one number for each of {p_cnn.size} probabilities: got shape "
+            f"{np.shape(values)}"
+        )
+    edges, inside, unit = divide(values, edges)
+    table = _count(inside, p_cnn, shred, confidence_level, interval)
+    table.add_columns([edges[:-1], edges[1:]], indexes=[0, 0], names=["low", "high"])
+    if unit is not None:
+        table["low"].unit = table["high"].unit = unit
+    return table
+
+
+def divide(values, edges):
+    """Divide sources into bins.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        The property, plain numbers or a Quantity.
+    edges : int or array_like
+        The edges, growing, in the property's unit, or the number of bins of about as many
+        sources each.
+
+    Returns
+    -------
+    edges : `~numpy.ndarray`
+        The edges as plain numbers.
+    inside : list of `~numpy.ndarray` of bool
+        For each bin the sources in it.
+    unit : `~astropy.units.Unit` or None
+        The property's unit.
+    """
     unit = getattr(values, "unit", None)
     units = () if unit is None else (unit,)
     values = to_floats(values, "values", *units)
-    edges = to_floats(edges, "edges", *units)
-    if values.shape != p_cnn.shape or p_cnn.ndim != 1:
-        raise ValueError(
-            f"values must have one number for each of {p_cnn.size} probabilities: got shape "
-            f"{values.shape}"
-        )
+    if isinstance(edges, (int, np.integer)):
+        if edges < 1 or not np.isfinite(values).any():
+            raise ValueError(
+                f"edges must be one bin or more of sources that have a value, not {edges} of "
+                f"{np.count_nonzero(np.isfinite(values))} such sources"
+            )
+        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, edges + 1)))
+    else:
+        edges = to_floats(edges, "edges", *units)
     if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0):
         raise ValueError(f"edges must be two or more growing numbers: got {edges.tolist()}")
     with np.errstate(invalid="ignore"):
@@ -148,11 +184,7 @@ def binned_shred_fractions(
             (values >= low) & ((values < high) if high < edges[-1] else (values <= high))
             for low, high in itertools.pairwise(edges)
         ]
-    table = _count(inside, p_cnn, shred, confidence_level, interval)
-    table.add_columns([edges[:-1], edges[1:]], indexes=[0, 0], names=["low", "high"])
-    if unit is not None:
-        table["low"].unit = table["high"].unit = unit
-    return table
+    return edges, inside, unit
 
 
 def check_threshold(threshold):

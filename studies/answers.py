@@ -1,7 +1,8 @@
 """Cross-validated answers of the study's networks, as the package would give them."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+
+from shredfinder.evaluation import fit_calibration
 
 _UNCERTAIN = np.log(0.95 / 0.05)
 
@@ -22,13 +23,8 @@ def gather(state, name, n_sources, folds=range(5), seeds=(0,)):
 
 
 def calibrate(logits, shred):
-    """Find the temperature of least cross-entropy (Guo et al. 2017, arXiv 1706.04599)."""
-
-    def loss(log_temperature):
-        x = np.where(shred, logits, -logits) / np.exp(log_temperature)
-        return np.logaddexp(0, -x).mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+    """Find the temperature of least cross-entropy."""
+    return fit_calibration(shred, 1 / (1 + np.exp(-logits))).temperature
 
 
 def answer(logits, shred, fold, usable, symmetry="uncertain"):

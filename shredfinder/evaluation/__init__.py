@@ -1,5 +1,8 @@
-"""How far to trust a model: metrics, intervals and cross-validation."""
+"""How far to trust a model: metrics, intervals, thresholds, comparisons and cross-validation."""
 
+from shredfinder.evaluation.bins import binned_metrics
+from shredfinder.evaluation.calibration import calibrate_folds, fit_calibration
+from shredfinder.evaluation.comparison import compare_aucs, compare_models
 from shredfinder.evaluation.cross_validation import cross_validate, make_folds
 from shredfinder.evaluation.metrics import (
     bootstrap_metrics,
@@ -7,12 +10,21 @@ from shredfinder.evaluation.metrics import (
     compute_metrics,
     prevalence_metrics,
 )
+from shredfinder.evaluation.prevalence import estimate_shred_fraction
+from shredfinder.evaluation.thresholds import choose_threshold
 
 __all__ = [
+    "binned_metrics",
     "bootstrap_metrics",
+    "calibrate_folds",
     "calibration_error",
+    "choose_threshold",
+    "compare_aucs",
+    "compare_models",
     "compute_metrics",
     "cross_validate",
+    "estimate_shred_fraction",
+    "fit_calibration",
     "make_folds",
     "prevalence_metrics",
 ]

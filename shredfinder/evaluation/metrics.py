@@ -7,7 +7,16 @@ import numpy as np
 from shredfinder.optional import import_optional
 from shredfinder.priors import adjust_prior
 
-__all__ = ["bootstrap_metrics", "calibration_error", "compute_metrics", "prevalence_metrics"]
+__all__ = [
+    "bootstrap_metrics",
+    "calibration_error",
+    "compute_metrics",
+    "prevalence_metrics",
+    "ratio",
+    "resample_groups",
+    "summarize_samples",
+    "validate_answers",
+]
 
 
 def compute_metrics(y, p_cnn, *, threshold=0.5):
@@ -36,18 +45,18 @@ def compute_metrics(y, p_cnn, *, threshold=0.5):
     >>> metrics["auc"], metrics["accuracy"]
     (0.75, 0.5)
     """
-    y, p = _validate(y, p_cnn)
+    y, p = validate_answers(y, p_cnn)
     sklearn_metrics = import_optional("sklearn.metrics", "judging a model")
     called, shred = p >= threshold, y == 1
     true_positive = np.count_nonzero(called & shred)
     return {
         "n": len(y),
         "auc": float(sklearn_metrics.roc_auc_score(y, p)) if len(np.unique(y)) > 1 else np.nan,
-        "accuracy": _ratio(np.count_nonzero(called == shred), len(y)),
-        "precision": _ratio(true_positive, np.count_nonzero(called)),
-        "recall": _ratio(true_positive, np.count_nonzero(shred)),
-        "specificity": _ratio(np.count_nonzero(~called & ~shred), np.count_nonzero(~shred)),
-        "f1": _ratio(2 * true_positive, np.count_nonzero(called) + np.count_nonzero(shred)),
+        "accuracy": ratio(np.count_nonzero(called == shred), len(y)),
+        "precision": ratio(true_positive, np.count_nonzero(called)),
+        "recall": ratio(true_positive, np.count_nonzero(shred)),
+        "specificity": ratio(np.count_nonzero(~called & ~shred), np.count_nonzero(~shred)),
+        "f1": ratio(2 * true_positive, np.count_nonzero(called) + np.count_nonzero(shred)),
         "brier": float(np.mean((p - y) ** 2)) if len(y) else np.nan,
         "calibration_error": calibration_error(y, p),
     }
@@ -77,7 +86,7 @@ def calibration_error(y, p_cnn, *, n_bins=15):
     >>> calibration_error([0, 0, 0, 1], [0.25, 0.25, 0.25, 0.25])
     0.0
     """
-    y, p = _validate(y, p_cnn)
+    y, p = validate_answers(y, p_cnn)
     if len(y) == 0:
         return float("nan")
     bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
@@ -111,61 +120,103 @@ def prevalence_metrics(y, p_cnn, prevalence, *, threshold=0.5, training_prior=No
     >>> round(metrics["purity"], 3), metrics["completeness"]
     (0.174, 1.0)
     """
-    y, p = _validate(y, p_cnn)
+    y, p = validate_answers(y, p_cnn)
     if training_prior is not None:
         p = adjust_prior(p, prevalence, training_prior)
     called = p >= threshold
-    completeness = _ratio(np.count_nonzero(called & (y == 1)), np.count_nonzero(y == 1))
-    false_alarms = _ratio(np.count_nonzero(called & (y == 0)), np.count_nonzero(y == 0))
+    completeness = ratio(np.count_nonzero(called & (y == 1)), np.count_nonzero(y == 1))
+    false_alarms = ratio(np.count_nonzero(called & (y == 0)), np.count_nonzero(y == 0))
     true, false = prevalence * completeness, (1 - prevalence) * false_alarms
-    return {"purity": _ratio(true, true + false), "completeness": completeness}
+    return {"purity": ratio(true, true + false), "completeness": completeness}
 
 
 def bootstrap_metrics(
-    y, p_cnn, groups=None, *, metric=compute_metrics, n_resamples=1000, random_state=0
+    y,
+    p_cnn,
+    groups=None,
+    *,
+    metric=compute_metrics,
+    n_resamples=1000,
+    confidence_level=0.95,
+    random_state=0,
 ):
-    """Estimate 95 % intervals of metrics by resampling whole groups.
+    """Estimate intervals of metrics by resampling whole groups.
 
     Parameters
     ----------
     y, p_cnn : array_like
         As for `compute_metrics`.
     groups : array_like, optional
-        Group of each source, of shape ``(n,)``; by default each is its own.
+        Group of each source, of shape ``(n,)``; by default each is its own. Sources that share
+        an image or a host are no independent evidence: resampled alone, they make intervals
+        too narrow.
     metric : callable, optional
         Called with ``y`` and ``p_cnn`` of a resample; gives a dict of float.
     n_resamples : int, optional
         Number of resamples.
+    confidence_level : float, optional
+        Share of the resamples within an interval, in 0–1 exclusive.
     random_state : int, optional
         Makes the intervals repeatable.
 
     Returns
     -------
     intervals : dict of tuple
-        For each metric the 2.5th and 97.5th percentile.
+        For each metric the ends of its interval: percentiles of the resamples (Efron &
+        Tibshirani 1993, An Introduction to the Bootstrap, chapter 13), NaN where it is
+        undefined in all of them.
+
+    Examples
+    --------
+    >>> from shredfinder.evaluation import bootstrap_metrics, prevalence_metrics
+    >>> y, p_cnn = [0, 0, 0, 0, 1, 1, 1, 1], [0.1, 0.2, 0.1, 0.6, 0.9, 0.4, 0.8, 0.7]
+    >>> hosts = [1, 1, 2, 2, 3, 3, 4, 4]
+    >>> intervals = bootstrap_metrics(
+    ...     y, p_cnn, hosts, metric=lambda y, p: prevalence_metrics(y, p, 0.05)
+    ... )
+    >>> intervals["completeness"]
+    (0.5, 1.0)
     """
     y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
+    if y.shape != p.shape or groups.shape != y.shape:
+        raise ValueError(
+            f"labels, probabilities and groups must be one a source, not of the shapes {y.shape}, "
+            f"{p.shape} and {groups.shape}"
+        )
+    if not 0 < confidence_level < 1:
+        raise ValueError(f"confidence_level must be between 0 and 1, not {confidence_level!r}")
+    samples = [
+        metric(y[rows], p[rows]) for rows in resample_groups(groups, n_resamples, random_state)
+    ]
+    return summarize_samples(samples, confidence_level)
+
+
+def resample_groups(groups, n_resamples, random_state):
+    """Draw as many groups as there are, with replacement; yield the rows of each resample."""
     _, index = np.unique(groups, return_inverse=True)
     order = np.argsort(index, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(index))[:-1])
     rng = np.random.default_rng(random_state)
-    samples = []
     for _ in range(n_resamples):
         chosen = rng.integers(0, len(members), len(members))
-        rows = np.concatenate([members[k] for k in chosen])
-        samples.append(metric(y[rows], p[rows]))
+        yield np.concatenate([members[k] for k in chosen])
+
+
+def summarize_samples(samples, confidence_level):
+    """Give the central interval of each entry of equal dicts of float."""
+    ends = [50 * (1 - confidence_level), 50 * (1 + confidence_level)]
     values = {name: [sample[name] for sample in samples] for name in samples[0]}
     with warnings.catch_warnings():
         # What is undefined in every resample has an interval of NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         return {
-            name: tuple(np.nanpercentile(column, [2.5, 97.5]).tolist())
-            for name, column in values.items()
+            name: tuple(np.nanpercentile(column, ends).tolist()) for name, column in values.items()
         }
 
 
-def _validate(y, p_cnn):
+def validate_answers(y, p_cnn):
+    """Check labels and probabilities; give those of the rows that have an answer."""
     y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
     if y.shape != p.shape or y.ndim != 1:
         raise ValueError(
@@ -178,5 +229,6 @@ def _validate(y, p_cnn):
     return y[known].astype(int), p[known]
 
 
-def _ratio(part, whole):
+def ratio(part, whole):
+    """Divide two numbers; NaN where there is nothing to divide by."""
     return float(part / whole) if whole else float("nan")

@@ -1,7 +1,8 @@
 """Networks: how they are built, described, saved and run."""
 
 from shredfinder.models.architectures import ARCHITECTURES, build_network
+from shredfinder.models.calibration import Calibration
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
 
-__all__ = ["ARCHITECTURES", "ModelDescription", "TrainedModel", "build_network"]
+__all__ = ["ARCHITECTURES", "Calibration", "ModelDescription", "TrainedModel", "build_network"]

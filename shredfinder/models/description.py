@@ -1,13 +1,18 @@
 """What a saved model says of itself, and the checks of cutouts against it."""
 
+import itertools
+import math
 from dataclasses import asdict, dataclass, field
 
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
+from shredfinder.models.calibration import Calibration
 
 __all__ = ["ModelDescription"]
 
 # Pixel scales count as equal within this fraction; 128 px then differ by less than a pixel.
 _SCALE_TOLERANCE = 0.005
+# Entries that a description may lack.
+_OPTIONAL = ("knots",)
 
 
 @dataclass
@@ -36,13 +41,16 @@ class ModelDescription:
         How image values become the network's input: ``{"kind": "linear", "white": 255}``
         divides uint8 images by 255; float images are taken in 0–1 as they are.
     temperature : float
-        The calibration: logits are divided by it (Guo et al. 2017, arXiv 1706.04599).
+        The calibration: logits are divided by it, see `~shredfinder.models.Calibration`.
     training_prior : float
         Fraction of shreds, by weight, that the network was trained on.
     symmetry : str
         Default symmetry averaging, see `~shredfinder.ShredClassifier`.
     training : dict
         Data, settings and results of the training, for the record.
+    knots : list of list of float or None
+        An isotonic calibration on top of the temperature, see
+        `~shredfinder.models.Calibration`.
     """
 
     name: str
@@ -59,6 +67,12 @@ class ModelDescription:
     training_prior: float
     symmetry: str
     training: dict = field(default_factory=dict)
+    knots: list | None = None
+
+    @property
+    def calibration(self):
+        """`~shredfinder.models.Calibration`: how the network's logits become probabilities."""
+        return Calibration(self.temperature, tuple(map(tuple, self.knots or ())))
 
     @property
     def input_shape(self):
@@ -99,8 +113,9 @@ class ModelDescription:
         )
 
     def to_dict(self):
-        """Give the description as a `dict` of what JSON can hold."""
-        return asdict(self)
+        """Give the description as a `dict` of what JSON can hold, without what it lacks."""
+        values = asdict(self)
+        return {key: value for key, value in values.items() if key not in _OPTIONAL or value}
 
     @classmethod
     def from_dict(cls, values):
@@ -138,7 +153,10 @@ class ModelDescription:
             "training_prior": lambda value: _is_number(value) and 0 < value < 1,
             "symmetry": lambda value: value in ("none", "uncertain", "all"),
             "training": lambda value: isinstance(value, dict),
+            "knots": _are_knots,
         }
+        # Files that were written before there were such entries lack them.
+        checks = {key: check for key, check in checks.items() if key in {*values, *_NEEDED}}
         for key, is_valid in checks.items():
             if key not in values:
                 raise ModelFileError(f"the model's description lacks {key!r}")
@@ -204,6 +222,24 @@ class ModelDescription:
             f"{cutouts.color_mapping}, the model {self.name!r} was trained on "
             f"{_join(self.bands)} by {self.color_mapping}: {advice}"
         )
+
+
+_NEEDED = [
+    key for key in ModelDescription.__dataclass_fields__ if key not in _OPTIONAL
+]  # fmt: skip
+
+
+def _are_knots(value):
+    if not isinstance(value, list) or not 2 <= len(value) <= 100_000:
+        return False
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        return False
+    if not all(_is_number(item) and math.isfinite(item) for pair in value for item in pair):
+        return False
+    places, values = zip(*value, strict=True)
+    grows = all(a < b for a, b in itertools.pairwise(places))
+    never_falls = all(a <= b for a, b in itertools.pairwise(values))
+    return grows and never_falls and values[0] > 0 and values[-1] < 1
 
 
 def _is_text(value):

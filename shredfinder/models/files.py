@@ -23,7 +23,9 @@ __all__ = ["EMBEDDED_MODEL", "read_model", "write_model"]
 EMBEDDED_MODEL = resources.files("shredfinder.models") / "data" / "embedded.shredmodel"
 
 _FORMAT = "shredfinder-model"
-_FORMAT_VERSION = 1
+# Format 2 has a calibration that is more than a temperature; what has none is written as 1, which
+# earlier versions of shredfinder read.
+_FORMAT_VERSION = 2
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
 # The published network takes 42 MB in each of its two forms.
 _MAX_BYTES = 512 * 1024**2
@@ -54,7 +56,7 @@ def write_model(path, description, graph, weights):
     files = {_GRAPH: graph, _WEIGHTS: buffer.getvalue()}
     head = {
         "format": _FORMAT,
-        "format_version": _FORMAT_VERSION,
+        "format_version": 2 if description.knots else 1,
         "description": description.to_dict(),
         "sha256": {name: _digest(data) for name, data in files.items()},
     }
@@ -158,7 +160,7 @@ def _read_head(path, data):
                 f"the model file {str(path)!r} has the format {version}, newer than this version "
                 f"of shredfinder knows ({_FORMAT_VERSION}): upgrade shredfinder"
             )
-        if version != _FORMAT_VERSION:
+        if version not in range(1, _FORMAT_VERSION + 1):
             raise KeyError("format_version")
         if not isinstance(head["description"], dict) or not isinstance(head["sha256"], dict):
             raise KeyError("description")

@@ -18,6 +18,45 @@ class ModelHolder:
         """
         self._get_model().write(path)
 
+    def calibrate(self, p_cnn, y, *, method="temperature", sample_weight=None):
+        """Calibrate the model, so that its probabilities mean what they say.
+
+        The calibration is part of the model: it is saved with it and applied whenever it scores.
+
+        Parameters
+        ----------
+        p_cnn : array_like
+            Probabilities, of shape ``(n,)``, that this model, as calibrated so far, gives to
+            sources that it was not trained on; or those of a cross-validation of classifiers
+            like this one (`~shredfinder.evaluation.cross_validate`), so that none need be set
+            aside. At the training mix, not corrected for another prior.
+        y : array_like
+            Labels of these sources, as for `fit`; ``"other"`` is left out.
+        method : {"temperature", "isotonic"}, optional
+            See `~shredfinder.evaluation.fit_calibration`.
+        sample_weight : array_like, optional
+            Weights, of shape ``(n,)``.
+
+        Returns
+        -------
+        self : object
+            The calibrated classifier.
+
+        Raises
+        ------
+        shredfinder.exceptions.NotFittedError
+            If the classifier is neither fitted nor loaded.
+        ValueError
+            If labels and probabilities don't fit each other, or the model has an isotonic
+            calibration already.
+        """
+        from shredfinder.evaluation import fit_calibration
+
+        model = self._get_model()
+        found = fit_calibration(y, p_cnn, method=method, sample_weight=sample_weight)
+        self.model_ = model.calibrated(found)
+        return self
+
     def keras_network(self):
         """Build the Keras network with the fitted weights.
 

@@ -1,5 +1,7 @@
 """A trained network with its description: what is saved, loaded and run."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from shredfinder.exceptions import ModelFileError
@@ -92,6 +94,43 @@ class TrainedModel:
         network.set_weights(self.weights)
         return network
 
+    def calibrated(self, calibration):
+        """Give the same network with a calibration that follows its present one.
+
+        Parameters
+        ----------
+        calibration : Calibration
+            Of the probabilities that this model gives.
+
+        Returns
+        -------
+        model : TrainedModel
+            Another model; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If this one has an isotonic calibration, which nothing can follow.
+        """
+        if self.description.knots:
+            raise ValueError(
+                "the model has an isotonic calibration already: take the model as it was before"
+            )
+        temperature = self.description.temperature * calibration.temperature
+        description = replace(
+            self.description,
+            temperature=float(np.clip(temperature, 0.01, 100)),
+            knots=[list(pair) for pair in calibration.knots] or None,
+        )
+        return type(self)(description, self.graph, self.weights)
+
+    @staticmethod
+    def to_input(images):
+        """Give images, uint8 or float32 in 0–1, as the network takes them: float32 in 0–1."""
+        if images.dtype == np.uint8:
+            return images.astype(np.float32) / np.float32(255)
+        return images
+
     def score(self, images, symmetry):
         """Score images.
 
@@ -107,8 +146,7 @@ class TrainedModel:
         p_cnn : `~numpy.ndarray`
             Probabilities of being a shred at the training mix, float64 of shape ``(n,)``.
         """
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) / np.float32(255)
+        images = self.to_input(images)
         logits = self.network.logits(images)
         if symmetry != "none" and images.shape[1] == images.shape[2]:
             uncertain = np.abs(logits) < _UNCERTAIN_LOGIT * self.description.temperature
@@ -116,7 +154,7 @@ class TrainedModel:
             if len(rows):
                 views = [self.network.logits(view) for view in symmetric_views(images[rows])]
                 logits[rows] = (logits[rows] + sum(views)) / (1 + len(views))
-        return 1 / (1 + np.exp(-logits / self.description.temperature))
+        return self.description.calibration.from_logits(logits)
 
     def __getstate__(self):
         # A session of ONNX Runtime can't be pickled; each process opens its own.

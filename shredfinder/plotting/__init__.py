@@ -1,8 +1,15 @@
 """Figures; they need matplotlib (``pip install shredfinder[plot]``)."""
 
+from shredfinder.plotting.explanation import plot_explanation
 from shredfinder.plotting.field import plot_field
 from shredfinder.plotting.fractions import plot_shred_fractions
 from shredfinder.plotting.gallery import plot_gallery
 from shredfinder.plotting.panels import plot_field_view
 
-__all__ = ["plot_field", "plot_field_view", "plot_gallery", "plot_shred_fractions"]
+__all__ = [
+    "plot_explanation",
+    "plot_field",
+    "plot_field_view",
+    "plot_gallery",
+    "plot_shred_fractions",
+]

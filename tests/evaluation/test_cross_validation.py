@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from shredfinder import Cutouts, ShredClassifier
-from shredfinder.evaluation import cross_validate, make_folds
+from shredfinder.evaluation import compute_metrics, cross_validate, make_folds
 from tests.conftest import needs_backend
 
 
@@ -43,3 +44,28 @@ def test_each_source_is_scored_by_a_model_that_has_not_seen_it(toy_images, tmp_p
     again, _ = cross_validate(ShredClassifier(random_state=0), cutouts, labels, **options)
     assert len(seen) == 2
     np.testing.assert_array_equal(again, p_cnn)
+
+
+def test_any_estimator_is_cross_validated_in_groups():
+    linear = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(0)
+    # Features tell the group, whose sources are all of one class, and nothing else.
+    group = np.repeat(np.arange(40), 5)
+    y = group % 2
+    features = np.eye(40)[group] + rng.normal(0, 0.01, (200, 40))
+    leaking, _ = cross_validate(linear.LogisticRegression(), features, y)
+    grouped, folds, models = cross_validate(
+        linear.LogisticRegression(), features, y, groups=group, return_models=True
+    )
+    assert compute_metrics(y, leaking)["accuracy"] > 0.95
+    assert compute_metrics(y, grouped)["auc"] < 0.7
+    assert len(models) == 5
+    held = folds == 3
+    np.testing.assert_allclose(grouped[held], models[3].predict_proba(features[held])[:, 1], 1e-6)
+    with pytest.raises(ValueError, match="leave out checkpoint"):
+        cross_validate(linear.LogisticRegression(), features, y, checkpoint="state")
+
+
+def test_images_and_labels_must_be_as_many():
+    with pytest.raises(ValueError, match="3 images but 2 labels"):
+        cross_validate(ShredClassifier(), np.zeros((3, 8, 8, 3)), [0, 1])

@@ -99,8 +99,8 @@ def test_a_folder_is_no_model(tmp_path):
 
 
 def test_a_newer_format_asks_for_an_upgrade(write, members):
-    with pytest.raises(ModelFileError, match=r"format 2, newer .* upgrade"):
-        ShredClassifier.load(write(changed(members, format_version=2)))
+    with pytest.raises(ModelFileError, match=r"format 3, newer .* upgrade"):
+        ShredClassifier.load(write(changed(members, format_version=3)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""What an answer rests on, drawn over the image."""
+
+import numpy as np
+
+from shredfinder.optional import import_optional
+from shredfinder.plotting.marks import make_figure
+
+__all__ = ["plot_explanation"]
+
+# From the colour of galaxies to that of shreds, through none: apart also for the colour-blind.
+_COLORS = ("#2f6fd0", "#f0b000")
+
+
+def plot_explanation(cutouts, maps, *, titles=None, n_columns=3, limit=None, label="auto"):
+    """Show cutouts, and beside each what speaks for a shred and what for a galaxy in it.
+
+    The map lies over a grey copy of the cutout: yellow where the image speaks for a shred, blue
+    where for a galaxy, the stronger the less transparent.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Colour images, ``n`` of them.
+    maps : array_like
+        Of shape ``(n, height, width)``, as from `~shredfinder.explanation.occlusion_maps` or
+        `~shredfinder.explanation.grad_cam`.
+    titles : sequence of str, optional
+        A line above each pair.
+    n_columns : int, optional
+        Pairs in a row.
+    limit : float, optional
+        Value of the full colour; by default that of the largest in each map, so that the maps
+        can't be compared with each other.
+    label : str, optional
+        What the values are, beside the colour bar, which there is with a ``limit`` only.
+
+    Returns
+    -------
+    figure : `~matplotlib.figure.Figure`
+        The figure, which pyplot does not know of.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    ValueError
+        If cutouts, maps and titles do not go together, or the images are not in colour.
+
+    Examples
+    --------
+    >>> from shredfinder import ShredClassifier
+    >>> from shredfinder.datasets import make_field
+    >>> from shredfinder.explanation import occlusion_maps
+    >>> from shredfinder.plotting import plot_explanation
+    >>> cutouts = make_field(size=320, n_hosts=1, random_state=1).cutouts()[:2]
+    >>> maps = occlusion_maps(ShredClassifier.load(), cutouts, patch=32, stride=32)
+    >>> figure = plot_explanation(cutouts, maps)
+    >>> len(figure.axes)
+    4
+    """
+    images, maps = cutouts.images, np.asarray(maps, dtype=float)
+    n = len(images)
+    if not n or images.shape[-1] != 3 or maps.shape != images.shape[:3]:
+        raise ValueError(
+            f"an explanation needs colour images and a map for each: got the shapes "
+            f"{images.shape} and {maps.shape}"
+        )
+    if titles is not None and len(titles) != n:
+        raise ValueError(f"there are {n} cutouts but {len(titles)} titles: give one for each")
+    colors = import_optional("matplotlib.colors", "drawing a figure")
+    gray = images.mean(axis=-1) / (255 if images.dtype == np.uint8 else 1)
+    scale = colors.LinearSegmentedColormap.from_list("speaks", [_COLORS[0], "white", _COLORS[1]])
+    n_columns = max(1, min(n_columns, n))
+    n_rows = -(-n // n_columns)
+    extra = 0.22 * n_rows if titles is not None else 0
+    figure = make_figure(3.3 * n_columns + (0.8 if limit else 0), 1.65 * n_rows + extra)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    for i in range(n):
+        largest = np.nanmax(np.abs(maps[i])) if np.isfinite(maps[i]).any() else 0
+        norm = colors.Normalize(-(limit or largest or 1), limit or largest or 1)
+        panels = [figure.add_subplot(n_rows, 2 * n_columns, 2 * i + k) for k in (1, 2)]
+        for ax in panels:
+            ax.set_xticks([])
+            ax.set_yticks([])
+        panels[0].imshow(images[i], interpolation="bilinear")
+        panels[1].imshow(gray[i], cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
+        if cutouts.good[i] and largest:
+            strength = np.clip(np.abs(norm(maps[i]) - 0.5) * 2, 0, 1)
+            drawn = panels[1].imshow(maps[i], cmap=scale, norm=norm, alpha=0.75 * strength)
+        elif not cutouts.good[i]:
+            middle = images.shape[2] / 2, images.shape[1] / 2
+            panels[0].text(*middle, cutouts.flags[i], color="white", ha="center", fontsize=7)
+        if titles is not None:
+            panels[0].set_title(titles[i], fontsize=8, pad=2, loc="left")
+    if limit:
+        text = "fall of the logit" if label == "auto" else label
+        figure.colorbar(drawn, ax=figure.axes, shrink=0.8, pad=0.01).set_label(
+            f"{text}\n← galaxy    shred →", fontsize=7
+        )
+    return figure
