@@ -112,6 +112,7 @@ class ShredClassifier(ModelHolder, Parametrized):
         groups=None,
         *,
         validation="auto",
+        recipe=None,
         epochs=None,
         patience=None,
         batch_size=None,
@@ -137,11 +138,16 @@ class ShredClassifier(ModelHolder, Parametrized):
             that overlapping cutouts don't leak into it.
         validation : float, tuple, None or "auto", optional
             Fraction set aside for early stopping, or images and labels for it; None trains on
-            all for the full number of epochs. By default 0.2 for the published network, none
-            for the compact one.
+            all for the full number of epochs. By default the recipe's: 0.2 for the published
+            network, none for the compact one.
+        recipe : `~shredfinder.training.Recipe` or str, optional
+            How the network is trained: optimiser, epochs, augmentation; or the name of one of
+            `shredfinder.training.RECIPES`. By default that of the architecture, or
+            ``"fine-tuning"`` where a trained compact network is gone on with.
         epochs : int, optional
             Passes through the images, at most; by default 100 for the published network (with
-            ``patience`` 5) and 30 for the compact one, whose learning rate runs one cycle.
+            ``patience`` 5), and 90 for the compact one (30 for fine-tuning), whose learning rate
+            runs one cycle.
         patience : int, optional
             Stop when the validation loss has not fallen for as many epochs.
         batch_size : int, optional
@@ -184,6 +190,7 @@ class ShredClassifier(ModelHolder, Parametrized):
             sample_weight=sample_weight,
             groups=groups,
             validation=validation,
+            recipe=recipe,
             start=self.model_ if self.warm_start and self._is_fitted else None,
             epochs=epochs,
             patience=patience,
@@ -207,12 +214,13 @@ class ShredClassifier(ModelHolder, Parametrized):
             A sequence whose slices are `Cutouts`.
         """
         facts = get_survey(self.survey)
+        bands = tuple(self.bands or facts.bands)
         return open_source(
             X,
             size=(facts.size, facts.size),
             pixel_scale=self.pixel_scale or facts.pixel_scale,
-            bands=self.bands or facts.bands,
-            color_mapping=facts.color_mapping if self.bands is None else None,
+            bands=bands,
+            color_mapping=facts.color_mapping if bands == tuple(facts.bands) else None,
         )
 
     # Scoring

@@ -1,12 +1,22 @@
 """Facts about the surveys, as data.
 
 Each fact stands here once. Sources: the Legacy Surveys' DR9 description (Dey et al. 2019,
-AJ 157, 168) and the colour code of its sky viewer.
+AJ 157, 168) and the colour code of its sky viewer; others are named beside the facts.
 """
 
 from dataclasses import dataclass
 
-__all__ = ["COLOR_MAPPINGS", "DEFAULT_SURVEY", "SURVEYS", "ColorMapping", "Survey", "get_survey"]
+__all__ = [
+    "COLOR_MAPPINGS",
+    "DEFAULT_SURVEY",
+    "IMAGING",
+    "SURVEYS",
+    "ColorMapping",
+    "Imaging",
+    "Survey",
+    "get_survey",
+    "get_wavelength",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,25 @@ class ColorMapping:
     native_pixel_scale: float
 
 
+@dataclass(frozen=True)
+class Imaging:
+    """How sharp and how deep a survey's images are.
+
+    Attributes
+    ----------
+    pixel_scale : float
+        Native pixel scale in arcsec per pixel.
+    seeing : dict of float
+        For each band the full width at half maximum of a point source, in arcsec.
+    depth : dict of float
+        For each band the AB magnitude of a point source that is found at 5 σ.
+    """
+
+    pixel_scale: float
+    seeing: dict
+    depth: dict
+
+
 COLOR_MAPPINGS = {
     mapping.name: mapping
     for mapping in (
@@ -89,6 +118,26 @@ SURVEYS = {
     )
 }
 
+IMAGING = {
+    # Seeing: the median in r, 1.43" (SDSS DR7, "Seeing and sky brightness"), and in the other
+    # bands by the wavelength to the power of -0.3 (Xin et al. 2018, AJ 156, 222). Depth: the
+    # magnitudes at which 95 % of stars are found (Abazajian et al. 2004, AJ 128, 502).
+    "sdss-dr17": Imaging(
+        0.396127,
+        {"u": 1.70, "g": 1.54, "r": 1.43, "i": 1.35, "z": 1.29},
+        {"u": 22.0, "g": 22.2, "r": 22.2, "i": 21.3, "z": 20.5},
+    ),
+    # Chambers et al. 2016, arXiv 1612.05560.
+    "ps1-dr2": Imaging(
+        0.25,
+        {"g": 1.31, "r": 1.19, "i": 1.11, "z": 1.07, "y": 1.02},
+        {"g": 23.3, "r": 23.2, "i": 23.1, "z": 22.3, "y": 21.4},
+    ),
+}
+
+# Effective wavelengths in nm: u of SDSS (Fukugita et al. 1996, AJ 111, 1748), the others of PS1
+# (Tonry et al. 2012, ApJ 750, 99), to which those of other surveys come near.
+_WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
 
 # The embedded model's.
 DEFAULT_SURVEY = "legacy-dr9"
@@ -117,4 +166,36 @@ def get_survey(name):
     except (KeyError, TypeError):
         raise ValueError(
             f"there is no survey named {name!r}: choose one of {', '.join(sorted(SURVEYS))}"
+        ) from None
+
+
+def get_wavelength(band):
+    """Look up the effective wavelength of a band.
+
+    Parameters
+    ----------
+    band : str
+        One of u, g, r, i, z and y, in either case.
+
+    Returns
+    -------
+    wavelength : float
+        In nm.
+
+    Raises
+    ------
+    ValueError
+        If there is no such band.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_wavelength
+    >>> get_wavelength("r")
+    617
+    """
+    try:
+        return _WAVELENGTHS[band.lower()]
+    except (KeyError, AttributeError):
+        raise ValueError(
+            f"the wavelength of the band {band!r} is not known: known are {', '.join(_WAVELENGTHS)}"
         ) from None

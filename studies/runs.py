@@ -23,6 +23,9 @@ class Run:
         Weight of the teachers' answer against the labels'.
     bank : int
         Number of views of each source that the teachers are asked about.
+    surveys : tuple
+        Surveys by whose seeing and depth the views are degraded that the network learns from, in
+        equal parts with views as they are; the teachers are asked about the latter alone.
     """
 
     network: str = "compact"
@@ -36,7 +39,10 @@ class Run:
     teachers: tuple = ()
     trust: float = 0.7
     bank: int = 16
+    surveys: tuple = ()
 
+
+_TEACHERS = (("soft", 0), ("pretrained", 0))
 
 RUNS = {
     # What the issue compares with: full resolution everywhere, hard labels.
@@ -45,5 +51,7 @@ RUNS = {
     "first": Run(labels="hard", epochs=30, max_scale=1.15, unresampled=0.0),
     "soft": Run(),
     "pretrained": Run("pretrained", epochs=12, batch_size=32, rate=1e-3),
-    "distilled": Run(epochs=120, teachers=(("soft", 0), ("pretrained", 0))),
+    "distilled": Run(epochs=120, teachers=_TEACHERS),
+    # For images poorer than the Legacy Surveys'.
+    "robust": Run(epochs=120, teachers=_TEACHERS, surveys=("sdss-dr17", "ps1-dr2")),
 }

@@ -16,7 +16,10 @@ import torch
 import torch.nn.functional as F
 from networks import Compact, Plain, Pretrained
 from runs import RUNS
-from sources import load_sources
+from sources import SURVEY, load_sources
+
+from shredfinder import Cutouts
+from shredfinder.datasets import degrade_cutouts
 
 _NETWORKS = {"plain": Plain, "compact": Compact, "pretrained": Pretrained}
 
@@ -79,7 +82,7 @@ class Views:
                     logits = sum(teacher(view).float() for teacher in teachers) / len(teachers)
                 own = self.targets[rows]
                 targets.append(trust * torch.sigmoid(logits) + (1 - trust) * own)
-                images.append((view * 255).round().to(torch.uint8))
+                images.append(self._degrade((view * 255).round().to(torch.uint8)))
         self.bank = torch.cat(images), torch.cat(targets)
 
     def __len__(self):
@@ -97,6 +100,17 @@ class Views:
             chosen = draw * len(self.images) + rows
             view = self.bank[0][chosen].float() / 255
             yield _turn(view, self.generator), self.bank[1][chosen]
+
+    def _degrade(self, images):
+        """Show a part of the images as each of the surveys would have seen them."""
+        if not self.run.surveys:
+            return images
+        kinds = torch.randint(len(self.run.surveys) + 1, (len(images),), generator=self.generator)
+        seed = int(torch.randint(2**31, (1,), generator=self.generator))
+        for kind, survey in enumerate(self.run.surveys, start=1):
+            rows = torch.nonzero(kinds == kind).ravel()
+            images[rows] = degrade(images[rows], survey, random_state=seed + kind)
+        return images
 
     def _augment(self, images):
         images = images.float() / 255
@@ -185,6 +199,13 @@ def score(network, images):
                 view = _show_side(batch, side).contiguous(memory_format=torch.channels_last)
                 logits[start : start + 64, side] = network(view).numpy()
     return logits
+
+
+def degrade(images, survey, *, random_state):
+    """Degrade images ``(n, 3, height, width)`` to a survey's seeing and depth."""
+    cutouts = Cutouts.of_survey(SURVEY.name, images.permute(0, 2, 3, 1).numpy())
+    degraded = degrade_cutouts(cutouts, survey, random_state=random_state)
+    return torch.from_numpy(degraded.images).permute(0, 3, 1, 2)
 
 
 def _load_teachers(state, teachers, fold):

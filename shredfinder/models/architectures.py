@@ -32,7 +32,7 @@ def build_published(input_shape):
     x = layers.Flatten()(x)
     x = layers.Dense(1024, activation="relu")(x)
     x = layers.Dropout(0.2)(x)
-    outputs = layers.Dense(2, activation="softmax", name="probabilities")(x)
+    outputs = _end(x)
     return Model(inputs, outputs, name="published")
 
 
@@ -89,8 +89,15 @@ def build_compact(input_shape):
     )
     x = layers.Dropout(0.3)(x)
     x = layers.Dense(64, activation="relu")(x)
-    outputs = layers.Dense(2, activation="softmax", name="probabilities")(x)
+    outputs = _end(x)
     return Model(inputs, outputs, name="compact")
+
+
+def _end(x):
+    from keras import layers
+
+    # In single precision whatever Keras's policy is: half of it would round probabilities.
+    return layers.Dense(2, activation="softmax", name="probabilities", dtype="float32")(x)
 
 
 ARCHITECTURES = {"compact": build_compact, "published": build_published}

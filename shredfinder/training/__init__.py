@@ -5,7 +5,7 @@ from shredfinder.training.backend import import_keras
 from shredfinder.training.estimation import train_model
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.labels import combine_raters, encode_labels, split_groups
-from shredfinder.training.recipes import RECIPES, Recipe
+from shredfinder.training.recipes import RECIPES, Recipe, get_recipe
 
 __all__ = [
     "RECIPES",
@@ -14,6 +14,7 @@ __all__ = [
     "combine_raters",
     "encode_labels",
     "fit_network",
+    "get_recipe",
     "import_keras",
     "split_groups",
     "train_model",

@@ -13,7 +13,8 @@ from shredfinder.parameters import check_weights
 from shredfinder.training.backend import import_keras
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.labels import CLASSES, encode_labels, split_groups, warn_of_others
-from shredfinder.training.recipes import RECIPES
+from shredfinder.training.recipes import get_recipe
+from shredfinder.training.transfer import adapt_weights
 
 __all__ = ["train_model"]
 
@@ -31,6 +32,7 @@ def train_model(
     groups=None,
     validation="auto",
     start=None,
+    recipe=None,
     **loop,
 ):
     """Train a network on labelled cutouts.
@@ -51,6 +53,8 @@ def train_model(
         Fraction set aside, or ``(cutouts, y)`` to validate on; by default the recipe's.
     start : TrainedModel, optional
         Model whose weights are gone on from.
+    recipe : Recipe or str, optional
+        How the network is trained, see `get_recipe`.
     **loop
         Arguments of `fit_network`: epochs, patience, batch_size, checkpoint, progress.
 
@@ -62,7 +66,7 @@ def train_model(
         Losses by epoch.
     """
     keras = import_keras()
-    recipe = RECIPES[architecture]
+    recipe = get_recipe(recipe, architecture, fine_tuning=start is not None)
     rows, p_shred, weight = _select_usable(cutouts, y, sample_weight)
     groups = None if groups is None else _check_length("groups", groups, len(cutouts))[rows]
     images = cutouts.images[rows]
@@ -80,8 +84,7 @@ def train_model(
         keras.utils.set_random_seed(random_state)
     network = build_network(architecture, images.shape[1:])
     if start is not None:
-        start.description.check_cutouts(cutouts)
-        network.set_weights(start.weights)
+        network.set_weights(adapt_weights(start, network, cutouts.bands))
     history = fit_network(
         network,
         images,
@@ -107,6 +110,8 @@ def train_model(
         "random_state": random_state,
         "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
     }
+    if start is not None:
+        training["started_from"] = start.provenance
     description = ModelDescription.of_training(
         name,
         cutouts,

@@ -1,9 +1,10 @@
 """How each architecture is trained."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["RECIPES", "Recipe", "get_recipe"]
 
 
 @dataclass(frozen=True)
@@ -35,38 +36,93 @@ class Recipe:
 
 
 def _published_optimizer(keras, n_steps):
-    # The text of arXiv 2301.09648 says 1e-3 with momentum, the authors' saved model 1e-4
-    # without. The latter is the default here.
+    # As in the authors' saved model. Their text has another, below.
     return keras.optimizers.RMSprop(learning_rate=1e-4)
 
 
-def _compact_optimizer(keras, n_steps):
-    # One cycle (Smith & Topin 2017, arXiv 1708.07120): a quarter up, three quarters down.
+def _text_optimizer(keras, n_steps):
+    # "a RMSprop optimizer with plain momentum and a learning rate of 0.001" (arXiv 2301.09648,
+    # section 3); the value of the momentum is not told, 0.9 is the usual one.
+    return keras.optimizers.RMSprop(learning_rate=1e-3, momentum=0.9)
+
+
+def _one_cycle(highest, keras, n_steps):
+    # Smith & Topin 2017, arXiv 1708.07120: a quarter up, three quarters down.
     warmup = max(n_steps // 4, 1)
     rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=1e-4,
+        initial_learning_rate=highest / 30,
         decay_steps=max(n_steps - warmup, 1),
-        warmup_target=3e-3,
+        warmup_target=highest,
         warmup_steps=warmup,
     )
     return keras.optimizers.AdamW(learning_rate=rate, weight_decay=0.05)
 
 
+_PUBLISHED = Recipe(
+    make_optimizer=_published_optimizer,
+    epochs=100,
+    patience=5,
+    validation=0.2,
+    batch_size=32,
+    augmentation={"max_scale": 1.0, "max_shift": 0.0},
+)
+_COMPACT = Recipe(
+    make_optimizer=partial(_one_cycle, 3e-3),
+    epochs=90,
+    patience=None,
+    validation=None,
+    batch_size=64,
+    augmentation={"max_scale": 1.2, "max_shift": 1.0, "unresampled": 0.5},
+)
+
 RECIPES = {
-    "published": Recipe(
-        make_optimizer=_published_optimizer,
-        epochs=100,
-        patience=5,
-        validation=0.2,
-        batch_size=32,
-        augmentation={"max_scale": 1.0, "max_shift": 0.0},
-    ),
-    "compact": Recipe(
-        make_optimizer=_compact_optimizer,
-        epochs=90,
-        patience=None,
-        validation=None,
-        batch_size=64,
-        augmentation={"max_scale": 1.2, "max_shift": 1.0, "unresampled": 0.5},
+    "published": _PUBLISHED,
+    "published-text": replace(_PUBLISHED, make_optimizer=_text_optimizer),
+    "compact": _COMPACT,
+    # What has been learnt is kept by small steps; few labels need small batches to make any.
+    "fine-tuning": replace(
+        _COMPACT, make_optimizer=partial(_one_cycle, 5e-4), epochs=30, batch_size=32
     ),
 }
+
+
+def get_recipe(recipe, architecture, *, fine_tuning=False):
+    """Find the recipe that a training goes by.
+
+    Parameters
+    ----------
+    recipe : Recipe, str or None
+        A recipe, the name of one of `RECIPES`, or None for the usual one.
+    architecture : str
+        The network's architecture, whose recipe is the usual one.
+    fine_tuning : bool, optional
+        Whether a trained network is gone on with; the usual recipe is then ``"fine-tuning"``,
+        except for the published network, which has one manner of training.
+
+    Returns
+    -------
+    recipe : Recipe
+        The recipe.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe.
+
+    Examples
+    --------
+    >>> from shredfinder.training import get_recipe
+    >>> get_recipe(None, "compact").epochs, get_recipe("published", "compact").patience
+    (90, 5)
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is None:
+        recipe = "fine-tuning" if fine_tuning and architecture == "compact" else architecture
+    try:
+        return RECIPES[recipe]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"recipe must be a shredfinder.training.Recipe or one of {', '.join(RECIPES)}, not "
+            f"{recipe!r}"
+        ) from None
