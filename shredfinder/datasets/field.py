@@ -9,7 +9,10 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from PIL import Image
 
+from shredfinder.datasets.colors import spread_bands
+from shredfinder.datasets.degrading import degrade_fluxes, get_imaging
 from shredfinder.imaging import CutoutFlag, Cutouts, flux_to_rgb
+from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import get_survey
 
 __all__ = ["SimulatedField"]
@@ -50,6 +53,8 @@ class SimulatedField:
         ``z``.
     survey : str
         Survey whose images these are like.
+    seeing : float
+        Full width at half maximum of a point source in r, in arcsec.
     """
 
     fluxes: np.ndarray
@@ -60,6 +65,7 @@ class SimulatedField:
     sources: Table
     stars: Table
     survey: str = "legacy-dr9"
+    seeing: float = 1.05
 
     def __repr__(self):
         height, width = self.fluxes.shape[1:]
@@ -112,6 +118,76 @@ class SimulatedField:
         >>> simulated.cutouts(simulated.wcs.pixel_to_world([160, 5], [160, 160]))
         <Cutouts: 2 of 128×128 px at 0.46875 arcsec/px, bands zrg, 1 unusable>
         """
+        corners, flags, size = self._locate(positions, size)
+        images = np.zeros((len(corners), size, size, 3), dtype=np.uint8)
+        whole = self.image
+        for i in np.flatnonzero(flags == CutoutFlag.GOOD):
+            part = _cut(whole, corners[i], size)
+            images[i] = _compress(part) if compress else part
+        return Cutouts.of_survey(self.survey, images, flags=flags, service="simulation")
+
+    def observe(self, survey, bands=None, positions=None, *, size=None, random_state=None):
+        """Cut out fluxes as another survey would have measured them, in its own bands.
+
+        Parameters
+        ----------
+        survey : str or `~shredfinder.surveys.Imaging`
+            ``"sdss-dr17"`` (u, g, r, i, z), ``"ps1-dr2"`` (g, r, i, z, y), or seeing, depth and
+            pixel scale of your own.
+        bands : sequence of str, optional
+            Its bands, in the channels' order; by default all.
+        positions : `~astropy.coordinates.SkyCoord`, optional
+            Where, of shape ``(n,)`` or a single one; by default those of ``sources``.
+        size : int, optional
+            Width and height in pixels of this field's scale; by default the survey's of the field.
+        random_state : int, `~numpy.random.Generator` or None, optional
+            Seed or source of the noise.
+
+        Returns
+        -------
+        cutouts : `~shredfinder.imaging.Cutouts`
+            Float32 images of the colour mapping ``"flux"``, in nanomaggies per pixel of 0.262″
+            squared; NaN, and flagged ``no coverage``, where the cutout would leave the field.
+
+        Examples
+        --------
+        >>> from shredfinder.datasets import make_field
+        >>> simulated = make_field(size=320, n_hosts=1, random_state=1)
+        >>> simulated.observe("sdss-dr17", random_state=1)
+        <Cutouts: 10 of 128×128 px at 0.46875 arcsec/px, bands ugriz, 0 unusable>
+        """
+        imaging = get_imaging(survey)
+        bands = tuple(imaging.seeing if bands is None else bands)
+        unknown = [band for band in bands if band not in imaging.seeing]
+        if unknown or not bands:
+            raise ValueError(
+                f"bands must be of {', '.join(imaging.seeing)}, the survey's, not {bands!r}"
+            )
+        corners, flags, size = self._locate(positions, size)
+        rng = np.random.default_rng(random_state)
+        images = np.full((len(corners), size, size, len(bands)), np.nan, dtype=np.float32)
+        whole = np.moveaxis(spread_bands(self.model, bands), 0, -1)
+        for i in np.flatnonzero(flags == CutoutFlag.GOOD):
+            images[i] = degrade_fluxes(
+                _cut(whole, corners[i], size),
+                bands,
+                imaging,
+                pixel_scale=self.pixel_scale,
+                native_pixel_scale=get_survey(self.survey).native_pixel_scale,
+                seeing=dict.fromkeys(bands, self.seeing),
+                rng=rng,
+            )
+        return Cutouts(
+            images,
+            flags=flags,
+            pixel_scale=self.pixel_scale,
+            bands=bands,
+            color_mapping=FLUX,
+            service="simulation",
+        )
+
+    def _locate(self, positions, size):
+        """Find the lower left pixel of each cutout, ``(n, 2)``, and the cutouts' flags and size."""
         size = get_survey(self.survey).size if size is None else size
         if not isinstance(size, (int, np.integer)) or size < 1:
             raise ValueError(f"size must be a number of pixels of 1 or more, not {size!r}")
@@ -125,18 +201,19 @@ class SimulatedField:
         x, y = (np.atleast_1d(values) for values in self.wcs.world_to_pixel(positions))
         known = np.isfinite(x) & np.isfinite(y)
         # The centre of an image of even size lies between two pixels.
-        left = np.rint(np.where(known, x, 0) - (size - 1) / 2).astype(int)
-        bottom = np.rint(np.where(known, y, 0) - (size - 1) / 2).astype(int)
-        height, width = self.fluxes.shape[1:]
-        inside = (left >= 0) & (bottom >= 0) & (left + size <= width) & (bottom + size <= height)
+        places = np.stack([np.where(known, x, 0), np.where(known, y, 0)], axis=1)
+        corners = np.rint(places - (size - 1) / 2).astype(int)
+        limits = np.array(self.fluxes.shape[:0:-1]) - size
+        inside = ((corners >= 0) & (corners <= limits)).all(axis=1)
         flags = np.where(inside, CutoutFlag.GOOD.value, CutoutFlag.NO_COVERAGE.value)
         flags[~known] = CutoutFlag.NO_POSITION
-        images = np.zeros((len(x), size, size, 3), dtype=np.uint8)
-        whole = self.image
-        for i in np.flatnonzero(inside & known):
-            part = whole[bottom[i] : bottom[i] + size, left[i] : left[i] + size][::-1]
-            images[i] = _compress(part) if compress else part
-        return Cutouts.of_survey(self.survey, images, flags=flags, service="simulation")
+        return corners, flags, size
+
+
+def _cut(image, corner, size):
+    """Cut a square out of an image whose first row is in the south; the first is in the north."""
+    left, bottom = corner
+    return image[bottom : bottom + size, left : left + size][::-1]
 
 
 def _compress(image):

@@ -98,6 +98,7 @@ def make_field(size=1024, n_hosts=9, *, random_state=None, center=None, noise=Tr
         sources=_to_table(builder.rows, extended, wcs, scale),
         stars=_star_table(stars, wcs),
         survey=survey.name,
+        seeing=fwhm * scale,
     )
 
 

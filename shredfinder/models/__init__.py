@@ -4,5 +4,14 @@ from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.calibration import Calibration
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.stretch import apply_stretch, fit_stretch
 
-__all__ = ["ARCHITECTURES", "Calibration", "ModelDescription", "TrainedModel", "build_network"]
+__all__ = [
+    "ARCHITECTURES",
+    "Calibration",
+    "ModelDescription",
+    "TrainedModel",
+    "apply_stretch",
+    "build_network",
+    "fit_stretch",
+]

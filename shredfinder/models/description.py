@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.models.calibration import Calibration
+from shredfinder.models.stretch import LINEAR, is_stretch
 
 __all__ = ["ModelDescription"]
 
@@ -38,8 +39,9 @@ class ModelDescription:
     color_mapping : str or None
         Mapping from fluxes to the images' values.
     stretch : dict
-        How image values become the network's input: ``{"kind": "linear", "white": 255}``
-        divides uint8 images by 255; float images are taken in 0–1 as they are.
+        How image values become the network's input, see `~shredfinder.models.apply_stretch`:
+        ``{"kind": "linear", "white": 255}`` divides uint8 images by 255, and takes float images
+        in 0–1 as they are; ``"asinh"`` is for fluxes, with scales for each band.
     temperature : float
         The calibration: logits are divided by it, see `~shredfinder.models.Calibration`.
     training_prior : float
@@ -80,7 +82,7 @@ class ModelDescription:
         return (*self.size, len(self.bands))
 
     @classmethod
-    def of_training(cls, name, cutouts, **facts):
+    def of_training(cls, name, cutouts, *, stretch=LINEAR, **facts):
         """Describe a network that was trained on cutouts.
 
         Parameters
@@ -89,6 +91,8 @@ class ModelDescription:
             Name that the model will carry.
         cutouts : Cutouts
             The training images; size, bands, pixel scale and colours are theirs.
+        stretch : dict, optional
+            How their values became the network's input.
         **facts
             Architecture, survey, symmetry, training prior and record of the training.
 
@@ -107,7 +111,7 @@ class ModelDescription:
             size=[int(side) for side in cutouts.size],
             pixel_scale=cutouts.pixel_scale,
             color_mapping=cutouts.color_mapping,
-            stretch={"kind": "linear", "white": 255},
+            stretch=dict(stretch),
             temperature=1.0,
             **facts,
         )
@@ -148,7 +152,7 @@ class ModelDescription:
             ),
             "pixel_scale": lambda value: _is_number(value) and 0 < value < 3600,
             "color_mapping": lambda value: value is None or _is_text(value),
-            "stretch": lambda value: value == {"kind": "linear", "white": 255},
+            "stretch": lambda value: is_stretch(value, len(values["bands"])),
             "temperature": lambda value: _is_number(value) and 0.01 <= value <= 100,
             "training_prior": lambda value: _is_number(value) and 0 < value < 1,
             "symmetry": lambda value: value in ("none", "uncertain", "all"),

@@ -8,6 +8,7 @@ from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import build_network
 from shredfinder.models.files import EMBEDDED_MODEL, read_model, write_model
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
+from shredfinder.models.stretch import apply_stretch
 
 __all__ = ["TrainedModel"]
 
@@ -124,12 +125,9 @@ class TrainedModel:
         )
         return type(self)(description, self.graph, self.weights)
 
-    @staticmethod
-    def to_input(images):
-        """Give images, uint8 or float32 in 0–1, as the network takes them: float32 in 0–1."""
-        if images.dtype == np.uint8:
-            return images.astype(np.float32) / np.float32(255)
-        return images
+    def to_input(self, images):
+        """Give images as the network takes them, by the description's stretch: float32."""
+        return apply_stretch(images, self.description.stretch)
 
     def score(self, images, symmetry):
         """Score images.
@@ -137,7 +135,7 @@ class TrainedModel:
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1, all usable.
+            Of shape ``(n, height, width, bands)``, uint8, float32 in 0–1 or fluxes, all usable.
         symmetry : {"uncertain", "all", "none"}
             Which images are scored as the mean over the eight rotations and reflections.
 

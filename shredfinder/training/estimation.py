@@ -6,9 +6,11 @@ import warnings
 import numpy as np
 
 from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.imaging.cutouts import FLUX
 from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
 from shredfinder.parameters import check_weights
 from shredfinder.training.backend import import_keras
 from shredfinder.training.fitting import fit_network
@@ -69,13 +71,14 @@ def train_model(
     recipe = get_recipe(recipe, architecture, fine_tuning=start is not None)
     rows, p_shred, weight = _select_usable(cutouts, y, sample_weight)
     groups = None if groups is None else _check_length("groups", groups, len(cutouts))[rows]
-    images = cutouts.images[rows]
+    stretch = _choose_stretch(cutouts, rows, start)
+    images = _stretch(cutouts, rows, stretch)
     validation = recipe.validation if isinstance(validation, str) else validation
     validation_data = None
     if isinstance(validation, tuple):
         held_cutouts, held_y = validation
         held, held_p, held_weight = _select_usable(held_cutouts, held_y, None)
-        validation_data = held_cutouts.images[held], _to_targets(held_p), held_weight
+        validation_data = _stretch(held_cutouts, held, stretch), _to_targets(held_p), held_weight
     elif validation is not None:
         kept, aside = split_groups(p_shred, groups, validation, random_state)
         validation_data = images[aside], _to_targets(p_shred[aside]), weight[aside]
@@ -115,6 +118,7 @@ def train_model(
     description = ModelDescription.of_training(
         name,
         cutouts,
+        stretch=stretch,
         architecture=architecture,
         survey=survey,
         symmetry=symmetry,
@@ -122,6 +126,22 @@ def train_model(
         training=training,
     )
     return TrainedModel.from_network(description, network), history
+
+
+def _choose_stretch(cutouts, rows, start):
+    """Take the stretch of a model that is gone on with, where it fits, or find one."""
+    if cutouts.color_mapping != FLUX:
+        return LINEAR
+    known = None if start is None else start.description
+    if known and known.color_mapping == FLUX and tuple(known.bands) == tuple(cutouts.bands):
+        return known.stretch
+    return fit_stretch(cutouts.images[rows])
+
+
+def _stretch(cutouts, rows, stretch):
+    # Colour images stay uint8, a quarter of the memory, until their batch's turn.
+    images = cutouts.images[rows]
+    return images if stretch == LINEAR else apply_stretch(images, stretch)
 
 
 def _select_usable(cutouts, y, sample_weight):
