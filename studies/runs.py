@@ -26,6 +26,12 @@ class Run:
     surveys : tuple
         Surveys by whose seeing and depth the views are degraded that the network learns from, in
         equal parts with views as they are; the teachers are asked about the latter alone.
+    n_labels : int or None
+        Train on so many sources, chosen at random; by default on all.
+    certain : bool
+        Train only on sources of whose label both raters were certain.
+    flipped : float
+        Share of the sources whose label is turned into the other before the training.
     """
 
     network: str = "compact"
@@ -40,6 +46,9 @@ class Run:
     trust: float = 0.7
     bank: int = 16
     surveys: tuple = ()
+    n_labels: int | None = None
+    certain: bool = False
+    flipped: float = 0.0
 
 
 _TEACHERS = (("soft", 0), ("pretrained", 0))
@@ -54,4 +63,14 @@ RUNS = {
     "distilled": Run(epochs=120, teachers=_TEACHERS),
     # For images poorer than the Legacy Surveys'.
     "robust": Run(epochs=120, teachers=_TEACHERS, surveys=("sdss-dr17", "ps1-dr2")),
+    # How much the number and the quality of labels matter. Fewer sources are seen more often, up
+    # to four times, so that it is the labels and not the steps that are too few.
+    "labels-160": Run(epochs=360, n_labels=160),
+    "labels-320": Run(epochs=360, n_labels=320),
+    "labels-640": Run(epochs=360, n_labels=640),
+    "labels-1280": Run(epochs=180, n_labels=1280),
+    "certain": Run(epochs=180, certain=True),
+    "flipped-05": Run(labels="hard", flipped=0.05),
+    "flipped-20": Run(labels="hard", flipped=0.20),
+    "hard": Run(labels="hard"),
 }

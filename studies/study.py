@@ -21,7 +21,7 @@ from sources import SURVEY, load_sources
 from shredfinder import Cutouts
 from shredfinder.datasets import degrade_cutouts
 
-_NETWORKS = {"plain": Plain, "compact": Compact, "pretrained": Pretrained}
+NETWORKS = {"plain": Plain, "compact": Compact, "pretrained": Pretrained}
 
 
 def main():
@@ -53,13 +53,28 @@ def train(sources, state, name, fold, seed):
     number = 1000 * seed + (99 if fold == "all" else int(fold))
     torch.manual_seed(number)
     generator = torch.Generator().manual_seed(number)
-    network = _NETWORKS[run.network]().to(memory_format=torch.channels_last)
-    views = Views(sources.images[rows], sources.targets[run.labels][rows], run, generator)
+    network = NETWORKS[run.network]().to(memory_format=torch.channels_last)
+    rows, targets = choose_labels(sources, rows, run, number)
+    views = Views(sources.images[rows], targets, run, generator)
     if run.teachers:
         views.teach(_load_teachers(state, run.teachers, fold))
     fit(network, views, run, generator, path.with_suffix(".ckpt"), f"{name} {fold}")
     torch.save(network.state_dict(), path.with_suffix(".pt"))
     np.savez(path, rows=held, logits=score(network, sources.images[held]))
+
+
+def choose_labels(sources, rows, run, seed):
+    """Choose the sources to train on, and spoil labels, where the run asks for it."""
+    rng = np.random.default_rng(seed)
+    if run.certain:
+        sure = [np.asarray(sources.table[name]) == 3 for name in ("confidence", "confidence2")]
+        rows = rows[np.logical_and(*sure)[rows] & sources.agreed[rows]]
+    if run.n_labels is not None:
+        rows = np.sort(rng.choice(rows, run.n_labels, replace=False))
+    targets = sources.targets[run.labels][rows].copy()
+    turned = rng.random(len(rows)) < run.flipped
+    targets[turned] = 1 - targets[turned]
+    return rows, targets
 
 
 class Views:
@@ -188,14 +203,14 @@ def fit(network, views, run, generator, checkpoint, title):
     checkpoint.unlink(missing_ok=True)
 
 
-def score(network, images):
+def score(network, images, n_sides=8):
     """Give the logits of images from their eight sides, ``(n, 8)``; the first is as it is."""
     network.eval()
-    logits = np.empty((len(images), 8), np.float32)
+    logits = np.empty((len(images), n_sides), np.float32)
     with torch.no_grad():
         for start in range(0, len(images), 64):
             batch = images[start : start + 64].float() / 255
-            for side in range(8):
+            for side in range(n_sides):
                 view = _show_side(batch, side).contiguous(memory_format=torch.channels_last)
                 logits[start : start + 64, side] = network(view).numpy()
     return logits
@@ -211,7 +226,7 @@ def degrade(images, survey, *, random_state):
 def _load_teachers(state, teachers, fold):
     networks = []
     for name, teacher_seed in teachers:
-        network = _NETWORKS[RUNS[name].network]()
+        network = NETWORKS[RUNS[name].network]()
         network.load_state_dict(torch.load(state / f"{name}-{fold}-{teacher_seed}.pt"))
         networks.append(network.eval().to(memory_format=torch.channels_last))
     return networks
