@@ -258,6 +258,7 @@ def load_classifier(path):
 def add_training_arguments(parser):
     """Add the arguments that say how a model is trained, and on what."""
     from shredfinder.models.architectures import ARCHITECTURES
+    from shredfinder.training.recipes import RECIPES
 
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -277,6 +278,11 @@ def add_training_arguments(parser):
     )
     training.add_argument(
         "--survey", default="legacy-dr9", help="survey of the cutouts (default: %(default)s)"
+    )
+    training.add_argument(
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="how the network is trained (default: that of the network)",
     )
     training.add_argument("--epochs", type=count, help="passes through the images, at most")
     training.add_argument("--batch-size", type=count, metavar="N", help="images a step")

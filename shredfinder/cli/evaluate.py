@@ -94,6 +94,7 @@ def run(args):
             groups=data.groups,
             sample_weight=data.weights,
             n_splits=args.cross_validate,
+            recipe=args.recipe,
             epochs=args.epochs,
             batch_size=args.batch_size,
             checkpoint=args.checkpoint,

@@ -179,6 +179,19 @@ class TestTraining:
             assert name in out
         assert np.isfinite(Table.read(scores)["p_cnn"]).all()
 
+    def test_train_goes_on_from_a_model(self, labels, tmp_path, capsys):
+        from shredfinder import ShredClassifier
+
+        model = tmp_path / "tuned.shredmodel"
+        argv = ["train", str(labels), "--cutouts", str(tmp_path), "-o", str(model)]
+        assert main([*argv, "--start", "embedded", "--survey", "sdss-dr17", "--epochs", "1"]) == 0
+        description = ShredClassifier.load(model).model_.description
+        assert (description.bands, description.color_mapping) == (["i", "r", "g"], "sdss-gri")
+        start = description.training["started_from"]
+        assert start["model"] == ShredClassifier.load().model_.description.name
+        assert main([*argv, "--overwrite", "--start", str(tmp_path / "none")]) == 1
+        assert "none" in capsys.readouterr().err
+
     def test_cross_validation(self, labels, tmp_path, capsys):
         scores = tmp_path / "scores.ecsv"
         argv = ["evaluate", str(labels), "--cutouts", str(tmp_path), "--groups", "group"]
