@@ -9,6 +9,7 @@ __all__ = ["import_optional"]
 # Package -> the extra of shredfinder that brings it.
 _EXTRAS = {
     "h5py": "tables",
+    "ipyaladin": "notebook",
     "lsdb": "lsdb",
     "matplotlib": "plot",
     "pandas": "tables",

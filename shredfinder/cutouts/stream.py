@@ -2,11 +2,10 @@
 
 from collections import deque
 
-import numpy as np
-
 from shredfinder.cutouts.download import make_engine
 from shredfinder.cutouts.positions import to_positions
-from shredfinder.imaging import Cutouts, CutoutSequence
+from shredfinder.imaging import CutoutSequence
+from shredfinder.imaging.cutouts import join_cutouts
 from shredfinder.progress import progress_bar
 
 __all__ = ["CutoutStream", "iter_cutouts"]
@@ -89,7 +88,7 @@ class CutoutStream(CutoutSequence):
             # What lies before the slice is dropped first.
             left = None if self._buffer is None else self._buffer[start - self._start :]
             following = next(self._chunks)
-            self._buffer = following if not left else _join(left, following)
+            self._buffer = following if not left else join_cutouts([left, following])
             self._start = start
         return self._buffer[start - self._start : stop - self._start]
 
@@ -109,17 +108,6 @@ class CutoutStream(CutoutSequence):
                     yield waiting.popleft().result(bar)
             while waiting:
                 yield waiting.popleft().result(bar)
-
-
-def _join(first, second):
-    return Cutouts(
-        np.concatenate([first.images, second.images]),
-        flags=np.concatenate([first.flags, second.flags]),
-        pixel_scale=first.pixel_scale,
-        bands=first.bands,
-        color_mapping=first.color_mapping,
-        service=first.service,
-    )
 
 
 def iter_cutouts(coords, *, chunk=512, **options):

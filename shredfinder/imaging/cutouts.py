@@ -7,7 +7,7 @@ from shredfinder.imaging.checks import check_fluxes, check_images
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.surveys import get_survey
 
-__all__ = ["FLUX", "Cutouts"]
+__all__ = ["FLUX", "Cutouts", "join_cutouts"]
 
 # The colour mapping of images whose channels are fluxes.
 FLUX = "flux"
@@ -181,6 +181,26 @@ class Cutouts:
             f"<Cutouts: {len(self)} of {width}×{height} px at {self.pixel_scale:g} arcsec/px, "
             f"bands {''.join(self.bands)}, {np.count_nonzero(~self.good)} unusable>"
         )
+
+
+def join_cutouts(parts):
+    """Put cutouts of one kind and size after one another.
+
+    Parameters
+    ----------
+    parts : sequence of Cutouts
+        At least one; pixel scale, bands, colour mapping and service are those of the first.
+
+    Returns
+    -------
+    cutouts : Cutouts
+        All of them. Images are not checked again.
+    """
+    joined = object.__new__(Cutouts)
+    joined.__dict__.update(parts[0].__dict__)
+    joined.images = np.concatenate([part.images for part in parts])
+    joined.flags = np.concatenate([part.flags for part in parts])
+    return joined
 
 
 def _validate_images(images, fluxes):

@@ -1,6 +1,5 @@
 """The HTML page of a report: one file, with its pictures inside."""
 
-import base64
 import io
 from datetime import UTC, datetime
 from html import escape
@@ -11,6 +10,7 @@ from astropy.table import Table
 import shredfinder
 from shredfinder.pipeline.figures import title_of
 from shredfinder.pipeline.settings import describe_settings
+from shredfinder.plotting.thumbnails import make_data_uri
 
 __all__ = ["make_page"]
 
@@ -261,5 +261,4 @@ def _picture(figure, kind, words):
     buffer = io.BytesIO()
     options = {"pil_kwargs": {"quality": 88}} if kind == "jpeg" else {}
     figure.savefig(buffer, format=kind, dpi=130, **options)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{escape(words)}" src="data:image/{kind};base64,{data}">'
+    return f'<img alt="{escape(words)}" src="{make_data_uri(buffer.getvalue(), kind)}">'

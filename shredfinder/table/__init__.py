@@ -8,6 +8,7 @@ from shredfinder.table.files import (
 )
 from shredfinder.table.patterns import find_image_files
 from shredfinder.table.scoring import add_p_cnn
+from shredfinder.table.showing import show_cutouts
 from shredfinder.table.streaming import ScoredCatalogue, classify_catalogue, get_state_folder
 from shredfinder.table.tables import ShredQTable, ShredTable, ShredTableMixin
 
@@ -23,5 +24,6 @@ __all__ = [
     "get_state_folder",
     "identify_format",
     "read_catalogue",
+    "show_cutouts",
     "write_catalogue",
 ]

@@ -4,6 +4,7 @@ from astropy.table import QTable, Table
 
 from shredfinder.table.columns import restore_columns
 from shredfinder.table.scoring import add_p_cnn
+from shredfinder.table.showing import color_scores, show_cutouts
 
 __all__ = ["ShredQTable", "ShredTable", "ShredTableMixin"]
 
@@ -85,6 +86,43 @@ class ShredTableMixin:
         ['objID', 'p_cnn', 'p_cnn_flag']
         """
         add_p_cnn(self, classifier, cutouts, **kwargs)
+
+    def show_cutouts(self, cutouts=None, **kwargs):
+        """Show the rows' cutouts in a notebook, with their ``p_cnn`` in colour.
+
+        Parameters
+        ----------
+        cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
+            Images of the rows, as for `add_p_cnn`. By default they are fetched by position; those
+            that `add_p_cnn` fetched come from the cache.
+        **kwargs
+            Further arguments, as of `shredfinder.table.show_cutouts`: ``rows``, ``sort``,
+            ``max_rows``, ``columns``, ``size``, ``cross``, ``classifier``, ``pattern``,
+            ``position`` and ``fetch``.
+
+        Returns
+        -------
+        grid : `~shredfinder.plotting.CutoutGrid`
+            What Jupyter shows.
+
+        See Also
+        --------
+        shredfinder.table.show_cutouts : the same for any table, with all arguments explained.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shredfinder import ShredTable
+        >>> images = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), dtype=np.uint8)
+        >>> table = ShredTable({"objID": [11, 12, 13], "p_cnn": [0.9, 0.1, 0.7]})
+        >>> table.show_cutouts(images, rows=table["p_cnn"] > 0.5)
+        <CutoutGrid: 2 of 2 rows>
+        """
+        return show_cutouts(self, cutouts, **kwargs)
+
+    def _repr_html_(self):
+        # Only scores are coloured: a table of images would be slow to show and heavy to save.
+        return color_scores(super()._repr_html_(), self.colnames)
 
 
 class ShredTable(ShredTableMixin, Table):

@@ -1,0 +1,123 @@
+"""A table's sources on the sky, in Aladin Lite."""
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+
+from shredfinder.optional import import_optional
+from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
+from shredfinder.positions import get_positions
+
+__all__ = ["show_aladin"]
+
+__doctest_requires__ = {"show_aladin": ["ipyaladin"]}
+
+# As many colours as a legend can be read by.
+_N_BINS = 5
+# No closer look than the side of a cutout.
+_LEAST_FOV = 1 / 60
+
+
+def show_aladin(
+    table, aladin=None, *, position=None, columns=(), score="p_cnn", flag="p_cnn_flag", **options
+):
+    """Show a table's sources in Aladin Lite, coloured by their ``p_cnn``.
+
+    Each fifth of the range of ``p_cnn`` is a catalogue of its own in the widget, in the colours of
+    `~shredfinder.plotting.make_thumbnails` (blue for galaxies, yellow for shreds); sources
+    without an answer are grey. A click on a source shows its row.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The sources, ``n`` rows.
+    aladin : ipyaladin.Aladin, optional
+        The widget to show them in; by default a new one, which looks at all of them.
+    position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
+        Where the sources are (see `~shredfinder.positions.get_positions`); by default it is looked
+        for in the table. Rows without a position are shown nowhere.
+    columns : sequence of str, optional
+        Columns to be shown with a source, besides its position, score and flag.
+    score, flag : str, optional
+        The columns of the scores and flags. Where there is no such column, sources have no
+        answer.
+    **options
+        Of a new widget: arguments of ``ipyaladin.Aladin``, such as ``survey`` and ``height``.
+
+    Returns
+    -------
+    aladin : ipyaladin.Aladin
+        The widget; Jupyter shows it when it is the last line of a cell.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ipyaladin is not installed.
+    ValueError
+        If no position is found, or a column is not there.
+
+    Notes
+    -----
+    The widget loads Aladin Lite and its images from CDS when a browser shows it. What is sent to it
+    has been tested, without a network; how it looks on the sky is untested live.
+
+    Examples
+    --------
+    >>> from shredfinder import ShredTable
+    >>> from shredfinder.plotting import show_aladin
+    >>> table = ShredTable({"ra": [143.04, 143.05], "dec": [21.50, 21.51], "p_cnn": [0.97, 0.02]})
+    >>> aladin = show_aladin(table, survey="CDS/P/DESI-Legacy-Surveys/DR10/color")
+    >>> aladin.overlays
+    ['p_cnn 0.8 to 1.0', 'p_cnn 0.0 to 0.2']
+    """
+    package = import_optional("ipyaladin", "showing sources in Aladin Lite")
+    coords = get_positions(table, position)
+    missing = [name for name in columns if name not in table.colnames]
+    if missing:
+        raise ValueError(
+            f"the table has no column {missing[0]!r}: it has {', '.join(table.colnames)}"
+        )
+    sources = Table({"ra": coords.ra, "dec": coords.dec})
+    for name in dict.fromkeys([score, flag, *columns]):
+        if name in table.colnames and name not in sources.colnames:
+            sources[name] = table[name]
+    placed = np.isfinite(coords.ra.deg) & np.isfinite(coords.dec.deg)
+    if aladin is None:
+        aladin = package.Aladin(**(_look_at(coords[placed]) | options))
+    for name, color, rows in _bin(table, score):
+        if (rows & placed).any():
+            aladin.add_table(
+                sources[rows & placed],
+                shape="circle",
+                name=name,
+                color=color,
+                source_size=12,
+                on_click="showTable",
+            )
+    return aladin
+
+
+def _bin(table, score):
+    """Give name, colour and rows of each catalogue, the likeliest shreds first."""
+    values = np.full(len(table), np.nan)
+    if score in table.colnames:
+        values = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
+    known = np.isfinite(values)
+    place = np.full(len(table), -1)
+    place[known] = np.clip(values[known] * _N_BINS, 0, _N_BINS - 1).astype(int)
+    for i in reversed(range(_N_BINS)):
+        low, high = i / _N_BINS, (i + 1) / _N_BINS
+        # From blue to yellow, ends included.
+        yield f"{score} {low:.1f} to {high:.1f}", get_shade(i / (_N_BINS - 1)), place == i
+    yield "no answer", NO_ANSWER_SHADE, ~known
+
+
+def _look_at(coords):
+    if not len(coords):
+        return {}
+    mean = coords.cartesian.mean()
+    center = SkyCoord(mean.x, mean.y, mean.z, representation_type="cartesian")
+    center = SkyCoord(center.spherical.lon, center.spherical.lat)
+    reach = coords.separation(center).max().to_value(u.deg)
+    return {"target": center, "fov": float(np.clip(2.4 * reach, _LEAST_FOV, 180))}

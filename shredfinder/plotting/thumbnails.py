@@ -1,0 +1,189 @@
+"""Cutouts side by side as HTML, for notebooks and pages: small files, and no plotting package."""
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade, get_text_color
+
+__all__ = ["CutoutGrid", "make_data_uri", "make_score_mark", "make_thumbnails"]
+
+# Styles stand in the elements: many viewers of notebooks take no style sheets. What has no colour
+# of its own takes that of the page, be it light or dark.
+_GRID = "display:flex;flex-wrap:wrap;gap:10px 8px;margin:6px 0"
+_CELL = "margin:0;font:12px/1.35 system-ui,-apple-system,'DejaVu Sans',sans-serif"
+_MARK = "padding:1px 5px;border-radius:3px;font-variant-numeric:tabular-nums"
+_HOLE = (
+    "display:flex;align-items:center;justify-content:center;text-align:center;box-sizing:border-box;"
+    "border:1px dashed #8a8a8a;border-radius:3px;opacity:.75"
+)
+_LINE = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+# As the gallery's cross: four short lines around the source, which stays to be seen.
+_CROSS = (
+    '<svg viewBox="0 0 100 100" style="position:absolute;inset:0;width:100%;height:100%">'
+    '<path d="M54 50h8M46 50h-8M50 54v8M50 46v-8" stroke="#ff4d4d" stroke-width="1.6"/></svg>'
+)
+
+
+class CutoutGrid:
+    """Cutouts to look at in a notebook.
+
+    Jupyter shows it as a grid; elsewhere, `html` can be put into a page.
+
+    Parameters
+    ----------
+    html : str
+        The grid.
+    n_shown, n_all : int
+        How many cutouts it shows, of how many.
+
+    Examples
+    --------
+    >>> from shredfinder.plotting import CutoutGrid
+    >>> CutoutGrid("<div>…</div>", 24, 310)
+    <CutoutGrid: 24 of 310 rows>
+    """
+
+    def __init__(self, html, n_shown, n_all):
+        self.html = html
+        self.n_shown, self.n_all = n_shown, n_all
+
+    def _repr_html_(self):
+        return self.html
+
+    def __repr__(self):
+        return f"<CutoutGrid: {self.n_shown} of {self.n_all} rows>"
+
+
+def make_thumbnails(cutouts, *, p_cnn=None, notes=None, captions=None, size=96, cross=False):
+    """Make a grid of thumbnails, each with its probability and what else is known of it.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Colour images, ``n`` of them. Those that are unusable are shown as empty frames with the
+        reason.
+    p_cnn : array_like, optional
+        Probability of each of being a shred, of shape ``(n,)``; NaN where there is no answer.
+        They are written on their colour, from blue (0) over grey to yellow (1).
+    notes : sequence of str, optional
+        A word beside each probability, such as a row's flag; empty where there is nothing to say.
+    captions : sequence of str, optional
+        A line or more below each, which the page cuts off where they are too long.
+    size : int, optional
+        Width and height of each thumbnail on the page in pixels. The images are kept as they are,
+        for screens that show more pixels than that.
+    cross : bool, optional
+        Whether to mark the source's place in the centre.
+
+    Returns
+    -------
+    grid : CutoutGrid
+        The grid, which refers to nothing outside of itself.
+
+    Raises
+    ------
+    ValueError
+        If the cutouts are not in colour, or probabilities, notes or captions are not as many.
+
+    See Also
+    --------
+    plot_gallery : the same as a figure.
+    shredfinder.table.show_cutouts : for the rows of a table.
+
+    Examples
+    --------
+    >>> from shredfinder.datasets import make_field
+    >>> from shredfinder.plotting import make_thumbnails
+    >>> cutouts = make_field(size=320, n_hosts=1, random_state=1).cutouts()[:4]
+    >>> grid = make_thumbnails(cutouts, p_cnn=[0.9, 0.8, 0.2, float("nan")], cross=True)
+    >>> grid
+    <CutoutGrid: 4 of 4 rows>
+    >>> grid.html.count("<img")
+    4
+    """
+    n = len(cutouts)
+    if cutouts.images.shape[-1] != 3:
+        raise ValueError(
+            f"thumbnails need images with three channels: got shape {cutouts.images.shape}"
+        )
+    for what, values in (("probabilities", p_cnn), ("notes", notes), ("captions", captions)):
+        if values is not None and len(values) != n:
+            raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one for each")
+    cells = []
+    for i, good in enumerate(cutouts.good):
+        parts = [_frame(cutouts.images[i] if good else None, cutouts.flags[i], size, cross)]
+        words = "" if notes is None else escape(str(notes[i]))
+        if p_cnn is not None:
+            words = f"{make_score_mark(p_cnn[i])} {words}"
+        if words:
+            parts.append(f'<div style="margin-top:2px">{words}</div>')
+        for line in () if captions is None else str(captions[i]).split("\n"):
+            text = escape(line)
+            parts.append(f'<div title="{text}" style="{_LINE};opacity:.75">{text}</div>')
+        cells.append(f'<figure style="{_CELL};width:{size}px">{"".join(parts)}</figure>')
+    return CutoutGrid(f'<div style="{_GRID}">{"".join(cells)}</div>', n, n)
+
+
+def make_score_mark(p_cnn, text=None):
+    """Write a probability on its colour.
+
+    Parameters
+    ----------
+    p_cnn : float
+        The probability; NaN where there is no answer.
+    text : str, optional
+        How it is written; by default with two digits, or as ``"no answer"``.
+
+    Returns
+    -------
+    html : str
+        A span.
+    """
+    p_cnn = float(p_cnn)
+    shade = get_shade(p_cnn)
+    if text is None:
+        text = "no answer" if shade == NO_ANSWER_SHADE else f"{p_cnn:.2f}"
+    style = f"background:{shade};color:{get_text_color(shade)};{_MARK}"
+    return f'<span style="{style}">{escape(text)}</span>'
+
+
+def make_data_uri(content, kind):
+    """Make an address that holds an image itself.
+
+    Parameters
+    ----------
+    content : bytes
+        The image file.
+    kind : str
+        Its format: ``"jpeg"`` or ``"png"``.
+
+    Returns
+    -------
+    uri : str
+        For the ``src`` of an image.
+    """
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _frame(image, flag, size, cross):
+    if image is None:
+        words = escape(str(flag))
+        return f'<div style="{_HOLE};width:{size}px;height:{size}px">{words}</div>'
+    buffer = io.BytesIO()
+    Image.fromarray(_to_bytes(image)).save(buffer, "JPEG", quality=85)
+    return (
+        f'<div style="position:relative;width:{size}px;height:{size}px">'
+        f'<img alt="cutout" src="{make_data_uri(buffer.getvalue(), "jpeg")}" '
+        f'style="width:100%;height:100%;max-width:none;margin:0;display:block;border-radius:3px">'
+        f"{_CROSS if cross else ''}</div>"
+    )
+
+
+def _to_bytes(image):
+    if image.dtype == np.uint8:
+        return image
+    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)

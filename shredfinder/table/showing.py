@@ -1,0 +1,275 @@
+"""What a notebook shows of a table: its rows' cutouts, and scores in colour."""
+
+import os
+import re
+from html import unescape
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+
+from shredfinder.imaging import Cutouts, CutoutSequence, flux_to_rgb
+from shredfinder.imaging.cutouts import FLUX, join_cutouts
+from shredfinder.models.sources import open_source
+from shredfinder.plotting.thumbnails import CutoutGrid, make_score_mark, make_thumbnails
+from shredfinder.surveys import DEFAULT_SURVEY
+from shredfinder.table.columns import FLAG_NAME, P_NAME
+from shredfinder.table.sources import open_cutouts, open_service
+
+__all__ = ["color_scores", "show_cutouts"]
+
+_CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
+
+
+def show_cutouts(
+    table,
+    cutouts=None,
+    *,
+    rows=None,
+    sort=P_NAME,
+    max_rows=24,
+    columns=None,
+    size=96,
+    cross=False,
+    classifier=None,
+    pattern=None,
+    position=None,
+    fetch=None,
+):
+    """Show cutouts of a table's rows in a notebook, with their ``p_cnn`` in colour.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table, of ``n`` rows; with or without ``p_cnn``.
+    cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
+        Images of all ``n`` rows, in their order, as for `~shredfinder.add_p_cnn`; only those that
+        are shown are read. By default cutouts are fetched by position: those that `add_p_cnn`
+        fetched come from the cache.
+    rows : array_like, optional
+        Rows to choose from: a mask of shape ``(n,)``, such as ``table["p_cnn"] > 0.9``, or row
+        numbers. By default all.
+    sort : str or None, optional
+        Column to sort by: ``p_cnn`` from the likeliest shred down, any other upwards; rows without
+        a value come last. None keeps the order of the rows.
+    max_rows : int or None, optional
+        How many rows are shown at most; None shows all.
+    columns : sequence of str, optional
+        Columns whose values stand below each cutout; by default the table's first.
+    size : int, optional
+        Width and height of a cutout on the page in pixels.
+    cross : bool, optional
+        Whether to mark the source's place in the centre.
+    classifier : ShredClassifier, optional
+        Says what kind of images files and services are asked for; by default the model that comes
+        with the package.
+    pattern, position, fetch
+        As for `~shredfinder.add_p_cnn`: names of files in a folder, where the sources are, and
+        how cutouts are fetched.
+
+    Returns
+    -------
+    grid : CutoutGrid
+        What Jupyter shows when it is the last line of a cell; ``grid.html`` is the page's text.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, NotADirectoryError
+        If a column is not there, ``rows`` does not fit, or the cutouts are not as
+        `~shredfinder.add_p_cnn` takes them.
+
+    Examples
+    --------
+    >>> from shredfinder import ShredTable
+    >>> from shredfinder.datasets import make_field
+    >>> from shredfinder.table import show_cutouts
+    >>> field = make_field(size=320, n_hosts=1, random_state=1)
+    >>> table = ShredTable(field.sources)
+    >>> table.add_p_cnn(cutouts=field.cutouts())
+    >>> show_cutouts(table, field.cutouts(), max_rows=6, columns=["objID", "r"])
+    <CutoutGrid: 6 of 10 rows>
+    >>> table.show_cutouts(field.cutouts(), rows=table["label"] == "galaxy", cross=True)
+    <CutoutGrid: 6 of 6 rows>
+    """
+    if max_rows is not None and max_rows < 1:
+        raise ValueError(f"max_rows must be positive, or None to show all rows, not {max_rows!r}")
+    columns = table.colnames[:1] if columns is None else list(columns)
+    _check_names(table, columns)
+    chosen = _sort(table, _choose(rows, len(table)), sort)
+    shown = chosen[:max_rows]
+    part = table[shown]
+    if len(part):
+        images = _open(part, shown, len(table), cutouts, classifier, pattern, position, fetch)
+        grid = make_thumbnails(
+            images,
+            p_cnn=_get_p(part),
+            notes=_get_notes(part, images),
+            captions=_make_captions(part, columns),
+            size=size,
+            cross=cross,
+        ).html
+    else:
+        grid = ""
+    words = f"{len(shown)} of {len(chosen)} rows"
+    if len(chosen) < len(table):
+        words += f", chosen of {len(table)}"
+    return CutoutGrid(f"<div><i>{words}</i>{grid}</div>", len(shown), len(chosen))
+
+
+def color_scores(html, names):
+    """Put the colour of each probability behind it in a table's HTML.
+
+    Parameters
+    ----------
+    html : str
+        The table, as astropy makes it.
+    names : sequence of str
+        Its columns.
+
+    Returns
+    -------
+    html : str
+        The same, with ``p_cnn`` coloured if there is such a column.
+    """
+    if P_NAME not in names:
+        return html
+    place = list(names).index(P_NAME)
+
+    def color(line):
+        cells = list(_CELL.finditer(line))
+        if len(cells) != len(names):
+            return line
+        start, stop = cells[place].span(1)
+        text = unescape(line[start:stop])
+        try:
+            p_cnn = float(text)
+        except ValueError:  # the dots that stand for rows that are left out
+            return line
+        return line[:start] + make_score_mark(p_cnn, text) + line[stop:]
+
+    return "\n".join(color(line) for line in html.split("\n"))
+
+
+def _choose(rows, n):
+    if rows is None:
+        return np.arange(n)
+    rows = np.ma.filled(np.ma.asarray(rows), False) if np.ma.isMA(rows) else np.asarray(rows)
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    if rows.ndim == 1 and (rows.dtype.kind in "iu" or not rows.size):
+        rows = rows.astype(int)
+        if ((rows >= -n) & (rows < n)).all():
+            return rows % n if n else rows
+    raise ValueError(
+        f"rows must be a mask of shape ({n},), one value a row, or row numbers below {n}: got "
+        f"an array of {rows.dtype} of shape {rows.shape}"
+    )
+
+
+def _sort(table, rows, name):
+    if name is None or (name == P_NAME and P_NAME not in table.colnames):
+        return rows
+    _check_names(table, [name])
+    column = table[name][rows]
+    missing = np.ma.getmaskarray(np.ma.asarray(getattr(column, "value", column)))
+    values = np.ma.getdata(getattr(column, "value", column))
+    if values.dtype.kind == "f":
+        missing = missing | np.isnan(values)
+    # Ranks can be turned round, whatever the values are.
+    ranks = np.unique(values, return_inverse=True)[1].reshape(len(rows))
+    return rows[np.lexsort((-ranks if name == P_NAME else ranks, missing))]
+
+
+def _check_names(table, names):
+    missing = [name for name in names if name not in table.colnames]
+    if missing:
+        raise ValueError(
+            f"the table has no column {missing[0]!r}: it has {', '.join(table.colnames)}"
+        )
+
+
+def _open(part, shown, n, cutouts, classifier, pattern, position, fetch):
+    """Get the cutouts of the rows that are shown, and of no others."""
+    if classifier is None and not isinstance(cutouts, Cutouts):
+        from shredfinder.classifier import ShredClassifier
+
+        classifier = ShredClassifier.load()
+    if cutouts is None:
+        if isinstance(position, SkyCoord):
+            position = position[shown]
+        stream, order = open_service(part, classifier, position, fetch or {})
+        with stream:
+            images = stream[: len(part)][np.argsort(order)]
+    elif fetch is not None:
+        raise ValueError("fetch says how cutouts are fetched, but they were given as cutouts=")
+    else:
+        taken = _take(cutouts, shown, n)
+        source = open_cutouts(part, classifier, taken, pattern=pattern)
+        if not isinstance(source, (Cutouts, CutoutSequence)):
+            source = open_source(
+                source,
+                size=classifier.size_,
+                pixel_scale=classifier.pixel_scale_,
+                bands=classifier.bands_,
+                color_mapping=classifier.color_mapping_,
+            )
+        images = source[: len(part)]
+    return _to_colors(images)
+
+
+def _take(cutouts, rows, n):
+    """Take the rows of whatever holds one cutout a row; a folder is left as it is."""
+    sized = isinstance(cutouts, (Cutouts, CutoutSequence)) or np.ndim(cutouts) > 0
+    if not sized or isinstance(cutouts, (str, os.PathLike)):
+        return cutouts
+    if len(cutouts) != n:
+        raise ValueError(
+            f"the table has {n} rows but {len(cutouts)} cutouts were given: give one for each row, "
+            "in the rows' order; to show some of the rows, name them by rows="
+        )
+    if isinstance(cutouts, (Cutouts, np.ndarray)):
+        return cutouts[rows]
+    if isinstance(cutouts, CutoutSequence):
+        # Forward, as streams want to be read.
+        order = np.argsort(rows)
+        joined = join_cutouts([cutouts[row : row + 1] for row in rows[order].tolist()])
+        return joined[np.argsort(order)]
+    return [cutouts[row] for row in rows]
+
+
+def _to_colors(cutouts):
+    if cutouts.color_mapping != FLUX:
+        return cutouts
+    return Cutouts.of_survey(
+        DEFAULT_SURVEY,
+        flux_to_rgb(cutouts.images, cutouts.bands, axis=-1),
+        flags=cutouts.flags,
+        pixel_scale=cutouts.pixel_scale,
+    )
+
+
+def _get_p(part):
+    if P_NAME not in part.colnames:
+        return None
+    return np.ma.filled(np.ma.asarray(part[P_NAME], dtype=float), np.nan)
+
+
+def _get_notes(part, images):
+    """Give the rows' flags, but for those that stand in place of the image."""
+    if FLAG_NAME not in part.colnames:
+        return None
+    flags = np.ma.filled(np.ma.asarray(part[FLAG_NAME]).astype("U"), "")
+    return np.where(images.good | (flags != images.flags), flags, "")
+
+
+def _make_captions(part, columns):
+    if not columns:
+        return None
+    texts = [_format(part[name]) for name in columns]
+    return ["\n".join(values) for values in zip(*texts, strict=True)]
+
+
+def _format(column):
+    if getattr(column, "format", None) or getattr(column, "dtype", np.dtype("O")).kind != "f":
+        return [text.strip() for text in column.info.iter_str_vals()]
+    # Nobody could read all sixteen digits in so little room.
+    return [f"{value:.7g}" for value in np.ma.filled(np.ma.asarray(column), np.nan)]

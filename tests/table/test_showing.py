@@ -1,0 +1,246 @@
+import re
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, QTable, Table
+from PIL import Image
+
+from shredfinder import Cutouts, ShredQTable, ShredTable
+from shredfinder.imaging import ImageFiles
+from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
+from shredfinder.table import show_cutouts
+from tests.table.conftest import FACTS
+
+P_CNN = [0.2, 0.9, np.nan, 0.6]
+
+
+def make_table(**columns):
+    return ShredTable(
+        {
+            "objID": [11, 12, 13, 14],
+            "p_cnn": np.array(P_CNN, np.float32),
+            "p_cnn_flag": np.array(["", "", "blank", ""], "U16"),
+            **columns,
+        }
+    )
+
+
+def make_images():
+    images = np.random.default_rng(0).integers(0, 60, (4, 128, 128, 3), dtype=np.uint8)
+    images[2] = 32
+    return images
+
+
+def captions(grid):
+    return re.findall(r'opacity:.75">([^<]*)</div>', grid.html.replace("blank", ""))
+
+
+def ids(grid):
+    return [int(text) for text in captions(grid) if text]
+
+
+def kinds():
+    yield "array", lambda folder: (make_images(), {})
+    yield "cutouts", lambda folder: (Cutouts(make_images(), **FACTS), {})
+    yield "folder", lambda folder: (folder, {"pattern": "{objID}.png"})
+    yield "paths", lambda folder: ([folder / f"{i}.png" for i in (11, 12, 13, 14)], {})
+    yield (
+        "sequence",
+        lambda folder: (
+            ImageFiles([folder / f"{i}.png" for i in (11, 12, 13, 14)], size=(128, 128), **FACTS),
+            {},
+        ),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, image in zip((11, 12, 13, 14), make_images(), strict=True):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("make", [make for _, make in kinds()], ids=[name for name, _ in kinds()])
+def test_any_kind_of_cutouts(make, folder, classifier, monkeypatch):
+    seen = {}
+    import shredfinder.table.showing as showing
+
+    def record(cutouts, **kwargs):
+        seen["cutouts"] = cutouts
+        return original(cutouts, **kwargs)
+
+    original = showing.make_thumbnails
+    monkeypatch.setattr(showing, "make_thumbnails", record)
+    cutouts, options = make(folder)
+    grid = make_table().show_cutouts(cutouts, classifier=classifier, **options)
+    # The likeliest shred first, the row without an answer last.
+    assert ids(grid) == [12, 14, 11, 13]
+    assert seen["cutouts"].flags.tolist() == ["", "", "", "blank"]
+    np.testing.assert_array_equal(seen["cutouts"].images[:3], make_images()[[1, 3, 0]])
+
+
+def test_cutouts_are_fetched_by_position(classifier, monkeypatch):
+    import shredfinder.table.showing as showing
+
+    asked = {}
+
+    class Stream:
+        def __init__(self, n):
+            self.n = n
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def __getitem__(self, rows):
+            images = np.full((self.n, 128, 128, 3), 10, np.uint8)
+            images[:, 40:80, 40:80] = np.array(asked["ra"])[:, None, None, None]
+            return Cutouts(images, **FACTS)[rows]
+
+    def open_service(part, classifier, position, fetch):
+        order = np.arange(len(part))[::-1]
+        asked["ra"] = np.asarray(part["ra"])[order].astype(np.uint8).tolist()
+        asked["fetch"] = fetch
+        return Stream(len(part)), order
+
+    seen = {}
+    original = showing.make_thumbnails
+
+    def record(cutouts, **kwargs):
+        seen["centres"] = cutouts.images[:, 60, 60, 0].tolist()
+        return original(cutouts, **kwargs)
+
+    monkeypatch.setattr(showing, "open_service", open_service)
+    monkeypatch.setattr(showing, "make_thumbnails", record)
+    table = make_table(ra=[50.0, 60.0, 70.0, 80.0], dec=[0.0] * 4)
+    grid = table.show_cutouts(classifier=classifier, fetch={"offline": True}, max_rows=3)
+    # No more than what is shown is asked for, and each row has its own image.
+    assert sorted(asked["ra"]) == [50, 60, 80]
+    assert asked["fetch"] == {"offline": True}
+    assert ids(grid) == [12, 14, 11]
+    assert seen["centres"] == [60, 80, 50]
+
+
+def test_flags_are_told():
+    table = make_table()
+    table["p_cnn_flag"][0] = "other colors"
+    html = table.show_cutouts(make_images()).html
+    assert html.count("blank") == 1
+    assert "other colors" in html
+
+
+def test_tables_without_scores_keep_their_order():
+    table = Table({"objID": [11, 12, 13, 14]})
+    grid = show_cutouts(table, make_images())
+    assert ids(grid) == [11, 12, 13, 14]
+    assert "no answer" not in grid.html
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (np.array(P_CNN) < 0.5, [11]),
+        ([3, 0], [14, 11]),
+        ([-1], [14]),
+        (MaskedColumn([True, True, True, False], mask=[0, 1, 0, 0]), [11, 13]),
+        ([], []),
+    ],
+)
+def test_rows_can_be_chosen(rows, expected):
+    grid = make_table().show_cutouts(make_images(), rows=rows)
+    assert ids(grid) == expected
+    assert grid.n_shown == grid.n_all == len(expected)
+
+
+@pytest.mark.parametrize("rows", [[True, False], [4], [[0, 1]], ["a"], [0.5]])
+def test_wrong_rows_are_told(rows):
+    with pytest.raises(ValueError, match="rows must be a mask"):
+        make_table().show_cutouts(make_images(), rows=rows)
+
+
+def test_sorting():
+    mag = MaskedColumn([18.0, 17.0, 16.0, 19.0], mask=[False, True, False, False])
+    table = make_table(mag=mag, name=["d", "c", "b", "a"])
+    images = make_images()
+    assert ids(table.show_cutouts(images, sort="mag", columns=["objID"])) == [13, 11, 14, 12]
+    assert ids(table.show_cutouts(images, sort="name")) == [14, 13, 12, 11]
+    assert ids(table.show_cutouts(images, sort=None)) == [11, 12, 13, 14]
+    with pytest.raises(ValueError, match="no column 'z'"):
+        table.show_cutouts(images, sort="z")
+
+
+def test_limit_and_what_is_said_of_it():
+    grid = make_table().show_cutouts(make_images(), max_rows=2, rows=[0, 1, 3])
+    assert repr(grid) == "<CutoutGrid: 2 of 3 rows>"
+    assert "2 of 3 rows, chosen of 4" in grid.html
+    assert make_table().show_cutouts(make_images(), max_rows=None).n_shown == 4
+    with pytest.raises(ValueError, match="max_rows must be positive"):
+        make_table().show_cutouts(make_images(), max_rows=0)
+
+
+def test_captions():
+    table = make_table(r=[17.123456789, 18.0, 19.5, 16.25])
+    grid = table.show_cutouts(make_images(), sort=None, columns=["objID", "r"])
+    assert captions(grid)[:4] == ["11", "17.12346", "12", "18"]
+    table["r"].format = ".1f"
+    assert captions(table.show_cutouts(make_images(), sort=None, columns=["r"]))[0] == "17.1"
+    assert captions(table.show_cutouts(make_images(), columns=())) == []
+    with pytest.raises(ValueError, match="no column 'z'"):
+        table.show_cutouts(make_images(), columns=["z"])
+
+
+def test_fluxes_are_shown_in_the_viewers_colours():
+    fluxes = np.random.default_rng(0).normal(0.1, 0.05, (4, 16, 16, 3))
+    cutouts = Cutouts(fluxes, pixel_scale=0.262, bands="grz", color_mapping="flux")
+    assert make_table().show_cutouts(cutouts).html.count("<img") == 4
+
+
+def test_numbers_must_agree(classifier):
+    with pytest.raises(ValueError, match="4 rows but 3 cutouts"):
+        make_table().show_cutouts(make_images()[:3])
+    with pytest.raises(ValueError, match="fetch says"):
+        make_table().show_cutouts(make_images(), fetch={}, classifier=classifier)
+    with pytest.raises(ValueError, match="cutouts must be"):
+        make_table().show_cutouts(7, classifier=classifier)
+
+
+# Tables as notebooks show them
+
+
+@pytest.mark.parametrize("table_class", [ShredTable, ShredQTable])
+def test_scores_are_coloured_in_notebooks(table_class):
+    table = table_class(make_table(name=["<b>", "0.3", "nan", ""]))
+    html = table._repr_html_()
+    for value in ("0.2", "0.9", "0.6"):
+        shade = get_shade(float(np.float32(value)))
+        assert re.search(rf'<td><span style="background:{shade};[^"]*">{value}</span></td>', html)
+    assert re.search(rf"background:{NO_ANSWER_SHADE};[^>]*>nan<", html)
+    assert html.count("<span") == 4
+    assert "<td>&lt;b&gt;</td>" in html
+    assert "<img" not in html
+
+
+def test_long_tables_and_those_without_scores():
+    plain = {"objID": np.arange(200), "x": np.linspace(0, 1, 200)}
+    table = ShredTable(plain)
+    expected = Table(plain)._repr_html_()
+    same = re.compile(r"(id=\"table\d+\")|(ShredTable)|(Table)")
+    assert same.sub("", table._repr_html_()) == same.sub("", expected)
+    table["p_cnn"] = np.linspace(0, 1, 200, dtype=np.float32)
+    html = table._repr_html_()
+    assert "<td>...</td><td>...</td><td>...</td>" in html
+    assert 0 < html.count("<span") < 200
+
+
+def test_empty_tables():
+    table = make_table()[:0]
+    assert "<span" not in table._repr_html_()
+    assert table.show_cutouts(make_images()[:0]).n_shown == 0
+
+
+def test_only_the_view_differs():
+    table = make_table()
+    assert str(table) == str(Table(table))
+    assert isinstance(QTable(table), QTable)
