@@ -89,10 +89,13 @@ class LabellingSession:
         if order is None:
             order = blind_order(len(self._sources), labeller, random_state=random_state)
         order = np.asarray(order)
-        if len(np.unique(order)) < len(order) or not np.isin(
-            order, np.arange(len(self._sources))
-        ).all():
-            raise ValueError(f"the order must name rows of 0 to {len(self._sources) - 1}, each once")
+        if (
+            len(np.unique(order)) < len(order)
+            or not np.isin(order, np.arange(len(self._sources))).all()
+        ):
+            raise ValueError(
+                f"the order must name rows of 0 to {len(self._sources) - 1}, each once"
+            )
         self.store, self.labeller = store, labeller
         answered = store.get(labeller)
         self._order = order.tolist()
@@ -108,6 +111,11 @@ class LabellingSession:
     def upcoming(self):
         """The row after the current one, or None."""
         return self._queue[1] if len(self._queue) > 1 else None
+
+    @property
+    def n_sources(self):
+        """Number of sources, whether or not they are to be labelled."""
+        return len(self._sources)
 
     @property
     def n_total(self):
@@ -158,9 +166,7 @@ class LabellingSession:
             self._queue.rotate(1)
             return
         # The file may hold answers about other tables too: those stay.
-        source = self.store.remove_last(
-            self.labeller, {self._sources[row] for row in self._order}
-        )
+        source = self.store.remove_last(self.labeller, {self._sources[row] for row in self._order})
         if source is not None:
             row = self._rows[source]
             if row in self._queue:
