@@ -6,12 +6,12 @@ import warnings
 
 from astropy.utils.exceptions import AstropyUserWarning
 
-from shredfinder.cli import classify, demo, evaluate, fetch, fractions, pool, run, train
+from shredfinder.cli import classify, demo, evaluate, fetch, fractions, label, pool, run, train
 from shredfinder.exceptions import ServiceError
 
 __all__ = ["main"]
 
-_COMMANDS = (run, classify, fetch, fractions, pool, demo, train, evaluate)
+_COMMANDS = (run, classify, fetch, fractions, pool, label, demo, train, evaluate)
 
 
 def main(argv=None):

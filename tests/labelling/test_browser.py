@@ -1,0 +1,200 @@
+"""The labelling page in a real browser, where there is a Chromium."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from shredfinder.labelling import LabellingPage, LabellingSession, LabelStore
+
+selenium = pytest.importorskip("selenium", reason="the page's tests in a browser need selenium")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no Chromium with its chromedriver is found"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=DRIVER)
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_window_size(1200, 800)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def session(tmp_path):
+    for row in range(3):
+        Image.new("RGB", (32, 32), (90, 80 * row, 60)).save(tmp_path / f"{row}.png")
+    store = LabelStore(tmp_path / "answers.ecsv")
+    return LabellingSession([10, 11, 12, 13], store, "ann", order=[2, 0, 3, 1])
+
+
+@pytest.fixture
+def page(tmp_path, session, browser):
+    # The cutout of row 3 is missing.
+    with LabellingPage(session, [tmp_path / f"{row}.png" for row in range(4)]) as page:
+        browser.get(page.url)
+        wait(browser, lambda: count(browser) == "0 of 4")
+        yield page
+        # Two windows' worth of conflict and the missing cutout are expected; no error of the
+        # page's own, such as one against its own policy.
+        messages = [entry["message"] for entry in browser.get_log("browser")]
+        assert not [text for text in messages if "status of" not in text and "favicon" not in text]
+
+
+def wait(browser, condition):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: condition())
+
+
+def get(browser, selector):
+    from selenium.webdriver.common.by import By
+
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def press(browser, keys):
+    get(browser, "body").send_keys(keys)
+
+
+def count(browser):
+    return get(browser, "#count").text
+
+
+def shown(browser):
+    """The row whose cutout is on view and decoded."""
+    return browser.execute_script(
+        "const image = document.getElementById('cutout');"
+        "return image.hidden || !image.naturalWidth ? null : image.src.split('/').pop();"
+    )
+
+
+def test_labels_by_keys(browser, page, session):
+    wait(browser, lambda: shown(browser) == "2")
+    press(browser, "s")
+    assert get(browser, "[data-label=shred]").get_attribute("aria-pressed") == "true"
+    assert session.n_done == 0
+    press(browser, "2")
+    wait(browser, lambda: count(browser) == "1 of 4")
+    wait(browser, lambda: shown(browser) == "0")
+    # The other order, in capitals, and a change of mind.
+    press(browser, "3")
+    press(browser, "G")
+    wait(browser, lambda: count(browser) == "2 of 4")
+    assert session.store.get("ann") == {12: ("shred", 2), 10: ("galaxy", 3)}
+    assert get(browser, "[data-label=galaxy]").get_attribute("aria-pressed") == "false"
+
+
+def test_a_missing_cutout_is_said_and_can_be_labelled(browser, page, session):
+    for keys in ("g1", "s1"):
+        n_done = session.n_done
+        for key in keys:
+            press(browser, key)
+        wait(browser, lambda n=n_done: count(browser) == f"{n + 1} of 4")
+    wait(browser, lambda: "can't be shown" in get(browser, "#message").text)
+    assert not get(browser, "#mark").is_displayed()
+    for key in "o3":
+        press(browser, key)
+    wait(browser, lambda: shown(browser) == "1")
+    assert session.store.get("ann")[13] == ("other", 3)
+    for key in "g2":
+        press(browser, key)
+    wait(browser, lambda: "All are labelled" in get(browser, "#message").text)
+    assert not get(browser, "[data-label=galaxy]").is_enabled()
+    press(browser, "u")
+    wait(browser, lambda: shown(browser) == "1")
+    assert count(browser) == "3 of 4"
+
+
+def test_undo_and_skip(browser, page, session):
+    wait(browser, lambda: shown(browser) == "2")
+    assert not get(browser, "#undo").is_enabled()
+    press(browser, " ")
+    wait(browser, lambda: shown(browser) == "0")
+    get(browser, "#undo").click()
+    wait(browser, lambda: shown(browser) == "2")
+    get(browser, "[data-label=galaxy]").click()
+    get(browser, "[data-confidence='1']").click()
+    wait(browser, lambda: count(browser) == "1 of 4")
+    press(browser, "u")
+    wait(browser, lambda: count(browser) == "0 of 4")
+    assert session.store.get("ann") == {}
+    assert shown(browser) == "2"
+
+
+def test_the_space_bar_does_not_press_the_button_in_focus(browser, page, session):
+    wait(browser, lambda: shown(browser) == "2")
+    get(browser, "[data-label=galaxy]").click()
+    press(browser, " ")
+    wait(browser, lambda: shown(browser) == "0")
+    assert session.n_done == 0
+
+
+def test_the_mark_is_at_the_centre_and_can_be_hidden(browser, page):
+    wait(browser, lambda: shown(browser) == "2")
+    boxes = browser.execute_script(
+        "return [...document.querySelectorAll('#mark i, #cutout')]"
+        ".map(e => { const r = e.getBoundingClientRect();"
+        "  return [r.x, r.y, r.width, r.height]; })"
+    )
+    (x, y, width, height), *lines = boxes
+    assert width == pytest.approx(height)
+    assert width > 500
+    centers = [(left + w / 2 - x, top + h / 2 - y) for left, top, w, h in lines]
+    for i in (0, 1):
+        assert sum(center[i] for center in centers) / 4 == pytest.approx(width / 2, abs=0.6)
+    press(browser, "m")
+    assert not get(browser, "#mark").is_displayed()
+    press(browser, "m")
+    assert get(browser, "#mark").is_displayed()
+
+
+def test_an_answer_in_another_window_is_noticed(browser, page, session):
+    wait(browser, lambda: shown(browser) == "2")
+    session.answer("shred", 3)
+    press(browser, "g")
+    press(browser, "3")
+    wait(browser, lambda: "already" in get(browser, "#status").text)
+    wait(browser, lambda: shown(browser) == "0")
+    assert session.store.get("ann") == {12: ("shred", 3)}
+
+
+def test_says_that_the_command_has_ended(browser, tmp_path, session):
+    page = LabellingPage(session, [tmp_path / f"{row}.png" for row in range(4)])
+    page.start()
+    browser.get(page.url)
+    wait(browser, lambda: shown(browser) == "2")
+    page.close()
+    press(browser, "g")
+    press(browser, "3")
+    wait(browser, lambda: "still running" in get(browser, "#status").text)
+    assert session.n_done == 0
+    browser.get_log("browser")
+
+
+@pytest.mark.parametrize("size", [(1200, 800), (1000, 640), (420, 800)])
+def test_fits_the_window(browser, page, size):
+    browser.set_window_size(*size)
+    try:
+        wait(browser, lambda: shown(browser) == "2")
+        width, height, inner_width, inner_height = browser.execute_script(
+            "const e = document.documentElement;"
+            "return [e.scrollWidth, e.scrollHeight, innerWidth, innerHeight]"
+        )
+        assert width <= inner_width
+        assert height <= inner_height
+    finally:
+        browser.set_window_size(1200, 800)
