@@ -1,10 +1,11 @@
 """Find galaxy shreds in photometric catalogues.
 
 The names below are loaded when they are first used, so that ``import shredfinder`` stays quick.
+``shredfinder.__citation__`` is what to cite, as BibTeX.
 """
 
 import importlib
-from importlib import metadata
+from importlib import metadata, resources
 
 from shredfinder.config import Conf, conf
 
@@ -34,6 +35,8 @@ _HOMES = {
 def __getattr__(name):
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in ("__citation__", "__bibtex__"):
+        return resources.files(__name__).joinpath("CITATION.bib").read_text(encoding="utf-8")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
