@@ -1,16 +1,28 @@
 """Cross-validation that keeps neighbours in one fold."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder.optional import import_optional
 from shredfinder.training import encode_labels
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.typing import PathLike
+
 __all__ = ["cross_validate", "make_folds"]
 
 
-def make_folds(p_shred, groups=None, *, n_splits=5, random_state=0):
+def make_folds(
+    p_shred: ArrayLike, groups: ArrayLike | None = None, *, n_splits: int = 5, random_state: int = 0
+) -> np.ndarray:
     """Split sources into folds of about equal shares of shreds, whole groups at a time.
 
     Parameters
@@ -52,17 +64,17 @@ def make_folds(p_shred, groups=None, *, n_splits=5, random_state=0):
 
 
 def cross_validate(
-    classifier,
-    cutouts,
-    y,
+    classifier: ShredClassifier,
+    cutouts: Cutouts,
+    y: ArrayLike,
     *,
-    groups=None,
-    sample_weight=None,
-    n_splits=5,
-    random_state=0,
-    checkpoint=None,
-    **fit_options,
-):
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_splits: int = 5,
+    random_state: int = 0,
+    checkpoint: PathLike | None = None,
+    **fit_options: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """Score each source by a model that has not seen it or its neighbours.
 
     Parameters

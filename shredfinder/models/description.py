@@ -1,8 +1,14 @@
 """What a saved model says of itself, and the checks of cutouts against it."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
+
+if TYPE_CHECKING:
+    from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["ModelDescription"]
 
@@ -61,12 +67,12 @@ class ModelDescription:
     training: dict = field(default_factory=dict)
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, int, int]:
         """`tuple` of int: height, width and number of bands."""
         return (*self.size, len(self.bands))
 
     @classmethod
-    def of_training(cls, name, cutouts, **facts):
+    def of_training(cls, name: str, cutouts: Cutouts, **facts: Any) -> Self:
         """Describe a network that was trained on cutouts.
 
         Parameters
@@ -98,12 +104,12 @@ class ModelDescription:
             **facts,
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Give the description as a `dict` of what JSON can hold."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Make a description from what a file says, believing nothing.
 
         Parameters
@@ -148,7 +154,7 @@ class ModelDescription:
                 )
         return cls(**{key: values[key] for key in checks})
 
-    def check_cutouts(self, cutouts, *, allow_other_colors=False):
+    def check_cutouts(self, cutouts: Cutouts, *, allow_other_colors: bool = False) -> bool:
         """Check that cutouts are of the kind that the model was trained on.
 
         Parameters
