@@ -46,8 +46,8 @@ def make_folds(
     --------
     >>> from shredfinder.evaluation import make_folds
     >>> folds = make_folds([0, 0, 0, 1, 1, 1], groups=[1, 1, 2, 2, 3, 4], n_splits=2)
-    >>> folds[0] == folds[1], folds[2] == folds[3]
-    (np.True_, np.True_)
+    >>> bool(folds[0] == folds[1]), bool(folds[2] == folds[3])
+    (True, True)
     """
     model_selection = import_optional("sklearn.model_selection", "cross-validation")
     p_shred = np.asarray(p_shred, dtype=float)

@@ -137,7 +137,7 @@ def import_samp():
     True
     """
     samp = importlib.import_module("pyvo.samp")
-    if hasattr(samp, "SAMPIntegratedClient"):
+    if hasattr(samp, "SAMPHubServer"):  # older ones hold the client alone
         return samp
     return importlib.import_module("astropy.samp")
 
