@@ -20,7 +20,7 @@ from astropy.stats import binom_conf_interval
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import shredfinder.catalogs.skyserver as skyserver
+from shredfinder.catalogs import skyserver
 from shredfinder.hosts import open_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.closure import judge

@@ -1,5 +1,9 @@
 """The classifier: one estimator for every architecture, survey and kind of input."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 
 from shredfinder.config import conf
@@ -12,6 +16,16 @@ from shredfinder.parameters import Parametrized, check_count, check_fitting, che
 from shredfinder.priors import apply_prior, check_prior
 from shredfinder.surveys import get_survey
 from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.imaging.sequence import CutoutSequence
+    from shredfinder.training.recipes import Recipe
+    from shredfinder.typing import Images, PathLike
 
 __all__ = ["ShredClassifier"]
 
@@ -67,15 +81,15 @@ class ShredClassifier(ModelHolder, Parametrized):
 
     def __init__(
         self,
-        architecture="compact",
-        survey="legacy-dr9",
+        architecture: str = "compact",
+        survey: str = "legacy-dr9",
         *,
-        bands=None,
-        pixel_scale=None,
-        symmetry="uncertain",
-        random_state=None,
-        warm_start=False,
-    ):
+        bands: Sequence[str] | None = None,
+        pixel_scale: float | None = None,
+        symmetry: str = "uncertain",
+        random_state: int | None = None,
+        warm_start: bool = False,
+    ) -> None:
         self.architecture = architecture
         self.survey = survey
         self.bands = bands
@@ -106,20 +120,20 @@ class ShredClassifier(ModelHolder, Parametrized):
 
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        groups=None,
+        X: Images,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         *,
-        validation="auto",
-        recipe=None,
-        epochs=None,
-        patience=None,
-        batch_size=None,
-        checkpoint=None,
-        name="custom",
-        progress="auto",
-    ):
+        validation: float | tuple[Images, ArrayLike] | Literal["auto"] | None = "auto",
+        recipe: Recipe | str | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        batch_size: int | None = None,
+        checkpoint: PathLike | None = None,
+        name: str = "custom",
+        progress: bool | Literal["auto"] = "auto",
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -200,7 +214,7 @@ class ShredClassifier(ModelHolder, Parametrized):
         )
         return self
 
-    def open_training(self, X):
+    def open_training(self, X: Images) -> Cutouts | CutoutSequence:
         """Take images as `fit` does: bare arrays and files are of this classifier's survey.
 
         Parameters
@@ -225,7 +239,13 @@ class ShredClassifier(ModelHolder, Parametrized):
 
     # Scoring
 
-    def open_images(self, X, *, pixel_scale=None, bands=None):
+    def open_images(
+        self,
+        X: Images,
+        *,
+        pixel_scale: float | None = None,
+        bands: Sequence[str] | None = None,
+    ) -> Cutouts | CutoutSequence:
         """Take images as scoring does: bare arrays and files are of the model's own kind.
 
         Parameters
@@ -251,15 +271,15 @@ class ShredClassifier(ModelHolder, Parametrized):
 
     def predict_p_cnn(
         self,
-        X,
+        X: Images,
         *,
-        prior=None,
-        pixel_scale=None,
-        bands=None,
-        allow_other_colors=False,
-        batch_size=None,
-        progress=False,
-    ):
+        prior: float | Literal["estimate"] | None = None,
+        pixel_scale: float | None = None,
+        bands: Sequence[str] | None = None,
+        allow_other_colors: bool = False,
+        batch_size: int | None = None,
+        progress: bool | Literal["auto"] = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Score images, and say of those without an answer why.
 
         Parameters
@@ -312,7 +332,9 @@ class ShredClassifier(ModelHolder, Parametrized):
         p_cnn = apply_prior(p_cnn, prior, description.training_prior)
         return p_cnn.astype(np.float32), flags
 
-    def predict_proba(self, X, prior=None, **kwargs):
+    def predict_proba(
+        self, X: Images, prior: float | Literal["estimate"] | None = None, **kwargs: Any
+    ) -> np.ndarray:
         """Give the probabilities of galaxy and shred.
 
         Parameters
@@ -333,7 +355,7 @@ class ShredClassifier(ModelHolder, Parametrized):
         p_cnn, _ = self.predict_p_cnn(X, prior=prior, **kwargs)
         return np.stack([1 - p_cnn, p_cnn], axis=1)
 
-    def predict(self, X, **kwargs):
+    def predict(self, X: Images, **kwargs: Any) -> np.ma.MaskedArray:
         """Name the class of each source: a shred where `predict_proba` says 0.5 or more.
 
         Parameters
@@ -351,7 +373,9 @@ class ShredClassifier(ModelHolder, Parametrized):
         p_cnn, _ = self.predict_p_cnn(X, **kwargs)
         return np.ma.array(self.classes_[(p_cnn >= 0.5).astype(int)], mask=np.isnan(p_cnn))
 
-    def score(self, X, y, sample_weight=None, **kwargs):
+    def score(
+        self, X: Images, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any
+    ) -> float:
         """Give the accuracy over the rows that have an answer.
 
         Parameters
@@ -385,7 +409,7 @@ class ShredClassifier(ModelHolder, Parametrized):
     # Model
 
     @classmethod
-    def load(cls, path=None):
+    def load(cls, path: PathLike | None = None) -> Self:
         """Load a saved model.
 
         Parameters
@@ -422,7 +446,7 @@ class ShredClassifier(ModelHolder, Parametrized):
         return classifier
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """`int`: number of parameters of the network."""
         if self._is_fitted:
             return self.model_.n_parameters

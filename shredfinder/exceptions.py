@@ -1,5 +1,7 @@
 """Warnings and errors of shredfinder."""
 
+from __future__ import annotations
+
 from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = [
@@ -44,7 +46,7 @@ class CatalogServiceError(RuntimeError):
         Whether the same request may well succeed later.
     """
 
-    def __init__(self, message, *, transient=False):
+    def __init__(self, message: str, *, transient: bool = False) -> None:
         super().__init__(message)
         self.transient = transient
 

@@ -1,6 +1,9 @@
 """How many of a catalogue's sources are shreds, with binomial intervals."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -8,10 +11,19 @@ from astropy.table import Table
 
 from shredfinder._units import to_floats, to_value
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["binned_shred_fractions", "binomial_fractions", "shred_fraction"]
 
 
-def binomial_fractions(n_shreds, n_scored, *, confidence_level=0.68269, interval="wilson"):
+def binomial_fractions(
+    n_shreds: ArrayLike,
+    n_scored: ArrayLike,
+    *,
+    confidence_level: float = 0.68269,
+    interval: str = "wilson",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Divide numbers of shreds by numbers of sources, and bound the fractions.
 
     Parameters
@@ -48,7 +60,13 @@ def binomial_fractions(n_shreds, n_scored, *, confidence_level=0.68269, interval
     return fraction, low, high
 
 
-def shred_fraction(p_cnn, *, threshold=0.5, confidence_level=0.68269, interval="wilson"):
+def shred_fraction(
+    p_cnn: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    confidence_level: float = 0.68269,
+    interval: str = "wilson",
+) -> Table:
     """Count the shreds among scored sources.
 
     Parameters
@@ -92,8 +110,14 @@ def shred_fraction(p_cnn, *, threshold=0.5, confidence_level=0.68269, interval="
 
 
 def binned_shred_fractions(
-    p_cnn, values, edges, *, threshold=0.5, confidence_level=0.68269, interval="wilson"
-):
+    p_cnn: ArrayLike,
+    values: ArrayLike,
+    edges: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    confidence_level: float = 0.68269,
+    interval: str = "wilson",
+) -> Table:
     """Count the shreds by magnitude, host separation or any other property.
 
     Parameters

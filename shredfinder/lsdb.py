@@ -4,10 +4,13 @@ Each partition is scored as a table is (see `shredfinder.add_p_cnn`), wherever D
 a worker needs once, the model and the list of local images, it keeps.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
@@ -21,11 +24,19 @@ from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.sources import complete_options
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.units import Quantity
+    from lsdb.catalog import Catalog
+
+    from shredfinder.typing import PathLike
+
 __all__ = ["add_p_cnn", "make_hats_properties"]
 
 _LOCK = threading.Lock()
 # What this process keeps for the partitions to come: classifiers, services and turns.
-_kept = {}
+_kept: dict[Any, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -45,21 +56,21 @@ class _Job:
 
 
 def add_p_cnn(
-    catalog,
-    classifier=None,
-    cutouts=None,
+    catalog: Catalog,
+    classifier: PathLike | None = None,
+    cutouts: PathLike | None = None,
     *,
-    pattern=None,
-    position=None,
-    prior=None,
-    pixel_scale=None,
-    bands=None,
-    allow_other_colors=False,
-    overwrite=False,
-    fetch=None,
-    threads=1,
-    fetching=1,
-):
+    pattern: str | None = None,
+    position: tuple[str, str] | None = None,
+    prior: float | None = None,
+    pixel_scale: float | Quantity | None = None,
+    bands: Sequence[str] | None = None,
+    allow_other_colors: bool = False,
+    overwrite: bool = False,
+    fetch: dict[str, Any] | None = None,
+    threads: int = 1,
+    fetching: int = 1,
+) -> Catalog:
     """Add to an LSDB catalogue the probability of each row of being a shred.
 
     Nothing is read or scored yet: the result is as lazy as the catalogue. All rows stay, in their
@@ -181,7 +192,9 @@ def add_p_cnn(
     return catalog.map_partitions(_score_partition, job, meta=meta)
 
 
-def make_hats_properties(classifier=None, prior=None):
+def make_hats_properties(
+    classifier: PathLike | None = None, prior: float | None = None
+) -> dict[str, Any]:
     """Make the HATS properties that say by what model a catalogue was scored.
 
     Parameters
@@ -206,7 +219,7 @@ def make_hats_properties(classifier=None, prior=None):
     from shredfinder.classifier import ShredClassifier
 
     _check_prior(prior)
-    facts = dict(ShredClassifier.load(classifier).provenance)
+    facts: dict[str, Any] = dict(ShredClassifier.load(classifier).provenance)
     facts["prior"] = "training mix" if prior is None else float(prior)
     facts["software_version"] = shredfinder.__version__
     return {f"shredfinder_{name}": value for name, value in facts.items()}

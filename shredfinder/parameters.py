@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,7 +12,7 @@ __all__ = ["Parametrized", "check_count", "check_fitting", "check_weights"]
 class Parametrized:
     """An estimator whose constructor keeps its arguments as attributes of the same names."""
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Give the parameters of the constructor.
 
         Parameters
@@ -27,7 +28,7 @@ class Parametrized:
         names = inspect.signature(type(self).__init__).parameters
         return {name: getattr(self, name) for name in names if name != "self"}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of the constructor.
 
         Parameters

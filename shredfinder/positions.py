@@ -1,10 +1,17 @@
 """Where a table's sources stand on the sky."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
 from shredfinder.column_values import get_mask, get_plain_values, is_scalar_column
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["find_position", "get_positions"]
 
@@ -46,7 +53,9 @@ _HINT = (
 )
 
 
-def get_positions(table, position=None):
+def get_positions(
+    table: Table, position: str | tuple[str, str] | SkyCoord | None = None
+) -> SkyCoord:
     """Get the positions of a table's sources.
 
     Parameters
@@ -108,7 +117,7 @@ def get_positions(table, position=None):
     return SkyCoord(np.where(on_sky, ra, np.nan), np.where(on_sky, dec, np.nan), unit=u.deg)
 
 
-def find_position(table):
+def find_position(table: Table) -> str | tuple[str, str]:
     """Find the columns that hold the positions of a table's sources.
 
     Parameters
@@ -213,7 +222,9 @@ def _to_degrees(column, name, *, is_ra):
     elif values.dtype.kind in "iuf":
         factor = _get_factor(getattr(column, "unit", None), name, is_ra)
         # Filled first, so that no garbage below a mask raises a warning.
-        degrees = np.where(mask, np.nan, values).astype(float) * factor
+        # A signalling NaN, which a file may hold, is a NaN like others.
+        with np.errstate(invalid="ignore"):
+            degrees = np.where(mask, np.nan, values).astype(float) * factor
     else:
         raise ValueError(f"the position column {name!r} holds {values.dtype}, which is no angle")
     return np.where(mask, np.nan, degrees)

@@ -4,12 +4,21 @@ A network's probabilities hold for the mix of classes that it was trained on. Wh
 rarer, as in real catalogues, the same image is less likely to be one.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 __all__ = ["adjust_prior", "apply_prior", "check_prior", "estimate_prior"]
 
 
-def adjust_prior(p_cnn, prior, training_prior):
+def adjust_prior(p_cnn: ArrayLike, prior: float, training_prior: float) -> np.ndarray:
     """Correct probabilities from the training mix to another prior.
 
     Bayes' rule with the likelihoods unchanged: Saerens, Latinne & Decaestecker 2002, Neural
@@ -48,7 +57,13 @@ def adjust_prior(p_cnn, prior, training_prior):
     return shred / (shred + galaxy)
 
 
-def estimate_prior(p_cnn, training_prior, *, tolerance=1e-7, max_iterations=10_000):
+def estimate_prior(
+    p_cnn: ArrayLike,
+    training_prior: float,
+    *,
+    tolerance: float = 1e-7,
+    max_iterations: int = 10_000,
+) -> float:
     """Estimate the fraction of shreds in a catalogue from its probabilities.
 
     The expectation-maximisation of Saerens et al. 2002 (their equation 2.9): correct the
@@ -94,7 +109,9 @@ def estimate_prior(p_cnn, training_prior, *, tolerance=1e-7, max_iterations=10_0
     return float(prior)
 
 
-def apply_prior(p_cnn, prior, training_prior):
+def apply_prior(
+    p_cnn: np.ndarray, prior: float | Literal["estimate"] | None, training_prior: float
+) -> np.ndarray:
     """Correct probabilities for what a user gives as the prior.
 
     Parameters
@@ -126,7 +143,7 @@ def apply_prior(p_cnn, prior, training_prior):
     return adjust_prior(p_cnn, prior, training_prior)
 
 
-def check_prior(value, name="prior", *, words=()):
+def check_prior(value: Any, name: str = "prior", *, words: Sequence[str] = ()) -> None:
     """Make sure that a prior is one, before hours of scoring and not after.
 
     Parameters

@@ -1,9 +1,13 @@
 import subprocess
 import sys
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 import shredfinder
+
+ROOT = Path(__file__).parents[1]
 
 HEAVY = ("keras", "torch", "jax", "tensorflow", "onnxruntime", "astroquery", "pyvo", "matplotlib")
 
@@ -37,3 +41,17 @@ def test_scoring_needs_no_backend():
         "assert np.isfinite(ShredClassifier.load().predict_proba(X)).all()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_to_cite_is_told():
+    assert "2301.09648" in shredfinder.__citation__
+    assert f"version = {{{shredfinder.__version__}}}" in shredfinder.__citation__
+
+
+def test_citation_file_names_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {shredfinder.__version__}\n" in text
+
+
+def test_typed_package_says_so():
+    assert resources.files("shredfinder").joinpath("py.typed").is_file()

@@ -3,6 +3,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import FK5, AltAz, Latitude, Longitude, SkyCoord
 from astropy.table import Column, MaskedColumn, QTable, Table, vstack
+from astropy.utils import minversion
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,6 +134,13 @@ def test_coordinate_columns():
     assert_positions(get_positions(table, "other"))
     table["ra"], table["dec"] = RA[::-1], DEC[::-1]
     assert_positions(get_positions(table), RA[::-1], DEC[::-1])
+
+
+@pytest.mark.skipif(
+    not minversion("astropy", "7"), reason="coordinates can't be masked before astropy 7"
+)
+def test_masked_coordinates_have_no_position():
+    coords = SkyCoord(RA, DEC, unit="deg").transform_to(FK5())
     stacked = vstack([Table({"c": coords}), Table({"a": [1]})])
     assert_positions(get_positions(stacked), [*RA, np.nan], [*DEC, np.nan])
 

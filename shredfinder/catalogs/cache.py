@@ -1,13 +1,19 @@
 """Answers of catalogue services on disk."""
 
+from __future__ import annotations
+
 import hashlib
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
 from shredfinder.atomic import replacing
 from shredfinder.config import get_cache_folder
+
+if TYPE_CHECKING:
+    from shredfinder.typing import PathLike
 
 __all__ = ["QueryCache"]
 
@@ -40,13 +46,13 @@ class QueryCache:
     [1]
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path: PathLike | None = None) -> None:
         self.path = Path(path or get_cache_folder("catalogs")).expanduser()
 
     def __repr__(self):
         return f"QueryCache({str(self.path)!r})"
 
-    def read(self, key):
+    def read(self, key: tuple[str, ...]) -> Table | None:
         """Look an answer up.
 
         Parameters
@@ -71,7 +77,7 @@ class QueryCache:
             path.unlink(missing_ok=True)
             return None
 
-    def write(self, key, table):
+    def write(self, key: tuple[str, ...], table: Table) -> None:
         """Store a complete answer.
 
         Parameters
@@ -87,7 +93,7 @@ class QueryCache:
             warnings.simplefilter("ignore")
             table.write(temporary, format="fits")
 
-    def clear(self):
+    def clear(self) -> int:
         """Remove all answers.
 
         Returns

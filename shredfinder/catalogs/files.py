@@ -1,8 +1,11 @@
 """Candidates from catalogue files that users have."""
 
+from __future__ import annotations
+
 import gzip
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy import units as u
@@ -18,21 +21,33 @@ from shredfinder.columns import find_column
 from shredfinder.cuts.presets import get_preset
 from shredfinder.progress import progress_bar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
+
+    from shredfinder.catalogs.presets import CatalogPreset
+    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.table.tables import ShredTable
+    from shredfinder.typing import PathLike
+
 __all__ = ["iter_rows", "read_candidates"]
 
 _CSV = (".csv", ".csv.gz")
 
 
 def read_candidates(
-    path,
-    survey="legacy-dr9",
+    path: PathLike | Sequence[PathLike],
+    survey: str | CatalogPreset = "legacy-dr9",
     *,
-    cuts="paper",
-    columns=None,
-    ebv=None,
-    chunk_rows=50_000,
-    progress="auto",
-):
+    cuts: str | CutPreset | None = "paper",
+    columns: Sequence[str] | Literal["all"] | None = None,
+    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None = None,
+    chunk_rows: int = 50_000,
+    progress: bool | Literal["auto"] = "auto",
+) -> ShredTable:
     r"""Read the candidates of a survey's catalogue file, a part of it at a time.
 
     Parameters
@@ -129,7 +144,14 @@ def read_candidates(
     return candidates
 
 
-def iter_rows(path, survey="legacy-dr9", *, columns=None, chunk_rows=50_000, table=None):
+def iter_rows(
+    path: PathLike,
+    survey: str | CatalogPreset = "legacy-dr9",
+    *,
+    columns: Sequence[str] | None = None,
+    chunk_rows: int = 50_000,
+    table: int | str | None = None,
+) -> Iterator[Table]:
     r"""Go through the rows of a survey's catalogue file, with the survey's own columns.
 
     Parameters

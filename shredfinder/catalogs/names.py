@@ -1,12 +1,21 @@
 """Positions of named objects, from astropy's own name resolver."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from shredfinder.config import conf
 from shredfinder.exceptions import CatalogServiceError
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
 
 __all__ = ["resolve_name"]
 
 
-def resolve_name(name, *, url=None, timeout=30.0, cache=True):
+def resolve_name(
+    name: str, *, url: str | None = None, timeout: float = 30.0, cache: bool = True
+) -> SkyCoord:
     """Look up where an object is, by its name.
 
     Parameters

@@ -1,10 +1,17 @@
 """What there is to know of each survey's catalogue, as data."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from shredfinder.catalogs.conditions import legacy_conditions, ps1_conditions, sdss_conditions
 from shredfinder.columns import get_catalog_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shredfinder.columns import CatalogColumns
 
 __all__ = [
     "CATALOG_PRESETS",
@@ -81,16 +88,16 @@ class CatalogPreset:
     composite_id: Callable | None = None
 
     @property
-    def catalog(self):
+    def catalog(self) -> CatalogColumns:
         """CatalogColumns: The names of the survey's columns."""
         return get_catalog_columns(self.survey)
 
     @property
-    def needs_ebv(self):
+    def needs_ebv(self) -> bool:
         """bool: Whether E(B-V) must come from elsewhere."""
         return not {"dered_mag", "extinction", "mw_transmission"} & set(self.aliases)
 
-    def names_of(self, role):
+    def names_of(self, role: str) -> list[str]:
         """List the columns that play a role, one or one per band.
 
         Parameters
@@ -109,11 +116,11 @@ class CatalogPreset:
         return [name.format(band=band) for band in self.catalog.bands]
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, str]:
         """dict: From the name of each queried column to its table's alias."""
         return {name: alias for role, alias in self.aliases.items() for name in self.names_of(role)}
 
-    def qualified(self, role, band=None):
+    def qualified(self, role: str, band: str | None = None) -> str:
         """Name a column within a query.
 
         Parameters
@@ -140,10 +147,10 @@ def _legacy_id(release, brick, number):
 
 
 #: The presets by the survey's name. `register_catalog_preset` adds to them.
-CATALOG_PRESETS = {}
+CATALOG_PRESETS: dict[str, CatalogPreset] = {}
 
 
-def register_catalog_preset(preset):
+def register_catalog_preset(preset: CatalogPreset) -> CatalogPreset:
     """Add a survey's catalogue to the registry.
 
     Parameters
@@ -184,7 +191,7 @@ def register_catalog_preset(preset):
     return preset
 
 
-def get_catalog_preset(survey):
+def get_catalog_preset(survey: str | CatalogPreset) -> CatalogPreset:
     """Look up a survey's catalogue.
 
     Parameters

@@ -1,5 +1,9 @@
 """Candidates around a position, from the surveys' servers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 from astropy import units as u
 
@@ -18,26 +22,38 @@ from shredfinder.cuts import extinction
 from shredfinder.cuts.presets import get_preset
 from shredfinder.progress import progress_bar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
+
+    from shredfinder.catalogs.presets import CatalogPreset
+    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.table.tables import ShredTable
+    from shredfinder.typing import PathLike
+
 __all__ = ["count_sources", "query_candidates"]
 
 
 def query_candidates(
-    survey,
-    center,
-    radius,
+    survey: str | CatalogPreset,
+    center: SkyCoord,
+    radius: float | Quantity,
     *,
-    cuts="paper",
-    columns=None,
-    ebv=None,
-    endpoint=None,
-    cache=True,
-    max_rows=100_000,
-    timeout=300.0,
-    mode="auto",
-    push_down=True,
-    verify_counts=True,
-    progress="auto",
-):
+    cuts: str | CutPreset | None = "paper",
+    columns: Sequence[str] | Literal["all"] | None = None,
+    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None = None,
+    endpoint: str | None = None,
+    cache: bool | PathLike | QueryCache = True,
+    max_rows: int = 100_000,
+    timeout: float | Quantity = 300.0,
+    mode: str = "auto",
+    push_down: bool = True,
+    verify_counts: bool = True,
+    progress: bool | Literal["auto"] = "auto",
+) -> ShredTable:
     """Fetch satellite-galaxy candidates around a position from a survey's catalogue.
 
     Parameters
@@ -200,7 +216,15 @@ def query_candidates(
     return candidates
 
 
-def count_sources(survey, center, radius, *, endpoint=None, cache=True, timeout=300.0):
+def count_sources(
+    survey: str | CatalogPreset,
+    center: SkyCoord,
+    radius: float | Quantity,
+    *,
+    endpoint: str | None = None,
+    cache: bool | PathLike | QueryCache = True,
+    timeout: float | Quantity = 300.0,
+) -> int:
     """Have a survey's server count all rows of its catalogue around a position.
 
     Parameters

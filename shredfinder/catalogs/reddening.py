@@ -1,10 +1,18 @@
 """E(B-V) of positions, for surveys whose catalogues do not have it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder._units import to_floats
 from shredfinder.catalogs.http import make_session
 from shredfinder.exceptions import CatalogServiceError
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
 
 __all__ = ["DustMap", "fetch_dust_map"]
 
@@ -36,16 +44,16 @@ class DustMap:
     [0.03, nan]
     """
 
-    def __init__(self, values, wcs):
+    def __init__(self, values: np.ndarray, wcs: WCS) -> None:
         self.values = np.asarray(values, dtype=float)
         self.wcs = wcs
 
     @property
-    def maximum(self):
+    def maximum(self) -> float:
         """float: The largest E(B-V) of the image, in mag."""
         return float(np.nanmax(self.values))
 
-    def __call__(self, coords):
+    def __call__(self, coords: SkyCoord) -> np.ndarray:
         """Interpolate linearly between the pixels' centres.
 
         Parameters
@@ -74,7 +82,7 @@ class DustMap:
         return np.where(inside, below * (1 - high_part) + above * high_part, np.nan)
 
 
-def fetch_dust_map(center, radius, *, url, timeout=60.0):
+def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float = 60.0) -> DustMap:
     """Fetch the map of Schlegel, Finkbeiner & Davis (1998) from IRSA's dust service.
 
     Parameters

@@ -73,7 +73,8 @@ class SkyServer:
             If there is no usable answer.
         """
         import requests
-        from astroquery.exceptions import RemoteServiceError, TimeoutError
+        from astroquery.exceptions import RemoteServiceError
+        from astroquery.exceptions import TimeoutError as AstroqueryTimeoutError
         from astroquery.sdss import SDSSClass
         from astroquery.sdss import conf as sdss_conf
 
@@ -87,7 +88,7 @@ class SkyServer:
                 response = client.query_sql_async(
                     limited, timeout=self.timeout, data_release=self.release, cache=False
                 )
-        except (requests.Timeout, TimeoutError) as error:
+        except (requests.Timeout, AstroqueryTimeoutError) as error:
             raise CatalogServiceError(
                 f"{self.endpoint} sent no answer within {self.timeout:g} s: give a longer timeout"
             ) from error

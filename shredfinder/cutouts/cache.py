@@ -1,8 +1,11 @@
 """Cutouts on disk: one file each, in folders that a person can read."""
 
+from __future__ import annotations
+
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +17,13 @@ from shredfinder.cutouts.encoding import encode_image
 from shredfinder.cutouts.errors import AnswerError
 from shredfinder.imaging.checks import check_images
 from shredfinder.imaging.flags import CutoutFlag
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from astropy.units import Quantity
+
+    from shredfinder.cutouts.service import Answer, CutoutRequest, CutoutService
+    from shredfinder.typing import PathLike
 
 __all__ = ["Cache"]
 
@@ -54,13 +64,13 @@ class Cache:
     (0, 0)
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path: PathLike | None = None) -> None:
         self.path = Path(path or get_cache_folder("cutouts")).expanduser()
 
     def __repr__(self):
         return f"Cache({str(self.path)!r})"
 
-    def stem(self, service, request):
+    def stem(self, service: CutoutService, request: CutoutRequest) -> str:
         """Name the file of a cutout, without its suffix.
 
         Parameters
@@ -89,7 +99,7 @@ class Cache:
             f"{request.ra:011.7f}{request.dec:+011.7f}",
         )
 
-    def contains(self, service, request):
+    def contains(self, service: CutoutService, request: CutoutRequest) -> bool:
         """Tell whether a cutout, or a recent word that there is none, is stored.
 
         Parameters
@@ -106,7 +116,9 @@ class Cache:
         """
         return self._find(self.stem(service, request)) is not None
 
-    def read(self, service, request):
+    def read(
+        self, service: CutoutService, request: CutoutRequest
+    ) -> tuple[np.ndarray | None, CutoutFlag | None]:
         """Read a cutout.
 
         Parameters
@@ -147,7 +159,7 @@ class Cache:
                 return None, flag
         return image, CutoutFlag.GOOD
 
-    def write(self, service, request, answer):
+    def write(self, service: CutoutService, request: CutoutRequest, answer: Answer) -> None:
         """Store a cutout.
 
         Parameters
@@ -164,7 +176,9 @@ class Cache:
             content, suffix = encode_image(answer.image, request, service.bands)
         self._write(self.stem(service, request), suffix, content)
 
-    def write_empty(self, service, request, flag, reason):
+    def write_empty(
+        self, service: CutoutService, request: CutoutRequest, flag: CutoutFlag, reason: str
+    ) -> None:
         """Remember for a while that there is no image.
 
         Parameters
@@ -181,7 +195,7 @@ class Cache:
         text = f"{flag}: {reason}\n"
         self._write(self.stem(service, request), _EMPTY, text.encode())
 
-    def report(self):
+    def report(self) -> Table:
         """List what the cache holds.
 
         Returns
@@ -193,7 +207,7 @@ class Cache:
         from astropy import units as u
         from astropy.table import Table
 
-        groups = {}
+        groups: dict[tuple[str, ...], list[Any]] = {}
         for path, stat in self._walk():
             folder = os.path.relpath(path, self.path).split(os.sep)
             key = (folder[0], *folder[1:3]) if len(folder) == 6 else ("?", "?", "?")
@@ -211,7 +225,15 @@ class Cache:
         table["bytes"].unit = u.byte
         return table
 
-    def prune(self, *, service=None, layer=None, older_than=None, empty=False, dry_run=False):
+    def prune(
+        self,
+        *,
+        service: str | None = None,
+        layer: str | None = None,
+        older_than: Quantity | None = None,
+        empty: bool = False,
+        dry_run: bool = False,
+    ) -> int:
         """Remove cutouts; without arguments only what a killed process left behind.
 
         Parameters

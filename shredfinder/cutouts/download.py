@@ -1,6 +1,9 @@
 """Cutouts of any number of positions, at once or as a stream."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,6 +17,14 @@ from shredfinder.cutouts.service import CutoutService, get_service
 from shredfinder.progress import progress_bar
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+    from astropy.units import Quantity
+
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.typing import PathLike
+
 __all__ = ["fetch_cutouts", "make_engine"]
 
 # A service's own polite rate; None and infinity mean no limit.
@@ -21,23 +32,23 @@ _POLITE = "polite"
 
 
 def fetch_cutouts(
-    coords,
+    coords: SkyCoord | Table,
     *,
-    service=None,
-    layer=None,
-    base_url=None,
-    size=None,
-    pixel_scale=None,
-    cache=True,
-    offline=False,
-    group="auto",
-    max_workers=None,
-    rate=_POLITE,
-    timeout=60.0,
-    time_limit=None,
-    retry=None,
-    progress="auto",
-):
+    service: str | CutoutService | None = None,
+    layer: str | None = None,
+    base_url: str | None = None,
+    size: int | None = None,
+    pixel_scale: float | Quantity | None = None,
+    cache: bool | PathLike | Cache = True,
+    offline: bool = False,
+    group: bool | Literal["auto"] = "auto",
+    max_workers: int | None = None,
+    rate: float | str | None = _POLITE,
+    timeout: float = 60.0,
+    time_limit: float | None = None,
+    retry: RetryPolicy | None = None,
+    progress: bool | Literal["auto"] = "auto",
+) -> Cutouts:
     """Fetch a cutout for each position.
 
     All cutouts are held in memory; for more than some ten thousand use `CutoutStream`.
@@ -67,7 +78,7 @@ def fetch_cutouts(
         it. Slices are centred on their sources to half a pixel.
     max_workers : int, optional
         Simultaneous connections, by default the service's polite number.
-    rate : float or None, optional
+    rate : float, "polite" or None, optional
         Requests per second, by default the service's polite rate; None for no limit.
     timeout : float, optional
         Seconds that one request may take, up to its last byte.

@@ -241,8 +241,10 @@ class Batch:
             self._n_without += sum(len(self._rows[i]) for i in missing)
             return futures
         ra, dec = self._ra[missing], self._dec[missing]
-        for group in engine.find_groups(ra, dec):
-            futures.append(engine.run(self._fetch, missing, group, ra, dec))
+        futures.extend(
+            engine.run(self._fetch, missing, group, ra, dec)
+            for group in engine.find_groups(ra, dec)
+        )
         return futures
 
     def _read_stored(self, i):

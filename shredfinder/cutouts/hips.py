@@ -1,5 +1,9 @@
 """CDS hips2fits: cutouts of any HiPS, through astroquery."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 
 from shredfinder.config import Conf, conf
@@ -8,6 +12,12 @@ from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.optional import import_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import CutoutRequest
 
 __all__ = ["HiPS"]
 
@@ -64,11 +74,11 @@ class HiPS(CutoutService):
     def __init__(
         self,
         *,
-        layer="CDS/P/DESI-Legacy-Surveys/DR10/color",
-        base_url=None,
-        bands=None,
-        image_format="jpg",
-    ):
+        layer: str = "CDS/P/DESI-Legacy-Surveys/DR10/color",
+        base_url: str | None = None,
+        bands: Sequence[str] | None = None,
+        image_format: Literal["jpg", "fits"] = "jpg",
+    ) -> None:
         if image_format not in ("jpg", "fits"):
             raise ValueError(f"image_format must be 'jpg' or 'fits', not {image_format!r}")
         layers = layer.split(",") if isinstance(layer, str) else list(layer)
@@ -99,12 +109,12 @@ class HiPS(CutoutService):
             self.bands = tuple(bands or _BANDS.get(self.layer, ("red", "green", "blue")))
             self.color_mapping = f"hips:{self.layer}"
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.hips2fits_url.defaultvalue)
         return f"{self.name}{host}/{'+'.join(self.layers)}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
 

@@ -1,6 +1,9 @@
 """The Legacy Surveys sky viewer."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.addresses import complete_address, name_host
@@ -9,6 +12,10 @@ from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.exceptions import ServiceError
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import CutoutRequest
 
 __all__ = ["LegacyViewer"]
 
@@ -69,7 +76,14 @@ class LegacyViewer(CutoutService):
     pixel_scale = _DR9.pixel_scale
     size = _DR9.size
 
-    def __init__(self, *, layer="ls-dr9", base_url=None, image_format="jpeg", bands=None):
+    def __init__(
+        self,
+        *,
+        layer: str = "ls-dr9",
+        base_url: str | None = None,
+        image_format: Literal["jpeg", "fits"] = "jpeg",
+        bands: str | None = None,
+    ) -> None:
         if image_format not in ("jpeg", "fits"):
             raise ValueError(f"image_format must be 'jpeg' or 'fits', not {image_format!r}")
         self.layer = layer
@@ -88,16 +102,16 @@ class LegacyViewer(CutoutService):
             colors = _LAYER_COLORS.get(layer, _GRZ)
             self.bands, self.color_mapping = colors.bands, colors.color_mapping
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.legacy_viewer_url.defaultvalue)
         kind = "jpeg" if self.image_format == "jpeg" else f"fits-{''.join(self.bands)}"
         return f"{self.name}{host}/{self.layer}-{kind}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
-        params = {
+        params: dict[str, Any] = {
             "ra": f"{request.ra:.7f}",
             "dec": f"{request.dec:.7f}",
             "layer": self.layer,

@@ -1,8 +1,11 @@
 """Cutouts from images on disk or in memory."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +18,13 @@ from shredfinder.imaging.colors import flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
 from shredfinder.threads import count_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import CutoutRequest
+    from shredfinder.typing import PathLike
 
 __all__ = ["LocalImages"]
 
@@ -74,19 +84,20 @@ class LocalImages(CutoutService):
     """
 
     name = "local"
+    color_mapping: str
     remote = False
     rate = None
 
     def __init__(
         self,
-        images=None,
+        images: dict[str, Any] | PathLike | tuple[Any, ...] | list[Any] | None = None,
         *,
-        bands=None,
-        color_mapping="legacy-grz",
-        flux_scale=None,
-        base_url=None,
-        layer="",
-    ):
+        bands: Sequence[str] | None = None,
+        color_mapping: str = "legacy-grz",
+        flux_scale: float | None = None,
+        base_url: PathLike | None = None,
+        layer: str = "",
+    ) -> None:
         images = base_url if images is None else images
         if images is None:
             raise ValueError("give the images: a folder, files, or arrays with a WCS")
@@ -127,11 +138,11 @@ class LocalImages(CutoutService):
                 )
         return 1.0
 
-    def close(self):
+    def close(self) -> None:
         """Close the files; they are opened again when they are needed."""
         self._files.close()
 
-    def fetch(self, request, client=None):
+    def fetch(self, request: CutoutRequest, client: HttpClient | None = None) -> Answer:
         """Cut one image; see `CutoutService.fetch`."""
         from astropy.coordinates import SkyCoord
 
@@ -143,7 +154,7 @@ class LocalImages(CutoutService):
         radius = np.hypot(request.width, request.height) / 2 * request.pixel_scale / 3600
         touching = [p for p in self._planes if p.overlaps(request.ra, request.dec, radius)]
         fluxes = np.full((*coords.shape, len(self.bands)), np.nan)
-        located = {}
+        located: dict[Any, Any] = {}
         for i, band in enumerate(self.bands):
             planes = [plane for plane in touching if plane.band == band]
             parts = [plane.cut(coords, request.pixel_scale, located) for plane in planes]

@@ -1,6 +1,9 @@
 """Pan-STARRS1: the list of images at a position, then a cutout of them."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Literal
 
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.addresses import complete_address, name_host
@@ -11,6 +14,12 @@ from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import CutoutRequest
 
 __all__ = ["PanSTARRS"]
 
@@ -56,7 +65,14 @@ class PanSTARRS(CutoutService):
     rate = 5.0
     max_workers = 5
 
-    def __init__(self, *, layer="stack", base_url=None, image_format="jpg", bands=None):
+    def __init__(
+        self,
+        *,
+        layer: str = "stack",
+        base_url: str | None = None,
+        image_format: Literal["jpg", "fits"] = "jpg",
+        bands: Sequence[str] | None = None,
+    ) -> None:
         if layer != "stack":
             raise ValueError(f"layer must be 'stack', not {layer!r}")
         if image_format not in ("jpg", "fits"):
@@ -75,13 +91,13 @@ class PanSTARRS(CutoutService):
         self.layer = layer
         self.base_url = complete_address(base_url or conf.ps1_url, Conf.ps1_url.defaultvalue)
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.ps1_url.defaultvalue)
         kind = "-fits" if self.image_format == "fits" else ""
         return f"{self.name}{host}/{self.layer}{kind}-{''.join(self.bands)}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         position = {"ra": f"{request.ra:.7f}", "dec": f"{request.dec:.7f}"}

@@ -1,6 +1,14 @@
 """Where the sources are, from whatever users hold."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
 
 __all__ = ["sky_order", "to_positions"]
 
@@ -45,7 +53,7 @@ def to_positions(coords):
     return _clean(icrs.ra.deg, icrs.dec.deg)
 
 
-def sky_order(coords):
+def sky_order(coords: SkyCoord | Table) -> np.ndarray:
     """Order positions so that neighbours on the sky follow one another.
 
     In a catalogue in random order, neighbours are rarely in the same chunk of a `CutoutStream`,

@@ -1,10 +1,18 @@
 """SDSS SkyServer's image cutouts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.addresses import complete_address, name_host
 from shredfinder.cutouts.decoding import decode_color
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
 from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import CutoutRequest
 
 __all__ = ["SDSS"]
 
@@ -43,16 +51,16 @@ class SDSS(CutoutService):
     rate = 4.0
     max_workers = 4
 
-    def __init__(self, *, layer="dr17", base_url=None):
+    def __init__(self, *, layer: str = "dr17", base_url: str | None = None) -> None:
         self.layer = layer
         self.base_url = complete_address(base_url or conf.sdss_url, Conf.sdss_url.defaultvalue)
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.sdss_url.defaultvalue)
         return f"{self.name}{host}/{self.layer}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Ask for one image and check it; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         params = {

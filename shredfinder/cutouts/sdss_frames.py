@@ -1,6 +1,9 @@
 """SDSS's calibrated images, the frames, found and addressed through astroquery."""
 
+from __future__ import annotations
+
 import bz2
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +16,12 @@ from shredfinder.cutouts.service import CutoutService, register_service
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import Answer, CutoutRequest
 
 __all__ = ["SDSSFrames"]
 
@@ -61,7 +70,14 @@ class SDSSFrames(CutoutService):
     rate = 4.0
     max_workers = 4
 
-    def __init__(self, *, layer="dr17", base_url=None, search_url=None, bands="ugriz"):
+    def __init__(
+        self,
+        *,
+        layer: str = "dr17",
+        base_url: str | None = None,
+        search_url: str | None = None,
+        bands: Sequence[str] = "ugriz",
+    ) -> None:
         if layer not in {f"dr{n}" for n in range(13, 18)}:
             raise ValueError(f"layer must be one of dr13 to dr17, not {layer!r}")
         if not bands or not set(bands) <= set("ugriz"):
@@ -73,17 +89,17 @@ class SDSSFrames(CutoutService):
         )
         self.search_url = (search_url or conf.sdss_sql_url).rstrip("/")
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.sdss_sas_url.defaultvalue)
         return f"{self.name}{host}/{self.layer}-{''.join(self.bands)}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Find the fields, fetch and resample their frames; see `CutoutService.fetch`."""
         from astroquery.sdss import SDSSClass
 
         self.check_size(request.width, request.height)
-        planes = {band: [] for band in self.bands}
+        planes: dict[str, list[Any]] = {band: [] for band in self.bands}
         for field in self._find_fields(request, client):
             for band in self.bands:
                 url = SDSSClass.IMAGING_URL_SUFFIX.format(

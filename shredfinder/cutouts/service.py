@@ -1,10 +1,18 @@
 """What a cutout service is, and the register of those that can be chosen by name."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder.imaging.cutouts import FLUX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shredfinder.cutouts.http import HttpClient
 
 __all__ = [
     "Answer",
@@ -89,31 +97,31 @@ class CutoutService:
         Whether one image may be asked for many neighbouring sources.
     remote : bool
         Whether answers come over a network, and are worth caching.
-    rate : float
-        Polite number of requests per second.
+    rate : float or None
+        Polite number of requests per second; None where it does not matter.
     max_workers : int
         Polite number of simultaneous connections.
     """
 
-    name = "unnamed"
-    layer = ""
-    bands = ("red", "green", "blue")
-    color_mapping = None
-    pixel_scale = 0.46875
-    size = 128
-    max_size = None
-    min_size = 1
-    groups = False
-    remote = True
-    rate = 5.0
-    max_workers = 4
+    name: str = "unnamed"
+    layer: str = ""
+    bands: tuple[str, ...] = ("red", "green", "blue")
+    color_mapping: str | None = None
+    pixel_scale: float = 0.46875
+    size: int = 128
+    max_size: int | None = None
+    min_size: int = 1
+    groups: bool = False
+    remote: bool = True
+    rate: float | None = 5.0
+    max_workers: int = 4
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """`numpy.dtype`: type of the images' values."""
         return np.dtype(np.float32 if self.color_mapping == FLUX else np.uint8)
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds this service's cutouts.
 
         Returns
@@ -124,7 +132,7 @@ class CutoutService:
         """
         return f"{self.name}/{self.layer or 'all'}-{''.join(self.bands)}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Ask for one image and check it.
 
         Parameters
@@ -148,10 +156,10 @@ class CutoutService:
         """
         raise NotImplementedError
 
-    def close(self):
+    def close(self) -> None:
         """Close what is open; a service without anything to close does nothing."""
 
-    def check_size(self, width, height):
+    def check_size(self, width: int, height: int) -> None:
         """Refuse what the service would not deliver as asked.
 
         Parameters
@@ -174,10 +182,10 @@ class CutoutService:
                 )
 
 
-_SERVICES = {}
+_SERVICES: dict[str, type[CutoutService]] = {}
 
 
-def register_service(name):
+def register_service(name: str) -> Callable[..., Any]:
     """Make a class of services available by name.
 
     Parameters
@@ -207,7 +215,7 @@ def register_service(name):
     return register
 
 
-def available_services():
+def available_services() -> list[str]:
     """List the services that can be chosen by name.
 
     Returns
@@ -218,7 +226,7 @@ def available_services():
     return sorted(_SERVICES)
 
 
-def get_service(service, **options):
+def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     """Look up a service.
 
     Parameters

@@ -1,12 +1,21 @@
 """Cutouts of a catalogue of any length, batch by batch."""
 
+from __future__ import annotations
+
 from collections import deque
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from shredfinder.cutouts.download import make_engine
 from shredfinder.cutouts.positions import to_positions
 from shredfinder.imaging import CutoutSequence
 from shredfinder.imaging.cutouts import join_cutouts
 from shredfinder.progress import progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
 
 __all__ = ["CutoutStream", "iter_cutouts"]
 
@@ -41,7 +50,15 @@ class CutoutStream(CutoutSequence):
     [2, 1]
     """
 
-    def __init__(self, coords, *, chunk=512, ahead=1, progress="auto", **options):
+    def __init__(
+        self,
+        coords: SkyCoord | Table,
+        *,
+        chunk: int = 512,
+        ahead: int = 1,
+        progress: bool | Literal["auto"] = "auto",
+        **options: Any,
+    ) -> None:
         if chunk < 1 or ahead < 0:
             raise ValueError(f"chunk must be positive and ahead not negative: {chunk}, {ahead}")
         self.ra, self.dec = to_positions(coords)
@@ -54,28 +71,30 @@ class CutoutStream(CutoutSequence):
             self.pixel_scale = engine.pixel_scale
             self.bands = engine.service.bands
             self.color_mapping = engine.service.color_mapping
-        self._chunks, self._buffer, self._start, self._n_asked = None, None, 0, 0
+        self._chunks: Any = None
+        self._buffer: Cutouts | None = None
+        self._start, self._n_asked = 0, 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ra)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Stop downloading."""
         if self._chunks is not None:
             self._chunks.close()
             self._chunks = None
         self._buffer = None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Cutouts]:
         return self._iterate(0)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> Cutouts:
         if not isinstance(rows, slice) or rows.step not in (None, 1):
             raise TypeError("a stream gives slices of consecutive rows only, such as stream[0:128]")
         start, stop, _ = rows.indices(len(self))
@@ -110,7 +129,9 @@ class CutoutStream(CutoutSequence):
                 yield waiting.popleft().result(bar)
 
 
-def iter_cutouts(coords, *, chunk=512, **options):
+def iter_cutouts(
+    coords: SkyCoord | Table, *, chunk: int = 512, **options: Any
+) -> Iterator[Cutouts]:
     """Fetch cutouts chunk by chunk, downloading the next while one is in use.
 
     Parameters

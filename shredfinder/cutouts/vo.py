@@ -1,8 +1,11 @@
 """Images of the Virtual Observatory: SIA finds them, SODA cuts them, through pyvo."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 import threading
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +18,12 @@ from shredfinder.cutouts.service import CutoutService, register_service
 from shredfinder.exceptions import ServiceError
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.cutouts.http import HttpClient
+    from shredfinder.cutouts.service import Answer, CutoutRequest
 
 __all__ = ["VOImages"]
 
@@ -73,13 +82,13 @@ class VOImages(CutoutService):
     def __init__(
         self,
         *,
-        base_url=None,
-        layer="",
-        version="auto",
-        bands=None,
-        color_mapping="legacy-grz",
-        flux_scale=None,
-    ):
+        base_url: str | None = None,
+        layer: str = "",
+        version: Literal["auto", 1, 2] = "auto",
+        bands: Sequence[str] | None = None,
+        color_mapping: str = "legacy-grz",
+        flux_scale: float | None = None,
+    ) -> None:
         if version not in (1, 2, "auto"):
             raise ValueError(f"version must be 1, 2 or 'auto', not {version!r}")
         if color_mapping == FLUX:
@@ -95,14 +104,14 @@ class VOImages(CutoutService):
         self.color_mapping = color_mapping
         self.flux_scale = flux_scale
 
-    def cache_folder(self):
+    def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
         kind = f"{self.color_mapping}-{''.join(self.bands)}"
         if self.flux_scale is not None:
             kind += f"-{self.flux_scale:g}"
         return f"{self.name}{name_host(self.base_url)}/{self.layer or 'all'}-{kind}"
 
-    def fetch(self, request, client):
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
         """Find, cut and put together images; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         session = PyvoSession(client)

@@ -1,9 +1,16 @@
 """Errors of magnitudes, colours and surface brightnesses, propagated to first order."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder._units import to_floats, with_unit
+
+if TYPE_CHECKING:
+    from shredfinder.typing import QuantityLike, ScalarOrArray
 
 __all__ = ["color_error", "magnitude_error", "surface_brightness_error"]
 
@@ -12,7 +19,7 @@ _MAG_PER_LN = 2.5 / np.log(10.0)  # 1.0857
 _MU_PER_LN_R = 5.0 / np.log(10.0)  # 2.17147
 
 
-def magnitude_error(flux, flux_ivar):
+def magnitude_error(flux: QuantityLike, flux_ivar: QuantityLike) -> ScalarOrArray:
     r"""Error of a magnitude from a flux and its inverse variance.
 
     .. math:: \sigma_m = \frac{2.5}{\ln 10} \frac{1}{F \sqrt{w}} = \frac{1.0857}{F \sqrt{w}}
@@ -90,7 +97,7 @@ def _own_unit(value):
     return (u.Unit(unit, parse_strict="silent") if isinstance(unit, str) else unit,)
 
 
-def color_error(first_err, second_err):
+def color_error(first_err: QuantityLike, second_err: QuantityLike) -> ScalarOrArray:
     r"""Error of a colour from those of its two magnitudes.
 
     .. math:: \sigma_{gr} = \sqrt{\sigma_g^2 + \sigma_r^2}
@@ -126,7 +133,13 @@ def color_error(first_err, second_err):
     return with_unit(np.hypot(first, second), u.mag, first_err, second_err)
 
 
-def surface_brightness_error(r_err, r_eff, *, r_eff_err=None, r_eff_ivar=None):
+def surface_brightness_error(
+    r_err: QuantityLike,
+    r_eff: QuantityLike,
+    *,
+    r_eff_err: QuantityLike | None = None,
+    r_eff_ivar: QuantityLike | None = None,
+) -> ScalarOrArray:
     r"""Error of the effective surface brightness.
 
     .. math:: \sigma_\mu = \sqrt{\sigma_r^2 + \left(\frac{5}{\ln 10}

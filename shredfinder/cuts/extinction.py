@@ -1,9 +1,19 @@
 """Magnitudes corrected for the dust of the Milky Way."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder._units import to_floats, with_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from shredfinder.catalogs.presets import CatalogPreset
+    from shredfinder.typing import QuantityLike, ScalarOrArray
 
 __all__ = ["EXTINCTION_COEFFICIENTS", "deredden", "dereddened_magnitude", "extinction"]
 
@@ -18,7 +28,7 @@ EXTINCTION_COEFFICIENTS = {
 }
 
 
-def extinction(ebv, band, *, survey="legacy-dr9"):
+def extinction(ebv: QuantityLike, band: str, *, survey: str = "legacy-dr9") -> ScalarOrArray:
     r"""Extinction in a survey's band from a reddening.
 
     .. math:: A = k \, E(B-V)
@@ -62,7 +72,9 @@ def extinction(ebv, band, *, survey="legacy-dr9"):
     return with_unit(coefficient * to_floats(ebv, "ebv", u.mag), u.mag, ebv)
 
 
-def deredden(mag, ebv, band, *, survey="legacy-dr9"):
+def deredden(
+    mag: QuantityLike, ebv: QuantityLike, band: str, *, survey: str | CatalogPreset = "legacy-dr9"
+) -> ScalarOrArray:
     """Correct a magnitude for the Milky Way's extinction.
 
     Parameters
@@ -93,7 +105,7 @@ def deredden(mag, ebv, band, *, survey="legacy-dr9"):
     return with_unit(corrected, u.mag, mag, ebv)
 
 
-def dereddened_magnitude(flux, mw_transmission):
+def dereddened_magnitude(flux: QuantityLike, mw_transmission: ArrayLike) -> ScalarOrArray:
     r"""Dereddened magnitude from a flux in nanomaggies and the Milky Way's transmission.
 
     .. math:: m = 22.5 - 2.5 \log_{10} (F / T)

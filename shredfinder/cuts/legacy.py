@@ -1,37 +1,48 @@
 """Quality cuts on the Legacy Surveys' DR9 catalogue."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder._units import to_bands, to_bits, to_floats, to_strings, to_value
 from shredfinder.cuts.result import QualityResult
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from shredfinder.typing import PerBand, QuantityLike
+
 __all__ = ["legacy_quality_cut"]
 
 
 def legacy_quality_cut(
     *,
-    type,
-    shape_r,
-    nobs,
-    dered_mag,
-    allmask,
-    fracmasked,
-    fracflux,
-    fracin,
-    mag_err,
-    rchisq=None,
-    bands=("g", "r", "z"),
-    excluded_types=("PSF", "DUP"),
-    min_shape_r=0.0,
-    min_nobs=1,
-    max_fracmasked=0.35,
-    max_fracflux=4.0,
-    max_rchisq=10.0,
-    max_rchisq_any=4.0,
-    min_fracin_any=0.7,
-    max_mag_err=0.2,
-):
+    type: ArrayLike,
+    shape_r: QuantityLike,
+    nobs: PerBand,
+    dered_mag: PerBand,
+    allmask: PerBand,
+    fracmasked: PerBand,
+    fracflux: PerBand,
+    fracin: PerBand,
+    mag_err: PerBand,
+    rchisq: PerBand | None = None,
+    bands: Sequence[str] = ("g", "r", "z"),
+    excluded_types: Sequence[str] = ("PSF", "DUP"),
+    min_shape_r: float = 0.0,
+    min_nobs: float = 1,
+    max_fracmasked: float = 0.35,
+    max_fracflux: float = 4.0,
+    max_rchisq: float = 10.0,
+    max_rchisq_any: float = 4.0,
+    min_fracin_any: float = 0.7,
+    max_mag_err: float = 0.2,
+) -> QualityResult:
     """Keep well-measured galaxies of the Legacy Surveys' DR9.
 
     Per-band arguments are mappings from band to values, or arrays whose last axis runs over

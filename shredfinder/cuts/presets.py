@@ -1,5 +1,7 @@
 """Named sets of thresholds."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 __all__ = ["CUT_PRESETS", "CutPreset", "get_preset", "register_preset"]
@@ -38,10 +40,10 @@ class CutPreset:
 
 
 #: The presets by name. `register_preset` adds to them.
-CUT_PRESETS = {}
+CUT_PRESETS: dict[str, CutPreset] = {}
 
 
-def register_preset(preset):
+def register_preset(preset: CutPreset) -> CutPreset:
     """Add a preset to the registry.
 
     Parameters
@@ -73,7 +75,7 @@ def register_preset(preset):
     return preset
 
 
-def get_preset(name):
+def get_preset(name: str | CutPreset) -> CutPreset:
     """Look up a preset by name.
 
     Parameters

@@ -1,10 +1,21 @@
 """Quality cuts on the Pan-STARRS1 DR2 catalogue."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder._units import to_bands, to_bits, to_floats, to_value
 from shredfinder.cuts.result import QualityResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from shredfinder.typing import PerBand, QuantityLike
 
 __all__ = ["PS1_QUALITY_FLAGS", "ps1_quality_cut"]
 
@@ -23,20 +34,20 @@ PS1_QUALITY_FLAGS = {
 
 def ps1_quality_cut(
     *,
-    quality_flag,
-    n_detections,
-    psf_mag,
-    kron_mag,
-    dered_mag,
-    mag_err,
-    petro_r50,
-    primary_detection=None,
-    bands=("g", "r", "i"),
-    min_detections=2,
-    min_psf_minus_kron=0.05,
-    min_petro_r50=0.0,
-    max_mag_err=0.2,
-):
+    quality_flag: ArrayLike,
+    n_detections: ArrayLike,
+    psf_mag: QuantityLike,
+    kron_mag: QuantityLike,
+    dered_mag: PerBand,
+    mag_err: PerBand,
+    petro_r50: QuantityLike,
+    primary_detection: ArrayLike | None = None,
+    bands: Sequence[str] = ("g", "r", "i"),
+    min_detections: float = 2,
+    min_psf_minus_kron: float = 0.05,
+    min_petro_r50: float = 0.0,
+    max_mag_err: float = 0.2,
+) -> QualityResult:
     """Keep well-measured galaxies of Pan-STARRS1 DR2.
 
     Per-band arguments are mappings from band to values, or arrays whose last axis runs over

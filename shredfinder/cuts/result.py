@@ -1,5 +1,9 @@
 """What a cut found: its verdict, and what each criterion had to say."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from astropy.table import Table
 
@@ -36,7 +40,7 @@ class QualityResult:
       radius: removes 2 (1 of them alone)>
     """
 
-    def __init__(self, criteria):
+    def __init__(self, criteria: dict[str, Any]) -> None:
         if not criteria:
             raise ValueError("a cut needs at least one criterion: got none")
         arrays = np.broadcast_arrays(*(np.asarray(mask, dtype=bool) for mask in criteria.values()))
@@ -45,12 +49,12 @@ class QualityResult:
         self.passed = verdict(np.logical_and.reduce(list(self._masks.values())))
 
     @property
-    def n_removed(self):
+    def n_removed(self) -> dict[str, int]:
         """dict: For each criterion, how many rows it removes, whatever the others do."""
         return {name: int(np.count_nonzero(~mask)) for name, mask in self._masks.items()}
 
     @property
-    def n_removed_alone(self):
+    def n_removed_alone(self) -> dict[str, int]:
         """dict: For each criterion, how many rows it removes that no other criterion does."""
         failures = sum(~mask + np.int64(0) for mask in self._masks.values())
         return {
@@ -58,7 +62,7 @@ class QualityResult:
             for name, mask in self._masks.items()
         }
 
-    def summary(self):
+    def summary(self) -> Table:
         """Count what each criterion removes.
 
         Returns
@@ -88,7 +92,7 @@ class QualityResult:
             }
         )
 
-    def and_also(self, other):
+    def and_also(self, other: QualityResult) -> QualityResult:
         """Join the criteria of another result to these.
 
         Parameters

@@ -1,9 +1,18 @@
 """The photometric cuts of the SAGA survey, in surface brightness, colour and magnitude."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder._units import to_floats, to_value, verdict, with_unit
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from shredfinder.typing import QuantityLike, ScalarOrArray
 
 __all__ = [
     "effective_surface_brightness",
@@ -16,7 +25,7 @@ __all__ = [
 _MU_UNITS = (u.mag, u.mag / u.arcsec**2)
 
 
-def effective_surface_brightness(r_mag, r_eff):
+def effective_surface_brightness(r_mag: QuantityLike, r_eff: QuantityLike) -> ScalarOrArray:
     r"""Effective surface brightness: the mean one within the half-light radius.
 
     .. math:: \mu_\mathrm{eff} = r + 2.5 \log_{10} (2 \pi R^2)
@@ -64,7 +73,14 @@ def effective_surface_brightness(r_mag, r_eff):
     return with_unit(np.where(good, mu_eff, np.nan), _MU_UNITS[1], r_mag, r_eff)
 
 
-def saga_surface_brightness_cut(r_mag, mu_eff, mu_err, *, slope=0.7, limit=18.5):
+def saga_surface_brightness_cut(
+    r_mag: QuantityLike,
+    mu_eff: QuantityLike,
+    mu_err: QuantityLike,
+    *,
+    slope: float = 0.7,
+    limit: float = 18.5,
+) -> ScalarOrArray:
     r"""Keep sources of low surface brightness for their magnitude.
 
     .. math:: \mu_\mathrm{eff} + \sigma_\mu - 0.7 (r - 14) > 18.5
@@ -111,7 +127,14 @@ def saga_surface_brightness_cut(r_mag, mu_eff, mu_err, *, slope=0.7, limit=18.5)
     return verdict(inside & _usable(mag, mu, error=error))
 
 
-def saga_color_cut(g_mag, r_mag, gr_err, *, slope=0.06, limit=0.90):
+def saga_color_cut(
+    g_mag: QuantityLike,
+    r_mag: QuantityLike,
+    gr_err: QuantityLike,
+    *,
+    slope: float = 0.06,
+    limit: float = 0.90,
+) -> ScalarOrArray:
     r"""Keep sources that are not too red for their magnitude.
 
     .. math:: (g - r) - \sigma_{gr} + 0.06 (r - 14) < 0.90
@@ -157,18 +180,18 @@ def saga_color_cut(g_mag, r_mag, gr_err, *, slope=0.06, limit=0.90):
 
 
 def saga_cut(
-    g_mag,
-    r_mag,
-    r_eff,
+    g_mag: QuantityLike,
+    r_mag: QuantityLike,
+    r_eff: QuantityLike,
     *,
-    mu_err=0.0,
-    gr_err=0.0,
-    r_max=21.0,
-    sb_slope=0.7,
-    sb_limit=18.5,
-    color_slope=0.06,
-    color_limit=0.90,
-):
+    mu_err: QuantityLike = 0.0,
+    gr_err: QuantityLike = 0.0,
+    r_max: float | Quantity = 21.0,
+    sb_slope: float = 0.7,
+    sb_limit: float = 18.5,
+    color_slope: float = 0.06,
+    color_limit: float = 0.90,
+) -> ScalarOrArray:
     """Keep satellite-galaxy candidates: bright enough, diffuse enough and blue enough.
 
     A source passes if ``r_mag <= r_max`` and it passes `saga_surface_brightness_cut` and

@@ -1,10 +1,21 @@
 """Quality cuts on the SDSS DR17 catalogue."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder._units import to_bands, to_bits, to_floats, to_value
 from shredfinder.cuts.result import QualityResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from shredfinder.typing import PerBand, QuantityLike
 
 __all__ = ["SDSS_FLAGS", "sdss_quality_cut"]
 
@@ -18,19 +29,19 @@ SDSS_FLAGS = {
 
 def sdss_quality_cut(
     *,
-    type,
-    flags_r,
-    dered_mag,
-    mag_err,
-    petro_r50,
-    bands=("g", "r", "i"),
-    galaxy_types=(3,),
-    set_flags=("BINNED1",),
-    unset_flags=("SATURATED", "BAD_COUNTS_ERROR"),
-    min_petro_r50=0.0,
-    max_mag_err=0.5,
-    min_bands=2,
-):
+    type: ArrayLike,
+    flags_r: ArrayLike,
+    dered_mag: PerBand,
+    mag_err: PerBand,
+    petro_r50: QuantityLike,
+    bands: Sequence[str] = ("g", "r", "i"),
+    galaxy_types: Sequence[int] = (3,),
+    set_flags: Sequence[str] = ("BINNED1",),
+    unset_flags: Sequence[str] = ("SATURATED", "BAD_COUNTS_ERROR"),
+    min_petro_r50: float = 0.0,
+    max_mag_err: float = 0.5,
+    min_bands: int = 2,
+) -> QualityResult:
     """Keep well-measured galaxies of SDSS DR17.
 
     Per-band arguments are mappings from band to values, or arrays whose last axis runs over

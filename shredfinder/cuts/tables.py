@@ -1,5 +1,9 @@
 """The cuts on a table: picks the columns by the survey's names, and calls the pure functions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from astropy import units as u
 
@@ -17,6 +21,13 @@ from shredfinder.cuts.saga import (
     saga_surface_brightness_cut,
 )
 from shredfinder.cuts.sdss import sdss_quality_cut
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+
+    from shredfinder.cuts.presets import CutPreset
 
 __all__ = ["candidate_cut", "photometry", "quality_cut"]
 
@@ -45,7 +56,9 @@ class _Columns:
         return {band: self.floats(role, band, unit) for band in bands or self.catalog.bands}
 
 
-def photometry(table, survey="legacy-dr9", *, bands=None):
+def photometry(
+    table: Table | np.ndarray, survey: str = "legacy-dr9", *, bands: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Gather what the cuts need of a survey's table, in standard units and corrected for dust.
 
     Parameters
@@ -140,7 +153,13 @@ def _dereddened(columns, survey, band):
     return dereddened_magnitude(flux, columns.floats("mw_transmission", band))
 
 
-def quality_cut(table, survey="legacy-dr9", *, preset="paper", **thresholds):
+def quality_cut(
+    table: Table | np.ndarray,
+    survey: str = "legacy-dr9",
+    *,
+    preset: str | CutPreset = "paper",
+    **thresholds: Any,
+) -> QualityResult:
     """Apply a survey's quality cut to a table with the survey's own columns.
 
     Parameters
@@ -231,7 +250,9 @@ def _ps1(columns, bands, options):
 _QUALITY = {"legacy-dr9": _legacy, "sdss-dr17": _sdss, "ps1-dr2": _ps1}
 
 
-def candidate_cut(table, survey="legacy-dr9", *, preset="paper"):
+def candidate_cut(
+    table: Table | np.ndarray, survey: str = "legacy-dr9", *, preset: str | CutPreset = "paper"
+) -> QualityResult:
     """Apply the quality cut and the SAGA cut to a table with the survey's own columns.
 
     Parameters

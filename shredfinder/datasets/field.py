@@ -1,12 +1,13 @@
 """A simulated field: its images, its catalogue and the cutouts of its sources."""
 
+from __future__ import annotations
+
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
-from astropy.wcs import WCS
 from PIL import Image
 
 from shredfinder.datasets.colors import spread_bands
@@ -14,6 +15,10 @@ from shredfinder.datasets.degrading import degrade_fluxes, get_imaging
 from shredfinder.imaging import CutoutFlag, Cutouts, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from astropy.wcs import WCS
 
 __all__ = ["SimulatedField"]
 
@@ -76,12 +81,12 @@ class SimulatedField:
         )
 
     @property
-    def native_per_pixel(self):
+    def native_per_pixel(self) -> float:
         """float: native pixels of the survey in a pixel of the images, by area."""
         return (self.pixel_scale / get_survey(self.survey).native_pixel_scale) ** 2
 
     @property
-    def image(self):
+    def image(self) -> np.ndarray:
         """`~numpy.ndarray` of uint8: the colour image, of shape ``(height, width, 3)``.
 
         Its rows are in the order of ``wcs``, the first in the south: show it with
@@ -91,7 +96,9 @@ class SimulatedField:
             self.fluxes, self.bands, color_mapping=get_survey(self.survey).color_mapping
         )
 
-    def cutouts(self, positions=None, *, size=None, compress=True):
+    def cutouts(
+        self, positions: SkyCoord | None = None, *, size: int | None = None, compress: bool = True
+    ) -> Cutouts:
         """Cut out images of the survey's usual kind.
 
         Parameters

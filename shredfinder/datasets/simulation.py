@@ -1,5 +1,7 @@
 """Making a simulated field: what is where, and what of it a pipeline would catalogue."""
 
+from __future__ import annotations
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -26,7 +28,14 @@ _SEEING = 1.05  # median FWHM in r in arcsec; the real cutouts have 1.1 with the
 _CENTER = SkyCoord(150.1, 2.2, unit="deg")
 
 
-def make_field(size=1024, n_hosts=9, *, random_state=None, center=None, noise=True):
+def make_field(
+    size: int = 1024,
+    n_hosts: int = 9,
+    *,
+    random_state: int | np.random.Generator | None = None,
+    center: SkyCoord | None = None,
+    noise: bool = True,
+) -> SimulatedField:
     """Simulate a field of the sky in g, r and z.
 
     Discs with spiral arms, dust and star-forming knots, discs seen edge-on and ellipticals;

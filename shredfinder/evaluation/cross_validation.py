@@ -1,7 +1,10 @@
 """Cross-validation that keeps neighbours in one fold."""
 
+from __future__ import annotations
+
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,10 +12,19 @@ from shredfinder.models.holder import ModelHolder
 from shredfinder.optional import import_optional
 from shredfinder.training import encode_labels
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.typing import PathLike
+
 __all__ = ["cross_validate", "make_folds"]
 
 
-def make_folds(p_shred, groups=None, *, n_splits=5, random_state=0):
+def make_folds(
+    p_shred: ArrayLike, groups: ArrayLike | None = None, *, n_splits: int = 5, random_state: int = 0
+) -> np.ndarray:
     """Split sources into folds of about equal shares of shreds, whole groups at a time.
 
     Parameters
@@ -36,8 +48,8 @@ def make_folds(p_shred, groups=None, *, n_splits=5, random_state=0):
     --------
     >>> from shredfinder.evaluation import make_folds
     >>> folds = make_folds([0, 0, 0, 1, 1, 1], groups=[1, 1, 2, 2, 3, 4], n_splits=2)
-    >>> folds[0] == folds[1], folds[2] == folds[3]
-    (np.True_, np.True_)
+    >>> bool(folds[0] == folds[1]), bool(folds[2] == folds[3])
+    (True, True)
     """
     model_selection = import_optional("sklearn.model_selection", "cross-validation")
     p_shred = np.asarray(p_shred, dtype=float)
@@ -54,18 +66,18 @@ def make_folds(p_shred, groups=None, *, n_splits=5, random_state=0):
 
 
 def cross_validate(
-    classifier,
-    cutouts,
-    y,
+    classifier: ShredClassifier,
+    cutouts: Cutouts,
+    y: ArrayLike,
     *,
-    groups=None,
-    sample_weight=None,
-    n_splits=5,
-    random_state=0,
-    checkpoint=None,
-    return_models=False,
-    **fit_options,
-):
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_splits: int = 5,
+    random_state: int = 0,
+    checkpoint: PathLike | None = None,
+    return_models: bool = False,
+    **fit_options: Any,
+) -> tuple[np.ndarray, ...]:
     """Score each source by a model that has not seen it or its neighbours.
 
     Parameters

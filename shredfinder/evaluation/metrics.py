@@ -1,11 +1,19 @@
 """How good a set of probabilities is, with intervals that respect neighbours."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder.optional import import_optional
 from shredfinder.priors import adjust_prior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "bootstrap_metrics",
@@ -19,7 +27,7 @@ __all__ = [
 ]
 
 
-def compute_metrics(y, p_cnn, *, threshold=0.5):
+def compute_metrics(y: ArrayLike, p_cnn: ArrayLike, *, threshold: float = 0.5) -> dict[str, float]:
     """Compute the usual figures of merit of a binary classifier.
 
     Parameters
@@ -62,7 +70,7 @@ def compute_metrics(y, p_cnn, *, threshold=0.5):
     }
 
 
-def calibration_error(y, p_cnn, *, n_bins=15):
+def calibration_error(y: ArrayLike, p_cnn: ArrayLike, *, n_bins: int = 15) -> float:
     """Compute the expected calibration error.
 
     The mean, over bins of equal width weighted by their numbers, of the distance between the
@@ -94,7 +102,14 @@ def calibration_error(y, p_cnn, *, n_bins=15):
     return float(np.abs(excess).sum() / len(y))
 
 
-def prevalence_metrics(y, p_cnn, prevalence, *, threshold=0.5, training_prior=None):
+def prevalence_metrics(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    prevalence: float,
+    *,
+    threshold: float = 0.5,
+    training_prior: float | None = None,
+) -> dict[str, float]:
     """Compute purity and completeness at the share of shreds of a real catalogue.
 
     Parameters
@@ -131,15 +146,15 @@ def prevalence_metrics(y, p_cnn, prevalence, *, threshold=0.5, training_prior=No
 
 
 def bootstrap_metrics(
-    y,
-    p_cnn,
-    groups=None,
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    groups: ArrayLike | None = None,
     *,
-    metric=compute_metrics,
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=0,
-):
+    metric: Callable[..., Any] = compute_metrics,
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int = 0,
+) -> dict[str, tuple[float, float, float]]:
     """Estimate intervals of metrics by resampling whole groups.
 
     Parameters

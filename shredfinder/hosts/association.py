@@ -1,7 +1,10 @@
 """Which host a shred is a piece of, and how many of a host's candidates are shreds."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy import units as u
@@ -11,6 +14,10 @@ from shredfinder.columns import find_column
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.fractions import binomial_fractions, classify
 from shredfinder.hosts.matching import match_hosts
+
+if TYPE_CHECKING:
+    from astropy.cosmology import FLRW
+    from astropy.units import Quantity
 
 __all__ = ["ShredAssociation", "associate_shreds"]
 
@@ -41,19 +48,19 @@ class ShredAssociation:
 
 
 def associate_shreds(
-    table,
-    hosts,
-    radius=100 * u.kpc,
+    table: Table,
+    hosts: Table,
+    radius: float | Quantity = 100 * u.kpc,
     *,
-    threshold=0.5,
-    p_column="p_cnn",
-    by="projected",
-    cosmology=None,
-    min_distance=1 * u.Mpc,
-    matches=None,
-    confidence_level=0.68269,
-    interval="wilson",
-):
+    threshold: float = 0.5,
+    p_column: str = "p_cnn",
+    by: Literal["projected", "ellipse"] = "projected",
+    cosmology: FLRW | None = None,
+    min_distance: float | Quantity = 1 * u.Mpc,
+    matches: Table | None = None,
+    confidence_level: float = 0.68269,
+    interval: str = "wilson",
+) -> ShredAssociation:
     """Tie scored candidates to hosts, and count the shreds of each host.
 
     Each candidate belongs to one host, that which `match_hosts` names, so that the hosts' numbers

@@ -1,6 +1,9 @@
 """Hosts from any catalogue with positions and redshifts or distances."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -9,6 +12,11 @@ from astropy.table import Column, Table
 from shredfinder._units import to_floats
 from shredfinder.columns import find_column
 from shredfinder.hosts.nsa import read_nsa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.typing import PathLike
 
 __all__ = ["open_hosts", "read_hosts"]
 
@@ -24,16 +32,16 @@ _SHAPES = ("petro_th50", "petro_th90", "petro_ba90", "petro_phi90", "r_mag")
 
 
 def read_hosts(
-    source,
+    source: Table | PathLike,
     *,
-    host_id=None,
-    ra="ra",
-    dec="dec",
-    redshift=None,
-    distance=None,
-    extra=(),
-    format=None,
-):
+    host_id: str | None = None,
+    ra: str = "ra",
+    dec: str = "dec",
+    redshift: str | None = None,
+    distance: str | None = None,
+    extra: Sequence[str] = (),
+    format: str | None = None,
+) -> Table:
     """Read hosts from a table or a file, in the form that the other functions take.
 
     Parameters
@@ -108,7 +116,7 @@ def read_hosts(
     return hosts
 
 
-def open_hosts(source, **columns):
+def open_hosts(source: Table | PathLike, **columns: Any) -> Table:
     """Read hosts from the NASA-Sloan Atlas or another catalogue, by common column names.
 
     Parameters

@@ -1,5 +1,9 @@
 """Distances of hosts, and the angles that a length spans there."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.cosmology import default_cosmology
@@ -7,13 +11,18 @@ from astropy.cosmology import default_cosmology
 from shredfinder._units import to_floats
 from shredfinder.columns import find_column
 
+if TYPE_CHECKING:
+    from astropy.cosmology import FLRW
+    from astropy.table import Table
+    from astropy.units import Quantity
+
 __all__ = ["host_distances"]
 
 # Distances are computed on a grid of this many redshifts, and more beyond z = 1.
 _GRID = 4096
 
 
-def host_distances(hosts, *, cosmology=None):
+def host_distances(hosts: Table, *, cosmology: FLRW | None = None) -> Quantity:
     """Angular-diameter distances of hosts.
 
     Parameters

@@ -1,6 +1,9 @@
 """Shreds by rule: what lies inside the ellipse of a large galaxy, as SAGA removes it."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import constants
@@ -13,6 +16,13 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts._pairs import iter_pairs, separations
 from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
 
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
+
+    from shredfinder.typing import QuantityLike, ScalarOrArray
+
 __all__ = ["in_host_ellipse", "is_large_galaxy_entry", "shreds_by_rule"]
 
 _SPEED_OF_LIGHT = constants.c.to_value(u.km / u.s)
@@ -20,17 +30,17 @@ _ARCSEC = np.radians(1.0 / 3600.0)
 
 
 def in_host_ellipse(
-    coords,
-    host_coords,
+    coords: SkyCoord,
+    host_coords: SkyCoord,
     *,
-    petro_th90,
-    petro_ba90,
-    petro_phi90,
-    scale=2.0,
-    redshift=None,
-    host_redshift=None,
-    max_velocity=300 * u.km / u.s,
-):
+    petro_th90: QuantityLike,
+    petro_ba90: ArrayLike,
+    petro_phi90: QuantityLike,
+    scale: float = 2.0,
+    redshift: ArrayLike | None = None,
+    host_redshift: ArrayLike | None = None,
+    max_velocity: float | Quantity = 300 * u.km / u.s,
+) -> ScalarOrArray:
     """Tell which sources lie in the ellipse of a host and are not at another redshift.
 
     Parameters
@@ -103,14 +113,14 @@ def in_host_ellipse(
 
 
 def shreds_by_rule(
-    candidates,
-    hosts,
+    candidates: SkyCoord | Table,
+    hosts: Table,
     *,
-    scale=2.0,
-    redshift=None,
-    max_velocity=300 * u.km / u.s,
-    keep_nearest=True,
-):
+    scale: float = 2.0,
+    redshift: ArrayLike | None = None,
+    max_velocity: float | Quantity = 300 * u.km / u.s,
+    keep_nearest: bool = True,
+) -> np.ndarray:
     """Tell which candidates a rule takes for shreds: those inside the ellipse of any host.
 
     A baseline to compare ``p_cnn`` with.
@@ -201,7 +211,7 @@ def shreds_by_rule(
     return shred
 
 
-def is_large_galaxy_entry(ref_cat):
+def is_large_galaxy_entry(ref_cat: ArrayLike) -> ScalarOrArray:
     """Tell which rows of Legacy's catalogue are entries of its large-galaxy atlas.
 
     Such a row is a large galaxy that was fitted as one object: never a shred, and a host.

@@ -1,6 +1,9 @@
 """Which candidates lie near a host, as projected on the sky."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy import units as u
@@ -14,6 +17,11 @@ from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import elliptical_radii, usable_ellipses
 
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.cosmology import FLRW
+    from astropy.units import Quantity
+
 __all__ = ["match_hosts"]
 
 # Candidates that are matched at a time.
@@ -21,14 +29,14 @@ _PART = 500_000
 
 
 def match_hosts(
-    candidates,
-    hosts,
-    radius=100 * u.kpc,
+    candidates: SkyCoord | Table,
+    hosts: Table,
+    radius: float | Quantity = 100 * u.kpc,
     *,
-    by="projected",
-    cosmology=None,
-    min_distance=1 * u.Mpc,
-):
+    by: Literal["projected", "ellipse"] = "projected",
+    cosmology: FLRW | None = None,
+    min_distance: float | Quantity = 1 * u.Mpc,
+) -> Table:
     """Find the candidates within a projected radius of at least one host.
 
     The radius is projected at the distance of each host, so that it spans arcseconds around far

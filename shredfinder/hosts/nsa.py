@@ -1,5 +1,9 @@
 """The NASA-Sloan Atlas: spectroscopically confirmed galaxies, mostly of z < 0.15."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
@@ -7,6 +11,11 @@ from astropy.table import Column, Table
 
 from shredfinder.columns import NSA_COLUMNS, find_column
 from shredfinder.config import conf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.typing import PathLike
 
 __all__ = ["read_nsa"]
 
@@ -32,7 +41,15 @@ _BASIC_META = {
 }
 
 
-def read_nsa(path=None, *, z_max=0.15, columns=tuple(_EXTRA), url=None, cache=True, progress=True):
+def read_nsa(
+    path: PathLike | None = None,
+    *,
+    z_max: float = 0.15,
+    columns: Sequence[str] = tuple(_EXTRA),
+    url: str | None = None,
+    cache: bool = True,
+    progress: bool = True,
+) -> Table:
     """Read the NASA-Sloan Atlas, v1.0.1, as a table of hosts.
 
     Parameters

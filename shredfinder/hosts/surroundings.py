@@ -1,6 +1,9 @@
 """Hosts around a position, and candidates tied to them."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -16,10 +19,17 @@ from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.hosts.matching import match_hosts
 from shredfinder.positions import get_positions
 
+if TYPE_CHECKING:
+    from astropy.cosmology import FLRW
+    from astropy.table import Table
+    from astropy.units import Quantity
+
 __all__ = ["find_host", "hosts_in_reach", "tie_to_hosts"]
 
 
-def find_host(hosts, center, *, within=30 * u.arcsec):
+def find_host(
+    hosts: Table, center: SkyCoord, *, within: float | Quantity = 30 * u.arcsec
+) -> int | None:
     """Find the host at a position.
 
     Parameters
@@ -57,8 +67,14 @@ def find_host(hosts, center, *, within=30 * u.arcsec):
 
 
 def hosts_in_reach(
-    hosts, center, radius, *, host_radius=100 * u.kpc, cosmology=None, min_distance=1 * u.Mpc
-):
+    hosts: Table,
+    center: SkyCoord,
+    radius: float | Quantity,
+    *,
+    host_radius: float | Quantity = 100 * u.kpc,
+    cosmology: FLRW | None = None,
+    min_distance: float | Quantity = 1 * u.Mpc,
+) -> Table:
     """Select the hosts that can have candidates in a circle on the sky.
 
     Parameters
@@ -115,15 +131,15 @@ def hosts_in_reach(
 
 
 def tie_to_hosts(
-    candidates,
-    hosts,
-    radius=100 * u.kpc,
+    candidates: Table,
+    hosts: Table,
+    radius: float | Quantity = 100 * u.kpc,
     *,
-    entry_radius=3 * u.arcsec,
-    cosmology=None,
-    min_distance=1 * u.Mpc,
-    position=None,
-):
+    entry_radius: float | Quantity = 3 * u.arcsec,
+    cosmology: FLRW | None = None,
+    min_distance: float | Quantity = 1 * u.Mpc,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+) -> Table:
     """Keep the candidates near hosts, with the hosts' names and separations as columns.
 
     Parameters

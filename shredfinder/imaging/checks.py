@@ -1,5 +1,7 @@
 """Checks of decoded images before they are believed."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from shredfinder.imaging.flags import CutoutFlag
@@ -14,7 +16,7 @@ _BLANK_LEVELS = 2
 _CENTER_SIZE = 5
 
 
-def check_images(images):
+def check_images(images: np.ndarray) -> np.ndarray:
     """Find the images that hold no usable data.
 
     Parameters
@@ -56,7 +58,7 @@ def check_images(images):
     return flags
 
 
-def check_fluxes(images):
+def check_fluxes(images: np.ndarray) -> np.ndarray:
     """Find the images of fluxes that hold no usable data.
 
     Parameters

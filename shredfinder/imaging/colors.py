@@ -1,13 +1,24 @@
 """Mappings between fluxes and the colours of a survey's viewer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.surveys import COLOR_MAPPINGS
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
 __all__ = ["flux_to_rgb", "rgb_to_flux"]
 
 
-def flux_to_rgb(fluxes, bands, *, color_mapping="legacy-grz", axis=0):
+def flux_to_rgb(
+    fluxes: ArrayLike, bands: Sequence[str], *, color_mapping: str = "legacy-grz", axis: int = 0
+) -> np.ndarray:
     """Make a colour image from fluxes, as a survey's viewer does.
 
     With *v* = scale · flux + *m* for each band and *I* the mean over the bands of *v*, clipped
@@ -86,7 +97,7 @@ def flux_to_rgb(fluxes, bands, *, color_mapping="legacy-grz", axis=0):
     return (np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def rgb_to_flux(image, *, color_mapping="legacy-grz"):
+def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.ndarray:
     """Estimate the fluxes behind a colour image: the inverse of `flux_to_rgb`.
 
     Parameters

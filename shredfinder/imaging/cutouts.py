@@ -1,11 +1,24 @@
 """The container that carries cutouts and what must be known of them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from astropy import units as u
 
 from shredfinder.imaging.checks import check_fluxes, check_images
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
+
+    from shredfinder.typing import PathLike
 
 __all__ = ["FLUX", "Cutouts", "join_cutouts"]
 
@@ -52,7 +65,16 @@ class Cutouts:
     (3, (128, 128), ['', 'blank', ''])
     """
 
-    def __init__(self, images, *, flags=None, pixel_scale, bands, color_mapping=None, service=None):
+    def __init__(
+        self,
+        images: ArrayLike,
+        *,
+        flags: ArrayLike | None = None,
+        pixel_scale: float | Quantity,
+        bands: Sequence[str],
+        color_mapping: str | None = None,
+        service: str | None = None,
+    ) -> None:
         self.color_mapping = color_mapping
         self.images = _validate_images(images, fluxes=color_mapping == FLUX)
         self.pixel_scale = _to_arcsec_per_pixel(pixel_scale)
@@ -66,7 +88,7 @@ class Cutouts:
         self.flags = self._complete_flags(flags)
 
     @classmethod
-    def of_survey(cls, survey, images, **kwargs):
+    def of_survey(cls, survey: str, images: ArrayLike, **kwargs: Any) -> Self:
         """Make cutouts of a survey's usual kind.
 
         Parameters
@@ -92,7 +114,7 @@ class Cutouts:
         }
         return cls(images, **(defaults | kwargs))
 
-    def write(self, path, **kwargs):
+    def write(self, path: PathLike, **kwargs: Any) -> Path:
         """Write the cutouts to a folder, a FITS or an HDF5 file.
 
         Parameters
@@ -112,7 +134,7 @@ class Cutouts:
         return write_cutouts(self, path, **kwargs)
 
     @classmethod
-    def read(cls, path, **kwargs):
+    def read(cls, path: PathLike, **kwargs: Any) -> Cutouts:
         """Read cutouts that `write` wrote.
 
         Parameters
@@ -151,19 +173,19 @@ class Cutouts:
         return (check_fluxes if self.color_mapping == FLUX else check_images)(images)
 
     @property
-    def good(self):
+    def good(self) -> np.ndarray:
         """`~numpy.ndarray` of bool, shape ``(n,)``: the images that can be scored."""
         return (self.flags == CutoutFlag.GOOD) | (self.flags == CutoutFlag.OTHER_COLORS)
 
     @property
-    def size(self):
+    def size(self) -> tuple[int, int]:
         """`tuple` of int: height and width in pixels."""
         return self.images.shape[1:3]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any) -> Cutouts:
         if isinstance(item, (int, np.integer)):
             # A single cutout stays a Cutouts object, of length one.
             item = slice(item, item + 1 or None)
@@ -172,7 +194,7 @@ class Cutouts:
         selected.images, selected.flags = self.images[item], self.flags[item]
         return selected
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Cutouts]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self):

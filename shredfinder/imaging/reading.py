@@ -1,10 +1,13 @@
 """Image files as cutouts: each file is checked, and a bad one spoils its own row only."""
 
+from __future__ import annotations
+
 import os
 import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -12,6 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from shredfinder.imaging.cutouts import Cutouts
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.imaging.sequence import CutoutSequence
+
+if TYPE_CHECKING:
+    from shredfinder.typing import PathLike
 
 __all__ = ["ImageFiles", "read_image"]
 
@@ -26,7 +32,9 @@ _MAX_PIXELS = 3000 * 3000
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
-def read_image(path, size=None):
+def read_image(
+    path: PathLike | None, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray | None, CutoutFlag]:
     """Read a colour image, believing nothing.
 
     Parameters
@@ -89,18 +97,20 @@ class ImageFiles(CutoutSequence):
 
     concurrent = True
 
-    def __init__(self, paths, *, size, **facts):
+    def __init__(
+        self, paths: Sequence[PathLike | None], *, size: tuple[int, int], **facts: Any
+    ) -> None:
         if isinstance(paths, (str, Path)):
             raise ValueError(f"give a list of image paths, not the single path {str(paths)!r}")
         # A sequence may make its paths when they are asked for: it is not turned into a list.
         self.paths = paths if isinstance(paths, Sequence) else list(paths)
-        self.size = tuple(size)
+        self.size = (size[0], size[1])
         self.facts = facts
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> Cutouts:
         paths = self.paths[rows]
         images = np.zeros((len(paths), *self.size, 3), dtype=np.uint8)
         flags = np.full(len(paths), CutoutFlag.GOOD.value, dtype="U16")

@@ -1,6 +1,12 @@
 """What image files and streams of cutouts have in common."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["CutoutSequence"]
 
@@ -12,9 +18,9 @@ class CutoutSequence(ABC):
     concurrent = False
 
     @abstractmethod
-    def __len__(self):
+    def __len__(self) -> int:
         """Give the number of cutouts."""
 
     @abstractmethod
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> Cutouts:
         """Make the `~shredfinder.Cutouts` of a slice of rows."""

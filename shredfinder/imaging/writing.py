@@ -1,12 +1,23 @@
 """Cutouts as folders, FITS and HDF5 files."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from shredfinder.atomic import replacing
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.optional import import_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.typing import PathLike
 
 __all__ = ["INDEX_NAME", "read_cutouts", "write_cutouts", "write_images", "write_index"]
 
@@ -38,7 +49,15 @@ def _check_names(names):
         raise ValueError(f"several cutouts would be written to the file {double!r}")
 
 
-def write_cutouts(cutouts, path, *, file_format=None, names=None, table=None, overwrite=False):
+def write_cutouts(
+    cutouts: Cutouts,
+    path: PathLike,
+    *,
+    file_format: Literal["folder", "fits", "hdf5"] | None = None,
+    names: Sequence[str | None] | None = None,
+    table: Table | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Write cutouts to a folder or a file.
 
     Parameters
@@ -103,7 +122,9 @@ def write_cutouts(cutouts, path, *, file_format=None, names=None, table=None, ov
     return path
 
 
-def read_cutouts(path, *, file_format=None):
+def read_cutouts(
+    path: PathLike, *, file_format: Literal["folder", "fits", "hdf5"] | None = None
+) -> Cutouts:
     """Read what `write_cutouts` wrote.
 
     Parameters

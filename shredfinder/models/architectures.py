@@ -3,6 +3,13 @@
 Keras is imported inside the functions: scoring a saved model never needs it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras import Model
+
 __all__ = ["ARCHITECTURES", "build_network"]
 
 
@@ -103,7 +110,7 @@ def _end(x):
 ARCHITECTURES = {"compact": build_compact, "published": build_published}
 
 
-def build_network(architecture, input_shape):
+def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
     """Build a network with fresh weights.
 
     Parameters

@@ -1,12 +1,18 @@
 """What a saved model says of itself, and the checks of cutouts against it."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.models.calibration import Calibration
 from shredfinder.models.stretch import LINEAR, is_stretch
+
+if TYPE_CHECKING:
+    from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["ModelDescription"]
 
@@ -77,12 +83,14 @@ class ModelDescription:
         return Calibration(self.temperature, tuple(map(tuple, self.knots or ())))
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, int, int]:
         """`tuple` of int: height, width and number of bands."""
         return (*self.size, len(self.bands))
 
     @classmethod
-    def of_training(cls, name, cutouts, *, stretch=LINEAR, **facts):
+    def of_training(
+        cls, name: str, cutouts: Cutouts, *, stretch: dict[str, Any] = LINEAR, **facts: Any
+    ) -> Self:
         """Describe a network that was trained on cutouts.
 
         Parameters
@@ -116,13 +124,13 @@ class ModelDescription:
             **facts,
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Give the description as a `dict` of what JSON can hold, without what it lacks."""
         values = asdict(self)
         return {key: value for key, value in values.items() if key not in _OPTIONAL or value}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Make a description from what a file says, believing nothing.
 
         Parameters
@@ -170,7 +178,7 @@ class ModelDescription:
                 )
         return cls(**{key: values[key] for key in checks})
 
-    def check_cutouts(self, cutouts, *, allow_other_colors=False):
+    def check_cutouts(self, cutouts: Cutouts, *, allow_other_colors: bool = False) -> bool:
         """Check that cutouts are of the kind that the model was trained on.
 
         Parameters

@@ -1,6 +1,17 @@
 """What an estimator says and does by the model that it holds."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
 from shredfinder.exceptions import NotFittedError
+
+if TYPE_CHECKING:
+    from keras import Model
+    from numpy.typing import ArrayLike
+
+    from shredfinder.models.model import TrainedModel
+    from shredfinder.typing import PathLike
 
 __all__ = ["ModelHolder"]
 
@@ -8,7 +19,9 @@ __all__ = ["ModelHolder"]
 class ModelHolder:
     """An estimator that has, once fitted or loaded, a `TrainedModel` as ``model_``."""
 
-    def save(self, path):
+    model_: TrainedModel
+
+    def save(self, path: PathLike) -> None:
         """Save the model as one file.
 
         Parameters
@@ -18,7 +31,14 @@ class ModelHolder:
         """
         self._get_model().write(path)
 
-    def calibrate(self, p_cnn, y, *, method="temperature", sample_weight=None):
+    def calibrate(
+        self,
+        p_cnn: ArrayLike,
+        y: ArrayLike,
+        *,
+        method: Literal["temperature", "isotonic"] = "temperature",
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Calibrate the model, so that its probabilities mean what they say.
 
         The calibration is part of the model: it is saved with it and applied whenever it scores.
@@ -57,7 +77,7 @@ class ModelHolder:
         self.model_ = model.calibrated(found)
         return self
 
-    def keras_network(self):
+    def keras_network(self) -> Model:
         """Build the Keras network with the fitted weights.
 
         Returns
@@ -69,27 +89,27 @@ class ModelHolder:
         return self._get_model().keras_network()
 
     @property
-    def provenance(self):
+    def provenance(self) -> dict[str, str]:
         """`dict` of str: what a table should keep of the model that scored it."""
         return self._get_model().provenance
 
     @property
-    def size_(self):
+    def size_(self) -> tuple[int, ...]:
         """`tuple` of int: height and width of the model's images in pixels."""
         return tuple(self._description.size)
 
     @property
-    def pixel_scale_(self):
+    def pixel_scale_(self) -> float:
         """`float`: pixel scale of the model's images in arcsec per pixel."""
         return self._description.pixel_scale
 
     @property
-    def bands_(self):
+    def bands_(self) -> tuple[str, ...]:
         """`tuple` of str: bands of the model's images in the channels' order."""
         return tuple(self._description.bands)
 
     @property
-    def color_mapping_(self):
+    def color_mapping_(self) -> str | None:
         """`str` or None: mapping from fluxes to the values of the model's images."""
         return self._description.color_mapping
 

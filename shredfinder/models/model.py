@@ -1,6 +1,9 @@
 """A trained network with its description: what is saved, loaded and run."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
@@ -9,6 +12,13 @@ from shredfinder.models.architectures import build_network
 from shredfinder.models.files import EMBEDDED_MODEL, read_model, write_model
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 from shredfinder.models.stretch import apply_stretch
+
+if TYPE_CHECKING:
+    from keras import Model
+
+    from shredfinder.models.calibration import Calibration
+    from shredfinder.models.description import ModelDescription
+    from shredfinder.typing import PathLike
 
 __all__ = ["TrainedModel"]
 
@@ -32,22 +42,28 @@ class TrainedModel:
         Hash of the file that it was read from.
     """
 
-    def __init__(self, description, graph, weights, sha256=None):
+    def __init__(
+        self,
+        description: ModelDescription,
+        graph: bytes,
+        weights: list[np.ndarray],
+        sha256: str | None = None,
+    ) -> None:
         self.description = description
         self.graph = graph
         self.weights = weights
         self.sha256 = sha256
-        self._network = None
+        self._network: OnnxNetwork | None = None
 
     @classmethod
-    def from_network(cls, description, network):
+    def from_network(cls, description: ModelDescription, network: Model) -> Self:
         """Take over a trained `keras.Model`."""
         from shredfinder.models.onnx_graph import network_to_onnx
 
         return cls(description, network_to_onnx(network), network.get_weights())
 
     @classmethod
-    def read(cls, path=None):
+    def read(cls, path: PathLike | None = None) -> Self:
         """Read a model file, the package's own where ``path`` is None."""
         path = EMBEDDED_MODEL if path is None else path
         try:
@@ -59,24 +75,24 @@ class TrainedModel:
             raise ModelFileError(f"the model file {str(path)!r} can't be used: {error}") from error
         return model
 
-    def write(self, path):
+    def write(self, path: PathLike) -> None:
         """Write a model file."""
         self.sha256 = write_model(path, self.description, self.graph, self.weights)
 
     @property
-    def network(self):
+    def network(self) -> OnnxNetwork:
         """`OnnxNetwork`: the network, opened when it is first used."""
         if self._network is None:
             self._network = OnnxNetwork(self.graph, self.description.input_shape)
         return self._network
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """`int`: number of parameters of the network."""
         return int(sum(array.size for array in self.weights))
 
     @property
-    def provenance(self):
+    def provenance(self) -> dict[str, str]:
         """`dict` of str: what a table should keep of the model that scored it."""
         return {
             "model": self.description.name,
@@ -86,7 +102,7 @@ class TrainedModel:
             "sha256": self.sha256 or "not saved",
         }
 
-    def keras_network(self):
+    def keras_network(self) -> Model:
         """Build the `keras.Model` with the trained weights."""
         from shredfinder.training import import_keras
 
@@ -95,7 +111,7 @@ class TrainedModel:
         network.set_weights(self.weights)
         return network
 
-    def calibrated(self, calibration):
+    def calibrated(self, calibration: Calibration) -> Self:
         """Give the same network with a calibration that follows its present one.
 
         Parameters
@@ -125,11 +141,13 @@ class TrainedModel:
         )
         return type(self)(description, self.graph, self.weights)
 
-    def to_input(self, images):
+    def to_input(self, images: np.ndarray) -> np.ndarray:
         """Give images as the network takes them, by the description's stretch: float32."""
         return apply_stretch(images, self.description.stretch)
 
-    def score(self, images, symmetry):
+    def score(
+        self, images: np.ndarray, symmetry: Literal["uncertain", "all", "none"]
+    ) -> np.ndarray:
         """Score images.
 
         Parameters

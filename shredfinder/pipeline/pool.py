@@ -1,6 +1,9 @@
 """A pool of sources to be labelled by eye, balanced by a first model's scores."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -13,20 +16,25 @@ from shredfinder.fractions import classify
 from shredfinder.parameters import check_count
 from shredfinder.positions import get_positions
 
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+    from astropy.units import Quantity
+
 __all__ = ["build_pool"]
 
 
 def build_pool(
-    table,
-    n_sources=5000,
+    table: Table,
+    n_sources: int = 5000,
     *,
-    shred_share=0.4,
-    threshold=0.5,
-    p_column="p_cnn",
-    group_radius=0.1 * u.deg,
-    random_state=None,
-    position=None,
-):
+    shred_share: float = 0.4,
+    threshold: float = 0.5,
+    p_column: str = "p_cnn",
+    group_radius: float | Quantity = 0.1 * u.deg,
+    random_state: int | np.random.Generator | None = None,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+) -> Table:
     """Draw sources to be labelled, so that near the wanted share of them are shreds.
 
     Shreds are a few in a hundred candidates: labelled at random, most of the work would go into

@@ -1,6 +1,9 @@
 """The fraction of shreds that each preset of cuts leaves in a catalogue."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -14,22 +17,31 @@ from shredfinder.hosts import match_hosts
 from shredfinder.positions import get_positions
 from shredfinder.table import ShredTable, read_catalogue
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+
+    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.typing import PathLike
+
 __all__ = ["fractions_by_preset", "read_passing"]
 
 _STREAMED = (".fits", ".fit", ".fits.gz", ".csv", ".csv.gz")
 
 
 def fractions_by_preset(
-    table,
-    survey="legacy-dr9",
+    table: Table,
+    survey: str = "legacy-dr9",
     *,
-    presets=None,
-    hosts=None,
-    host_radius=100 * u.kpc,
-    threshold=0.5,
-    p_column="p_cnn",
-    position=None,
-):
+    presets: Sequence[str | CutPreset] | None = None,
+    hosts: Table | None = None,
+    host_radius: float | Quantity = 100 * u.kpc,
+    threshold: float = 0.5,
+    p_column: str = "p_cnn",
+    position: str | tuple[str, str] | SkyCoord | None = None,
+) -> Table:
     """Count the shreds that each preset of cuts lets through.
 
     Parameters
@@ -105,7 +117,15 @@ def fractions_by_preset(
     return vstack(rows)
 
 
-def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(), table=None):
+def read_passing(
+    path: PathLike,
+    survey: str = "legacy-dr9",
+    *,
+    presets: Sequence[str | CutPreset] | None = None,
+    ebv: float | None = None,
+    columns: Sequence[str] = (),
+    table: int | str | None = None,
+) -> ShredTable:
     r"""Read the rows of a catalogue file that pass at least one preset of cuts.
 
     Parameters
@@ -147,10 +167,10 @@ def read_passing(path, survey="legacy-dr9", *, presets=None, ebv=None, columns=(
     path = Path(path)
     chosen = [get_preset(preset) for preset in (CUT_PRESETS if presets is None else presets)]
     if path.name.lower().endswith(_STREAMED):
-        chunks = iter_rows(path, survey, columns=list(columns), table=table)
+        chunks: Iterable[Table] = iter_rows(path, survey, columns=list(columns), table=table)
     else:
         chunks = [read_catalogue(path, table)]
-    parts = []
+    parts: list[Table] = []
     for chunk in chunks:
         chunk = Table(chunk)
         if ebv is not None and get_catalog_preset(survey).needs_ebv:

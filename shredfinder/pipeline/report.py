@@ -1,15 +1,22 @@
 """A search for satellites as a report: HTML in one file, or PDF."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shredfinder.atomic import replacing
 from shredfinder.pipeline.figures import draw_figures
 from shredfinder.pipeline.html import make_page
 
+if TYPE_CHECKING:
+    from shredfinder.pipeline.result import SatelliteSearch
+    from shredfinder.typing import PathLike
+
 __all__ = ["write_report"]
 
 
-def write_report(search, path):
+def write_report(search: SatelliteSearch, path: PathLike) -> None:
     """Write a report of a search: counts, fractions, the field, examples, hosts, provenance.
 
     Parameters

@@ -1,16 +1,24 @@
 """What a search for satellites found."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from shredfinder.fractions import binned_shred_fractions, shred_fraction
 from shredfinder.imaging import CutoutFlag
-from shredfinder.table import ShredTable
+
+if TYPE_CHECKING:
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from numpy.typing import ArrayLike
+
+    from shredfinder.table import ShredTable
+    from shredfinder.typing import PathLike
 
 __all__ = ["SatelliteSearch"]
 
@@ -85,7 +93,7 @@ class SatelliteSearch:
     warnings: list = field(default_factory=list)
 
     @property
-    def satellites(self):
+    def satellites(self) -> ShredTable:
         """`~shredfinder.ShredTable`: the clean table, without shreds, hosts and unscored rows."""
         p_cnn = np.asarray(self.candidates["p_cnn"])
         with np.errstate(invalid="ignore"):
@@ -93,7 +101,7 @@ class SatelliteSearch:
         return self.candidates[galaxy & ~self._entry]
 
     @property
-    def shreds(self):
+    def shreds(self) -> ShredTable:
         """`~shredfinder.ShredTable`: the candidates that are shreds."""
         with np.errstate(invalid="ignore"):
             shred = np.asarray(self.candidates["p_cnn"]) >= self.threshold
@@ -109,11 +117,11 @@ class SatelliteSearch:
         return self.candidates[~self._entry]
 
     @property
-    def shred_fraction(self):
+    def shred_fraction(self) -> Table:
         """`~astropy.table.Table`: one row, as `~shredfinder.fractions.shred_fraction` gives it."""
         return shred_fraction(self._counted["p_cnn"], threshold=self.threshold)
 
-    def fractions_by_magnitude(self, edges=None):
+    def fractions_by_magnitude(self, edges: ArrayLike | None = None) -> Table:
         """Count the shreds by r magnitude.
 
         Parameters
@@ -128,7 +136,7 @@ class SatelliteSearch:
         """
         return self._binned("r", edges, _whole_edges)
 
-    def fractions_by_separation(self, edges=None):
+    def fractions_by_separation(self, edges: ArrayLike | None = None) -> Table:
         """Count the shreds by projected separation from the host.
 
         Parameters
@@ -152,13 +160,13 @@ class SatelliteSearch:
         return binned_shred_fractions(rows["p_cnn"], values, edges, threshold=self.threshold)
 
     @property
-    def reasons(self):
+    def reasons(self) -> dict[str, int]:
         """dict: why candidates have no answer, and how many for each reason."""
         unscored = np.isnan(np.asarray(self.candidates["p_cnn"]))
         flags = np.asarray(self.candidates["p_cnn_flag"])[unscored]
         return dict(Counter(flags.tolist()).most_common())
 
-    def summary(self):
+    def summary(self) -> str:
         """Sum up the search in a few lines.
 
         Returns
@@ -190,7 +198,7 @@ class SatelliteSearch:
             f"{len(self.satellites)} satellites>"
         )
 
-    def write_report(self, path):
+    def write_report(self, path: PathLike) -> None:
         """Write a report for reading: HTML in one file, or PDF.
 
         Parameters

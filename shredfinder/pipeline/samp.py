@@ -1,20 +1,35 @@
 """Tables and positions for TOPCAT, Aladin and whatever else listens, over SAMP."""
 
+from __future__ import annotations
+
 import atexit
 import importlib
 import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shredfinder.exceptions import ShredfinderWarning
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.samp import SAMPHubServer
+    from astropy.table import Table
 
 __all__ = ["send_samp"]
 
 _LOAD, _POINT = "table.load.votable", "coord.pointAt.sky"
 
 
-def send_samp(table, center=None, *, name="shredfinder", timeout=30.0, hub=None):
+def send_samp(
+    table: Table,
+    center: SkyCoord | None = None,
+    *,
+    name: str = "shredfinder",
+    timeout: float = 30.0,
+    hub: SAMPHubServer | None = None,
+) -> list[str]:
     """Send a table, and a position to look at, to the programs of a running SAMP hub.
 
     TOPCAT and Aladin bring a hub with them: start one of them first.
@@ -122,7 +137,7 @@ def import_samp():
     True
     """
     samp = importlib.import_module("pyvo.samp")
-    if hasattr(samp, "SAMPIntegratedClient"):
+    if hasattr(samp, "SAMPHubServer"):  # older ones hold the client alone
         return samp
     return importlib.import_module("astropy.samp")
 

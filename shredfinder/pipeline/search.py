@@ -1,6 +1,9 @@
 """From a patch of sky to a clean satellite catalogue, in one call."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy import units as u
@@ -30,6 +33,15 @@ from shredfinder.pipeline.settings import digest_table, name_hosts, name_images,
 from shredfinder.pipeline.steps import StepFolder
 from shredfinder.pipeline.view import make_field_view
 
+if TYPE_CHECKING:
+    from astropy.cosmology import FLRW
+    from astropy.units import Quantity
+
+    from shredfinder.catalogs.presets import CatalogPreset
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.typing import PathLike
+
 __all__ = ["find_satellites"]
 
 # Why rows have no answer that another try may have.
@@ -46,28 +58,28 @@ _MENDABLE = [
 
 
 def find_satellites(
-    center,
-    survey="legacy-dr9",
+    center: str | SkyCoord,
+    survey: str | CatalogPreset = "legacy-dr9",
     *,
-    radius=None,
-    hosts="nsa",
-    host_radius=100 * u.kpc,
-    cosmology=None,
-    cuts="paper",
-    classifier=None,
-    cutouts=None,
-    pattern=None,
-    prior=None,
-    threshold=0.5,
-    allow_other_colors=False,
-    query=None,
-    fetch=None,
-    pictures=True,
-    field_width=None,
-    folder=None,
-    resume=True,
-    progress="auto",
-):
+    radius: float | Quantity | None = None,
+    hosts: PathLike | Table | None = "nsa",
+    host_radius: float | Quantity = 100 * u.kpc,
+    cosmology: FLRW | None = None,
+    cuts: str | CutPreset = "paper",
+    classifier: ShredClassifier | None = None,
+    cutouts: PathLike | None = None,
+    pattern: str | None = None,
+    prior: float | Literal["estimate"] | None = None,
+    threshold: float = 0.5,
+    allow_other_colors: bool = False,
+    query: dict[str, Any] | None = None,
+    fetch: dict[str, Any] | None = None,
+    pictures: bool = True,
+    field_width: float | Quantity | None = None,
+    folder: PathLike | None = None,
+    resume: bool = True,
+    progress: bool | Literal["auto"] = "auto",
+) -> SatelliteSearch:
     """Find the satellite-galaxy candidates around a position, without the shreds among them.
 
     It asks the survey's catalogue, applies the cuts, ties the candidates to their hosts, fetches
@@ -168,7 +180,7 @@ def find_satellites(
         classifier = ShredClassifier.load()
     query, fetch = dict(query or {}), dict(fetch or {})
     steps = StepFolder(folder, resume=resume)
-    if folder is not None and cutouts is None:
+    if steps.path is not None and cutouts is None:
         fetch.setdefault("cache", steps.path / "cutouts")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ShredfinderWarning)

@@ -1,12 +1,21 @@
 """What each step of a search put out, in a folder, so that a search can go on where it stopped."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shredfinder.atomic import replacing
 from shredfinder.table import read_catalogue, write_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shredfinder.table.tables import ShredTable
+    from shredfinder.typing import PathLike
 
 __all__ = ["StepFolder"]
 
@@ -44,17 +53,25 @@ class StepFolder:
     [1, 2]
     """
 
-    def __init__(self, path, *, resume=True):
+    def __init__(self, path: PathLike | None, *, resume: bool = True) -> None:
         self.path = None if path is None else Path(path)
-        self.reused = []
-        self._digests = {}
+        self.reused: list[str] = []
+        self._digests: dict[str, str] = {}
         self._record = {}
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True)
             if resume:
                 self._record = self._read_record()
 
-    def run(self, name, make, settings, *, after=(), accept=None):
+    def run(
+        self,
+        name: str,
+        make: Callable[..., Any],
+        settings: dict[str, Any],
+        *,
+        after: Sequence[str] = (),
+        accept: Callable[..., Any] | None = None,
+    ) -> ShredTable:
         """Give a step's table: the one in the folder, or else a new one.
 
         Parameters

@@ -1,7 +1,10 @@
 """The field around a position, as in figure 1 of the paper: what the catalogues say is there."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -16,6 +19,14 @@ from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
 from shredfinder.surveys import get_survey
 from shredfinder.table import add_p_cnn
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.pipeline.steps import StepFolder
 
 __all__ = ["FieldPanel", "FieldView", "make_field_view"]
 
@@ -93,9 +104,17 @@ class FieldView:
 
 
 def make_field_view(
-    center, classifier, *, width=None, name="", cuts="paper", fetch=None, query=None, steps=None,
-    **scoring,
-):  # fmt: skip
+    center: SkyCoord,
+    classifier: ShredClassifier,
+    *,
+    width: float | Quantity | None = None,
+    name: str = "",
+    cuts: str | CutPreset = "paper",
+    fetch: dict[str, Any] | None = None,
+    query: dict[str, Any] | None = None,
+    steps: StepFolder | None = None,
+    **scoring: Any,
+) -> FieldView:
     """Collect what the catalogues have in a field, and an image of it.
 
     Parameters

@@ -1,5 +1,9 @@
 """A colour image of a field with its sources marked by class."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -7,6 +11,13 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from shredfinder.optional import import_optional
 from shredfinder.plotting.marks import draw_circles, make_figure
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from astropy.units import Quantity
+    from astropy.visualization.wcsaxes import WCSAxes
+    from astropy.wcs import WCS
+    from numpy.typing import ArrayLike
 
 __all__ = ["plot_field"]
 
@@ -20,19 +31,19 @@ _STYLES = {
 
 
 def plot_field(
-    image,
-    wcs,
-    table=None,
+    image: ArrayLike,
+    wcs: WCS,
+    table: Table | None = None,
     *,
-    coords=None,
-    score="p_cnn",
-    threshold=0.5,
-    radius=4 * u.arcsec,
-    cutout=None,
-    cutout_size=60 * u.arcsec,
-    legend=True,
-    ax=None,
-):
+    coords: SkyCoord | None = None,
+    score: str = "p_cnn",
+    threshold: float = 0.5,
+    radius: Quantity | str = 4 * u.arcsec,
+    cutout: SkyCoord | None = None,
+    cutout_size: Quantity = 60 * u.arcsec,
+    legend: bool = True,
+    ax: WCSAxes | None = None,
+) -> WCSAxes:
     """Show a field with its sources: shreds, galaxies and those without an answer.
 
     As in figure 1 of Di Teodoro, Peek & Wu (2023): each source is a circle, yellow for
@@ -128,7 +139,8 @@ def plot_field(
                 framealpha=0.9,
             )
     if cutout is not None:
-        _draw_square(ax, *wcs.world_to_pixel(cutout), cutout_size.to_value(u.arcsec) / scale)
+        x, y = wcs.world_to_pixel(cutout)
+        _draw_square(ax, x, y, cutout_size.to_value(u.arcsec) / scale)
     ax.set_xlim(-0.5, image.shape[1] - 0.5)
     ax.set_ylim(-0.5, image.shape[0] - 0.5)
     return ax

@@ -1,14 +1,24 @@
 """Shred fractions by a property, with their intervals."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.optional import import_optional
 from shredfinder.plotting.marks import make_figure
 
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from matplotlib.axes import Axes
+
 __all__ = ["plot_shred_fractions"]
 
 
-def plot_shred_fractions(fractions, *, label="", overall=None, ax=None):
+def plot_shred_fractions(
+    fractions: Table, *, label: str = "", overall: float | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the shred fraction in bins, with binomial intervals and the numbers behind them.
 
     Parameters

@@ -1,15 +1,33 @@
 """Cutouts side by side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.plotting.marks import draw_cross, make_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["plot_gallery"]
 
 
 def plot_gallery(
-    cutouts, *, scores=None, titles=None, framed=None, n_columns=5, cross=True, heading=None
-):
+    cutouts: Cutouts,
+    *,
+    scores: Sequence[float] | np.ndarray | None = None,
+    titles: Sequence[str] | None = None,
+    framed: Sequence[bool] | np.ndarray | None = None,
+    n_columns: int = 5,
+    cross: bool = True,
+    heading: str | None = None,
+) -> Figure:
     """Show cutouts in rows, with the source's place crossed, as in the paper's figure 4.
 
     Parameters

@@ -1,11 +1,20 @@
 """The three panels of the paper's figure 1: a field as catalogues see it, before and after cuts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from shredfinder.plotting.field import plot_field
 from shredfinder.plotting.marks import draw_circles, draw_cross, make_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from shredfinder.pipeline.view import FieldView
 
 __all__ = ["plot_field_view"]
 
@@ -14,7 +23,7 @@ _CIRCLE = 0.012
 _LEAST_CIRCLE = 1.6
 
 
-def plot_field_view(view, *, threshold=0.5, panel_size=4.2):
+def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: float = 4.2) -> Figure:
     """Show a field in panels: all sources, and those that the cuts leave, by class.
 
     As in figure 1 of Di Teodoro, Peek & Wu (2023): white circles for sources that are not

@@ -1,7 +1,10 @@
 """Catalogue files, by their extension."""
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import registry
@@ -12,6 +15,11 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.optional import import_optional
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.tables import ShredTable
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from shredfinder.typing import PathLike
 
 __all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
 
@@ -31,7 +39,7 @@ _EXPLANATIONS = {
 _SEVERAL_TABLES = "multiple tables are present"
 
 
-def identify_format(path):
+def identify_format(path: PathLike) -> str:
     """Find the format that a catalogue will be written in.
 
     Parameters
@@ -67,7 +75,7 @@ def identify_format(path):
     return formats[0]
 
 
-def read_catalogue(path, table=None):
+def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable:
     """Read a catalogue of any format that astropy recognises.
 
     Parameters
@@ -168,7 +176,7 @@ def _pass_on(caught, path):
             warnings.warn(warning.message, stacklevel=3)
 
 
-def check_writing(table, path):
+def check_writing(table: Table, path: PathLike) -> None:
     """Find out that a table can't be written before it is scored.
 
     Its first row is written beside the file and removed again.
@@ -199,7 +207,7 @@ def check_writing(table, path):
         _write(table[:1], temporary, kind, path)
 
 
-def write_catalogue(table, path):
+def write_catalogue(table: Table, path: PathLike) -> None:
     """Write a catalogue in the format of its extension, whole or not at all.
 
     Parameters

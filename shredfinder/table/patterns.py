@@ -1,13 +1,21 @@
 """Names of image files, formatted from the columns of a table."""
 
+from __future__ import annotations
+
 import difflib
 import string
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shredfinder.column_values import get_mask, get_plain_values, is_scalar_column
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from shredfinder.typing import PathLike
 
 __all__ = ["PatternFiles", "find_image_files"]
 
@@ -108,7 +116,7 @@ class PatternFiles(Sequence):
         return name if is_whole and _stays_inside(name) else None
 
 
-def find_image_files(table, folder, pattern):
+def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str | None]:
     """Find the image file of each row of a table.
 
     Parameters

@@ -1,5 +1,9 @@
 """Scores for the rows of any astropy table."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from astropy.table import Table
 
@@ -7,24 +11,33 @@ from shredfinder.priors import check_prior
 from shredfinder.table.columns import check_columns, write_columns
 from shredfinder.table.sources import open_cutouts, open_service
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.typing import Images, PathLike
+
 __all__ = ["add_p_cnn", "check_prior"]
 
 
 def add_p_cnn(
-    table,
-    classifier=None,
-    cutouts=None,
+    table: Table,
+    classifier: ShredClassifier | None = None,
+    cutouts: Images | PathLike | None = None,
     *,
-    pattern=None,
-    position=None,
-    prior=None,
-    pixel_scale=None,
-    bands=None,
-    allow_other_colors=False,
-    overwrite=False,
-    progress="auto",
-    fetch=None,
-):
+    pattern: str | None = None,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+    prior: float | Literal["estimate"] | None = None,
+    pixel_scale: float | Quantity | None = None,
+    bands: Sequence[str] | None = None,
+    allow_other_colors: bool = False,
+    overwrite: bool = False,
+    progress: bool | Literal["auto"] = "auto",
+    fetch: dict[str, Any] | None = None,
+) -> None:
     """Add to a table the probability of each row of being a shred.
 
     The table is changed in place: it gets the columns ``p_cnn`` and ``p_cnn_flag``, or new values
@@ -123,8 +136,12 @@ def add_p_cnn(
 
         classifier = ShredClassifier.load()
     given = {"pixel_scale": pixel_scale, "bands": bands}
-    kind = {key: value for key, value in given.items() if value is not None}
-    options = {"prior": prior, "allow_other_colors": allow_other_colors, "progress": progress}
+    kind: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    options: dict[str, Any] = {
+        "prior": prior,
+        "allow_other_colors": allow_other_colors,
+        "progress": progress,
+    }
     if cutouts is None:
         if pattern is not None or kind:
             raise ValueError(

@@ -1,8 +1,11 @@
 """Catalogue files of any length, scored from file to file."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,7 +19,16 @@ from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.sources import complete_options, open_cutouts
 from shredfinder.table.state import RunState, Scores
 from shredfinder.table.stores import open_store
-from shredfinder.table.tables import ShredTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.table.tables import ShredTable
+    from shredfinder.typing import PathLike
 
 __all__ = ["ScoredCatalogue", "classify_catalogue", "get_state_folder"]
 
@@ -44,14 +56,14 @@ class ScoredCatalogue:
     p_cnn: np.ndarray
     p_cnn_flag: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.p_cnn)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         return {"p_cnn": self.p_cnn, "p_cnn_flag": self.p_cnn_flag}[name]
 
 
-def get_state_folder(output):
+def get_state_folder(output: PathLike) -> Path:
     """Tell where an unfinished run keeps its scores.
 
     Parameters
@@ -69,25 +81,25 @@ def get_state_folder(output):
 
 
 def classify_catalogue(
-    catalogue,
-    output,
-    classifier=None,
-    cutouts=None,
+    catalogue: PathLike,
+    output: PathLike,
+    classifier: ShredClassifier | None = None,
+    cutouts: PathLike | None = None,
     *,
-    table=None,
-    pattern=None,
-    position=None,
-    prior=None,
-    pixel_scale=None,
-    bands=None,
-    allow_other_colors=False,
-    replace_columns=False,
-    progress="auto",
-    fetch=None,
-    overwrite=False,
-    resume=False,
-    chunk_size=None,
-):
+    table: int | str | None = None,
+    pattern: str | None = None,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+    prior: float | Literal["estimate"] | None = None,
+    pixel_scale: float | Quantity | None = None,
+    bands: Sequence[str] | None = None,
+    allow_other_colors: bool = False,
+    replace_columns: bool = False,
+    progress: bool | Literal["auto"] = "auto",
+    fetch: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    chunk_size: int | None = None,
+) -> ScoredCatalogue:
     """Score a catalogue file and write it, with the two new columns, to another.
 
     Rows are scored chunk by chunk, and what is scored is kept beside the output until that is
@@ -156,14 +168,14 @@ def classify_catalogue(
         from shredfinder.classifier import ShredClassifier
 
         classifier = ShredClassifier.load()
-    kind = {"pixel_scale": pixel_scale, "bands": bands}
-    kind = {key: value for key, value in kind.items() if value is not None}
+    given = {"pixel_scale": pixel_scale, "bands": bands}
+    kind: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if cutouts is None:
         if pattern is not None or kind:
             raise ValueError(
                 "pattern, pixel_scale and bands go with a folder of cutouts: give it as cutouts="
             )
-        images = _Service(store, classifier, position, fetch or {})
+        images: _Service | _Folder = _Service(store, classifier, position, fetch or {})
     elif fetch is not None:
         raise ValueError("fetch says how cutouts are fetched, but a folder was given as cutouts=")
     else:

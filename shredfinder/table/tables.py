@@ -1,15 +1,29 @@
 """Table classes that score their own rows and keep the scores whole."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from astropy.table import QTable, Table
 
 from shredfinder.table.columns import restore_columns
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
+if TYPE_CHECKING:
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.typing import Images, PathLike
+
+# A mixin of any table; type checkers must know whose methods it extends.
+if TYPE_CHECKING:
+    from astropy.table import Table as _Extended
+else:
+    _Extended = object
+
 __all__ = ["ShredQTable", "ShredTable", "ShredTableMixin"]
 
 
-class ShredTableMixin:
+class ShredTableMixin(_Extended):
     """What makes a table class a shredfinder table; goes before it among the base classes.
 
     Besides `add_p_cnn` it gives the promise that ``p_cnn`` is never masked: where astropy masks
@@ -23,34 +37,39 @@ class ShredTableMixin:
     ...     pass
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         restore_columns(self, decode=True)
 
     # All ways by which a column that may be masked gets into a table: astropy's join and stack
     # functions use the first, files and pickles come by __init__.
 
-    def add_column(self, *args, **kwargs):
+    def add_column(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.add_column`."""
         super().add_column(*args, **kwargs)
         restore_columns(self)
 
-    def replace_column(self, *args, **kwargs):
+    def replace_column(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.replace_column`."""
         super().replace_column(*args, **kwargs)
         restore_columns(self)
 
-    def insert_row(self, *args, **kwargs):
+    def insert_row(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.insert_row`."""
         super().insert_row(*args, **kwargs)
         restore_columns(self)
 
-    def rename_column(self, *args, **kwargs):
+    def rename_column(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.rename_column`."""
         super().rename_column(*args, **kwargs)
         restore_columns(self)
 
-    def add_p_cnn(self, classifier=None, cutouts=None, **kwargs):
+    def add_p_cnn(
+        self,
+        classifier: ShredClassifier | None = None,
+        cutouts: Images | PathLike | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Add to the table the probability of each row of being a shred, in place.
 
         Parameters

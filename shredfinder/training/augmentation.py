@@ -1,12 +1,21 @@
 """Random views of a training image: a source has no preferred side, place or distance."""
 
+from __future__ import annotations
+
 import numpy as np
 from PIL import Image
 
 __all__ = ["augment_image"]
 
 
-def augment_image(image, rng, *, max_scale=1.15, max_shift=1.0, unresampled=0.0):
+def augment_image(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    max_scale: float = 1.15,
+    max_shift: float = 1.0,
+    unresampled: float = 0.0,
+) -> np.ndarray:
     """Turn by any angle, mirror, scale and shift an image, in one resampling.
 
     Parameters
@@ -33,7 +42,7 @@ def augment_image(image, rng, *, max_scale=1.15, max_shift=1.0, unresampled=0.0)
     """
     height, width = image.shape[:2]
     if unresampled and height == width and rng.uniform() < unresampled:
-        view = np.rot90(image, rng.integers(4))
+        view = np.rot90(image, int(rng.integers(4)))
         return np.ascontiguousarray(view[:, ::-1] if rng.integers(2) else view)
     angle = rng.uniform(0, 2 * np.pi)
     scale = np.exp(rng.uniform(-1, 1) * np.log(max_scale))

@@ -1,17 +1,23 @@
 """The deep-learning backend that Keras trains with."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from shredfinder.exceptions import MissingDependencyError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __all__ = ["import_keras"]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
 
 
-def import_keras():
+def import_keras() -> ModuleType:
     """Import Keras with a backend that is installed.
 
     Keras takes the backend named in the environment variable ``KERAS_BACKEND``; where none is

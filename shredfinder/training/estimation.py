@@ -1,7 +1,10 @@
 """From images and labels to a trained model: the checks and choices around the loop."""
 
+from __future__ import annotations
+
 import hashlib
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,25 +21,32 @@ from shredfinder.training.labels import CLASSES, encode_labels, split_groups, wa
 from shredfinder.training.recipes import get_recipe
 from shredfinder.training.transfer import adapt_weights
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from shredfinder.catalogs.presets import CatalogPreset
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.training.recipes import Recipe
+
 __all__ = ["train_model"]
 
 
 def train_model(
-    cutouts,
-    y,
+    cutouts: Cutouts,
+    y: ArrayLike,
     *,
-    name,
-    architecture,
-    survey,
-    symmetry,
-    random_state=None,
-    sample_weight=None,
-    groups=None,
-    validation="auto",
-    start=None,
-    recipe=None,
-    **loop,
-):
+    name: str,
+    architecture: str,
+    survey: str | CatalogPreset,
+    symmetry: str,
+    random_state: int | None = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    validation: float | tuple[Cutouts, ArrayLike] | Literal["auto"] | None = "auto",
+    start: TrainedModel | None = None,
+    recipe: Recipe | str | None = None,
+    **loop: Any,
+) -> tuple[TrainedModel, dict[str, list[float]]]:
     """Train a network on labelled cutouts.
 
     Parameters

@@ -1,7 +1,10 @@
 """The training loop: augmented batches, early stopping, checkpoints."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -11,24 +14,30 @@ from shredfinder.progress import progress_bar
 from shredfinder.training.augmentation import augment_image
 from shredfinder.training.backend import import_keras
 
+if TYPE_CHECKING:
+    from keras import Model
+
+    from shredfinder.training.recipes import Recipe
+    from shredfinder.typing import PathLike
+
 __all__ = ["fit_network"]
 
 
 def fit_network(
-    network,
-    images,
-    targets,
-    sample_weight,
+    network: Model,
+    images: np.ndarray,
+    targets: np.ndarray,
+    sample_weight: np.ndarray,
     *,
-    recipe,
-    validation_data=None,
-    epochs=None,
-    patience=None,
-    batch_size=None,
-    random_state=None,
-    checkpoint=None,
-    progress="auto",
-):
+    recipe: Recipe,
+    validation_data: tuple[np.ndarray, ...] | None = None,
+    epochs: int | None = None,
+    patience: int | None = None,
+    batch_size: int | None = None,
+    random_state: int | None = None,
+    checkpoint: PathLike | None = None,
+    progress: bool | Literal["auto"] = "auto",
+) -> dict[str, list[float]]:
     """Train a Keras network in place.
 
     Parameters

@@ -1,11 +1,19 @@
 """Labels as a network takes them, and splits that keep neighbours together."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.optional import import_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 __all__ = ["CLASSES", "combine_raters", "encode_labels", "split_groups"]
 
@@ -15,7 +23,7 @@ CLASSES = ("galaxy", "shred")
 _ERROR_RATES = {1: 0.25, 2: 0.07, 3: 0.02}
 
 
-def encode_labels(y):
+def encode_labels(y: ArrayLike) -> np.ndarray:
     """Turn labels into the probability of being a shred.
 
     Parameters
@@ -63,7 +71,12 @@ def encode_labels(y):
     return p_shred
 
 
-def combine_raters(labels, confidences, *, error_rates=None):
+def combine_raters(
+    labels: Sequence[ArrayLike],
+    confidences: Sequence[ArrayLike],
+    *,
+    error_rates: dict[str, Any] | None = None,
+) -> np.ndarray:
     """Combine the labels of several raters, each with a confidence, into soft labels.
 
     Each opinion counts as the probability of being right that its confidence stands for, and the
@@ -136,7 +149,9 @@ def combine_raters(labels, confidences, *, error_rates=None):
         return np.nanmean(opinions, axis=0)
 
 
-def split_groups(p_shred, groups, fraction, random_state=None):
+def split_groups(
+    p_shred: np.ndarray, groups: ArrayLike | None, fraction: float, random_state: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Set a fraction of the sources aside, whole groups at a time.
 
     Parameters

@@ -2,8 +2,7 @@
 
 import pytest
 
-import shredfinder.catalogs.fetching as fetching
-import shredfinder.catalogs.skyserver as skyserver
+from shredfinder.catalogs import fetching, skyserver
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
 

@@ -63,7 +63,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("make", [make for _, make in kinds()], ids=[name for name, _ in kinds()])
 def test_any_kind_of_cutouts(make, folder, classifier, monkeypatch):
     seen = {}
-    import shredfinder.table.showing as showing
+    from shredfinder.table import showing
 
     def record(cutouts, **kwargs):
         seen["cutouts"] = cutouts
@@ -80,7 +80,7 @@ def test_any_kind_of_cutouts(make, folder, classifier, monkeypatch):
 
 
 def test_cutouts_are_fetched_by_position(classifier, monkeypatch):
-    import shredfinder.table.showing as showing
+    from shredfinder.table import showing
 
     asked = {}
 
