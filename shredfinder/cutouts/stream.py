@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
+    from shredfinder.imaging import Cutouts
+
 __all__ = ["CutoutStream", "iter_cutouts"]
 
 

@@ -1,10 +1,17 @@
 """Images as a survey of other sharpness and depth would have made them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.datasets.observing import NOISE
 from shredfinder.imaging import Cutouts, flux_to_rgb, rgb_to_flux
 from shredfinder.surveys import COLOR_MAPPINGS, IMAGING
+
+if TYPE_CHECKING:
+    from shredfinder.surveys import Imaging
 
 __all__ = ["degrade_cutouts", "degrade_fluxes", "get_imaging"]
 
@@ -103,7 +110,12 @@ def degrade_fluxes(
     return degraded
 
 
-def degrade_cutouts(cutouts, survey, *, random_state=None):
+def degrade_cutouts(
+    cutouts: Cutouts,
+    survey: str | Imaging,
+    *,
+    random_state: int | np.random.Generator | None = None,
+) -> Cutouts:
     """Show Legacy Surveys cutouts with the seeing, depth and pixels of another survey.
 
     Colours are turned into fluxes (`~shredfinder.imaging.rgb_to_flux`), which are blurred, sampled
@@ -140,7 +152,7 @@ def degrade_cutouts(cutouts, survey, *, random_state=None):
     True
     """
     imaging = get_imaging(survey)
-    mapping = COLOR_MAPPINGS.get(cutouts.color_mapping)
+    mapping = COLOR_MAPPINGS.get(cutouts.color_mapping or "")
     if mapping is None or cutouts.images.dtype != np.uint8 or cutouts.bands != mapping.bands:
         raise ValueError(
             "only colour images of a known mapping can be degraded "

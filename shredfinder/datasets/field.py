@@ -17,8 +17,12 @@ from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import get_survey
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astropy.table import Table
     from astropy.wcs import WCS
+
+    from shredfinder.surveys import Imaging
 
 __all__ = ["SimulatedField"]
 
@@ -133,7 +137,15 @@ class SimulatedField:
             images[i] = _compress(part) if compress else part
         return Cutouts.of_survey(self.survey, images, flags=flags, service="simulation")
 
-    def observe(self, survey, bands=None, positions=None, *, size=None, random_state=None):
+    def observe(
+        self,
+        survey: str | Imaging,
+        bands: Sequence[str] | None = None,
+        positions: SkyCoord | None = None,
+        *,
+        size: int | None = None,
+        random_state: int | np.random.Generator | None = None,
+    ) -> Cutouts:
         """Cut out fluxes as another survey would have measured them, in its own bands.
 
         Parameters

@@ -1,6 +1,9 @@
 """Metrics by a property of the sources, to see where a model is good and where not."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
@@ -8,21 +11,26 @@ from astropy.table import Table
 from shredfinder.evaluation.metrics import bootstrap_metrics, compute_metrics
 from shredfinder.fractions import divide
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
 __all__ = ["binned_metrics"]
 
 
 def binned_metrics(
-    y,
-    p_cnn,
-    values,
-    edges=None,
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    values: ArrayLike,
+    edges: int | ArrayLike | None = None,
     *,
-    groups=None,
-    metric=compute_metrics,
-    n_resamples=0,
-    confidence_level=0.95,
-    random_state=0,
-):
+    groups: ArrayLike | None = None,
+    metric: Callable[..., dict[str, float]] = compute_metrics,
+    n_resamples: int = 0,
+    confidence_level: float = 0.95,
+    random_state: int = 0,
+) -> Table:
     """Compute metrics in bins of a property, or for each value of it.
 
     Parameters

@@ -1,5 +1,9 @@
 """Finding the calibration that makes probabilities mean what they say."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
@@ -8,13 +12,22 @@ from shredfinder.optional import import_optional
 from shredfinder.parameters import check_weights
 from shredfinder.training.labels import encode_labels
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["calibrate_folds", "fit_calibration"]
 
 # ln of the temperatures tried: with no error at all the best would be 0.
 _BOUNDS = -2, 2
 
 
-def fit_calibration(y, p_cnn, *, method="temperature", sample_weight=None):
+def fit_calibration(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    *,
+    method: Literal["temperature", "isotonic"] = "temperature",
+    sample_weight: ArrayLike | None = None,
+) -> Calibration:
     """Find the calibration of probabilities whose truth is known.
 
     Parameters
@@ -81,7 +94,14 @@ def fit_calibration(y, p_cnn, *, method="temperature", sample_weight=None):
     return Calibration(knots=_fit_isotonic(p_shred, logits, weights))
 
 
-def calibrate_folds(y, p_cnn, folds, *, method="temperature", usable=None):
+def calibrate_folds(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    folds: ArrayLike,
+    *,
+    method: Literal["temperature", "isotonic"] = "temperature",
+    usable: ArrayLike | None = None,
+) -> np.ndarray:
     """Calibrate cross-validated answers, each fold by what the others say.
 
     So the calibration too has not seen the sources that it is judged on.

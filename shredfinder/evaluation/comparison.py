@@ -1,5 +1,9 @@
 """Two models on the same sources: whether one is better, or it was luck."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import stats
 
@@ -10,10 +14,17 @@ from shredfinder.evaluation.metrics import (
     validate_answers,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
 __all__ = ["compare_aucs", "compare_models"]
 
 
-def compare_aucs(y, p_cnn, p_other, *, confidence_level=0.95):
+def compare_aucs(
+    y: ArrayLike, p_cnn: ArrayLike, p_other: ArrayLike, *, confidence_level: float = 0.95
+) -> dict[str, float]:
     """Compare the AUCs of two models on the same sources by DeLong's test.
 
     Parameters
@@ -89,16 +100,16 @@ def compare_aucs(y, p_cnn, p_other, *, confidence_level=0.95):
 
 
 def compare_models(
-    y,
-    p_cnn,
-    p_other,
-    groups=None,
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    p_other: ArrayLike,
+    groups: ArrayLike | None = None,
     *,
-    metric=compute_metrics,
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=0,
-):
+    metric: Callable[..., dict[str, float]] = compute_metrics,
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int = 0,
+) -> dict[str, dict[str, float]]:
     """Compare the metrics of two models on the same sources, by resampling whole groups.
 
     Both are judged on each resample, so that what is hard for both does not widen the interval.

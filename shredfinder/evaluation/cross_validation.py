@@ -77,7 +77,7 @@ def cross_validate(
     checkpoint: PathLike | None = None,
     return_models: bool = False,
     **fit_options: Any,
-) -> tuple[np.ndarray, ...]:
+) -> tuple[Any, ...]:
     """Score each source by a model that has not seen it or its neighbours.
 
     Parameters

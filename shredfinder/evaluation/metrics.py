@@ -154,7 +154,7 @@ def bootstrap_metrics(
     n_resamples: int = 1000,
     confidence_level: float = 0.95,
     random_state: int = 0,
-) -> dict[str, tuple[float, float, float]]:
+) -> dict[str, tuple[float, float]]:
     """Estimate intervals of metrics by resampling whole groups.
 
     Parameters

@@ -1,5 +1,9 @@
 """The shred fraction of a catalogue, corrected for the errors of the classifier."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy.table import Table
 from scipy import stats
@@ -7,12 +11,21 @@ from scipy import stats
 from shredfinder.evaluation.metrics import validate_answers
 from shredfinder.fractions import classify
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["estimate_shred_fraction"]
 
 
 def estimate_shred_fraction(
-    p_cnn, y_judged, p_judged, *, threshold=0.5, groups=None, confidence_level=0.95
-):
+    p_cnn: ArrayLike,
+    y_judged: ArrayLike,
+    p_judged: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    groups: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+) -> Table:
     """Estimate how many of a catalogue's sources are shreds, corrected for the confusion matrix.
 
     Of the sources called shreds some are galaxies, and some shreds are missed. Where shreds are

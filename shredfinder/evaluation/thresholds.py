@@ -1,14 +1,30 @@
 """The threshold that keeps a promise: so pure, or so complete."""
 
+from __future__ import annotations
+
+from numbers import Real
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 
 from shredfinder.evaluation.metrics import validate_answers
 from shredfinder.priors import check_prior
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["choose_threshold"]
 
 
-def choose_threshold(y, p_cnn, prevalence, *, purity=None, completeness=None, of="shred"):
+def choose_threshold(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    prevalence: float,
+    *,
+    purity: float | None = None,
+    completeness: float | None = None,
+    of: Literal["shred", "galaxy"] = "shred",
+) -> dict[str, float]:
     """Choose the threshold by the purity or the completeness that is wanted.
 
     Of all thresholds that are pure enough it takes the one that leaves most, of all that are
@@ -62,7 +78,7 @@ def choose_threshold(y, p_cnn, prevalence, *, purity=None, completeness=None, of
     if (purity is None) == (completeness is None):
         raise ValueError("give either the purity or the completeness that is wanted")
     name, wanted = ("purity", purity) if completeness is None else ("completeness", completeness)
-    if not (np.isscalar(wanted) and 0 <= wanted <= 1):
+    if not isinstance(wanted, Real) or not 0 <= wanted <= 1:
         raise ValueError(f"{name} must be between 0 and 1, not {wanted!r}")
     if of not in ("shred", "galaxy"):
         raise ValueError(f"of must be 'shred' or 'galaxy', not {of!r}")

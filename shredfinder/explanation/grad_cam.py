@@ -1,13 +1,21 @@
 """Grad-CAM: which places of a network's last features the answer rests on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.typing import Images
 
 __all__ = ["grad_cam"]
 
 _BATCH = 32
 
 
-def grad_cam(classifier, X, *, layer=None):
+def grad_cam(classifier: ShredClassifier, X: Images, *, layer: str | None = None) -> np.ndarray:
     """Map what speaks for a shred by the gradients of a network's features.
 
     One look forwards and one backwards give the map of an image, where
@@ -149,9 +157,9 @@ def _differentiate(network, layer, images):
 
         gradients = jax.grad(logit)(features)
     else:
-        import tensorflow
+        import tensorflow as tf
 
-        with tensorflow.GradientTape() as tape:
+        with tf.GradientTape() as tape:
             tape.watch(features)
             value = logit(features)
         gradients = tape.gradient(value, features)

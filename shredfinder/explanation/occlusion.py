@@ -1,11 +1,19 @@
 """Occlusion: cover a part of the image and see what becomes of the answer."""
 
+from __future__ import annotations
+
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Real
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from shredfinder.parameters import check_count
 from shredfinder.progress import progress_bar
+
+if TYPE_CHECKING:
+    from shredfinder.classifier import ShredClassifier
+    from shredfinder.typing import Images
 
 __all__ = ["occlusion_maps"]
 
@@ -13,7 +21,15 @@ __all__ = ["occlusion_maps"]
 _BATCH = 64
 
 
-def occlusion_maps(classifier, X, *, patch=16, stride=8, fill="median", progress="auto"):
+def occlusion_maps(
+    classifier: ShredClassifier,
+    X: Images,
+    *,
+    patch: int = 16,
+    stride: int = 8,
+    fill: float | str = "median",
+    progress: bool | Literal["auto"] = "auto",
+) -> np.ndarray:
     """Map what in each image speaks for a shred, and what for a galaxy.
 
     A square is moved over the image and covers what is below it; where the answer falls, what
@@ -70,7 +86,7 @@ def occlusion_maps(classifier, X, *, patch=16, stride=8, fill="median", progress
     """
     check_count(patch, "patch")
     check_count(stride, "stride")
-    if fill != "median" and not (np.isscalar(fill) and np.isreal(fill) and 0 <= fill <= 1):
+    if fill != "median" and not (isinstance(fill, Real) and 0 <= fill <= 1):
         raise ValueError(f"fill must be 'median' or a value in 0–1, not {fill!r}")
     source = classifier.open_images(X)
     model = classifier.model_

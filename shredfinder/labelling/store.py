@@ -14,7 +14,7 @@ from shredfinder.atomic import replacing
 try:
     import fcntl
 except ImportError:  # Windows has no such locks
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["LABELS", "LabelStore", "read_answers"]
 

@@ -1,8 +1,14 @@
 """From a network's logits to probabilities that mean what they say."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["Calibration", "to_logits"]
 
@@ -31,7 +37,7 @@ class Calibration:
     temperature: float = 1.0
     knots: tuple = ()
 
-    def from_logits(self, logits):
+    def from_logits(self, logits: np.ndarray) -> np.ndarray:
         """Give the probabilities of logits, ln p(shred) − ln p(galaxy), of any shape."""
         logits = logits / self.temperature
         if not self.knots:
@@ -39,7 +45,7 @@ class Calibration:
         places, values = np.transpose(self.knots)
         return np.where(np.isnan(logits), np.nan, np.interp(logits, places, values))
 
-    def apply(self, p_cnn):
+    def apply(self, p_cnn: ArrayLike) -> np.ndarray:
         """Calibrate probabilities.
 
         Parameters

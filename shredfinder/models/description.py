@@ -78,7 +78,7 @@ class ModelDescription:
     knots: list | None = None
 
     @property
-    def calibration(self):
+    def calibration(self) -> Calibration:
         """`~shredfinder.models.Calibration`: how the network's logits become probabilities."""
         return Calibration(self.temperature, tuple(map(tuple, self.knots or ())))
 

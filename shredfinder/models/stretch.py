@@ -1,5 +1,9 @@
 """How the values of images become a network's input."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 __all__ = ["LINEAR", "apply_stretch", "fit_stretch", "is_stretch"]
@@ -13,7 +17,7 @@ _MAX_PIXELS = 2_000_000
 _ABOVE_WHITE = 1e-3
 
 
-def fit_stretch(images):
+def fit_stretch(images: np.ndarray) -> dict[str, Any]:
     """Find the arcsinh stretch that suits fluxes, band by band.
 
     Parameters
@@ -58,7 +62,7 @@ def fit_stretch(images):
     return {"kind": "asinh", "softening": softening, "white": white}
 
 
-def apply_stretch(images, stretch):
+def apply_stretch(images: np.ndarray, stretch: dict[str, Any]) -> np.ndarray:
     """Turn image values into a network's input.
 
     Parameters

@@ -1,5 +1,9 @@
 """A table's sources on the sky, in Aladin Lite."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -8,6 +12,9 @@ from astropy.table import Table
 from shredfinder.optional import import_optional
 from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
 from shredfinder.positions import get_positions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["show_aladin"]
 
@@ -20,8 +27,15 @@ _LEAST_FOV = 1 / 60
 
 
 def show_aladin(
-    table, aladin=None, *, position=None, columns=(), score="p_cnn", flag="p_cnn_flag", **options
-):
+    table: Table,
+    aladin: Any = None,
+    *,
+    position: tuple[str, str] | None = None,
+    columns: Sequence[str] = (),
+    score: str = "p_cnn",
+    flag: str = "p_cnn_flag",
+    **options: Any,
+) -> Any:
     """Show a table's sources in Aladin Lite, coloured by their ``p_cnn``.
 
     Each fifth of the range of ``p_cnn`` is a catalogue of its own in the widget, in the colours of

@@ -1,9 +1,20 @@
 """What an answer rests on, drawn over the image."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.optional import import_optional
 from shredfinder.plotting.marks import make_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["plot_explanation"]
 
@@ -11,7 +22,15 @@ __all__ = ["plot_explanation"]
 _COLORS = ("#2f6fd0", "#f0b000")
 
 
-def plot_explanation(cutouts, maps, *, titles=None, n_columns=3, limit=None, label="auto"):
+def plot_explanation(
+    cutouts: Cutouts,
+    maps: np.ndarray,
+    *,
+    titles: Sequence[str] | None = None,
+    n_columns: int = 3,
+    limit: float | None = None,
+    label: str | None = "auto",
+) -> Figure:
     """Show cutouts, and beside each what speaks for a shred and what for a galaxy in it.
 
     The map lies over a grey copy of the cutout: yellow where the image speaks for a shred, blue

@@ -1,13 +1,21 @@
 """Cutouts side by side as HTML, for notebooks and pages: small files, and no plotting package."""
 
+from __future__ import annotations
+
 import base64
 import io
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade, get_text_color
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["CutoutGrid", "make_data_uri", "make_score_mark", "make_thumbnails"]
 
@@ -47,7 +55,7 @@ class CutoutGrid:
     <CutoutGrid: 24 of 310 rows>
     """
 
-    def __init__(self, html, n_shown, n_all):
+    def __init__(self, html: str, n_shown: int, n_all: int) -> None:
         self.html = html
         self.n_shown, self.n_all = n_shown, n_all
 
@@ -58,7 +66,15 @@ class CutoutGrid:
         return f"<CutoutGrid: {self.n_shown} of {self.n_all} rows>"
 
 
-def make_thumbnails(cutouts, *, p_cnn=None, notes=None, captions=None, size=96, cross=False):
+def make_thumbnails(
+    cutouts: Cutouts,
+    *,
+    p_cnn: np.ndarray | Sequence[float] | None = None,
+    notes: Sequence[str] | None = None,
+    captions: Sequence[str] | None = None,
+    size: int = 96,
+    cross: bool = False,
+) -> CutoutGrid:
     """Make a grid of thumbnails, each with its probability and what else is known of it.
 
     Parameters

@@ -1,8 +1,11 @@
 """What a notebook shows of a table: its rows' cutouts, and scores in colour."""
 
+from __future__ import annotations
+
 import os
 import re
 from html import unescape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -15,26 +18,34 @@ from shredfinder.surveys import DEFAULT_SURVEY
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.sources import open_cutouts, open_service
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+    from numpy.typing import ArrayLike
+
+    from shredfinder.classifier import ShredClassifier
+
 __all__ = ["color_scores", "show_cutouts"]
 
 _CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
 
 
 def show_cutouts(
-    table,
-    cutouts=None,
+    table: Table,
+    cutouts: Any = None,
     *,
-    rows=None,
-    sort=P_NAME,
-    max_rows=24,
-    columns=None,
-    size=96,
-    cross=False,
-    classifier=None,
-    pattern=None,
-    position=None,
-    fetch=None,
-):
+    rows: ArrayLike | None = None,
+    sort: str | None = P_NAME,
+    max_rows: int = 24,
+    columns: Sequence[str] | None = None,
+    size: int = 96,
+    cross: bool = False,
+    classifier: ShredClassifier | None = None,
+    pattern: str | None = None,
+    position: tuple[str, str] | None = None,
+    fetch: dict[str, Any] | None = None,
+) -> CutoutGrid:
     """Show cutouts of a table's rows in a notebook, with their ``p_cnn`` in colour.
 
     Parameters

@@ -12,6 +12,7 @@ from shredfinder.table.showing import color_scores, show_cutouts
 
 if TYPE_CHECKING:
     from shredfinder.classifier import ShredClassifier
+    from shredfinder.plotting.thumbnails import CutoutGrid
     from shredfinder.typing import Images, PathLike
 
 # A mixin of any table; type checkers must know whose methods it extends.
@@ -106,7 +107,7 @@ class ShredTableMixin(_Extended):
         """
         add_p_cnn(self, classifier, cutouts, **kwargs)
 
-    def show_cutouts(self, cutouts=None, **kwargs):
+    def show_cutouts(self, cutouts: Any = None, **kwargs: Any) -> CutoutGrid:
         """Show the rows' cutouts in a notebook, with their ``p_cnn`` in colour.
 
         Parameters

@@ -1,8 +1,13 @@
 """How each architecture is trained."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["RECIPES", "Recipe", "get_recipe"]
 
@@ -86,7 +91,9 @@ RECIPES = {
 }
 
 
-def get_recipe(recipe, architecture, *, fine_tuning=False):
+def get_recipe(
+    recipe: Recipe | str | None, architecture: str, *, fine_tuning: bool = False
+) -> Recipe:
     """Find the recipe that a training goes by.
 
     Parameters
