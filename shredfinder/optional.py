@@ -10,6 +10,7 @@ __all__ = ["import_optional"]
 _EXTRAS = {
     "h5py": "tables",
     "ipyaladin": "notebook",
+    "ipywidgets": "label",
     "lsdb": "lsdb",
     "matplotlib": "plot",
     "pandas": "tables",

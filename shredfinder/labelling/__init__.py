@@ -1,17 +1,31 @@
 """Labelling: sources seen by eye, agreement of labellers, what to label next, corrections."""
 
+from shredfinder.labelling.active import next_to_label
+from shredfinder.labelling.agreement import (
+    Agreement,
+    compare_labellers,
+    find_consensus,
+    tabulate_labels,
+)
 from shredfinder.labelling.cleaning import apply_corrections, rank_contradicted
 from shredfinder.labelling.page import LabellingPage
 from shredfinder.labelling.session import LabellingSession, blind_order
 from shredfinder.labelling.store import LABELS, LabelStore, read_answers
+from shredfinder.labelling.widget import LabellingWidget
 
 __all__ = [
     "LABELS",
+    "Agreement",
     "LabelStore",
     "LabellingPage",
     "LabellingSession",
+    "LabellingWidget",
     "apply_corrections",
     "blind_order",
+    "compare_labellers",
+    "find_consensus",
+    "next_to_label",
     "rank_contradicted",
     "read_answers",
+    "tabulate_labels",
 ]

@@ -68,7 +68,7 @@ def rank_contradicted(y, p_shred, *, n=None):
     p_label = target * p_shred + (1 - target) * (1 - p_shred)
     rows = np.flatnonzero(np.isfinite(p_label))
     rows = rows[np.argsort(p_label[rows], kind="stable")][:n]
-    return Table(
+    ranked = Table(
         {
             "row": rows,
             "label": np.ma.getdata(np.ma.asarray(y))[rows],
@@ -76,6 +76,9 @@ def rank_contradicted(y, p_shred, *, n=None):
             "p_label": p_label[rows],
         }
     )
+    for name in ("p_shred", "p_label"):
+        ranked[name].info.format = ".4f"
+    return ranked
 
 
 def apply_corrections(table, corrections, *, column="final", identifier="objID", partial=False):

@@ -1,0 +1,167 @@
+"""Labelling in a notebook."""
+
+import base64
+
+from shredfinder.labelling.images import encode_cutout
+from shredfinder.labelling.store import LABELS
+from shredfinder.optional import import_optional
+
+__all__ = ["LabellingWidget"]
+
+__doctest_requires__ = {"LabellingWidget": ["ipywidgets"]}
+
+_CONFIDENCES = {1: "guess", 2: "likely", 3: "certain"}
+# Drawn over the image, as on the page: four short lines around the centre.
+_MARK = "".join(
+    f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
+    for x1, y1, x2, y2 in ((50, 41, 50, 46), (50, 54, 50, 59), (41, 50, 46, 50), (54, 50, 59, 50))
+)
+
+
+class LabellingWidget:
+    """Label the cutouts of a session in a Jupyter notebook.
+
+    As the last expression of a cell it shows itself: the cutout with its centre marked, and
+    buttons for the class, for the confidence, which saves, for undo, skip and the mark.
+
+    Parameters
+    ----------
+    session : LabellingSession
+        Whose answers it takes.
+    paths : sequence of path-like or None
+        The image file of each source, such as `~shredfinder.table.find_image_files` gives.
+    size : int, optional
+        Width and height of the enlarged cutout, in pixels of the screen.
+
+    Attributes
+    ----------
+    labels : dict
+        A toggle for each class.
+    confidences : dict
+        A button for each confidence, 1 to 3.
+    undo, skip, mark : `ipywidgets.Button`, `ipywidgets.ToggleButton`
+        The other buttons.
+    box : `ipywidgets.HBox`
+        All of it.
+
+    Raises
+    ------
+    shredfinder.exceptions.MissingDependencyError
+        If ipywidgets is not installed.
+    ValueError
+        If there are not as many paths as sources.
+
+    Examples
+    --------
+    >>> from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore
+    >>> store = LabelStore(getfixture("tmp_path") / "answers.ecsv")
+    >>> session = LabellingSession([11, 12], store, "ann")
+    >>> widget = LabellingWidget(session, ["11.png", "12.png"])
+    >>> widget.labels["shred"].value = True
+    >>> widget.confidences[2].click()
+    >>> session.n_done
+    1
+    """
+
+    def __init__(self, session, paths, *, size=512):
+        if len(paths) != session.n_sources:
+            raise ValueError(
+                f"there are {session.n_sources} sources but {len(paths)} cutouts: give one for each"
+            )
+        widgets = import_optional("ipywidgets", "labelling in a notebook")
+        self._session, self._paths, self._size, self._label = session, paths, size, None
+        side = f"{size}px"
+        self._view = widgets.HTML(layout=widgets.Layout(width=side, height=side))
+        self._progress = widgets.IntProgress(max=max(session.n_total, 1))
+        self._status, self._message = widgets.Label(), widgets.Label()
+        self.labels = {name: widgets.ToggleButton(description=name) for name in LABELS}
+        self.confidences = {
+            value: widgets.Button(description=f"{value}: {name}")
+            for value, name in _CONFIDENCES.items()
+        }
+        self.undo = widgets.Button(description="undo")
+        self.skip = widgets.Button(description="skip")
+        self.mark = widgets.ToggleButton(value=True, description="mark")
+        for name, button in self.labels.items():
+            button.observe(lambda change, name=name: self._toggled(name, change["new"]), "value")
+        for value, button in self.confidences.items():
+            button.on_click(lambda _, value=value: self._answer(value))
+        self.undo.on_click(lambda _: self._change(session.undo, "Taken back."))
+        self.skip.on_click(lambda _: self._change(session.skip, "Put off to the end."))
+        self.mark.observe(lambda _: self._draw(), "value")
+        rows = (self.labels.values(), self.confidences.values(), (self.undo, self.skip, self.mark))
+        for button in (button for row in rows for button in row):
+            button.layout.width = "110px"
+        controls = [widgets.HBox(list(row)) for row in rows]
+        side_bar = [self._status, self._progress, *controls, self._message]
+        self.box = widgets.HBox([self._view, widgets.VBox(side_bar)])
+        self._refresh()
+
+    def _repr_mimebundle_(self, **kwargs):
+        return self.box._repr_mimebundle_(**kwargs)
+
+    @property
+    def message(self):
+        """What it says at present: a hint, or what went wrong."""
+        return self._message.value
+
+    def _choose(self, name):
+        self._label = name
+        for other, button in self.labels.items():
+            button.value = other == name
+
+    def _toggled(self, name, on):
+        if on:
+            self._choose(name)
+        elif self._label == name:
+            self._label = None
+
+    def _answer(self, confidence):
+        if self._label is None:
+            self._message.value = "First the class, then how sure."
+            return
+        label = self._label
+        self._change(
+            lambda: self._session.answer(label, confidence), f"Saved: {label}, {confidence}."
+        )
+
+    def _change(self, action, done):
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            self._message.value = f"Not saved: {error}"
+            return
+        self._choose(None)
+        self._message.value = done
+        self._refresh()
+
+    def _refresh(self):
+        session = self._session
+        self._progress.value = session.n_done
+        self._status.value = f"{session.labeller}: {session.n_done} of {session.n_total}"
+        self.undo.disabled = not session.can_undo
+        for button in (*self.labels.values(), *self.confidences.values(), self.skip):
+            button.disabled = session.current is None
+        self._draw()
+
+    def _draw(self):
+        self._view.value = f'<div style="{_STYLE}">{self._make_picture()}</div>'
+
+    def _make_picture(self):
+        if self._session.current is None:
+            return "All are labelled. Thank you!"
+        png, flag = encode_cutout(self._paths[self._session.current])
+        if png is None:
+            return f"This cutout can't be shown ({flag}): label it “other”, or skip it."
+        mark = f'<g stroke="#ff5a5a" stroke-width="0.4">{_MARK}</g>' if self.mark.value else ""
+        return (
+            f'<svg viewBox="0 0 100 100" width="{self._size}" height="{self._size}">'
+            '<image width="100" height="100" '
+            f'href="data:image/png;base64,{base64.b64encode(png).decode()}"/>{mark}</svg>'
+        )
+
+
+_STYLE = (
+    "background: #000; color: #e8eaed; width: 100%; height: 100%; display: grid; "
+    "place-items: center; text-align: center"
+)

@@ -1,0 +1,214 @@
+"""Simulate how many labels active learning saves against labelling in random order.
+
+    python studies/active_learning.py state/ -o docs/measured/active_learning.ecsv --figure FILE
+
+The learner is cheap, for it is trained thousands of times: a logistic regression on features of
+EfficientNet-Lite0 as ImageNet left it, which has seen none of the labels: means and maxima over
+the middle 15 and 30 arcsec and over the whole field, averaged over four rotations, and turned
+into their 512 principal components. (Of three numbers of components and six strengths of
+regularisation the best with labels in random order was taken.) The sources of four folds are the
+pool; the fifth, in other groups on the sky, judges, by the sources whose raters agree. A batch of
+labels at a time is asked for, and the labels are the final ones of the data.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from astropy.table import Table
+from networks import Pretrained
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sources import load_sources
+
+from shredfinder.atomic import replacing
+from shredfinder.labelling import next_to_label
+from shredfinder.plotting.marks import make_figure
+
+_STRATEGIES = ("random", "uncertain", "uncertain and diverse")
+_N_COMPONENTS = 512
+_REGULARISATION = 1.0
+
+
+def main():
+    """Simulate, print what it comes to, write the curves and draw them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("state", type=Path, help="folder that keeps the features")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--start", type=int, default=100, help="labels in random order at first")
+    parser.add_argument("--batch", type=int, default=50, help="labels asked for at a time")
+    parser.add_argument("--stop", type=int, default=1500, help="labels at which it ends")
+    parser.add_argument("--seeds", type=int, default=4, help="repetitions of each fold")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="table of the curves")
+    parser.add_argument("--figure", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    sources = load_sources(args.data, images=not _cache(args).exists())
+    features = get_features(sources, _cache(args))
+    counts = np.arange(args.start, args.stop + 1, args.batch)
+    curves = {name: [] for name in _STRATEGIES}
+    whole = []
+    for fold in range(5):
+        pool = np.flatnonzero((sources.fold >= 0) & (sources.fold != fold))
+        judges = np.flatnonzero(sources.agreed & (sources.fold == fold))
+        X = reduce_features(features, pool)
+        truth = sources.shred
+        whole.append(roc_auc_score(truth[judges], learn(X, truth, pool)[judges]))
+        for seed in range(args.seeds):
+            for name in _STRATEGIES:
+                curves[name].append(simulate(X, truth, pool, judges, counts, name, seed))
+            print(f"fold {fold}, seed {seed}: {[round(c[-1][-1], 4) for c in curves.values()]}")
+    curves = {name: np.array(values) for name, values in curves.items()}
+    print("\n".join(summarise(curves, counts, np.mean(whole), len(pool))))
+    table = Table({"labels": counts})
+    for name, values in curves.items():
+        table[name] = values.mean(0).round(5)
+        table[f"{name}, error"] = (values.std(0, ddof=1) / np.sqrt(len(values))).round(5)
+    table.meta = {"auc of the whole pool": round(float(np.mean(whole)), 5)}
+    table.write(args.output, overwrite=True)
+    if args.figure:
+        draw(table, args.figure)
+
+
+def _cache(args):
+    return args.state / "imagenet-features.npy"
+
+
+def get_features(sources, path):
+    """Give ImageNet's features of the images, ``(n, 7680)``, computed once."""
+    if path.exists():
+        return np.load(path)
+    network = Pretrained().eval()
+    features = []
+    with torch.inference_mode():
+        for start in range(0, len(sources.images), 64):
+            images = sources.images[start : start + 64].float() / 255
+            sides = [
+                give_features(network, torch.rot90(images, turns, (2, 3))) for turns in range(4)
+            ]
+            features.append(torch.stack(sides).mean(0).numpy())
+    features = np.concatenate(features)
+    with replacing(path) as temporary:
+        np.save(temporary, features)
+    return features
+
+
+def give_features(network, images):
+    """Give means and maxima of ImageNet's features over three views, the inmost enlarged."""
+    views = [
+        F.interpolate(images[:, :, 48:80, 48:80], scale_factor=2, mode="bilinear"),
+        images[:, :, 32:96, 32:96],
+        F.avg_pool2d(images, 2),
+    ]
+    # The weights are for (value - 127) / 128.
+    maps = [network.body.extract_features((view - 0.498) / 0.502) for view in views]
+    return torch.cat([pool(map_, (2, 3)) for map_ in maps for pool in (torch.mean, torch.amax)], 1)
+
+
+def reduce_features(features, pool):
+    """Give the principal components, the first of unit variance over the pool; by no label."""
+    scaled = features - features[pool].mean(0)
+    scaled /= scaled[pool].std(0) + 1e-6
+    components = PCA(_N_COMPONENTS, svd_solver="randomized", random_state=0).fit(scaled[pool])
+    X = components.transform(scaled)
+    return X / X[pool, 0].std()
+
+
+def learn(X, truth, rows):
+    """Train on some rows and give the probabilities of all."""
+    model = LogisticRegression(C=_REGULARISATION, max_iter=500)
+    return model.fit(X[rows], truth[rows]).predict_proba(X)[:, 1]
+
+
+def simulate(X, truth, pool, judges, counts, strategy, seed):
+    """Label in the order of a strategy, and give the AUC at each count of labels."""
+    rng = np.random.default_rng(seed)
+    labelled = np.zeros(len(X), bool)
+    # All strategies begin with the same sources.
+    order = rng.permutation(pool)
+    labelled[order[: counts[0]]] = True
+    out_of_pool = ~np.isin(np.arange(len(X)), pool)
+    aucs = []
+    for i, count in enumerate(counts):
+        p = learn(X, truth, np.flatnonzero(labelled))
+        aucs.append(roc_auc_score(truth[judges], p[judges]))
+        if count == counts[-1]:
+            return aucs
+        n = counts[i + 1] - count
+        if strategy == "random":
+            labelled[order[count : counts[i + 1]]] = True
+        else:
+            rows = next_to_label(
+                p,
+                n,
+                features=X if strategy == "uncertain and diverse" else None,
+                labelled=labelled | out_of_pool,
+                random_state=seed,
+            )
+            labelled[rows] = True
+    return aucs
+
+
+def labels_needed(counts, curve, auc):
+    """Give the number of labels at which a curve reaches an AUC for good, between counts."""
+    below = np.flatnonzero(curve < auc)
+    if not len(below):
+        return float(counts[0])
+    i = below[-1]
+    if i == len(counts) - 1:
+        return np.nan
+    part = (auc - curve[i]) / (curve[i + 1] - curve[i])
+    return float(counts[i] + part * (counts[i + 1] - counts[i]))
+
+
+def summarise(curves, counts, whole, n_pool, n_resamples=1000):
+    """Say what labels the AUC of a random order takes; intervals by resampling the runs."""
+    yield f"AUC with all {n_pool} labels of the pool: {whole:.4f}"
+    rng = np.random.default_rng(0)
+    n_runs = len(curves["random"])
+    draws = rng.integers(0, n_runs, (n_resamples, n_runs))
+    for count in (300, 500, 1000, 1500):
+        if count not in counts:
+            continue
+        i = np.flatnonzero(counts == count)[0]
+        line = f"random, {count}: {curves['random'][:, i].mean():.4f}"
+        for name in _STRATEGIES[1:]:
+
+            def needed(runs, name=name, i=i):
+                auc = curves["random"][runs, i].mean()
+                return labels_needed(counts, curves[name][runs].mean(0), auc)
+
+            low, high = np.nanpercentile([needed(runs) for runs in draws], [2.5, 97.5])
+            value = needed(np.arange(n_runs))
+            gain = curves[name][:, i].mean() - curves["random"][:, i].mean()
+            line += f" | {name}: {value:.0f} ({low:.0f}-{high:.0f}), {gain:+.4f} at {count}"
+        yield line
+
+
+def draw(table, path):
+    """Draw the curves."""
+    figure = make_figure(6.4, 4)
+    ax = figure.add_subplot()
+    for name, color in zip(_STRATEGIES, ("#777777", "#d98a1f", "#1f6fb4"), strict=True):
+        ax.plot(table["labels"], table[name], label=name, color=color)
+        ax.fill_between(
+            table["labels"],
+            table[name] - table[f"{name}, error"],
+            table[name] + table[f"{name}, error"],
+            color=color, alpha=0.2, linewidth=0,
+        )  # fmt: skip
+    ax.axhline(
+        table.meta["auc of the whole pool"], color="black", linestyle=":", label="all labels"
+    )
+    ax.set_xlabel("labels")
+    ax.set_ylabel("AUC of the held-out fold")
+    ax.legend(loc="lower right", frameon=False)
+    ax.grid(alpha=0.25)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+import importlib.util
+import sys
+
+import pytest
+from PIL import Image
+
+from shredfinder.exceptions import MissingDependencyError
+from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore, read_answers
+
+
+@pytest.fixture
+def session(tmp_path):
+    for row in range(2):
+        Image.new("RGB", (16, 16), (90, 80 * row, 60)).save(tmp_path / f"{row}.png")
+    store = LabelStore(tmp_path / "answers.ecsv")
+    return LabellingSession([10, 11, 12], store, "ann", order=[1, 2, 0])
+
+
+@pytest.fixture
+def widget(tmp_path, session):
+    pytest.importorskip("ipywidgets")
+    return LabellingWidget(session, [tmp_path / f"{row}.png" for row in range(3)])
+
+
+def picture(widget):
+    return widget.box.children[0].value
+
+
+def test_labels_by_its_buttons(widget, session):
+    first = picture(widget)
+    assert "data:image/png;base64," in first
+    assert widget.undo.disabled
+    widget.confidences[3].click()
+    assert (widget.message, session.n_done) == ("First the class, then how sure.", 0)
+    # A click in the notebook sets the toggle's value.
+    widget.labels["galaxy"].value = True
+    widget.labels["shred"].value = True
+    assert not widget.labels["galaxy"].value
+    widget.confidences[2].click()
+    assert session.store.get("ann") == {11: ("shred", 2)}
+    assert not widget.labels["shred"].value
+    assert "can't be shown (missing)" in picture(widget)
+    widget.undo.click()
+    assert (session.store.get("ann"), picture(widget)) == ({}, first)
+    widget.skip.click()
+    assert session.current == 2
+
+
+def test_an_untoggled_class_is_none(widget, session):
+    widget.labels["galaxy"].value = True
+    widget.labels["galaxy"].value = False
+    widget.confidences[1].click()
+    assert session.n_done == 0
+
+
+def test_the_mark_can_be_hidden(widget):
+    assert picture(widget).count("<line") == 4
+    widget.mark.value = False
+    assert "<line" not in picture(widget)
+
+
+def test_ends(widget, session):
+    for label in ("galaxy", "other", "shred"):
+        widget.labels[label].value = True
+        widget.confidences[1].click()
+    assert "All are labelled" in picture(widget)
+    assert widget.skip.disabled
+    assert widget.labels["galaxy"].disabled
+    widget.undo.click()
+    assert session.n_done == 2
+    assert not widget.skip.disabled
+
+
+def test_says_when_it_can_t_save(widget, session, monkeypatch):
+    def fail(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(session.store, "add", fail)
+    widget.labels["galaxy"].value = True
+    widget.confidences[1].click()
+    assert widget.message == "Not saved: no space left"
+    assert widget.labels["galaxy"].value
+
+
+def test_says_what_to_install(session, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(MissingDependencyError, match=r"shredfinder\[label\]"):
+        LabellingWidget(session, [None] * 3)
+
+
+def test_refuses_paths_that_do_not_fit(session):
+    with pytest.raises(ValueError, match="3 sources but 1 cutouts"):
+        LabellingWidget(session, [None])
+
+
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("ipykernel", "nbclient", "ipywidgets"))),
+    reason="notebooks are run by ipykernel and nbclient",
+)
+@pytest.mark.filterwarnings("ignore")  # of Jupyter, about itself
+def test_shows_itself_in_a_notebook(tmp_path, session):
+    import nbclient
+    import nbformat
+
+    cells = [
+        "from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore\n"
+        "store = LabelStore('answers.ecsv')\n"
+        "session = LabellingSession([10, 11, 12], store, 'ann', order=[1, 2, 0])\n"
+        "widget = LabellingWidget(session, ['0.png', '1.png', '2.png'])\n"
+        "widget",
+        "widget.labels['shred'].value = True; widget.confidences[3].click()",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    client = nbclient.NotebookClient(
+        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    (output,) = notebook.cells[0].outputs
+    shown = output["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    models = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert models[shown]["model_name"] == "HBoxModel"
+    texts = [str(model["state"].get("value")) for model in models.values()]
+    assert "ann: 1 of 3" in texts
+    assert read_answers(tmp_path / "answers.ecsv")["label"].tolist() == ["shred"]
