@@ -22,7 +22,7 @@ def progress_bar(*, total, progress="auto", **kwargs):
     bar : `tqdm.tqdm`
         The bar, also a context manager.
     """
-    in_notebook = "ipykernel" in sys.modules and not sys.stderr.isatty()
+    in_notebook = _is_in_notebook()
     if in_notebook:
         from tqdm.auto import tqdm
     else:
@@ -33,3 +33,10 @@ def progress_bar(*, total, progress="auto", **kwargs):
     if sys.stderr is None:  # closed, or a program without a console
         disable = True
     return tqdm(total=total, disable=disable, **kwargs)
+
+
+def _is_in_notebook():
+    # Packages of Jupyter are imported elsewhere too; only in its kernel does code run by one.
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None and not sys.stderr.isatty()

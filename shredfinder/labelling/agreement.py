@@ -162,11 +162,12 @@ def tabulate_labels(answers, *, decider=None, identifier="objID"):
     Returns
     -------
     table : `~astropy.table.Table`
-        A row for each source: the identifier; ``label`` and ``confidence`` of the first labeller,
-        ``label2`` and ``confidence2`` of the second, and so on by name, masked where one has not
-        labelled it; ``consensus`` and ``final`` as of `find_consensus`; ``p_shred``, the soft
-        label of `~shredfinder.training.combine_raters`, where the decision on a disputed source
-        counts as one more guess. Who is who is in ``meta["labellers"]``.
+        A row for each source that a labeller has labelled: the identifier; ``label`` and
+        ``confidence`` of the first labeller, ``label2`` and ``confidence2`` of the second, and so
+        on by name, masked where one has not labelled it; ``consensus`` and ``final`` as of
+        `find_consensus`; ``p_shred``, the soft label of `~shredfinder.training.combine_raters`,
+        where the decision on a disputed source counts as one more guess. Who is who is in
+        ``meta["labellers"]``.
 
     Raises
     ------
@@ -196,7 +197,8 @@ def tabulate_labels(answers, *, decider=None, identifier="objID"):
     labellers = [name for name in names if name != decider]
     if not labellers:
         raise ValueError("there are no answers of labellers to tabulate")
-    sources = list(dict.fromkeys(np.asarray(answers[identifier]).tolist()))
+    theirs = np.isin(np.asarray(answers["labeller"]), labellers)
+    sources = list(dict.fromkeys(np.asarray(answers[identifier])[theirs].tolist()))
     labels, confidences = {}, {}
     for name in names:
         rows = answers[np.asarray(answers["labeller"]) == name]

@@ -79,7 +79,11 @@ class LabellingSession:
         check_labeller(labeller)
         if np.ma.getmaskarray(np.ma.asarray(sources)).any():
             raise ValueError(f"every source needs its {store.identifier}: some are masked")
-        self._sources = np.asarray(sources).tolist()
+        self._sources = [
+            # FITS gives texts as bytes, which the answers' file can't hold.
+            source.decode() if isinstance(source, bytes) else source
+            for source in np.asarray(sources).tolist()
+        ]
         self._rows = {source: row for row, source in enumerate(self._sources)}
         if len(self._rows) < len(self._sources):
             raise ValueError(

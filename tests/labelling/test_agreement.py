@@ -97,6 +97,7 @@ def answers(tmp_path):
             store.add(source, "ben", ben, 1)
     store.add(12, "zoe", "shred", 3)
     store.add(11, "zoe", "shred", 3)
+    store.add(14, "zoe", "shred", 3)
     return read_answers(tmp_path / "answers.ecsv")
 
 
@@ -119,7 +120,7 @@ def test_tabulates_answers_as_the_training_data_are(answers, tmp_path):
 
 def test_without_a_decider_all_count(answers):
     table = tabulate_labels(answers)
-    assert table["consensus"].tolist() == ["disputed", "disputed", "shred"]
+    assert table["consensus"].tolist() == ["disputed", "disputed", "shred", "shred"]
     assert "label3" in table.colnames
 
 

@@ -13,7 +13,13 @@ from astropy.table import Table
 from PIL import Image
 
 from shredfinder.cli import main
-from shredfinder.labelling import LabellingPage, LabellingSession, LabelStore, read_answers
+from shredfinder.labelling import (
+    LabellingPage,
+    LabellingSession,
+    LabelStore,
+    blind_order,
+    read_answers,
+)
 
 
 @pytest.fixture
@@ -226,6 +232,33 @@ def test_the_command_serves_until_interrupted(folder):
             assert process.wait(timeout=20) == 0
             assert f"{n_done + 1} of 5 sources are labelled in" in process.stderr.read()
     assert len(read_answers(folder / "a.ecsv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], blind_order(5, "ann").tolist()),
+        (["--random-state", "7"], blind_order(5, "ann", random_state=7).tolist()),
+        (["--in-order"], [0, 1, 2, 3, 4]),
+    ],
+)
+def test_the_command_orders_and_opens(folder, monkeypatch, options, expected):
+    opened, seen = [], []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+
+    def serve(page):
+        with page:
+            for _ in range(5):
+                row = json.loads(ask(page, "state")[1])["row"]
+                seen.append(row)
+                answer = {"row": row, "label": "galaxy", "confidence": 1}
+                ask(page, "answer", "POST", answer)
+
+    monkeypatch.setattr(LabellingPage, "serve", serve)
+    where = [str(folder / "pool.ecsv"), "--cutouts", str(folder), "-o", str(folder / "a.ecsv")]
+    assert main(["label", *where, "--labeller", "ann", "--open", *options]) == 0
+    assert seen == expected
+    assert opened[0].startswith("http://127.0.0.1:")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,12 @@ def test_resumes(store):
     assert again.current == 2
 
 
+def test_resumes_with_the_texts_of_a_fits_file(store):
+    LabellingSession(np.array([b"a", b"b"]), store, "ann", order=[0, 1]).answer("shred", 1)
+    again = LabelStore(store.path)
+    assert LabellingSession(np.array([b"a", b"b"]), again, "ann", order=[0, 1]).current == 1
+
+
 def test_skipped_sources_come_last(store):
     session = LabellingSession([1, 2, 3], store, "ann", order=[0, 1, 2])
     session.skip()
