@@ -1,11 +1,25 @@
 """What to label next: sources that a model is unsure of, and unlike each other."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["next_to_label"]
 
 
-def next_to_label(p_shred, n, *, features=None, labelled=None, random_state=0):
+def next_to_label(
+    p_shred: ArrayLike,
+    n: int,
+    *,
+    features: ArrayLike | None = None,
+    labelled: ArrayLike | None = None,
+    random_state: int = 0,
+) -> np.ndarray:
     """Choose the next sources to label: uncertain ones, that differ from each other.
 
     Labels teach a model most where it doubts. But the most doubtful sources are often much the

@@ -1,12 +1,20 @@
 """How far labellers agree, and what they agree on."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Column, Table
 
 from shredfinder.labelling.store import LABELS
 from shredfinder.training import combine_raters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 __all__ = ["Agreement", "compare_labellers", "find_consensus", "tabulate_labels"]
 
@@ -35,11 +43,13 @@ class Agreement:
     n: int
     fraction: float
     kappa: float
-    kappa_interval: tuple
+    kappa_interval: tuple[float, float]
     confusion: Table
 
 
-def compare_labellers(first, second, *, classes=LABELS):
+def compare_labellers(
+    first: ArrayLike, second: ArrayLike, *, classes: Sequence[str] = LABELS
+) -> Agreement:
     """Compare the labels of two labellers.
 
     Parameters
@@ -101,7 +111,9 @@ def compare_labellers(first, second, *, classes=LABELS):
     return Agreement(n, float(fraction), float(kappa), interval, confusion)
 
 
-def find_consensus(labels, decision=None):
+def find_consensus(
+    labels: Sequence[ArrayLike], decision: ArrayLike | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Find what labellers agree on, and what they dispute.
 
     Parameters
@@ -146,7 +158,9 @@ def find_consensus(labels, decision=None):
     return consensus, np.where((consensus == DISPUTED) & (decision != ""), decision, consensus)
 
 
-def tabulate_labels(answers, *, decider=None, identifier="objID"):
+def tabulate_labels(
+    answers: Table, *, decider: str | None = None, identifier: str = "objID"
+) -> Table:
     """Turn answers into a table of sources, as a model is trained on.
 
     Parameters

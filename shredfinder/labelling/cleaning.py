@@ -1,10 +1,18 @@
 """Labels that cross-validation contradicts, and corrections of them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy.table import Table
 
 from shredfinder.columns import find_column
 from shredfinder.training import encode_labels
+
+if TYPE_CHECKING:
+    from astropy.table import Column
+    from numpy.typing import ArrayLike
 
 __all__ = ["apply_corrections", "rank_contradicted"]
 
@@ -12,7 +20,7 @@ _CORRECTIONS = ("original", "corrected", "reason")
 _LABELS = ("galaxy", "shred", "other", "disputed")
 
 
-def rank_contradicted(y, p_shred, *, n=None):
+def rank_contradicted(y: ArrayLike, p_shred: ArrayLike, *, n: int | None = None) -> Table:
     """Rank labelled sources by how much a model contradicts their labels.
 
     The sources at the head of the list are those to look at again: a label may be wrong, or the
@@ -81,7 +89,14 @@ def rank_contradicted(y, p_shred, *, n=None):
     return ranked
 
 
-def apply_corrections(table, corrections, *, column="final", identifier="objID", partial=False):
+def apply_corrections(
+    table: Table,
+    corrections: Table,
+    *,
+    column: str = "final",
+    identifier: str = "objID",
+    partial: bool = False,
+) -> Column:
     """Give a column of labels with corrections applied; the table stays as it is.
 
     Parameters

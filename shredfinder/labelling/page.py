@@ -1,5 +1,7 @@
 """A page on this machine that shows cutouts and takes answers."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import secrets
@@ -8,8 +10,16 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from shredfinder.labelling.images import encode_cutout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+    from typing import Self
+
+    from shredfinder.labelling.session import LabellingSession
 
 __all__ = ["LabellingPage"]
 
@@ -52,7 +62,13 @@ class LabellingPage:
     True
     """
 
-    def __init__(self, session, paths, *, port=0):
+    def __init__(
+        self,
+        session: LabellingSession,
+        paths: Sequence[str | PathLike[str] | None],
+        *,
+        port: int = 0,
+    ) -> None:
         if len(paths) != session.n_sources:
             raise ValueError(
                 f"there are {session.n_sources} sources but {len(paths)} cutouts: give one for each"
@@ -75,26 +91,26 @@ class LabellingPage:
                 f"{error.strerror or error}; choose another"
             ) from error
         self._hosts = tuple(f"{name}:{self._server.server_port}" for name in _NAMES)
-        self._thread = None
+        self._thread: threading.Thread | None = None
 
     @property
-    def url(self):
+    def url(self) -> str:
         """The page's address, with its token."""
         return f"http://{self._hosts[0]}/{self._token}/"
 
-    def serve(self):
+    def serve(self) -> None:
         """Serve until interrupted; the server is closed then."""
         with contextlib.suppress(KeyboardInterrupt), contextlib.closing(self):
             self._server.serve_forever(poll_interval=0.2)
 
-    def start(self):
+    def start(self) -> None:
         """Serve in a thread, until `close`."""
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
         )
         self._thread.start()
 
-    def close(self):
+    def close(self) -> None:
         """Stop serving."""
         if self._thread is not None:
             self._server.shutdown()
@@ -102,11 +118,11 @@ class LabellingPage:
             self._thread = None
         self._server.server_close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _respond(self, request):

@@ -1,16 +1,24 @@
 """One labeller's way through the sources: blind order, answers, undo, skip."""
 
+from __future__ import annotations
+
 import hashlib
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shredfinder.labelling.store import check_labeller
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from shredfinder.labelling.store import LabelStore
+
 __all__ = ["LabellingSession", "blind_order"]
 
 
-def blind_order(n, labeller, *, random_state=0):
+def blind_order(n: int, labeller: str, *, random_state: int = 0) -> np.ndarray:
     """Give a labeller's order: random, another for each name, the same again after a break.
 
     Parameters
@@ -75,7 +83,15 @@ class LabellingSession:
     2
     """
 
-    def __init__(self, sources, store, labeller, *, random_state=0, order=None):
+    def __init__(
+        self,
+        sources: ArrayLike,
+        store: LabelStore,
+        labeller: str,
+        *,
+        random_state: int = 0,
+        order: ArrayLike | None = None,
+    ) -> None:
         check_labeller(labeller)
         if np.ma.getmaskarray(np.ma.asarray(sources)).any():
             raise ValueError(f"every source needs its {store.identifier}: some are masked")
@@ -104,39 +120,39 @@ class LabellingSession:
         answered = store.get(labeller)
         self._order = order.tolist()
         self._queue = deque(row for row in self._order if self._sources[row] not in answered)
-        self._skipped = []
+        self._skipped: list[int] = []
 
     @property
-    def current(self):
+    def current(self) -> int | None:
         """The row to look at now, or None when all are done."""
         return self._queue[0] if self._queue else None
 
     @property
-    def upcoming(self):
+    def upcoming(self) -> int | None:
         """The row after the current one, or None."""
         return self._queue[1] if len(self._queue) > 1 else None
 
     @property
-    def n_sources(self):
+    def n_sources(self) -> int:
         """Number of sources, whether or not they are to be labelled."""
         return len(self._sources)
 
     @property
-    def n_total(self):
+    def n_total(self) -> int:
         """Number of sources to label."""
         return len(self._order)
 
     @property
-    def n_done(self):
+    def n_done(self) -> int:
         """Number of them that are labelled."""
         return len(self._order) - len(self._queue)
 
     @property
-    def can_undo(self):
+    def can_undo(self) -> bool:
         """Whether there is anything to take back."""
         return bool(self._skipped) or self.n_done > 0
 
-    def answer(self, label, confidence):
+    def answer(self, label: str, confidence: int) -> None:
         """Label the current source, save, and go on to the next.
 
         Parameters
@@ -157,13 +173,13 @@ class LabellingSession:
         self._queue.popleft()
         self._skipped.clear()
 
-    def skip(self):
+    def skip(self) -> None:
         """Put the current source off until all others are done."""
         if len(self._queue) > 1:
-            self._skipped.append(self.current)
+            self._skipped.append(self._queue[0])
             self._queue.rotate(-1)
 
-    def undo(self):
+    def undo(self) -> None:
         """Take the last answer back, or the last skip, and show the source again."""
         if self._skipped:
             self._skipped.pop()

@@ -1,10 +1,13 @@
 """Answers of labellers, kept in a file that is whole after each answer."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
@@ -15,6 +18,10 @@ try:
     import fcntl
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from os import PathLike
 
 __all__ = ["LABELS", "LabelStore", "read_answers"]
 
@@ -73,7 +80,7 @@ class LabelStore:
          ben  shred
     """
 
-    def __init__(self, path, identifier="objID"):
+    def __init__(self, path: str | PathLike[str], identifier: str = "objID") -> None:
         self.path, self.identifier = Path(path), identifier
         if self.path.suffix != ".ecsv":
             raise ValueError(f"answers are kept as ECSV: give a file .ecsv, not {str(path)!r}")
@@ -87,17 +94,18 @@ class LabelStore:
                 f"{str(self.path.parent)!r}"
             )
         self._lock = threading.RLock()
-        self._answers, self._signature = [], None
+        self._answers: list[_Answer] = []
+        self._signature: tuple[int, ...] | None = None
         self._refresh()
 
     @property
-    def answers(self):
+    def answers(self) -> Table:
         """The answers, a row each, as `read_answers` gives them."""
         with self._lock:
             self._refresh()
             return self._make_table()
 
-    def get(self, labeller):
+    def get(self, labeller: str) -> dict[int | str, tuple[str, int]]:
         """Give the answers of a labeller.
 
         Parameters
@@ -118,7 +126,7 @@ class LabelStore:
                 if answer.labeller == labeller
             }
 
-    def add(self, source, labeller, label, confidence):
+    def add(self, source: int | str, labeller: str, label: str, confidence: int) -> None:
         """Add an answer and save; it takes the place of the labeller's earlier one.
 
         Parameters
@@ -148,7 +156,9 @@ class LabelStore:
             answers[:] = [a for a in answers if (a.source, a.labeller) != (source, labeller)]
             answers.append(new)
 
-    def remove_last(self, labeller, sources=None):
+    def remove_last(
+        self, labeller: str, sources: Collection[int | str] | None = None
+    ) -> int | str | None:
         """Take a labeller's last answer back and save.
 
         Parameters
@@ -209,7 +219,7 @@ class LabelStore:
         return table
 
 
-def read_answers(path, identifier="objID"):
+def read_answers(path: str | PathLike[str], identifier: str = "objID") -> Table:
     """Read and check a file of answers.
 
     Parameters

@@ -1,10 +1,19 @@
 """Labelling in a notebook."""
 
+from __future__ import annotations
+
 import base64
+from typing import TYPE_CHECKING
 
 from shredfinder.labelling.images import encode_cutout
 from shredfinder.labelling.store import LABELS
 from shredfinder.optional import import_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from shredfinder.labelling.session import LabellingSession
 
 __all__ = ["LabellingWidget"]
 
@@ -63,7 +72,13 @@ class LabellingWidget:
     1
     """
 
-    def __init__(self, session, paths, *, size=512):
+    def __init__(
+        self,
+        session: LabellingSession,
+        paths: Sequence[str | PathLike[str] | None],
+        *,
+        size: int = 512,
+    ) -> None:
         if len(paths) != session.n_sources:
             raise ValueError(
                 f"there are {session.n_sources} sources but {len(paths)} cutouts: give one for each"
@@ -101,7 +116,7 @@ class LabellingWidget:
         return self.box._repr_mimebundle_(**kwargs)
 
     @property
-    def message(self):
+    def message(self) -> str:
         """What it says at present: a hint, or what went wrong."""
         return self._message.value
 
