@@ -48,10 +48,10 @@ class LabellingWidget:
         A toggle for each class.
     confidences : dict
         A button for each confidence, 1 to 3.
-    undo, skip, mark : `ipywidgets.Button`, `ipywidgets.ToggleButton`
-        The other buttons.
-    box : `ipywidgets.HBox`
-        All of it.
+    undo, skip, mark : object
+        The other buttons, of ipywidgets.
+    box : object
+        All of it, as an ``HBox`` of ipywidgets.
 
     Raises
     ------
