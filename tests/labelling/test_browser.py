@@ -1,6 +1,8 @@
 """The labelling page in a real browser, where there is a Chromium."""
 
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
@@ -170,6 +172,57 @@ def test_an_answer_in_another_window_is_noticed(browser, page, session):
     wait(browser, lambda: "already" in get(browser, "#status").text)
     wait(browser, lambda: shown(browser) == "0")
     assert session.store.get("ann") == {12: ("shred", 3)}
+
+
+@pytest.fixture
+def elsewhere():
+    """The address of another page on this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!DOCTYPE html><title>elsewhere</title>")
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_another_page_can_neither_answer_nor_look(browser, tmp_path, session, elsewhere):
+    """Not even one that has got hold of the address."""
+    with LabellingPage(session, [tmp_path / f"{row}.png" for row in range(4)]) as page:
+        browser.get(elsewhere)
+        outcomes = browser.execute_async_script(
+            """
+            const [url, done] = arguments;
+            const body = JSON.stringify({row: 2, label: "shred", confidence: 3});
+            const post = (options) => fetch(url + "answer", {method: "POST", body, ...options})
+                .then((r) => r.type, () => "failed");
+            const image = new Promise((tell) => {
+                const element = new Image();
+                element.onload = () => tell("loaded");
+                element.onerror = () => tell("failed");
+                element.src = url + "cutout/0";
+            });
+            const json = {headers: {"Content-Type": "application/json"}};
+            Promise.all([
+                post({mode: "no-cors"}), post(json), image,
+                fetch(url + "state").then(() => "read", () => "failed"),
+            ]).then(done);
+            """,
+            page.url,
+        )
+    assert outcomes == ["failed"] * 4
+    assert session.n_done == 0
+    browser.get_log("browser")
 
 
 def test_says_that_the_command_has_ended(browser, tmp_path, session):
