@@ -40,6 +40,13 @@ class Survey:
         Name of the mapping from fluxes to colours; None where channels are fluxes.
     service, layer : str
         Where its cutouts come from: a service's name, and which of its images.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_survey
+    >>> survey = get_survey("legacy-dr9")
+    >>> survey.bands, survey.pixel_scale, survey.size
+    (('z', 'r', 'g'), 0.46875, 128)
     """
 
     name: str
@@ -70,6 +77,12 @@ class ColorMapping:
         Where the mapping turns from linear to logarithmic (*Q*).
     native_pixel_scale : float
         Side in arcsec of the pixels that the fluxes are given for.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import COLOR_MAPPINGS
+    >>> COLOR_MAPPINGS["legacy-grz"].scales  # of z, r and g
+    (2.2, 3.4, 6.0)
     """
 
     name: str
@@ -99,6 +112,7 @@ class Imaging:
     depth: dict
 
 
+#: The mappings from fluxes to colours, by name.
 COLOR_MAPPINGS = {
     mapping.name: mapping
     for mapping in (
@@ -107,6 +121,7 @@ COLOR_MAPPINGS = {
     )
 }
 
+#: The surveys, by name.
 SURVEYS = {
     survey.name: survey
     for survey in (
@@ -139,7 +154,7 @@ IMAGING = {
 # (Tonry et al. 2012, ApJ 750, 99), to which those of other surveys come near.
 _WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
 
-# The embedded model's.
+#: The survey of the embedded model.
 DEFAULT_SURVEY = "legacy-dr9"
 
 
@@ -160,6 +175,12 @@ def get_survey(name):
     ------
     ValueError
         If there is no survey of that name.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_survey
+    >>> get_survey("ps1-dr2").bands
+    ('i', 'r', 'g')
     """
     try:
         return SURVEYS[name]

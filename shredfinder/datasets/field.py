@@ -64,6 +64,15 @@ class SimulatedField:
         Survey whose images these are like.
     seeing : float
         Full width at half maximum of a point source in r, in arcsec.
+
+    Examples
+    --------
+    >>> from shredfinder.datasets import make_field
+    >>> field = make_field(size=320, n_hosts=1, random_state=1)
+    >>> field.image.shape
+    (320, 320, 3)
+    >>> field.cutouts(size=64)[:2]
+    <Cutouts: 2 of 64×64 px at 0.46875 arcsec/px, bands zrg, 0 unusable>
     """
 
     fluxes: np.ndarray

@@ -40,6 +40,15 @@ class TrainedModel:
         The Keras network's weights.
     sha256 : str or None
         Hash of the file that it was read from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import TrainedModel
+    >>> model = TrainedModel.read()  # the one that comes with the package
+    >>> images = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
+    >>> model.n_parameters, model.score(images, "none").shape
+    (314850, (2,))
     """
 
     def __init__(
