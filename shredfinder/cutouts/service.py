@@ -86,7 +86,7 @@ class Answer:
 
 
 class CutoutService:
-    """Base of the cutout services; a new one overrides `fetch` and the attributes.
+    """Base of the cutout services; a new one overrides ``fetch`` and the attributes.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ class CutoutService:
         Raises
         ------
         shredfinder.cutouts.errors.AnswerError
-            If there is no such image; a `TransientError` is tried again.
+            If there is no such image; a ``TransientError`` is tried again.
         shredfinder.exceptions.ServiceError
             If the service can't be used at all; it ends the run.
         """

@@ -126,7 +126,7 @@ class SimulatedField:
 
         Returns
         -------
-        cutouts : `~shredfinder.imaging.Cutouts`
+        cutouts : `~shredfinder.Cutouts`
             One image a position, north up and east left, the source at the centre to
             half a pixel (pixels are not resampled). A cutout that would leave the field is
             blank and flagged ``no coverage``.

@@ -97,8 +97,8 @@ def read_image(
 class ImageFiles(CutoutSequence):
     """A sequence of image files that are read when they are asked for.
 
-    A slice gives `Cutouts`, so that the memory taken does not grow with the number of files.
-    Several threads may take slices at once.
+    A slice gives `~shredfinder.Cutouts`, so that the memory taken does not grow with the number
+    of files. Several threads may take slices at once.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class ImageFiles(CutoutSequence):
     size : tuple of int
         Height and width in pixels that each image must have.
     pixel_scale, bands, color_mapping, service
-        As for `~shredfinder.imaging.Cutouts`.
+        As for `~shredfinder.Cutouts`.
 
     Examples
     --------

@@ -90,7 +90,7 @@ class TrainedModel:
 
     @property
     def network(self) -> OnnxNetwork:
-        """`OnnxNetwork`: the network, opened when it is first used."""
+        """``OnnxNetwork``: the network, opened when it is first used."""
         if self._network is None:
             self._network = OnnxNetwork(self.graph, self.description.input_shape)
         return self._network
