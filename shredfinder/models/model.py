@@ -113,7 +113,7 @@ class TrainedModel:
 
     def keras_network(self) -> Model:
         """Build the `keras.Model` with the trained weights."""
-        from shredfinder.training import import_keras
+        from shredfinder.models.backend import import_keras
 
         import_keras()
         network = build_network(self.description.architecture, self.description.input_shape)

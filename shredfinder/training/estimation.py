@@ -11,11 +11,11 @@ import numpy as np
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.models.architectures import build_network
+from shredfinder.models.backend import import_keras
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
 from shredfinder.parameters import check_weights
-from shredfinder.training.backend import import_keras
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.labels import CLASSES, encode_labels, split_groups, warn_of_others
 from shredfinder.training.recipes import get_recipe

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shredfinder.atomic import replacing
+from shredfinder.models.backend import import_keras
 from shredfinder.parameters import check_count
 from shredfinder.progress import progress_bar
 from shredfinder.training.augmentation import augment_image
-from shredfinder.training.backend import import_keras
 
 if TYPE_CHECKING:
     from keras import Model
