@@ -11,7 +11,7 @@ author = "The shredfinder developers"
 project_copyright = f"2026, {author}"
 version = release = metadata.version("shredfinder")
 
-extensions += ["matplotlib.sphinxext.plot_directive", "sphinx_design"]
+extensions += ["sphinx_design"]
 exclude_patterns = ["_build", "_templates", "notebooks"]
 default_role = "obj"
 rst_epilog = ""
@@ -30,16 +30,10 @@ nitpick_ignore_regex = [
     # Services, training and clusters
     (r"py:(obj|class)", r"(astroquery|pyvo|requests|keras|lsdb|pandas|pyarrow)\..*"),
 ]
+# Types stand in the descriptions, in words and with shapes and units.
+autodoc_typehints = "none"
 # Data are described by what is said of them, not by all of their values.
 autodoc_default_options = {"no-value": True}
-
-# Examples on pages are doctests, which draw as well: the pictures are always what the code makes.
-plot_formats = [("png", 110)]
-plot_html_show_formats = False
-plot_html_show_source_link = False
-plot_include_source = True
-plot_rcparams = {"savefig.bbox": "tight"}
-plot_apply_rcparams = True
 
 html_title = f"shredfinder {release}"
 html_theme_options = {

@@ -105,6 +105,12 @@ class Imaging:
         For each band the full width at half maximum of a point source, in arcsec.
     depth : dict of float
         For each band the AB magnitude of a point source that is found at 5 σ.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import IMAGING
+    >>> IMAGING["ps1-dr2"].seeing["r"], IMAGING["ps1-dr2"].depth["r"]
+    (1.19, 23.2)
     """
 
     pixel_scale: float
@@ -133,6 +139,7 @@ SURVEYS = {
     )
 }
 
+#: The imaging of other surveys than the embedded model's, by name.
 IMAGING = {
     # Seeing: the median in r, 1.43" (SDSS DR7, "Seeing and sky brightness"), and in the other
     # bands by the wavelength to the power of -0.3 (Xin et al. 2018, AJ 156, 222). Depth: the

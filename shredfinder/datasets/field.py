@@ -173,7 +173,7 @@ class SimulatedField:
 
         Returns
         -------
-        cutouts : `~shredfinder.imaging.Cutouts`
+        cutouts : `~shredfinder.Cutouts`
             Float32 images of the colour mapping ``"flux"``, in nanomaggies per pixel of 0.262″
             squared; NaN, and flagged ``no coverage``, where the cutout would leave the field.
 

@@ -18,6 +18,7 @@ except ImportError:  # Windows has no such locks
 
 __all__ = ["LABELS", "LabelStore", "read_answers"]
 
+#: What a source can be labelled as.
 LABELS = ("galaxy", "shred", "other")
 CONFIDENCES = (1, 2, 3)
 _COLUMNS = ("labeller", "label", "confidence", "time")
@@ -229,6 +230,18 @@ def read_answers(path, identifier="objID"):
     ------
     ValueError
         If it is no such file, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from shredfinder.labelling import LabelStore, read_answers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     LabelStore(folder + "/answers.ecsv").add(11, "ann", "galaxy", 2)
+    ...     answers = read_answers(folder + "/answers.ecsv")
+    >>> answers["objID", "label", "confidence"].pprint()
+    objID label  confidence
+    ----- ------ ----------
+       11 galaxy          2
     """
     try:
         table = Table.read(path, format="ascii.ecsv")
