@@ -93,3 +93,12 @@ def test_only_catalogues_and_cutouts_ask_servers():
 def test_no_module_is_two_things():
     lengths = {path: len(path.read_text().splitlines()) for path in FILES}
     assert {str(path): n for path, n in lengths.items() if n > 500} == {}
+
+
+def test_diagram_shows_these_layers():
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    from docs.pictures import STATIC, WORDS, draw_architecture
+
+    assert set(WORDS) <= set(HEIGHTS)
+    # Another layer, or another room: python -m docs.pictures draws it anew.
+    assert (STATIC / "architecture.svg").read_text(encoding="utf-8") == draw_architecture()
