@@ -16,6 +16,7 @@ _ASKING = (
     "catalogs.rst",
     "hosts.rst",
     "pipeline.rst",
+    "virtual_observatory.rst",
 )
 
 

@@ -8,6 +8,12 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
+def working_folder(tmp_path, monkeypatch):
+    """Let pages write files: in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def cutout_services(request, tmp_path, monkeypatch):
     """Set the services' addresses to those of a simulated sky, and the cache to a new folder."""
     if request.path.relative_to(ROOT / "docs").parts[0] not in ("cutouts", "cutouts.rst"):

@@ -228,7 +228,7 @@ def to_bands(value, name, bands, convert, *args):
     Parameters
     ----------
     value : dict or array_like of shape (..., n_bands)
-        A mapping from band to values of any shape, or one array in the order of `bands`.
+        A mapping from band to values of any shape, or one array in the order of ``bands``.
     name : str
         The argument's name, for error messages.
     bands : sequence of str
@@ -248,7 +248,7 @@ def to_bands(value, name, bands, convert, *args):
     TypeError
         If a band is missing from the mapping.
     ValueError
-        If the array's last axis is not as long as `bands`.
+        If the array's last axis is not as long as ``bands``.
     """
     if hasattr(value, "keys"):
         missing = [band for band in bands if band not in value]

@@ -415,7 +415,8 @@ class ShredClassifier(ModelHolder, Parametrized):
         Parameters
         ----------
         path : path-like, optional
-            A file written by `save`; by default the model that comes with the package.
+            A file written by `~shredfinder.ShredClassifier.save`; by default the model that comes
+            with the package.
 
         Returns
         -------

@@ -25,6 +25,13 @@ class CatalogColumns:
         From the role of a column to its name; ``{band}`` stands for the band.
     missing : float or None
         The value that the survey writes where it has no measurement.
+
+    Examples
+    --------
+    >>> from shredfinder.columns import get_catalog_columns
+    >>> columns = get_catalog_columns("legacy-dr9")
+    >>> columns.name("flux", "r"), columns.bands
+    ('flux_r', ('g', 'r', 'z'))
     """
 
     survey: str
@@ -50,6 +57,7 @@ class CatalogColumns:
         return self.names[role].format(band=band)
 
 
+#: The catalogues, by their survey.
 CATALOGS = {
     columns.survey: columns
     for columns in (

@@ -17,7 +17,17 @@ _item = partial(config.ConfigItem, module="shredfinder")
 
 
 class Conf(config.ConfigNamespace):
-    """Configuration of shredfinder."""
+    """Configuration of shredfinder.
+
+    Examples
+    --------
+    >>> from shredfinder import conf
+    >>> conf.batch_size
+    128
+    >>> with conf.set_temp("threads", 1):
+    ...     conf.threads
+    1
+    """
 
     threads = _item(
         0,

@@ -135,6 +135,13 @@ def find_position(table: Table) -> str | tuple[str, str]:
     ------
     ValueError
         If no position is found, or more than one is.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.positions import find_position
+    >>> find_position(Table({"RAJ2000": [150.1], "DEJ2000": [2.2], "mag": [18.0]}))
+    ('RAJ2000', 'DEJ2000')
     """
     coordinates = [name for name in table.colnames if isinstance(table[name], SkyCoord)]
     steps = (

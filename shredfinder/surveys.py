@@ -40,6 +40,13 @@ class Survey:
         Name of the mapping from fluxes to colours; None where channels are fluxes.
     service, layer : str
         Where its cutouts come from: a service's name, and which of its images.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_survey
+    >>> survey = get_survey("legacy-dr9")
+    >>> survey.bands, survey.pixel_scale, survey.size
+    (('z', 'r', 'g'), 0.46875, 128)
     """
 
     name: str
@@ -70,6 +77,12 @@ class ColorMapping:
         Where the mapping turns from linear to logarithmic (*Q*).
     native_pixel_scale : float
         Side in arcsec of the pixels that the fluxes are given for.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import COLOR_MAPPINGS
+    >>> COLOR_MAPPINGS["legacy-grz"].scales  # of z, r and g
+    (2.2, 3.4, 6.0)
     """
 
     name: str
@@ -92,6 +105,12 @@ class Imaging:
         For each band the full width at half maximum of a point source, in arcsec.
     depth : dict of float
         For each band the AB magnitude of a point source that is found at 5 σ.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import IMAGING
+    >>> IMAGING["ps1-dr2"].seeing["r"], IMAGING["ps1-dr2"].depth["r"]
+    (1.19, 23.2)
     """
 
     pixel_scale: float
@@ -99,6 +118,7 @@ class Imaging:
     depth: dict
 
 
+#: The mappings from fluxes to colours, by name.
 COLOR_MAPPINGS = {
     mapping.name: mapping
     for mapping in (
@@ -107,6 +127,7 @@ COLOR_MAPPINGS = {
     )
 }
 
+#: The surveys, by name.
 SURVEYS = {
     survey.name: survey
     for survey in (
@@ -118,6 +139,7 @@ SURVEYS = {
     )
 }
 
+#: The imaging of other surveys than the embedded model's, by name.
 IMAGING = {
     # Seeing: the median in r, 1.43" (SDSS DR7, "Seeing and sky brightness"), and in the other
     # bands by the wavelength to the power of -0.3 (Xin et al. 2018, AJ 156, 222). Depth: the
@@ -139,7 +161,7 @@ IMAGING = {
 # (Tonry et al. 2012, ApJ 750, 99), to which those of other surveys come near.
 _WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
 
-# The embedded model's.
+#: The survey of the embedded model.
 DEFAULT_SURVEY = "legacy-dr9"
 
 
@@ -160,6 +182,12 @@ def get_survey(name):
     ------
     ValueError
         If there is no survey of that name.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_survey
+    >>> get_survey("ps1-dr2").bands
+    ('i', 'r', 'g')
     """
     try:
         return SURVEYS[name]

@@ -159,7 +159,7 @@ def iter_rows(
     path : str or path-like
         A FITS or CSV file.
     survey, columns, chunk_rows
-        As `read_candidates` takes them; `columns` are read beside those that the cuts do.
+        As `read_candidates` takes them; ``columns`` are read beside those that the cuts do.
     table : int or str, optional
         Number or name of the FITS extension; by default the first that is a table.
 

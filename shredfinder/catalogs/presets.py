@@ -44,7 +44,7 @@ class CatalogPreset:
         stand for a circle around the region.
     circle : str or None
         A condition for the circle, with the same fields and ``{ra_col}`` and ``{dec_col}``; None
-        if `source` sees to it.
+        if ``source`` sees to it.
     objid, ra, dec : str
         Names of the columns of identifier and position.
     aliases : dict

@@ -99,7 +99,7 @@ def query_candidates(
         The rows within the radius that pass, with units, UCDs and descriptions: ``objid``,
         ``ra``, ``dec``, the magnitudes ``g``, ``r`` and ``z`` (Legacy) or ``i``, corrected for
         extinction, and their errors ``g_err``, ..., ``gr_err``, ``r_eff``, ``mu_eff`` and
-        ``mu_err``; then ``type`` and ``ref_cat`` for Legacy and ``ebv`` for PS1; then `columns`.
+        ``mu_err``; then ``type`` and ``ref_cat`` for Legacy and ``ebv`` for PS1; then ``columns``.
         An empty region gives all columns and no row. ``meta`` says where it comes from.
 
     Raises

@@ -114,7 +114,7 @@ class HttpClient:
     timeout : float
         Seconds that one request may take, from connecting to the last byte.
     policy : RetryPolicy, optional
-        How often `fetch` tries again.
+        How often ``fetch`` tries again.
     stop : `threading.Event`, optional
         Ends all waiting when it is set.
     """

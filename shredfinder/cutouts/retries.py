@@ -27,6 +27,15 @@ class RetryPolicy:
         Longest pause of our own choosing in seconds.
     total : float
         Seconds after which no further try is made.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.cutouts import RetryPolicy, fetch_cutouts
+    >>> coords = SkyCoord([184.7], [47.3], unit="deg")
+    >>> hasty = RetryPolicy(attempts=2, total=30.0)
+    >>> fetch_cutouts(coords, retry=hasty, offline=True, progress=False).flags.tolist()
+    ['missing']
     """
 
     attempts: int = 6

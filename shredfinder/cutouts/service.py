@@ -39,6 +39,12 @@ class CutoutRequest:
         Size in pixels.
     pixel_scale : float
         Pixel scale in arcsec per pixel.
+
+    Examples
+    --------
+    >>> from shredfinder.cutouts import CutoutRequest
+    >>> CutoutRequest(-0.5, 2.2, width=128, height=128, pixel_scale=0.46875).ra
+    359.5
     """
 
     ra: float
@@ -65,6 +71,13 @@ class Answer:
         The file as it came, if the image is all that it holds.
     suffix : str
         File-name suffix that fits ``body``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.cutouts import Answer
+    >>> Answer(np.zeros((128, 128, 3), np.uint8)).suffix
+    '.png'
     """
 
     image: np.ndarray
@@ -73,7 +86,7 @@ class Answer:
 
 
 class CutoutService:
-    """Base of the cutout services; a new one overrides `fetch` and the attributes.
+    """Base of the cutout services; a new one overrides ``fetch`` and the attributes.
 
     Attributes
     ----------
@@ -101,6 +114,20 @@ class CutoutService:
         Polite number of requests per second; None where it does not matter.
     max_workers : int
         Polite number of simultaneous connections.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.cutouts import Answer, CutoutService, fetch_cutouts
+    >>> class Grey(CutoutService):
+    ...     name = "grey"
+    ...     remote = False
+    ...     def fetch(self, request, client):
+    ...         row, _ = np.indices((request.height, request.width), dtype=np.uint8)
+    ...         return Answer(np.stack([row, row, row], axis=-1))
+    >>> from astropy.coordinates import SkyCoord
+    >>> fetch_cutouts(SkyCoord([150.1], [2.2], unit="deg"), service=Grey(), progress=False)
+    <Cutouts: 1 of 128×128 px at 0.46875 arcsec/px, bands redgreenblue, 0 unusable>
     """
 
     name: str = "unnamed"
@@ -150,7 +177,7 @@ class CutoutService:
         Raises
         ------
         shredfinder.cutouts.errors.AnswerError
-            If there is no such image; a `TransientError` is tried again.
+            If there is no such image; a ``TransientError`` is tried again.
         shredfinder.exceptions.ServiceError
             If the service can't be used at all; it ends the run.
         """
@@ -222,6 +249,12 @@ def available_services() -> list[str]:
     -------
     names : list of str
         Values for ``service=``.
+
+    Examples
+    --------
+    >>> from shredfinder.cutouts import available_services
+    >>> {"hips", "legacy", "local", "ps1", "sdss", "sia"} <= set(available_services())
+    True
     """
     return sorted(_SERVICES)
 
@@ -246,6 +279,13 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     ------
     ValueError
         If there is no service of that name, or options are given along with a service object.
+
+    Examples
+    --------
+    >>> from shredfinder.cutouts import get_service
+    >>> service = get_service("legacy", layer="ls-dr10-grz")
+    >>> service.bands, service.max_size
+    (('z', 'r', 'g'), 3000)
     """
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(service, CutoutService):

@@ -25,7 +25,7 @@ __all__ = ["CutoutStream", "iter_cutouts"]
 class CutoutStream(CutoutSequence):
     """A sequence of cutouts that are fetched when they are asked for, and a little before.
 
-    A slice gives `~shredfinder.Cutouts`, so that a classifier takes a stream for `X` as it
+    A slice gives `~shredfinder.Cutouts`, so that a classifier takes a stream for ``X`` as it
     takes image files. While one chunk is being used, the next ones are downloaded; chunks that
     were used are dropped, so that the memory taken does not grow with the catalogue. Slices
     should go forward: one that goes back fetches again (from the cache, if there is one).

@@ -159,7 +159,7 @@ def surface_brightness_error(
         ``rpetR50Err``.
     r_eff_ivar : float, array_like or `~astropy.units.Quantity`, optional
         Inverse variance of the radius, in arcsec**-2 or as a Quantity. Legacy:
-        ``SHAPE_R_IVAR``. Exactly one of `r_eff_err` and `r_eff_ivar` is given.
+        ``SHAPE_R_IVAR``. Exactly one of ``r_eff_err`` and ``r_eff_ivar`` is given.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def surface_brightness_error(
     Raises
     ------
     TypeError
-        If neither or both of `r_eff_err` and `r_eff_ivar` are given, or one holds no numbers.
+        If neither or both of ``r_eff_err`` and ``r_eff_ivar`` are given, or one holds no numbers.
     astropy.units.UnitsError
         If an argument is of the wrong kind.
 

@@ -46,14 +46,14 @@ def extinction(ebv: QuantityLike, band: str, *, survey: str = "legacy-dr9") -> S
     Returns
     -------
     extinction : float, `~numpy.ndarray` or `~astropy.units.Quantity`
-        A in mag; NaN where `ebv` is masked.
+        A in mag; NaN where ``ebv`` is masked.
 
     Raises
     ------
     ValueError
         If there is no coefficient for the survey or the band.
     TypeError, astropy.units.UnitsError
-        If `ebv` holds no numbers, or is of the wrong kind.
+        If ``ebv`` holds no numbers, or is of the wrong kind.
 
     Notes
     -----

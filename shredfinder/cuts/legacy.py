@@ -46,7 +46,7 @@ def legacy_quality_cut(
     """Keep well-measured galaxies of the Legacy Surveys' DR9.
 
     Per-band arguments are mappings from band to values, or arrays whose last axis runs over
-    `bands`; the values have the shape of `type`.
+    ``bands``; the values have the shape of `type`.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def legacy_quality_cut(
     allmask : per band
         Bits set in all images, ALLMASK.
     fracmasked, fracflux, fracin, rchisq : per band
-        FRACMASKED, FRACFLUX, FRACIN and RCHISQ. `rchisq` may be left out if both of its
+        FRACMASKED, FRACFLUX, FRACIN and RCHISQ. ``rchisq`` may be left out if both of its
         thresholds are None.
     mag_err : per band
         Errors of the magnitudes, in mag (`magnitude_error`).
@@ -98,7 +98,7 @@ min_fracin_any, max_mag_err : float, optional
         If an argument is of the wrong type, lacks a band, or is missing though its threshold is
         not None.
     ValueError
-        If an array's last axis is not as long as `bands`.
+        If an array's last axis is not as long as ``bands``.
     astropy.units.UnitsError
         If an argument is of the wrong kind.
 

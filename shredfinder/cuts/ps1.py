@@ -51,7 +51,7 @@ def ps1_quality_cut(
     """Keep well-measured galaxies of Pan-STARRS1 DR2.
 
     Per-band arguments are mappings from band to values, or arrays whose last axis runs over
-    `bands`; the values have the shape of `quality_flag`.
+    ``bands``; the values have the shape of ``quality_flag``.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def ps1_quality_cut(
     TypeError
         If an argument is of the wrong type or lacks a band.
     ValueError
-        If an array's last axis is not as long as `bands`.
+        If an array's last axis is not as long as ``bands``.
     astropy.units.UnitsError
         If an argument is of the wrong kind.
 

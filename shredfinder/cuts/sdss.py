@@ -45,7 +45,7 @@ def sdss_quality_cut(
     """Keep well-measured galaxies of SDSS DR17.
 
     Per-band arguments are mappings from band to values, or arrays whose last axis runs over
-    `bands`; the values have the shape of `type`.
+    ``bands``; the values have the shape of `type`.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def sdss_quality_cut(
     min_petro_r50, max_mag_err : float, optional
         Thresholds. None leaves a criterion out.
     min_bands : int, optional
-        In how many of `bands` the error must be below `max_mag_err`.
+        In how many of ``bands`` the error must be below ``max_mag_err``.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def sdss_quality_cut(
     TypeError
         If an argument is of the wrong type or lacks a band.
     ValueError
-        If an array's last axis is not as long as `bands`, if these lack g or r, or if there is
+        If an array's last axis is not as long as ``bands``, if these lack g or r, or if there is
         no flag of a name.
     astropy.units.UnitsError
         If an argument is of the wrong kind.

@@ -64,6 +64,15 @@ class SimulatedField:
         Survey whose images these are like.
     seeing : float
         Full width at half maximum of a point source in r, in arcsec.
+
+    Examples
+    --------
+    >>> from shredfinder.datasets import make_field
+    >>> field = make_field(size=320, n_hosts=1, random_state=1)
+    >>> field.image.shape
+    (320, 320, 3)
+    >>> field.cutouts(size=64)[:2]
+    <Cutouts: 2 of 64×64 px at 0.46875 arcsec/px, bands zrg, 0 unusable>
     """
 
     fluxes: np.ndarray
@@ -117,7 +126,7 @@ class SimulatedField:
 
         Returns
         -------
-        cutouts : `~shredfinder.imaging.Cutouts`
+        cutouts : `~shredfinder.Cutouts`
             One image a position, north up and east left, the source at the centre to
             half a pixel (pixels are not resampled). A cutout that would leave the field is
             blank and flagged ``no coverage``.
@@ -164,7 +173,7 @@ class SimulatedField:
 
         Returns
         -------
-        cutouts : `~shredfinder.imaging.Cutouts`
+        cutouts : `~shredfinder.Cutouts`
             Float32 images of the colour mapping ``"flux"``, in nanomaggies per pixel of 0.262″
             squared; NaN, and flagged ``no coverage``, where the cutout would leave the field.
 

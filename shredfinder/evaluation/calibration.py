@@ -49,7 +49,8 @@ def fit_calibration(
     Returns
     -------
     calibration : `~shredfinder.models.Calibration`
-        ``calibration.apply(p_cnn)`` calibrates; `ShredClassifier.calibrate` does it in a model.
+        ``calibration.apply(p_cnn)`` calibrates; `~shredfinder.ShredClassifier.calibrate` does it
+        in a model.
 
     Raises
     ------

@@ -89,8 +89,8 @@ def cross_validate(
         The images; for another estimator whatever it takes, as an array with a row for each
         source.
     y : array_like
-        Labels, as for `ShredClassifier.fit`; ``"other"`` is neither trained on nor scored. Other
-        estimators are given 0 and 1.
+        Labels, as for `~shredfinder.ShredClassifier.fit`; ``"other"`` is neither trained on nor
+        scored. Other estimators are given 0 and 1.
     groups : array_like, optional
         Group of each source; a group goes to one fold.
     sample_weight : array_like, optional
@@ -101,7 +101,7 @@ def cross_validate(
         Seed of the folds.
     checkpoint : path-like, optional
         Folder of the trainings' states and finished folds; an interrupted run goes on there. For
-        a `ShredClassifier` only.
+        a `~shredfinder.ShredClassifier` only.
     return_models : bool, optional
         Give the fitted models too.
     **fit_options
@@ -116,7 +116,7 @@ def cross_validate(
         Fold of each source, −1 for those in none.
     models : list
         Only with ``return_models``: the model of each fold; ``model.history_`` of a
-        `ShredClassifier` holds its losses by epoch.
+        `~shredfinder.ShredClassifier` holds its losses by epoch.
 
     Examples
     --------

@@ -29,7 +29,7 @@ def grad_cam(classifier: ShredClassifier, X: Images, *, layer: str | None = None
     classifier : ShredClassifier
         Fitted or loaded.
     X : Cutouts, array_like or sequence of path-like
-        Images of ``n`` sources, as for `ShredClassifier.predict_p_cnn`.
+        Images of ``n`` sources, as for `~shredfinder.ShredClassifier.predict_p_cnn`.
     layer : str, optional
         Name of the layer whose features are looked at; by default the last convolution.
 

@@ -40,7 +40,7 @@ def occlusion_maps(
     classifier : ShredClassifier
         Fitted or loaded.
     X : Cutouts, array_like or sequence of path-like
-        Images of ``n`` sources, as for `ShredClassifier.predict_p_cnn`.
+        Images of ``n`` sources, as for `~shredfinder.ShredClassifier.predict_p_cnn`.
     patch : int, optional
         Side of the square in pixels. What is much larger than it is never covered as a whole.
     stride : int, optional

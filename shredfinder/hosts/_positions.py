@@ -29,7 +29,7 @@ def sky_positions(source, name):
     Raises
     ------
     TypeError
-        If there are no positions in `source`.
+        If there are no positions in ``source``.
     KeyError
         If the table lacks a column.
     ValueError

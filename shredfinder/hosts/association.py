@@ -70,7 +70,7 @@ def associate_shreds(
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Candidates with columns ``ra``, ``dec`` and `p_column`.
+        Candidates with columns ``ra``, ``dec`` and ``p_column``.
     hosts : `~astropy.table.Table`
         Hosts as `match_hosts` takes them.
     radius, by, cosmology, min_distance
@@ -81,7 +81,7 @@ def associate_shreds(
     p_column : str, optional
         Name of the column of probabilities.
     matches : `~astropy.table.Table`, optional
-        What `match_hosts` returned for `table` and `hosts`, to be used as it is.
+        What `match_hosts` returned for ``table`` and ``hosts``, to be used as it is.
     confidence_level : float, optional
         Confidence level of the intervals.
     interval : str, optional

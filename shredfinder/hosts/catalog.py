@@ -58,7 +58,7 @@ def read_hosts(
     distance : str, optional
         Name of a column of distances, in Mpc unless it has another unit. They are taken to be
         angular-diameter distances, which near galaxies' distances are within about 2 z. One of
-        `redshift` and `distance` is needed; with both, the redshift stands in where there is no
+        ``redshift`` and ``distance`` is needed; with both, the redshift stands in where there is no
         distance.
     extra : sequence of str, optional
         Names of further columns to keep, such as ``petro_th90``.
@@ -69,13 +69,13 @@ def read_hosts(
     -------
     hosts : `~astropy.table.Table`
         With the columns ``host_id``, ``ra``, ``dec`` and ``zdist`` or ``distance`` or both, then
-        those of `extra` in lower case; as many rows as `source`, in its order. NaN stands for
+        those of ``extra`` in lower case; as many rows as ``source``, in its order. NaN stands for
         masked numbers.
 
     Raises
     ------
     TypeError
-        If neither `redshift` nor `distance` is given, or a column holds no numbers.
+        If neither ``redshift`` nor ``distance`` is given, or a column holds no numbers.
     KeyError
         If a column is missing.
     astropy.units.UnitsError

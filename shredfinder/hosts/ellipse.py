@@ -56,7 +56,7 @@ def in_host_ellipse(
     petro_phi90 : float, array_like or `~astropy.units.Quantity`
         Position angle of the major axis there, in degrees east of north.
     scale : float, optional
-        The ellipse in units of `petro_th90`.
+        The ellipse in units of ``petro_th90``.
     redshift, host_redshift : float or array_like, optional
         Redshifts of sources and hosts. A source without one is taken to be at the host's.
     max_velocity : `~astropy.units.Quantity` or float, optional
@@ -131,7 +131,7 @@ def shreds_by_rule(
         Positions of the candidates: coordinates, or a table with columns ``ra`` and ``dec``.
     hosts : `~astropy.table.Table`
         Hosts as `read_nsa` returns them, with ``ra``, ``dec``, ``petro_th90``, ``petro_ba90``
-        and ``petro_phi90``, and with ``z`` if `redshift` is given.
+        and ``petro_phi90``, and with ``z`` if ``redshift`` is given.
     scale, max_velocity
         As `in_host_ellipse` takes them.
     redshift : array_like of shape (n_candidates,), optional
@@ -229,7 +229,7 @@ def is_large_galaxy_entry(ref_cat: ArrayLike) -> ScalarOrArray:
     Raises
     ------
     TypeError
-        If `ref_cat` does not hold text.
+        If ``ref_cat`` does not hold text.
 
     Notes
     -----

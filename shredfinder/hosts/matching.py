@@ -70,7 +70,7 @@ def match_hosts(
         ==================== =========================================================
         index                row of the candidate, so that ``candidates[t["index"]]``
                              are the matched ones
-        host_id, host_index  the host's name and its row in `hosts`
+        host_id, host_index  the host's name and its row in ``hosts``
         separation           angle between the two, in arcsec
         projected_separation the same at the host's distance, in kpc
         n_hosts              number of hosts in reach of the candidate
@@ -83,7 +83,7 @@ def match_hosts(
     KeyError
         If a table lacks a column.
     ValueError
-        If the radius is not positive, or `by` is neither of its choices.
+        If the radius is not positive, or ``by`` is neither of its choices.
     TypeError, astropy.units.UnitsError
         If an argument is of the wrong kind.
 

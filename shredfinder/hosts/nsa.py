@@ -82,7 +82,7 @@ def read_nsa(
     KeyError
         If the file lacks a column.
     ValueError
-        If `columns` names something else, or the file holds no table.
+        If ``columns`` names something else, or the file holds no table.
 
     Notes
     -----

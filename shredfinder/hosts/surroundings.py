@@ -92,7 +92,7 @@ def hosts_in_reach(
     Returns
     -------
     selected : `~astropy.table.Table`
-        Rows of `hosts`: those that `match_hosts` can use and whose circle touches this one.
+        Rows of ``hosts``: those that `match_hosts` can use and whose circle touches this one.
 
     Warns
     -----
@@ -158,7 +158,7 @@ def tie_to_hosts(
     Returns
     -------
     tied : `~astropy.table.Table`
-        The rows within the radius of at least one host, of the class of `candidates`, with
+        The rows within the radius of at least one host, of the class of ``candidates``, with
         ``host_id``, ``separation`` (arcsec), ``projected_separation`` (kpc), ``n_hosts`` and
         ``host_entry``, which is True for the entry of a host itself.
 

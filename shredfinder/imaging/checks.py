@@ -31,6 +31,16 @@ def check_images(images: np.ndarray) -> np.ndarray:
         not finite or outside 0–1, ``blank`` where the whole image is of one colour,
         ``no coverage`` where its centre is (a saturated centre counts as covered), and
         the empty string otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.imaging import check_images
+    >>> images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
+    >>> images[1] = 32
+    >>> images[2, 10:22, 10:22] = 0
+    >>> check_images(images).tolist()
+    ['', 'blank', 'no coverage']
     """
     images = np.asarray(images)
     n, height, width, _ = images.shape
@@ -72,6 +82,15 @@ def check_fluxes(images: np.ndarray) -> np.ndarray:
         A `CutoutFlag` value for each image, of shape ``(n,)``: ``blank`` where the whole image
         has one value or none, ``no coverage`` where a band is not finite, or zero throughout,
         at the centre, and the empty string otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.imaging import check_fluxes
+    >>> fluxes = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
+    >>> fluxes[1, :, :, 2] = np.nan
+    >>> check_fluxes(fluxes).tolist()
+    ['', 'no coverage']
     """
     images = np.asarray(images)
     n, height, width, _ = images.shape

@@ -35,8 +35,8 @@ class Cutouts:
         Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1, north up and east
         left, the source at the centre.
     flags : array_like of str, optional
-        For each image a `CutoutFlag` value: what is the matter with it, empty where nothing is.
-        Images without a flag are checked in any case (see
+        For each image a `~shredfinder.imaging.CutoutFlag` value: what is the matter with it,
+        empty where nothing is. Images without a flag are checked in any case (see
         `~shredfinder.imaging.check_images`).
     pixel_scale : float or `~astropy.units.Quantity`
         Pixel scale: arcsec per pixel, an angle, or an angle per pixel.

@@ -9,6 +9,14 @@ class CutoutFlag(enum.StrEnum):
     """What is the matter with a cutout; the empty string where nothing is.
 
     Tables carry the values as plain strings in their column ``p_cnn_flag``.
+
+    Examples
+    --------
+    >>> from shredfinder.imaging import CutoutFlag
+    >>> CutoutFlag.NO_COVERAGE == "no coverage"
+    True
+    >>> [flag.value for flag in CutoutFlag][:3]
+    ['', 'missing', 'no position']
     """
 
     GOOD = ""

@@ -50,6 +50,21 @@ def read_image(
         Red, green and blue, of shape ``(height, width, 3)``, uint8; None if it is unusable.
     flag : CutoutFlag
         What is the matter with it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from shredfinder.imaging import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "galaxy.png"
+    ...     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(path)
+    ...     image, flag = read_image(path)
+    ...     _, other = read_image(path, size=(128, 128))
+    >>> image.shape, flag.value, other.value
+    ((64, 64, 3), '', 'wrong size')
     """
     # Besides missing files, this keeps away names that the file system can't hold, and pipes,
     # which would block.
@@ -82,8 +97,8 @@ def read_image(
 class ImageFiles(CutoutSequence):
     """A sequence of image files that are read when they are asked for.
 
-    A slice gives `Cutouts`, so that the memory taken does not grow with the number of files.
-    Several threads may take slices at once.
+    A slice gives `~shredfinder.Cutouts`, so that the memory taken does not grow with the number
+    of files. Several threads may take slices at once.
 
     Parameters
     ----------
@@ -92,7 +107,14 @@ class ImageFiles(CutoutSequence):
     size : tuple of int
         Height and width in pixels that each image must have.
     pixel_scale, bands, color_mapping, service
-        As for `~shredfinder.imaging.Cutouts`.
+        As for `~shredfinder.Cutouts`.
+
+    Examples
+    --------
+    >>> from shredfinder.imaging import ImageFiles
+    >>> files = ImageFiles(["nowhere.png", None], size=(128, 128), pixel_scale=0.46875, bands="zrg")
+    >>> len(files), files[:2].flags.tolist()
+    (2, ['missing', 'missing'])
     """
 
     concurrent = True

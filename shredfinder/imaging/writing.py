@@ -146,6 +146,19 @@ def read_cutouts(
         If there is no such file.
     ValueError
         If it holds no cutouts.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from shredfinder import Cutouts
+    >>> from shredfinder.imaging import read_cutouts, write_cutouts
+    >>> images = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), dtype=np.uint8)
+    >>> cutouts = Cutouts(images, pixel_scale=0.46875, bands="zrg")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_cutouts(cutouts, folder + "/cutouts.fits")
+    ...     read_cutouts(path)
+    <Cutouts: 2 of 32×32 px at 0.46875 arcsec/px, bands zrg, 0 unusable>
     """
     from shredfinder.imaging.cutouts import Cutouts
 

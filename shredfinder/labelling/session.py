@@ -62,7 +62,7 @@ class LabellingSession:
     random_state : int, optional
         As of `blind_order`.
     order : array_like of int, optional
-        Rows in the order to show them, some or all, such as `next_to_label` gives; by default
+        Rows in the order to show them, some or all, such as `blind_order` gives; by default
         `blind_order`.
 
     Raises

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELS", "LabelStore", "read_answers"]
 
+#: What a source can be labelled as.
 LABELS = ("galaxy", "shred", "other")
 CONFIDENCES = (1, 2, 3)
 _COLUMNS = ("labeller", "label", "confidence", "time")
@@ -239,6 +240,18 @@ def read_answers(path: str | PathLike[str], identifier: str = "objID") -> Table:
     ------
     ValueError
         If it is no such file, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from shredfinder.labelling import LabelStore, read_answers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     LabelStore(folder + "/answers.ecsv").add(11, "ann", "galaxy", 2)
+    ...     answers = read_answers(folder + "/answers.ecsv")
+    >>> answers["objID", "label", "confidence"].pprint()
+    objID label  confidence
+    ----- ------ ----------
+       11 galaxy          2
     """
     try:
         table = Table.read(path, format="ascii.ecsv")

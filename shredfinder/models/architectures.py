@@ -107,6 +107,7 @@ def _end(x):
     return layers.Dense(2, activation="softmax", name="probabilities", dtype="float32")(x)
 
 
+#: From the name of each architecture to the function that builds it.
 ARCHITECTURES = {"compact": build_compact, "published": build_published}
 
 
@@ -129,6 +130,14 @@ def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
     ------
     ValueError
         If there is no such architecture or it can't take images of that shape.
+
+    Examples
+    --------
+    >>> from shredfinder.models import build_network
+    >>> from shredfinder.training import import_keras
+    >>> keras = import_keras()
+    >>> build_network("published", (128, 128, 3)).count_params()
+    10580258
     """
     try:
         build = ARCHITECTURES[architecture]

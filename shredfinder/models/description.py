@@ -59,6 +59,13 @@ class ModelDescription:
     knots : list of list of float or None
         An isotonic calibration on top of the temperature, see
         `~shredfinder.models.Calibration`.
+
+    Examples
+    --------
+    >>> from shredfinder import ShredClassifier
+    >>> description = ShredClassifier.load().model_.description
+    >>> description.name, description.input_shape, description.classes
+    ('legacy-dr9-compact-2', (128, 128, 3), ['galaxy', 'shred'])
     """
 
     name: str

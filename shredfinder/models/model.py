@@ -40,6 +40,15 @@ class TrainedModel:
         The Keras network's weights.
     sha256 : str or None
         Hash of the file that it was read from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import TrainedModel
+    >>> model = TrainedModel.read()  # the one that comes with the package
+    >>> images = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
+    >>> model.n_parameters, model.score(images, "none").shape
+    (314850, (2,))
     """
 
     def __init__(
@@ -81,7 +90,7 @@ class TrainedModel:
 
     @property
     def network(self) -> OnnxNetwork:
-        """`OnnxNetwork`: the network, opened when it is first used."""
+        """``OnnxNetwork``: the network, opened when it is first used."""
         if self._network is None:
             self._network = OnnxNetwork(self.graph, self.description.input_shape)
         return self._network
@@ -104,7 +113,7 @@ class TrainedModel:
 
     def keras_network(self) -> Model:
         """Build the `keras.Model` with the trained weights."""
-        from shredfinder.training import import_keras
+        from shredfinder.models.backend import import_keras
 
         import_keras()
         network = build_network(self.description.architecture, self.description.input_shape)

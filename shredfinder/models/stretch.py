@@ -77,6 +77,14 @@ def apply_stretch(images: np.ndarray, stretch: dict[str, Any]) -> np.ndarray:
     -------
     images : `~numpy.ndarray` of float32
         Of the same shape. Fluxes that are not finite become 0, the level of the sky.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import apply_stretch
+    >>> images = np.array([0, 51, 255], dtype=np.uint8).reshape(3, 1, 1, 1)
+    >>> apply_stretch(images, {"kind": "linear", "white": 255}).ravel().tolist()
+    [0.0, 0.20000000298023224, 1.0]
     """
     if stretch["kind"] == "linear":
         if images.dtype == np.uint8:

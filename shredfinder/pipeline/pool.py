@@ -63,7 +63,7 @@ def build_pool(
     Returns
     -------
     pool : `~astropy.table.Table`
-        Rows of `table` in random order, so that nobody knows by a source's place what the model
+        Rows of ``table`` in random order, so that nobody knows by a source's place what the model
         thinks of it, with two more columns: ``label``, which is empty, and ``sky_group``, to be
         kept within one fold of a cross-validation.
 

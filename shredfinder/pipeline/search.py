@@ -92,7 +92,7 @@ def find_satellites(
     survey : str or CatalogPreset, optional
         The catalogue: ``"legacy-dr9"``, ``"sdss-dr17"`` or ``"ps1-dr2"``.
     radius : `~astropy.units.Quantity` or float, optional
-        Radius of the region; a plain number is in degrees. By default it is what `host_radius`
+        Radius of the region; a plain number is in degrees. By default it is what ``host_radius``
         spans at the distance of the host at the centre.
     hosts : str, path-like, `~astropy.table.Table` or None, optional
         The hosts: ``"nsa"`` for the NASA-Sloan Atlas, which is downloaded once, some gigabytes;
@@ -127,7 +127,7 @@ def find_satellites(
     field_width : `~astropy.units.Quantity` or float, optional
         Side of that field; a plain number is in arcsec. By default 134 arcsec, as in the paper.
     folder : path-like, optional
-        Where each step's table is kept, and the cutouts, if `fetch` names no other cache. The
+        Where each step's table is kept, and the cutouts, if ``fetch`` names no other cache. The
         same call goes on from there where it stopped.
     resume : bool, optional
         Whether to use what is in that folder.
@@ -144,7 +144,7 @@ def find_satellites(
     ValueError
         If the name is not known, the radius can't be found out, or an option is not valid.
     shredfinder.exceptions.CatalogServiceError
-        If a catalogue service does not answer. Steps that were done stay in `folder`.
+        If a catalogue service does not answer. Steps that were done stay in ``folder``.
     FileNotFoundError, KeyError, TypeError, astropy.units.UnitsError
         As the functions of each step.
 

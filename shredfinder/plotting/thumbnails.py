@@ -39,7 +39,7 @@ _CROSS = (
 class CutoutGrid:
     """Cutouts to look at in a notebook.
 
-    Jupyter shows it as a grid; elsewhere, `html` can be put into a page.
+    Jupyter shows it as a grid; elsewhere, ``html`` can be put into a page.
 
     Parameters
     ----------

@@ -100,6 +100,19 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
         If the format needs a package that is not installed.
     ValueError
         If it is not a table of a known format, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from astropy.table import Table
+    >>> from shredfinder.table import read_catalogue
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "candidates.fits"
+    ...     Table({"objID": [11, 12]}).write(path)
+    ...     catalogue = read_catalogue(path)
+    >>> type(catalogue).__name__, len(catalogue)
+    ('ShredTable', 2)
     """
     path = Path(path)
     if not path.exists():
@@ -196,6 +209,15 @@ def check_writing(table: Table, path: PathLike) -> None:
         If the format needs a package that is not installed.
     ValueError
         If the format can't hold the table.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.table import check_writing
+    >>> check_writing(Table({"name": ["Małgorzata"]}), "scored.fits")
+    Traceback (most recent call last):
+        ...
+    ValueError: the table can't be written to 'scored.fits': the column 'name' holds ...
     """
     path, kind = Path(path), identify_format(path)
     _import_packages(kind, "writing")
@@ -223,6 +245,17 @@ def write_catalogue(table: Table, path: PathLike) -> None:
         If no file can be written there.
     ValueError
         If the extension is that of no format, or the format can't hold the table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from astropy.table import Table
+    >>> from shredfinder.table import read_catalogue, write_catalogue
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_catalogue(Table({"objID": [11, 12]}), Path(folder) / "scored.ecsv")
+    ...     len(read_catalogue(Path(folder) / "scored.ecsv"))
+    2
     """
     kind = identify_format(path)
     with replacing(path) as temporary:

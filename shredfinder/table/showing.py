@@ -54,7 +54,7 @@ def show_cutouts(
         The table, of ``n`` rows; with or without ``p_cnn``.
     cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
         Images of all ``n`` rows, in their order, as for `~shredfinder.add_p_cnn`; only those that
-        are shown are read. By default cutouts are fetched by position: those that `add_p_cnn`
+        are shown are read. By default cutouts are fetched by position: those that ``add_p_cnn``
         fetched come from the cache.
     rows : array_like, optional
         Rows to choose from: a mask of shape ``(n,)``, such as ``table["p_cnn"] > 0.9``, or row

@@ -50,6 +50,15 @@ class ScoredCatalogue:
         Probabilities, of shape ``(n,)``; NaN where there is no answer.
     p_cnn_flag : `~numpy.ndarray` of object
         Reasons why there is none, of shape ``(n,)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder import ShredTable
+    >>> from shredfinder.table import ScoredCatalogue
+    >>> scored = ScoredCatalogue(ShredTable(), np.array([0.9, np.nan], np.float32), ["", "blank"])
+    >>> len(scored), scored["p_cnn_flag"]
+    (2, ['', 'blank'])
     """
 
     template: ShredTable
@@ -75,6 +84,12 @@ def get_state_folder(output: PathLike) -> Path:
     -------
     folder : `~pathlib.Path`
         A folder beside it; there is none unless a run was interrupted.
+
+    Examples
+    --------
+    >>> from shredfinder.table import get_state_folder
+    >>> get_state_folder("scored.fits").name
+    'scored.fits.state'
     """
     output = Path(output)
     return output.with_name(f"{output.name}.state")

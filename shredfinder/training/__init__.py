@@ -1,7 +1,7 @@
 """Training of networks: recipes, augmentation, and the loop."""
 
+from shredfinder.models.backend import import_keras
 from shredfinder.training.augmentation import augment_image
-from shredfinder.training.backend import import_keras
 from shredfinder.training.estimation import train_model
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.labels import combine_raters, encode_labels, split_groups

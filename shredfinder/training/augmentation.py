@@ -39,6 +39,16 @@ def augment_image(
     -------
     view : `~numpy.ndarray`
         Of the same shape and type; corners that the turned image does not cover mirror it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.training import augment_image
+    >>> rng = np.random.default_rng(1)
+    >>> image = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    >>> view = augment_image(image, rng, max_scale=1.2)
+    >>> view.shape, view.dtype
+    ((128, 128, 3), dtype('uint8'))
     """
     height, width = image.shape[:2]
     if unresampled and height == width and rng.uniform() < unresampled:

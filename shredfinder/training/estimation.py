@@ -11,11 +11,11 @@ import numpy as np
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.models.architectures import build_network
+from shredfinder.models.backend import import_keras
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
 from shredfinder.parameters import check_weights
-from shredfinder.training.backend import import_keras
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.labels import CLASSES, encode_labels, split_groups, warn_of_others
 from shredfinder.training.recipes import get_recipe
@@ -76,6 +76,20 @@ def train_model(
         The trained network with its description.
     history : dict of list
         Losses by epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder import Cutouts
+    >>> from shredfinder.training import train_model
+    >>> images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    >>> cutouts = Cutouts.of_survey("legacy-dr9", images)
+    >>> model, history = train_model(
+    ...     cutouts, ["galaxy", "shred"] * 2, name="mine", architecture="compact",
+    ...     survey="legacy-dr9", symmetry="uncertain", validation=None, epochs=1, progress=False,
+    ... )
+    >>> model.description.training_prior
+    0.5
     """
     keras = import_keras()
     recipe = get_recipe(recipe, architecture, fine_tuning=start is not None)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shredfinder.atomic import replacing
+from shredfinder.models.backend import import_keras
 from shredfinder.parameters import check_count
 from shredfinder.progress import progress_bar
 from shredfinder.training.augmentation import augment_image
-from shredfinder.training.backend import import_keras
 
 if TYPE_CHECKING:
     from keras import Model
@@ -69,6 +69,20 @@ def fit_network(
     -------
     history : dict of list
         ``loss``, and with validation data ``val_loss`` and ``val_accuracy``, by epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import build_network
+    >>> from shredfinder.training import RECIPES, fit_network
+    >>> images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    >>> targets = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
+    >>> history = fit_network(
+    ...     build_network("compact", (32, 32, 3)), images, targets, np.ones(4, np.float32),
+    ...     recipe=RECIPES["compact"], epochs=1, random_state=1, progress=False,
+    ... )
+    >>> len(history["loss"])
+    1
     """
     keras = import_keras()
     epochs = recipe.epochs if epochs is None else epochs

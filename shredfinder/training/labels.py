@@ -169,6 +169,16 @@ def split_groups(
     -------
     kept, aside : `~numpy.ndarray` of int
         Rows of the two parts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.training import split_groups
+    >>> p_shred = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    >>> groups = np.array([1, 1, 2, 2, 3, 3, 4, 4])
+    >>> kept, aside = split_groups(p_shred, groups, 0.25, random_state=1)
+    >>> len(aside), set(groups[kept]) & set(groups[aside])
+    (2, set())
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation must be a fraction between 0 and 1, not {fraction!r}")

@@ -30,6 +30,13 @@ class Recipe:
         Images a step.
     augmentation : dict
         Arguments of `~shredfinder.training.augment_image`.
+
+    Examples
+    --------
+    >>> from shredfinder.training import RECIPES
+    >>> recipe = RECIPES["published"]
+    >>> recipe.epochs, recipe.patience
+    (100, 5)
     """
 
     make_optimizer: Callable
@@ -80,6 +87,7 @@ _COMPACT = Recipe(
     augmentation={"max_scale": 1.2, "max_shift": 1.0, "unresampled": 0.5},
 )
 
+#: The recipes, by architecture.
 RECIPES = {
     "published": _PUBLISHED,
     "published-text": replace(_PUBLISHED, make_optimizer=_text_optimizer),

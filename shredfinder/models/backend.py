@@ -32,6 +32,13 @@ def import_keras() -> ModuleType:
     ------
     shredfinder.exceptions.MissingDependencyError
         If no backend is installed, or the one that was named is not.
+
+    Examples
+    --------
+    >>> from shredfinder.training import import_keras
+    >>> keras = import_keras()
+    >>> keras.backend.backend() in ("torch", "jax", "tensorflow")
+    True
     """
     if "keras" not in sys.modules:
         chosen = os.environ.get("KERAS_BACKEND")
