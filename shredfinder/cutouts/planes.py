@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 import numpy as np
 
+from shredfinder.cutouts.errors import BadAnswerError
+from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.imaging.resampling import LanczosSampling, choose_level, smooth_and_average
 
 __all__ = ["OpenFiles", "Plane", "get_celestial"]
@@ -128,14 +130,19 @@ class Plane:
         if located[self.grid] is None:
             return None
         (left, right), (bottom, top), level, sampling = located[self.grid]
-        with self._lock:
-            part = Cutout2D(
-                self._read(),
-                position=((left + right - 1) / 2, (bottom + top - 1) / 2),
-                size=(top - bottom, right - left),
-                mode="strict",
-            )
-            values = np.array(part.data, dtype=np.float64)
+        try:
+            with self._lock:
+                part = Cutout2D(
+                    self._read(),
+                    position=((left + right - 1) / 2, (bottom + top - 1) / 2),
+                    size=(top - bottom, right - left),
+                    mode="strict",
+                )
+                values = np.array(part.data, dtype=np.float64)
+        except Exception as error:  # a file may be damaged where its header is not
+            raise BadAnswerError(
+                f"the image in {self.band} can't be read: {error}", CutoutFlag.CORRUPTED
+            ) from error
         return sampling.apply(smooth_and_average(values, level))
 
     def _locate(self, coords, pixel_scale):

@@ -11,6 +11,7 @@ from astropy.table import Column, Table
 
 from shredfinder._units import to_floats
 from shredfinder.columns import find_column
+from shredfinder.damage import naming
 from shredfinder.hosts.nsa import read_nsa
 
 if TYPE_CHECKING:
@@ -151,17 +152,18 @@ def open_hosts(source: Table | PathLike, **columns: Any) -> Table:
     ['host_id', 'ra', 'dec', 'zdist']
     """
     if isinstance(source, Table):
-        table = source
-    else:
-        path = Path(source)
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
+        return _take_hosts(source, columns)
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
+    with naming(path, "the hosts"):
         if _is_nsa(path):
             return read_nsa(path)
-        try:
-            table = Table.read(path)
-        except Exception as error:  # the readers raise all sorts of things on broken files
-            raise ValueError(f"the hosts {str(path)!r} can't be read: {error}") from error
+        return _take_hosts(Table.read(path), columns)
+
+
+def _take_hosts(table, columns):
+    """Find the columns of hosts by the names that they usually have, and read them."""
     by_lower = {name.lower(): name for name in table.colnames}
     for role, names in _KNOWN.items():
         known = next((by_lower[name] for name in names if name in by_lower), None)

@@ -11,6 +11,7 @@ from astropy.table import Column, Table
 
 from shredfinder.columns import NSA_COLUMNS, find_column
 from shredfinder.config import conf
+from shredfinder.damage import naming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,7 @@ def read_nsa(
             else f"{path} is not a FITS file"
         )
         raise OSError(f"cannot read the NASA-Sloan Atlas: {hint} ({error})") from error
-    with hdus:
+    with hdus, naming(source, "the NASA-Sloan Atlas"):
         data = _first_table(hdus, source)
         return _to_hosts(data, columns, z_max)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shredfinder.atomic import replacing
+from shredfinder.damage import naming
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.optional import import_optional
 
@@ -151,12 +152,13 @@ def read_cutouts(
 
     path = Path(path)
     file_format = _find_format(path, file_format)
-    images, flags, facts = {
-        "folder": _read_folder,
-        "fits": _read_fits,
-        "hdf5": _read_hdf5,
-    }[file_format](path)
-    return Cutouts(images, flags=flags, **facts)
+    read = {"folder": _read_folder, "fits": _read_fits, "hdf5": _read_hdf5}[file_format]
+    try:
+        with naming(path, "the cutouts"):
+            images, flags, facts = read(path)
+            return Cutouts(images, flags=flags, **facts)
+    except KeyError as error:  # of an entry that every file of cutouts has
+        raise ValueError(error.args[0]) from error
 
 
 def _find_format(path, file_format):

@@ -65,9 +65,9 @@ def read_mosaic(path):
     except AnswerError as error:
         outcome = check_error(error)
     try:
-        service = LocalImages(str(path), bands="grz")
+        service = LocalImages(str(path), bands="grz", flux_scale=1.0)
     except ValueError as error:
-        return check_error(error, path)
+        return check_error(error)
     try:
         answer = service.fetch(_REQUEST)
         assert answer.image.shape == (32, 32, 3)
@@ -116,18 +116,23 @@ def table_positions(table):
 
 
 def read_survey(path):
-    """Read a survey's catalogue with its cuts, and as one of hosts."""
+    """Read a survey's catalogue, with its cuts."""
     try:
         table = read_candidates(path, "sdss-dr17", progress=False)
         assert isinstance(table, ShredTable)
         outcome = "read"
     except (ValueError, KeyError) as error:
         outcome = check_error(error, path.name)
+    return outcome
+
+
+def read_galaxies(path):
+    """Read a catalogue of hosts, or the NASA-Sloan Atlas."""
     try:
         assert isinstance(open_hosts(path), Table)
-    except (ValueError, KeyError) as error:
-        check_error(error)
-    return outcome
+    except (ValueError, KeyError, OSError) as error:
+        return check_error(error, path)
+    return "read"
 
 
 def check_error(error, path=None):
@@ -146,6 +151,7 @@ TARGETS = {
     "cutouts": read_cutouts,
     "table": read_table,
     "catalogue": read_survey,
+    "hosts": read_galaxies,
 }
 
 
