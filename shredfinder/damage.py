@@ -4,9 +4,11 @@ import contextlib
 
 __all__ = ["naming"]
 
+_MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
 
 @contextlib.contextmanager
-def naming(path, what="the file"):
+def naming(path, what="the file", *, has_columns=False):
     """Have each error on reading a file name it, and be of a kind that the reader promises.
 
     Parameters
@@ -15,13 +17,16 @@ def naming(path, what="the file"):
         The file.
     what : str, optional
         What it is called in the message.
+    has_columns : bool, optional
+        Whether a KeyError tells that a column is missing, and stays one; elsewhere it is but the
+        sign of a damaged header.
 
     Raises
     ------
     OSError
         Where the operating system can't read it: no such file, no permission.
     KeyError
-        If a column is missing.
+        If a column is missing, with ``has_columns``.
     ValueError
         If it is damaged, whatever the format's reader makes of that.
 
@@ -40,12 +45,12 @@ def naming(path, what="the file"):
         raise
     except Exception as error:  # decoders and readers raise all sorts of things on broken files
         # The formats' own readers raise OSError too, but without the system's number.
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, _MISSING) or getattr(error, "errno", None) is not None:
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         named = str(path) in text or getattr(path, "name", str(path)) in text
-        if named and isinstance(error, ValueError | KeyError):
+        kind = KeyError if has_columns and type(error) is KeyError else ValueError
+        if named and isinstance(error, kind):
             raise
-        kind = KeyError if type(error) is KeyError else ValueError
         reason = text or type(error).__name__
         raise kind(f"{what} {str(path)!r} can't be read: {reason}") from error

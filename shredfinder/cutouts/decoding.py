@@ -201,6 +201,8 @@ def read_fits(content, content_type=""):
         position = 0
         while position < len(content):
             header = _read_header(content, position)
+            if header.data_size_padded < 0:
+                raise ValueError("an image of a negative size")
             position += len(header.tostring()) + header.data_size_padded
         if position != len(content):
             raise ValueError(f"{len(content)} bytes in place of {position}")

@@ -6,6 +6,7 @@ from collections import OrderedDict
 import numpy as np
 
 from shredfinder.cutouts.errors import BadAnswerError
+from shredfinder.fits_files import list_extensions
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.imaging.resampling import LanczosSampling, choose_level, smooth_and_average
 
@@ -51,7 +52,13 @@ class OpenFiles:
         if path in self._files:
             self._files.move_to_end(path)
         else:
-            self._files[path] = fits.open(path, memmap=True)
+            hdus = fits.open(path, memmap=True)
+            try:
+                list_extensions(hdus)
+            except ValueError:
+                hdus.close()
+                raise
+            self._files[path] = hdus
             if len(self._files) > _MAX_OPEN:
                 self._files.popitem(last=False)[1].close()
         return self._files[path]

@@ -9,6 +9,7 @@ import numpy as np
 
 from shredfinder.atomic import replacing
 from shredfinder.damage import naming
+from shredfinder.fits_files import list_extensions
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.optional import import_optional
 
@@ -153,12 +154,9 @@ def read_cutouts(
     path = Path(path)
     file_format = _find_format(path, file_format)
     read = {"folder": _read_folder, "fits": _read_fits, "hdf5": _read_hdf5}[file_format]
-    try:
-        with naming(path, "the cutouts"):
-            images, flags, facts = read(path)
-            return Cutouts(images, flags=flags, **facts)
-    except KeyError as error:  # of an entry that every file of cutouts has
-        raise ValueError(error.args[0]) from error
+    with naming(path, "the cutouts"):
+        images, flags, facts = read(path)
+        return Cutouts(images, flags=flags, **facts)
 
 
 def _find_format(path, file_format):
@@ -295,7 +293,7 @@ def _read_folder(path):
         elif not (path / name).is_file():
             flags[i] = CutoutFlag.MISSING
         else:
-            with fits.open(path / name) as hdus:
+            with fits.open(path / name) as hdus:  # its first part, whatever comes behind
                 images[i] = np.moveaxis(hdus[0].data, 0, -1)[::-1]
     return images, flags, facts
 
@@ -325,6 +323,7 @@ def _read_fits(path):
     from astropy.io import fits
 
     with fits.open(path, memmap=False) as hdus:
+        list_extensions(hdus)
         header = hdus[0].header
         facts = _parse_facts({name: header.get(key) for name, (key, _) in _FITS_KEYS.items()}, path)
         data = hdus[0].data

@@ -201,13 +201,13 @@ def _hostile_tables(folder, canary):
     command = f"touch {canary}"
     meta = f"# meta: !!python/object/apply:os.system ['{command}']"
     yield (
-        "h.ecsv",
+        "hostile-a.ecsv",
         (
             f"# %ECSV 1.0\n# ---\n# datatype:\n# - {{name: a, datatype: int64}}\n{meta}\na\n1\n"
         ).encode(),
     )
     yield (
-        "i.ecsv",
+        "hostile-b.ecsv",
         (
             "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: string}\n# meta: !!omap\n"
             "# - __serialized_columns__:\n#     a:\n#       __class__: os.system\n"
@@ -215,7 +215,7 @@ def _hostile_tables(folder, canary):
         ).encode(),
     )
     yield (
-        "j.vot",
+        "hostile.vot",
         (
             f'<?xml version="1.0"?><!DOCTYPE V [<!ENTITY e SYSTEM "file://{folder}/t.csv">]>'
             '<VOTABLE version="1.3"><RESOURCE><TABLE>'
