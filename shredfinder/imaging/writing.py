@@ -46,6 +46,8 @@ def _check_names(names):
     for name in given:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts or name == INDEX_NAME:
             raise ValueError(f"{name!r} is no name of a file within the folder")
+        if not name.isprintable():  # the list of files has a line for each
+            raise ValueError(f"the file name {name!r} holds characters that can't be printed")
     if len(set(given)) < len(given):
         double = next(name for name in given if given.count(name) > 1)
         raise ValueError(f"several cutouts would be written to the file {double!r}")

@@ -114,8 +114,8 @@ def read_parts(path):
         store = open_store(path, path.with_name("output.fits"))
         names = store.template.colnames[:2]
         assert len(store.read(0, min(store.n_rows, 3), names)) <= 3
-    except ValueError as error:
-        check_error(error, path)
+    except ValueError as error:  # of the file or, more often, of what can't be written
+        check_error(error, path.parent)
 
 
 def table_positions(table):
