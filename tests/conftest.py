@@ -10,6 +10,20 @@ from PIL import Image
 
 HAS_BACKEND = any(importlib.util.find_spec(name) for name in ("torch", "jax", "tensorflow"))
 
+
+def needs(*packages):
+    """Mark tests that are skipped where optional packages are not installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+def need_format(name):
+    """Skip a test of files of a format, by a file's name, where its package is not installed."""
+    for suffix, package in ((".parquet", "pyarrow"), (".hdf5", "h5py")):
+        if name.endswith(suffix):
+            pytest.importorskip(package)
+
+
 needs_backend = pytest.mark.skipif(
     not HAS_BACKEND, reason="training needs torch, jax or tensorflow"
 )

@@ -19,6 +19,8 @@ from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
 from shredfinder.columns import find_column
 from shredfinder.cuts.presets import get_preset
+from shredfinder.damage import naming
+from shredfinder.fits_files import list_extensions
 from shredfinder.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -119,15 +121,16 @@ def read_candidates(
     with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
         for file in map(Path, paths):
             wanted = None
-            for chunk in _open(file, chunk_rows, _interesting(preset, columns)):
-                if wanted is None:
-                    wanted = _check(chunk, file, preset, columns, ebv)
-                parts.append(_select(chunk, preset, cuts, wanted, ebv))
-                n_rows += len(chunk)
-                bar.update(len(chunk))
-                # Empty parts would pile up where few rows pass.
-                if len(parts) > 1 and not len(parts[-1]):
-                    parts.pop()
+            with naming(file, "the catalogue", has_columns=True):
+                for chunk in _open(file, chunk_rows, _interesting(preset, columns)):
+                    if wanted is None:
+                        wanted = _check(chunk, file, preset, columns, ebv)
+                    parts.append(_select(chunk, preset, cuts, wanted, ebv))
+                    n_rows += len(chunk)
+                    bar.update(len(chunk))
+                    # Empty parts would pile up where few rows pass.
+                    if len(parts) > 1 and not len(parts[-1]):
+                        parts.pop()
     from shredfinder.table import ShredTable
 
     filled = [part for part in parts if len(part)] or parts[:1]
@@ -185,7 +188,15 @@ def iter_rows(
     [[1], [2]]
     """
     preset = get_catalog_preset(survey)
-    yield from _open(Path(path), chunk_rows, _interesting(preset, columns), table)
+    rows = _open(Path(path), chunk_rows, _interesting(preset, columns), table)
+    while True:
+        with naming(
+            Path(path), "the catalogue", has_columns=True
+        ):  # but not what is done with its rows
+            chunk = next(rows, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _interesting(preset, columns):
@@ -233,7 +244,9 @@ def _find_table(hdus, path, table):
     """Find the number of the FITS extension that is meant, and make sure that it is a table."""
     from astropy.io import fits
 
-    numbers = [n for n, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
+    numbers = [
+        n for n, hdu in enumerate(list_extensions(hdus)) if isinstance(hdu, fits.BinTableHDU)
+    ]
     if table is None and numbers:
         return numbers[0]
     if table is not None:

@@ -136,27 +136,37 @@ def decode_fits(content, request, n_bands, content_type=""):
 
 def _check_footprint(header, request):
     """Compare an image's coordinates, if it has any, with those that were asked for."""
-    from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
 
-    # Fixing would warn of each image's deviations from the standard.
-    wcs = get_celestial(WCS(header, fix=False))
-    if wcs is None:
-        return
+    try:
+        # Fixing would warn of each image's deviations from the standard.
+        wcs = get_celestial(WCS(header, fix=False))
+        if wcs is None:
+            return
+        offset = _measure_offset(wcs, request)
+    except Exception as error:  # whatever a broken header causes
+        raise TransientError(f"broken coordinates: {error}", CutoutFlag.CORRUPTED) from error
+    # The comparison fails for NaN too.
+    if not offset < _MAX_OFFSET:
+        raise BadAnswerError(
+            f"by its coordinates the image lies {offset:.1f} px beside what was asked for "
+            f"(RA {request.ra:.5f}, Dec {request.dec:+.5f}, {request.pixel_scale:g} arcsec/px, "
+            "north up)",
+            CutoutFlag.WRONG_POSITION,
+        )
+
+
+def _measure_offset(wcs, request):
+    """Measure how many pixels an image lies beside what was asked for, where it is worst."""
+    from astropy.coordinates import SkyCoord
+
     # The centre, and the middles of the left and the upper edge.
     right = np.array([0.0, -1.0, 0.0]) * (request.width - 1) / 2
     up = np.array([0.0, 0.0, 1.0]) * (request.height - 1) / 2
     scale = request.pixel_scale
     coords = SkyCoord(*deproject(-right * scale, up * scale, request.ra, request.dec), unit="deg")
     x, y = wcs.world_to_pixel(coords)
-    offset = np.hypot(x - (request.width - 1) / 2 - right, y - (request.height - 1) / 2 - up).max()
-    # The comparison fails for NaN too.
-    if not offset < _MAX_OFFSET:
-        raise BadAnswerError(
-            f"by its coordinates the image lies {offset:.1f} px beside what was asked for "
-            f"(RA {request.ra:.5f}, Dec {request.dec:+.5f}, {scale:g} arcsec/px, north up)",
-            CutoutFlag.WRONG_POSITION,
-        )
+    return np.hypot(x - (request.width - 1) / 2 - right, y - (request.height - 1) / 2 - up).max()
 
 
 def read_fits(content, content_type=""):
@@ -191,6 +201,8 @@ def read_fits(content, content_type=""):
         position = 0
         while position < len(content):
             header = _read_header(content, position)
+            if header.data_size_padded < 0:
+                raise ValueError("an image of a negative size")
             position += len(header.tostring()) + header.data_size_padded
         if position != len(content):
             raise ValueError(f"{len(content)} bytes in place of {position}")

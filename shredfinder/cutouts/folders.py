@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from shredfinder.fits_files import list_extensions
+
 __all__ = ["find_images"]
 
 # How the Legacy Surveys name the images of a brick; others lie beside them.
@@ -79,4 +81,7 @@ def _read_header(path):
     from astropy.io import fits
 
     with fits.open(path) as hdus:
-        return next((hdu.header for hdu in hdus if hdu.is_image and hdu.shape), hdus[0].header)
+        return next(
+            (hdu.header for hdu in list_extensions(hdus) if hdu.is_image and hdu.shape),
+            hdus[0].header,
+        )

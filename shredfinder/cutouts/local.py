@@ -14,6 +14,7 @@ from shredfinder.cutouts.folders import find_images
 from shredfinder.cutouts.planes import OpenFiles, Plane, get_celestial
 from shredfinder.cutouts.projection import deproject
 from shredfinder.cutouts.service import Answer, CutoutService, register_service
+from shredfinder.damage import naming
 from shredfinder.imaging.colors import flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
@@ -210,14 +211,15 @@ def _make_planes(source, bands, files):
         where = "the array"
     else:
         where = source
-        with files.lock:
+        with files.lock, naming(source, "the image"):
             hdus = files.get(source)
             index = next((i for i, h in enumerate(hdus) if h.is_image and h.shape), None)
             if index is None:
                 raise ValueError(f"{source} holds no image")
             shape, wcs = hdus[index].shape, WCS(hdus[index].header, hdus)
     axes = ", ".join(wcs.wcs.ctype)
-    wcs = get_celestial(wcs)
+    with naming(where, "the image"):
+        wcs = get_celestial(wcs)
     if wcs is None:
         raise ValueError(f"{where} has no equatorial or galactic coordinates but {axes!r}")
     planes = shape[0] if len(shape) == 3 else 1
@@ -226,10 +228,11 @@ def _make_planes(source, bands, files):
             f"{where} has the shape {shape}, but {len(bands)} bands were named "
             f"({', '.join(bands)}): give an image a band, or a cube with a plane for each"
         )
-    return [
-        Plane(band, wcs, shape[-2:], _reader(source, index, i, len(shape), files), files.lock)
-        for i, band in enumerate(bands)
-    ]
+    with naming(where, "the image"):
+        return [
+            Plane(band, wcs, shape[-2:], _reader(source, index, i, len(shape), files), files.lock)
+            for i, band in enumerate(bands)
+        ]
 
 
 def _reader(source, index, plane, ndim, files):

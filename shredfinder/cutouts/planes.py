@@ -5,6 +5,9 @@ from collections import OrderedDict
 
 import numpy as np
 
+from shredfinder.cutouts.errors import BadAnswerError
+from shredfinder.fits_files import list_extensions
+from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.imaging.resampling import LanczosSampling, choose_level, smooth_and_average
 
 __all__ = ["OpenFiles", "Plane", "get_celestial"]
@@ -49,7 +52,13 @@ class OpenFiles:
         if path in self._files:
             self._files.move_to_end(path)
         else:
-            self._files[path] = fits.open(path, memmap=True)
+            hdus = fits.open(path, memmap=True)
+            try:
+                list_extensions(hdus)
+            except ValueError:
+                hdus.close()
+                raise
+            self._files[path] = hdus
             if len(self._files) > _MAX_OPEN:
                 self._files.popitem(last=False)[1].close()
         return self._files[path]
@@ -128,14 +137,19 @@ class Plane:
         if located[self.grid] is None:
             return None
         (left, right), (bottom, top), level, sampling = located[self.grid]
-        with self._lock:
-            part = Cutout2D(
-                self._read(),
-                position=((left + right - 1) / 2, (bottom + top - 1) / 2),
-                size=(top - bottom, right - left),
-                mode="strict",
-            )
-            values = np.array(part.data, dtype=np.float64)
+        try:
+            with self._lock:
+                part = Cutout2D(
+                    self._read(),
+                    position=((left + right - 1) / 2, (bottom + top - 1) / 2),
+                    size=(top - bottom, right - left),
+                    mode="strict",
+                )
+                values = np.array(part.data, dtype=np.float64)
+        except Exception as error:  # a file may be damaged where its header is not
+            raise BadAnswerError(
+                f"the image in {self.band} can't be read: {error}", CutoutFlag.CORRUPTED
+            ) from error
         return sampling.apply(smooth_and_average(values, level))
 
     def _locate(self, coords, pixel_scale):

@@ -11,6 +11,8 @@ from astropy.table import Column, Table
 
 from shredfinder._units import to_floats
 from shredfinder.columns import find_column
+from shredfinder.damage import naming
+from shredfinder.fits_files import check_extensions, list_extensions
 from shredfinder.hosts.nsa import read_nsa
 
 if TYPE_CHECKING:
@@ -95,7 +97,12 @@ def read_hosts(
         raise TypeError(
             "hosts need distances: name their column with redshift= or distance=: got neither"
         )
-    table = source if isinstance(source, Table) else Table.read(source, format=format)
+    if isinstance(source, Table):
+        table = source
+    else:
+        with naming(source, "the hosts"):
+            check_extensions(source)
+            table = Table.read(source, format=format)
     hosts = Table()
     if host_id is None:
         hosts["host_id"] = np.arange(len(table))
@@ -151,17 +158,18 @@ def open_hosts(source: Table | PathLike, **columns: Any) -> Table:
     ['host_id', 'ra', 'dec', 'zdist']
     """
     if isinstance(source, Table):
-        table = source
-    else:
-        path = Path(source)
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
+        return _take_hosts(source, columns)
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
+    with naming(path, "the hosts", has_columns=True):
         if _is_nsa(path):
             return read_nsa(path)
-        try:
-            table = Table.read(path)
-        except Exception as error:  # the readers raise all sorts of things on broken files
-            raise ValueError(f"the hosts {str(path)!r} can't be read: {error}") from error
+        return _take_hosts(Table.read(path), columns)
+
+
+def _take_hosts(table, columns):
+    """Find the columns of hosts by the names that they usually have, and read them."""
     by_lower = {name.lower(): name for name in table.colnames}
     for role, names in _KNOWN.items():
         known = next((by_lower[name] for name in names if name in by_lower), None)
@@ -184,7 +192,7 @@ def _is_nsa(path):
 
     try:
         with fits.open(path, memmap=True) as hdus:
-            tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+            tables = [hdu for hdu in list_extensions(hdus) if isinstance(hdu, fits.BinTableHDU)]
             names = tables[0].columns.names if tables else []
     except OSError:
         return False

@@ -11,6 +11,8 @@ from astropy.table import Column, Table
 
 from shredfinder.columns import NSA_COLUMNS, find_column
 from shredfinder.config import conf
+from shredfinder.damage import naming
+from shredfinder.fits_files import list_extensions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,13 +122,13 @@ def read_nsa(
             else f"{path} is not a FITS file"
         )
         raise OSError(f"cannot read the NASA-Sloan Atlas: {hint} ({error})") from error
-    with hdus:
+    with hdus, naming(source, "the NASA-Sloan Atlas", has_columns=True):
         data = _first_table(hdus, source)
         return _to_hosts(data, columns, z_max)
 
 
 def _first_table(hdus, source):
-    for hdu in hdus:
+    for hdu in list_extensions(hdus):
         if isinstance(hdu, fits.BinTableHDU):
             return hdu.data
     raise ValueError(f"{source} holds no table: the NASA-Sloan Atlas is one binary table")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shredfinder.atomic import replacing
+from shredfinder.damage import naming
+from shredfinder.fits_files import list_extensions
 from shredfinder.imaging.flags import CutoutFlag
 from shredfinder.optional import import_optional
 
@@ -44,6 +46,8 @@ def _check_names(names):
     for name in given:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts or name == INDEX_NAME:
             raise ValueError(f"{name!r} is no name of a file within the folder")
+        if not name.isprintable():  # the list of files has a line for each
+            raise ValueError(f"the file name {name!r} holds characters that can't be printed")
     if len(set(given)) < len(given):
         double = next(name for name in given if given.count(name) > 1)
         raise ValueError(f"several cutouts would be written to the file {double!r}")
@@ -164,12 +168,10 @@ def read_cutouts(
 
     path = Path(path)
     file_format = _find_format(path, file_format)
-    images, flags, facts = {
-        "folder": _read_folder,
-        "fits": _read_fits,
-        "hdf5": _read_hdf5,
-    }[file_format](path)
-    return Cutouts(images, flags=flags, **facts)
+    read = {"folder": _read_folder, "fits": _read_fits, "hdf5": _read_hdf5}[file_format]
+    with naming(path, "the cutouts"):
+        images, flags, facts = read(path)
+        return Cutouts(images, flags=flags, **facts)
 
 
 def _find_format(path, file_format):
@@ -306,7 +308,7 @@ def _read_folder(path):
         elif not (path / name).is_file():
             flags[i] = CutoutFlag.MISSING
         else:
-            with fits.open(path / name) as hdus:
+            with fits.open(path / name) as hdus:  # its first part, whatever comes behind
                 images[i] = np.moveaxis(hdus[0].data, 0, -1)[::-1]
     return images, flags, facts
 
@@ -336,6 +338,7 @@ def _read_fits(path):
     from astropy.io import fits
 
     with fits.open(path, memmap=False) as hdus:
+        list_extensions(hdus)
         header = hdus[0].header
         facts = _parse_facts({name: header.get(key) for name, (key, _) in _FITS_KEYS.items()}, path)
         data = hdus[0].data

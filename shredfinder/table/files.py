@@ -12,6 +12,7 @@ from astropy.utils.data import get_readable_fileobj
 
 from shredfinder.atomic import passing, replacing
 from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.fits_files import check_extensions
 from shredfinder.optional import import_optional
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.tables import ShredTable
@@ -123,6 +124,8 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
         warnings.simplefilter("always")
         try:
             kind = _identify_file(path)
+            if kind == "fits":
+                check_extensions(path)
             catalogue = ShredTable.read(path, format=kind, **_choose_table(path, kind, table))
         except registry.IORegistryError as error:
             raise ValueError(

@@ -13,6 +13,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from shredfinder.atomic import replacing
 from shredfinder.column_values import column_from_arrow
+from shredfinder.fits_files import list_extensions
 from shredfinder.optional import import_optional
 from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow, write_columns
 from shredfinder.table.files import (
@@ -176,7 +177,11 @@ class FitsStore:
         try:
             with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
                 warnings.simplefilter("error")
-                tables = [h for h in hdus if isinstance(h, (fits.BinTableHDU, fits.TableHDU))]
+                tables = [
+                    h
+                    for h in list_extensions(hdus)
+                    if isinstance(h, (fits.BinTableHDU, fits.TableHDU))
+                ]
                 if len(tables) != 1 or type(tables[0]) is not fits.BinTableHDU:
                     return False
                 header = tables[0].header

@@ -8,7 +8,7 @@ from astropy.table import Table
 from PIL import Image
 
 from shredfinder.cli import main
-from tests.conftest import make_images, needs_backend
+from tests.conftest import make_images, need_format, needs, needs_backend
 
 
 def classify(catalogue, output, *options):
@@ -18,6 +18,7 @@ def classify(catalogue, output, *options):
 
 @pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".vot", ".csv", ".parquet", ".hdf5"])
 def test_classify_keeps_every_row_in_any_format(catalogue, tmp_path, suffix, capsys):
+    need_format(suffix)
     output = tmp_path / f"scored{suffix}"
     assert classify(catalogue, output) == 0
     scored = Table.read(output)
@@ -207,6 +208,7 @@ class TestTraining:
         assert "no column 'class': choose one of objID, label, group" in capsys.readouterr().err
 
 
+@needs("sklearn")
 def test_the_main_job_on_real_cutouts(data_folder, tmp_path, capsys):
     from shredfinder.evaluation import compute_metrics
     from shredfinder.training import encode_labels

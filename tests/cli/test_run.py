@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from shredfinder.cli import main
 from tests.cli.test_refusals import no_scoring
+from tests.conftest import needs
 from tests.pipeline.conftest import services, sky
 from tests.pipeline.world import make_legacy
 
@@ -19,6 +20,7 @@ def where(services, tmp_path):
     return [*services.options, "--cache", str(tmp_path / "cutouts"), "--radius", "0.12 deg"]
 
 
+@needs("matplotlib")
 def test_the_first_command_of_the_guide(services, where, tmp_path, capsys):
     clean, scored = tmp_path / "ngc2903.fits", tmp_path / "scored.vot"
     report = tmp_path / "ngc2903.html"

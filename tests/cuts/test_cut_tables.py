@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import QTable, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shredfinder.columns import CATALOGS, find_column, get_catalog_columns
 from shredfinder.cuts import (
@@ -49,6 +51,10 @@ def legacy():
 
 @pytest.fixture
 def sdss():
+    return make_sdss()
+
+
+def make_sdss():
     rng = np.random.default_rng(4)
     table = Table(
         {
@@ -262,3 +268,18 @@ def test_columns_by_name():
         find_column(table, "Ra")
     with pytest.raises(KeyError, match="no columns at all"):
         find_column(Table(), "ra")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data())
+def test_each_row_is_judged_alone(data):
+    # Of any part of a table, in any order and with anything missing.
+    table = make_sdss()
+    rows = data.draw(st.lists(st.integers(0, N - 1), min_size=1, max_size=20, unique=True))
+    part = Table(table[rows], masked=True)
+    name = data.draw(st.sampled_from([n for n in table.colnames if n != "flags_r"]))
+    part[name].mask[0] = True
+    whole = candidate_cut(table, "sdss-dr17").passed[rows]
+    cut = candidate_cut(part, "sdss-dr17").passed
+    assert cut[1:].tolist() == whole[1:].tolist()
+    assert not (cut & ~whole).any()

@@ -3,9 +3,10 @@ import pytest
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.evaluation import compute_metrics, cross_validate, make_folds
-from tests.conftest import needs_backend
+from tests.conftest import needs, needs_backend
 
 
+@needs("sklearn")
 def test_folds_keep_groups_whole_and_leave_others_out():
     rng = np.random.default_rng(0)
     p_shred = (rng.random(300) < 0.4).astype(float)

@@ -8,6 +8,8 @@ from shredfinder.evaluation import (
     prevalence_metrics,
 )
 
+pytest.importorskip("sklearn")
+
 
 def test_metrics_by_hand():
     # One shred missed, one galaxy called a shred.

@@ -15,7 +15,7 @@ from tests.fuzz.runner import make_case, run_cases
 from tests.fuzz.seeds import make_seeds
 
 # Models take longest; a good part of their cases is found out by a checksum.
-SHARES = {"model": 2, "image": 3, "mosaic": 2, "cutouts": 1, "table": 4, "catalogue": 2}
+SHARES = {"model": 2, "image": 3, "mosaic": 2, "cutouts": 1, "table": 4, "catalogue": 2, "hosts": 1}
 
 
 def list_cases(n):

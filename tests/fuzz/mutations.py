@@ -9,14 +9,15 @@ import numpy as np
 
 _NUMBERS = (0, 1, -1, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)
 _TOKENS = (
-    b"NAXIS1  =           2000000000", b"TFORM1  = '9999999999D'", b"BITPIX  =                    7",
+    b"NAXIS1  =           2000000000", b"TFORM1  = '9999999999D'",
+    b"BITPIX  =                    7",
     b"nan", b"inf", b"-1e999", b"1e400", b'"', b"\n", b"\x00", b"\xff\xfe", b",,,,,", b"'", b"END",
     b"%s%n", "é☄".encode(), b"]}", b"{{", b"# ", b"!!python/object/apply:os.getcwd []",
 )  # fmt: skip
 
 
 def spoil(data, rng, other=b""):
-    """Change some bytes of a file, in one to four ways.
+    """Change some bytes of a file, in one or several ways.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ def spoil(data, rng, other=b""):
         The file with changes; now and then it is the same.
     """
     data = bytearray(data)
-    for _ in range(rng.integers(1, 5)):
+    # Small changes get farther than large ones.
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
         rng.choice(_WAYS)(data, rng, other)
     return bytes(data)
 
@@ -128,10 +130,11 @@ def spoil_model(data, rng):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     head = json.loads(members["model.json"])
-    name = str(rng.choice(["model.json", *head["sha256"]]))
+    name = str(rng.choice(list(members), p=[0.5 if n == "model.json" else 0.25 for n in members]))
     if name == "model.json":
         for _ in range(rng.integers(1, 4)):
-            _spoil_entry(head if rng.random() < 0.1 else head["description"], rng)
+            whole = rng.random() < 0.1 or not isinstance(head.get("description"), dict)
+            _spoil_entry(head if whole else head["description"], rng)
     else:
         members[name] = spoil(members[name], rng, members["model.json"])
         if isinstance(head.get("sha256"), dict) and rng.random() < 0.95:
@@ -154,7 +157,8 @@ def _spoil_entry(entries, rng):
             break
         entries = entries[key]
     values = (
-        None, True, "", "nonsense", [], {}, [1], ["g", "r", "z"], ["g", 1], [[1]], {"a": {}}, 1e308,
+        None, True, "", "nonsense", [], {}, [1], ["g", "r", "z"], ["g", 1], [[1]], {"a": {}},
+        1e308,
         float("nan"), float("inf"), -float("inf"), 0.5, -0.5, *_NUMBERS, [128, 128], [10**9, 10**9],
         [0, 0], [-1, 128], [128], "galaxy", ["shred", "galaxy"], "x" * 100_000, 10**400,
     )  # fmt: skip

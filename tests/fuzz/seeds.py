@@ -1,5 +1,7 @@
 """Good files of every kind that the package reads, and files that would run code."""
 
+import gzip
+import hashlib
 import io
 import json
 import pickle
@@ -43,7 +45,7 @@ def make_seeds(folder, canary):
     Returns
     -------
     seeds : dict of list of tuple
-        For each kind, names and contents of files; those that would run code are last.
+        For each kind, names and contents of files; those that would run code are named hostile.
     """
     rng = np.random.default_rng(0)
     payload = pickle.dumps(Payload(str(canary)))
@@ -54,12 +56,16 @@ def make_seeds(folder, canary):
         "cutouts": list(_cutouts(folder, rng)),
         "table": list(_tables(folder)),
         "catalogue": list(_catalogues(folder)),
+        "hosts": list(_hosts(folder)),
     }
-    seeds["model"] += [("b.shredmodel", payload), ("c.shredmodel", _pickled_weights(canary))]
-    seeds["image"] += [("a.png", payload), ("b.png", _npy(canary))]
-    seeds["cutouts"] += [("c.fits", payload)]
-    seeds["table"] += [("d.fits", payload), *_hostile_tables(folder, canary)]
-    seeds["catalogue"] += [("b.csv", payload), ("c.fits", payload)]
+    seeds["model"] += [
+        ("hostile-a.shredmodel", payload),
+        ("hostile-b.shredmodel", _pickled_weights(canary)),
+    ]
+    seeds["image"] += [("hostile-a.png", payload), ("hostile-b.png", _npy(canary))]
+    seeds["cutouts"] += [("hostile.fits", payload)]
+    seeds["table"] += [("hostile.fits", payload), *_hostile_tables(folder, canary)]
+    seeds["catalogue"] += [("hostile.csv", payload), ("hostile.fits", payload)]
     return seeds
 
 
@@ -147,10 +153,25 @@ def _catalogues(folder):
         table.write(folder / plain, overwrite=True)
         data = (folder / plain).read_bytes()
         if name != plain:
-            import gzip
-
             data = gzip.compress(data, mtime=0)
         yield name, data
+
+
+def _hosts(folder):
+    table = Table({"NAME": ["A", "B"], "RA": [10.0, 11.0], "DEC": [0.0, 1.0], "Z": [0.01, 0.02]})
+    for name in ("h.fits", "h.csv", "h.ecsv"):
+        table.write(folder / name)
+        yield name, (folder / name).read_bytes()
+    atlas = Table(
+        {"IAUNAME": ["J1", "J2"], "NSAID": [1, 2], **dict(table["RA", "DEC", "Z"].items())}
+    )
+    atlas["ZDIST"] = [0.01, 0.02]
+    for name in ("ELPETRO_FLUX", "EXTINCTION", "ELPETRO_ABSMAG"):
+        atlas[name] = np.ones((2, 7), dtype="f4")
+    for name in ("PETRO_TH50", "PETRO_TH90", "PETRO_BA90", "PETRO_PHI90"):
+        atlas[name] = np.ones(2, dtype="f4")
+    atlas.write(folder / "nsa.fits")
+    yield "nsa.fits", (folder / "nsa.fits").read_bytes()
 
 
 def _npy(canary):
@@ -160,8 +181,6 @@ def _npy(canary):
 
 
 def _pickled_weights(canary):
-    import hashlib
-
     with zipfile.ZipFile(EMBEDDED_MODEL) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     buffer = io.BytesIO()
@@ -182,13 +201,13 @@ def _hostile_tables(folder, canary):
     command = f"touch {canary}"
     meta = f"# meta: !!python/object/apply:os.system ['{command}']"
     yield (
-        "h.ecsv",
+        "hostile-a.ecsv",
         (
             f"# %ECSV 1.0\n# ---\n# datatype:\n# - {{name: a, datatype: int64}}\n{meta}\na\n1\n"
         ).encode(),
     )
     yield (
-        "i.ecsv",
+        "hostile-b.ecsv",
         (
             "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: string}\n# meta: !!omap\n"
             "# - __serialized_columns__:\n#     a:\n#       __class__: os.system\n"
@@ -196,10 +215,11 @@ def _hostile_tables(folder, canary):
         ).encode(),
     )
     yield (
-        "j.vot",
+        "hostile.vot",
         (
             f'<?xml version="1.0"?><!DOCTYPE V [<!ENTITY e SYSTEM "file://{folder}/t.csv">]>'
-            '<VOTABLE version="1.3"><RESOURCE><TABLE><FIELD name="a" datatype="char" arraysize="*"/>'
+            '<VOTABLE version="1.3"><RESOURCE><TABLE>'
+            '<FIELD name="a" datatype="char" arraysize="*"/>'
             "<DATA><TABLEDATA><TR><TD>&e;</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
         ).encode(),
     )
@@ -216,4 +236,4 @@ def _hostile_tables(folder, canary):
         },
     )
     pq.write_table(pa.table([pa.array([1])], schema=pa.schema([field])), folder / "k.parquet")
-    yield "k.parquet", (folder / "k.parquet").read_bytes()
+    yield "hostile.parquet", (folder / "k.parquet").read_bytes()

@@ -1,8 +1,13 @@
 """Cutouts in folders, FITS and HDF5 files."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.table import Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shredfinder import Cutouts
 
@@ -87,3 +92,28 @@ def test_wrong_input_is_refused(tmp_path):
     Table({"x": [1]}).write(tmp_path / "other.fits")
     with pytest.raises(ValueError, match="holds no cutouts"):
         Cutouts.read(tmp_path / "other.fits")
+
+
+names = st.text(st.characters(exclude_characters="\x00/", exclude_categories=["Cs"]), max_size=20)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        names | st.sampled_from(["..", ".", "a/../../b", "/root/a", "~", "cutouts.ecsv"]),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_no_name_leads_out_of_the_folder(given_names):
+    images = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
+    cutouts = Cutouts.of_survey("legacy-dr9", images)
+    with tempfile.TemporaryDirectory() as outside:
+        folder = Path(outside) / "folder"
+        try:
+            cutouts.write(folder, names=[f"{name}.png" for name in given_names])
+        except (ValueError, OSError):
+            pass
+        else:
+            assert np.array_equal(Cutouts.read(folder).images, images)
+        assert {path.name for path in Path(outside).iterdir()} <= {"folder"}

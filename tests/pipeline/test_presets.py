@@ -7,6 +7,7 @@ from astropy.table import Table
 from shredfinder.cuts import CUT_PRESETS, candidate_cut
 from shredfinder.pipeline import fractions_by_preset, read_passing
 from tests.catalogs.skies import CENTER, make_legacy, make_ps1, make_sdss
+from tests.conftest import need_format
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def test_only_near_hosts(legacy):
 
 @pytest.mark.parametrize("name", ["t.fits", "t.csv", "t.ecsv", "t.parquet"])
 def test_files_of_any_kind(legacy, tmp_path, name):
+    need_format(name)
     path = tmp_path / name
     legacy.write(path)
     rows = read_passing(path, columns=["p_cnn", "no such column"])

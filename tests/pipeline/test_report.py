@@ -9,6 +9,8 @@ import pytest
 
 from shredfinder.pipeline import find_satellites, write_report
 
+pytest.importorskip("matplotlib")
+
 
 @pytest.fixture
 def found(services):

@@ -19,6 +19,7 @@ from shredfinder.models import TrainedModel
 from shredfinder.table import classify_catalogue
 from shredfinder.table.stores import FitsStore, ParquetStore, TableStore, open_store
 from shredfinder.table.streaming import get_state_folder
+from tests.conftest import need_format, needs
 
 N_ROWS = 50
 PATTERN = "{objID}.png"
@@ -80,6 +81,7 @@ def read_scored(path, folder, **options):
 @pytest.mark.parametrize("suffix", [".fits", ".parquet", ".ecsv", ".fits.gz", ".hdf5"])
 @pytest.mark.parametrize("prior", [None, 0.05, "estimate"])
 def test_the_same_as_a_table(folder, tmp_path, suffix, prior):
+    need_format(suffix)
     path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
     options = {"serialize_meta": True, "path": "table"} if suffix == ".hdf5" else {}
     make_catalogue().write(path, **options)
@@ -141,6 +143,7 @@ def test_fits_that_astropy_did_not_write(folder, tmp_path):
     assert table["p_cnn"].meta["shredfinder"]["model"] == ShredClassifier.load().provenance["model"]
 
 
+@needs("pyarrow", "pandas")
 def test_parquet_that_astropy_did_not_write(folder, tmp_path):
     import pandas as pd
     import pyarrow.parquet as pq
@@ -189,6 +192,7 @@ def count_scored(monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".fits", ".parquet"])
 def test_an_interrupted_run_goes_on(folder, tmp_path, count_scored, suffix):
+    need_format(suffix)
     path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
     make_catalogue().write(path)
     options = {"cutouts": folder, "pattern": PATTERN, "chunk_size": 10}
@@ -235,6 +239,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+@needs("pyarrow")
 def test_a_killed_process_loses_one_chunk(folder, tmp_path, count_scored):
     path, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
     make_catalogue().write(path)
@@ -267,6 +272,7 @@ def test_the_state_can_be_thrown_away(folder, tmp_path, count_scored):
     classify_catalogue(path, tmp_path / "other.fits", resume=True, **options)
 
 
+@needs("pyarrow")
 def test_by_position(tmp_path, count_scored):
     field = make_field(size=640, n_hosts=3, random_state=3)
     field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
@@ -316,6 +322,7 @@ def test_scored_once_more(folder, tmp_path):
     np.testing.assert_array_equal(result["p_cnn"], ShredTable.read(outputs[0])["p_cnn"])
 
 
+@needs("pyarrow")
 def test_an_empty_catalogue(folder, tmp_path):
     for suffix in (".fits", ".parquet"):
         path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"

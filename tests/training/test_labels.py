@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from shredfinder.training import combine_raters, encode_labels, split_groups
+from tests.conftest import needs
 
 
 def test_names_numbers_and_masks():
@@ -25,6 +26,7 @@ def test_labels_are_one_a_source():
         encode_labels([[0, 1]])
 
 
+@needs("sklearn")
 def test_a_split_keeps_groups_whole_and_classes_balanced():
     rng = np.random.default_rng(0)
     p_shred = (rng.random(500) < 0.4).astype(float)
@@ -37,6 +39,7 @@ def test_a_split_keeps_groups_whole_and_classes_balanced():
     np.testing.assert_array_equal(split_groups(p_shred, groups, 0.2, random_state=3)[1], aside)
 
 
+@needs("sklearn")
 def test_what_can_not_be_split_says_so():
     with pytest.raises(ValueError, match="can't be split"):
         split_groups(np.array([0.0, 1, 0, 1]), [1, 1, 1, 1], 0.5)
