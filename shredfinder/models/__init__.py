@@ -4,5 +4,13 @@ from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.calibration import Calibration
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.novelty import NoveltyMeasure
 
-__all__ = ["ARCHITECTURES", "Calibration", "ModelDescription", "TrainedModel", "build_network"]
+__all__ = [
+    "ARCHITECTURES",
+    "Calibration",
+    "ModelDescription",
+    "NoveltyMeasure",
+    "TrainedModel",
+    "build_network",
+]

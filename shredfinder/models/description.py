@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field
 
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.models.calibration import Calibration
+from shredfinder.models.novelty import NoveltyMeasure
 
 __all__ = ["ModelDescription"]
 
 # Pixel scales count as equal within this fraction; 128 px then differ by less than a pixel.
 _SCALE_TOLERANCE = 0.005
 # Entries that a description may lack.
-_OPTIONAL = ("knots",)
+_OPTIONAL = ("knots", "novelty")
 
 
 @dataclass
@@ -51,6 +52,9 @@ class ModelDescription:
     knots : list of list of float or None
         An isotonic calibration on top of the temperature, see
         `~shredfinder.models.Calibration`.
+    novelty : dict or None
+        Statistics of the training images, by which images unlike them are known (see
+        `~shredfinder.models.NoveltyMeasure`).
     """
 
     name: str
@@ -68,6 +72,7 @@ class ModelDescription:
     symmetry: str
     training: dict = field(default_factory=dict)
     knots: list | None = None
+    novelty: dict | None = None
 
     @property
     def calibration(self):
@@ -154,6 +159,7 @@ class ModelDescription:
             "symmetry": lambda value: value in ("none", "uncertain", "all"),
             "training": lambda value: isinstance(value, dict),
             "knots": _are_knots,
+            "novelty": _is_measure,
         }
         # Files that were written before there were such entries lack them.
         checks = {key: check for key, check in checks.items() if key in {*values, *_NEEDED}}
@@ -240,6 +246,14 @@ def _are_knots(value):
     grows = all(a < b for a, b in itertools.pairwise(places))
     never_falls = all(a <= b for a, b in itertools.pairwise(values))
     return grows and never_falls and values[0] > 0 and values[-1] < 1
+
+
+def _is_measure(value):
+    try:
+        NoveltyMeasure.from_dict(value)
+    except (AttributeError, ValueError):
+        return False
+    return True
 
 
 def _is_text(value):

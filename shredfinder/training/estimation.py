@@ -9,6 +9,7 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.parameters import check_weights
 from shredfinder.training.backend import import_keras
 from shredfinder.training.fitting import fit_network
@@ -116,6 +117,8 @@ def train_model(
         training_prior=float(np.average(p_shred, weights=weight)),
         training=training,
     )
+    measure = NoveltyMeasure.of_images(images)
+    description.novelty = None if measure is None else measure.to_dict()
     return TrainedModel.from_network(description, network), history
 
 
