@@ -44,7 +44,7 @@ class ShredClassifier(ImageScorer, Parametrized):
     classes_ : `~numpy.ndarray` of str
         ``["galaxy", "shred"]``: the order of `predict_proba`'s columns.
     history_ : dict of list
-        Losses by epoch of the last `fit`.
+        Losses and accuracies by epoch of the last `fit`; a saved model keeps them.
     model_ : `~shredfinder.models.TrainedModel`
         The fitted network with its description.
 
@@ -384,6 +384,9 @@ class ShredClassifier(ImageScorer, Parametrized):
                 f"the model file {str(path)!r} is beyond this version of shredfinder: {error}"
             ) from error
         classifier.model_ = model
+        history = description.training.get("history")
+        if isinstance(history, dict):
+            classifier.history_ = history
         return classifier
 
     @property

@@ -59,11 +59,10 @@ def _describe(images):
     if images.dtype == np.uint8:
         x /= 255
     log = lambda values, floor=_SMALL: np.log(np.maximum(values, 0) + floor)  # noqa: E731
-    roughness = (
-        lambda gray, lag: log(  # noqa: E731
-            np.abs(gray[:, ::2, lag:] - gray[:, ::2, :-lag]).mean(axis=(1, 2))
-        )
-    )
+
+    def roughness(gray, lag):
+        return log(np.abs(gray[:, ::2, lag:] - gray[:, ::2, :-lag]).mean(axis=(1, 2)))
+
     sharp = x.mean(axis=-1)
     n, height, width, bands = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]

@@ -107,6 +107,7 @@ def train_model(
         "n_epochs": len(history["loss"]),
         "random_state": random_state,
         "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
+        "history": {name: [_shorten(v) for v in values] for name, values in history.items()},
     }
     description = ModelDescription.of_training(
         name,
@@ -145,6 +146,11 @@ def _hash_data(images, p_shred, weight):
     for array in (images, p_shred, weight):
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def _shorten(value):
+    """Round a number for the record; None where it is not finite, which JSON does not know."""
+    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 def _check_length(what, values, n):
