@@ -74,7 +74,7 @@ def plot_p_cnn(p_cnn, y=None, *, n_bins=40, threshold=0.5, log=True, ax=None):
     ax.set_xlim(0, 1)
     ax.set_xlabel("p_cnn")
     ax.set_ylabel("sources")
-    ax.legend(loc="upper center", fontsize=8, frameon=False)
+    ax.legend(loc="upper center", fontsize=8, framealpha=0.95, edgecolor="none")
     return ax
 
 
