@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from shredfinder.config import conf
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import ARCHITECTURES, build_network
-from shredfinder.models.holder import ModelHolder
 from shredfinder.models.model import TrainedModel
-from shredfinder.models.sources import open_source, score_source
+from shredfinder.models.scorer import ImageScorer
+from shredfinder.models.sources import open_source
 from shredfinder.parameters import Parametrized, check_count, check_fitting, check_weights
 from shredfinder.priors import apply_prior, check_prior
 from shredfinder.surveys import get_survey
@@ -32,7 +31,7 @@ __all__ = ["ShredClassifier"]
 _SYMMETRIES = ("none", "uncertain", "all")
 
 
-class ShredClassifier(ModelHolder, Parametrized):
+class ShredClassifier(ImageScorer, Parametrized):
     """Tell galaxies from shreds by their cutouts.
 
     Parameters
@@ -59,7 +58,7 @@ class ShredClassifier(ModelHolder, Parametrized):
     classes_ : `~numpy.ndarray` of str
         ``["galaxy", "shred"]``: the order of `predict_proba`'s columns.
     history_ : dict of list
-        Losses by epoch of the last `fit`.
+        Losses and accuracies by epoch of the last `fit`; a saved model keeps them.
     model_ : `~shredfinder.models.TrainedModel`
         The fitted network with its description.
 
@@ -239,36 +238,6 @@ class ShredClassifier(ModelHolder, Parametrized):
 
     # Scoring
 
-    def open_images(
-        self,
-        X: Images,
-        *,
-        pixel_scale: float | None = None,
-        bands: Sequence[str] | None = None,
-    ) -> Cutouts | CutoutSequence:
-        """Take images as scoring does: bare arrays and files are of the model's own kind.
-
-        Parameters
-        ----------
-        X : Cutouts, array_like or sequence of path-like
-            Images, as for `predict_p_cnn`.
-        pixel_scale, bands
-            As for `predict_p_cnn`.
-
-        Returns
-        -------
-        source : Cutouts or ImageFiles
-            A sequence whose slices are `Cutouts`.
-        """
-        description = self._description
-        return open_source(
-            X,
-            size=tuple(description.size),
-            pixel_scale=description.pixel_scale if pixel_scale is None else pixel_scale,
-            bands=tuple(description.bands if bands is None else bands),
-            color_mapping=description.color_mapping if bands is None else None,
-        )
-
     def predict_p_cnn(
         self,
         X: Images,
@@ -319,14 +288,12 @@ class ShredClassifier(ModelHolder, Parametrized):
         description = self._description
         if prior is not None:
             check_prior(prior, words=("estimate",))
-        check_count(batch_size, "batch_size")
-        source = self.open_images(X, pixel_scale=pixel_scale, bands=bands)
-        p_cnn, flags = score_source(
-            self.model_,
-            source,
-            symmetry=self.symmetry,
+        p_cnn, flags, _ = self.score_images(
+            X,
+            pixel_scale=pixel_scale,
+            bands=bands,
             allow_other_colors=allow_other_colors,
-            batch_size=batch_size or conf.batch_size,
+            batch_size=batch_size,
             progress=progress,
         )
         p_cnn = apply_prior(p_cnn, prior, description.training_prior)
@@ -444,6 +411,9 @@ class ShredClassifier(ModelHolder, Parametrized):
                 f"the model file {str(path)!r} is beyond this version of shredfinder: {error}"
             ) from error
         classifier.model_ = model
+        history = description.training.get("history")
+        if isinstance(history, dict):
+            classifier.history_ = history
         return classifier
 
     @property

@@ -20,7 +20,7 @@ from shredfinder.column_values import column_from_arrow
 from shredfinder.config import conf
 from shredfinder.optional import import_optional
 from shredfinder.priors import check_prior
-from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow
+from shredfinder.table.columns import FLAG_NAME, P_NAME, name_extras, to_arrow
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.sources import complete_options
 
@@ -70,6 +70,8 @@ def add_p_cnn(
     fetch: dict[str, Any] | None = None,
     threads: int = 1,
     fetching: int = 1,
+    std: bool = False,
+    novelty: bool = False,
 ) -> Catalog:
     """Add to an LSDB catalogue the probability of each row of being a shred.
 
@@ -108,6 +110,8 @@ def add_p_cnn(
     fetching : int, optional
         Partitions that may ask a remote service at a time, in the whole cluster. Each keeps to
         the service's polite rate, or that of ``fetch``.
+    std, novelty : bool, optional
+        Add the columns ``p_cnn_std`` and ``p_cnn_novelty`` too, as `shredfinder.add_p_cnn` does.
 
     Returns
     -------
@@ -150,7 +154,8 @@ def add_p_cnn(
         )
     _check_prior(prior)
     names = list(catalog.columns)
-    in_the_way = [name for name in (P_NAME, FLAG_NAME) if name in names]
+    added = (P_NAME, FLAG_NAME, *name_extras(std, novelty))
+    in_the_way = [name for name in added if name in names]
     if in_the_way and not overwrite:
         raise ValueError(
             f"the catalogue has the column {in_the_way[0]!r} already: rename it to keep it, or "
@@ -175,6 +180,8 @@ def add_p_cnn(
         "pixel_scale": pixel_scale,
         "bands": None if bands is None else tuple(bands),
         "allow_other_colors": allow_other_colors,
+        "std": std,
+        "novelty": novelty,
     }
     job = _Job(
         model,
@@ -188,7 +195,7 @@ def add_p_cnn(
         _check_number("threads", threads),
         _check_number("fetching", fetching),
     )
-    meta = _join(catalog.meta, [], [])
+    meta = _join(catalog.meta, {name: [] for name in added})
     return catalog.map_partitions(_score_partition, job, meta=meta)
 
 
@@ -316,8 +323,9 @@ def _score_partition(frame, job):
 
     from shredfinder.table import add_p_cnn
 
+    names = (P_NAME, FLAG_NAME, *name_extras(job.options["std"], job.options["novelty"]))
     if not len(frame):
-        return _join(frame, [], [])
+        return _join(frame, {name: [] for name in names})
     table = Table({name: column_from_arrow(pa.array(frame[name])) for name in job.columns})
     classifier = _keep(("classifier", job.model, job.sha256), lambda: _load(job))
     options = job.options | {"progress": False}
@@ -326,7 +334,7 @@ def _score_partition(frame, job):
     else:
         with _take_turn(job) as fetch:
             add_p_cnn(table, classifier, position=job.position, fetch=fetch, **options)
-    return _join(frame, np.asarray(table[P_NAME]), np.asarray(table[FLAG_NAME]))
+    return _join(frame, {name: np.asarray(table[name]) for name in names})
 
 
 def _load(job):
@@ -380,12 +388,12 @@ def _make_turns(name, n):
     return Semaphore(max_leases=n, name=f"{name}-{n}")
 
 
-def _join(frame, p_cnn, flags):
-    """Give a frame with the two columns, of Arrow's types as all of LSDB's."""
+def _join(frame, scores):
+    """Give a frame with the new columns, of Arrow's types as all of LSDB's."""
     import pandas as pd
 
     columns = {
         name: pd.Series(pd.arrays.ArrowExtensionArray(array), index=frame.index)
-        for name, array in zip((P_NAME, FLAG_NAME), to_arrow(p_cnn, flags), strict=True)
+        for name, array in zip(scores, to_arrow(*scores.values()), strict=True)
     }
     return frame.assign(**columns)

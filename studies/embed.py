@@ -20,6 +20,7 @@ from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.files import EMBEDDED_MODEL
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.novelty import NoveltyMeasure
 
 
 def main():
@@ -57,6 +58,8 @@ def main():
         },
     )
     description.temperature = temperature
+    images = sources.cutouts(np.flatnonzero(trained)).images
+    description.novelty = NoveltyMeasure.of_images(images).to_dict()
     state = torch.load(args.state / f"{args.run}-{args.fold}-0.pt")
     network = to_keras(state, description.input_shape)
     TrainedModel.from_network(description, network).write(args.output)

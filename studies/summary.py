@@ -12,10 +12,15 @@ from pathlib import Path
 import numpy as np
 from answers import answer, gather
 from astropy.table import Table
-from sklearn.metrics import roc_auc_score
 from sources import load_sources
 
-from shredfinder.evaluation import bootstrap_metrics, compute_metrics, prevalence_metrics
+from shredfinder.evaluation import (
+    bootstrap_metrics,
+    choose_threshold,
+    compare_models,
+    compute_metrics,
+    prevalence_metrics,
+)
 
 
 def main():
@@ -57,10 +62,10 @@ def main():
             row[name] = f"{values[name]:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
         if reference is not None and runs != args.against:
             both = use & np.isfinite(reference)
-            gain, low, high = paired_gain(
-                sources.shred[both], p[both], reference[both], groups[both]
-            )
-            row["gain"] = f"{gain:+.4f} ({low:+.4f} to {high:+.4f})"
+            found = compare_models(
+                sources.shred[both].astype(int), p[both], reference[both], groups[both]
+            )["auc"]
+            row["gain"] = "{difference:+.4f} ({low:+.4f} to {high:+.4f})".format(**found)
         else:
             row["gain"] = ""
         rows.append(row)
@@ -69,25 +74,10 @@ def main():
 
 def operating_point(y, p, prevalence=0.05, completeness=0.95):
     """Compute the purity at 5 % shreds: at 0.5, and at the threshold that keeps 95 %."""
-    thresholds = {"purity": 0.5, "pure": np.quantile(p[y == 1], 1 - completeness)}
     return {
-        name: prevalence_metrics(y, p, prevalence, threshold=threshold)["purity"]
-        for name, threshold in thresholds.items()
+        "purity": prevalence_metrics(y, p, prevalence)["purity"],
+        "pure": choose_threshold(y, p, prevalence, completeness=completeness)["purity"],
     }
-
-
-def paired_gain(shred, p, reference, groups, n_resamples=1000):
-    """Compute the gain in AUC and its interval."""
-
-    def gain(y, index):
-        rows = index.astype(int)
-        return {"gain": roc_auc_score(y, p[rows]) - roc_auc_score(y, reference[rows])}
-
-    index = np.arange(len(p), dtype=float)
-    low, high = bootstrap_metrics(
-        shred.astype(int), index, groups, metric=gain, n_resamples=n_resamples
-    )["gain"]
-    return gain(shred, index)["gain"], low, high
 
 
 if __name__ == "__main__":

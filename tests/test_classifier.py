@@ -275,7 +275,7 @@ class TestFitting:
         classifier.fit(
             images, y, validation=(images[:10], y[:10]), epochs=1, batch_size=8, progress=False
         )
-        assert set(classifier.history_) == {"loss", "val_loss", "val_accuracy"}
+        assert set(classifier.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
     def test_an_interrupted_training_goes_on(self, toy_images, tmp_path, monkeypatch):
         images, y = toy_images

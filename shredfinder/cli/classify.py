@@ -37,6 +37,9 @@ OUT holds every row of the catalogue, in order, with two more columns: p_cnn, th
 that the source is a shred (NaN where there is no answer), and p_cnn_flag, which says why there
 is none. The probability holds for a mix of 40 % shreds, as in the training set; with --prior it
 is corrected for the share of shreds in the catalogue, about 0.05 in real ones.
+
+--std adds p_cnn_std, the spread of the answer over eight rotations and reflections, for eight times
+the work; --novelty adds p_cnn_novelty, which is above 1 for images unlike the training images.
 """
 
 
@@ -64,6 +67,14 @@ def add_parser(commands):
         "--replace-columns",
         action="store_true",
         help="replace columns p_cnn and p_cnn_flag that shredfinder did not write",
+    )
+    parser.add_argument(
+        "--std", action="store_true", help="add the column p_cnn_std: the spread over eight sides"
+    )
+    parser.add_argument(
+        "--novelty",
+        action="store_true",
+        help="add the column p_cnn_novelty: above 1 for images unlike the training images",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on with an interrupted run, if there is one"
@@ -95,6 +106,8 @@ def run(args):
             overwrite=args.overwrite,
             resume=args.resume,
             chunk_size=args.chunk_size,
+            std=args.std,
+            novelty=args.novelty,
             **images,
         )
     except KeyboardInterrupt:
@@ -103,6 +116,9 @@ def run(args):
             args.interrupted = f"the scores so far are kept in {str(state)!r}: --resume goes on"
         raise
     print(summarize(scored, args.p_threshold), file=sys.stderr)
+    if args.novelty:
+        n_novel = np.count_nonzero(scored["p_cnn_novelty"] > 1)
+        print(f"{n_novel} unlike the training images (p_cnn_novelty > 1)", file=sys.stderr)
     _hint_at_names(scored, **images)
 
 

@@ -1,5 +1,6 @@
 """Images as they reach a classifier: containers, files, and checks of what they hold."""
 
+from shredfinder.imaging.appearance import measure_appearance
 from shredfinder.imaging.checks import check_fluxes, check_images
 from shredfinder.imaging.colors import flux_to_rgb, rgb_to_flux
 from shredfinder.imaging.cutouts import Cutouts
@@ -16,6 +17,7 @@ __all__ = [
     "check_fluxes",
     "check_images",
     "flux_to_rgb",
+    "measure_appearance",
     "read_cutouts",
     "read_image",
     "rgb_to_flux",

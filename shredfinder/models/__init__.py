@@ -4,12 +4,14 @@ from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.calibration import Calibration
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.stretch import apply_stretch, fit_stretch
 
 __all__ = [
     "ARCHITECTURES",
     "Calibration",
     "ModelDescription",
+    "NoveltyMeasure",
     "TrainedModel",
     "apply_stretch",
     "build_network",

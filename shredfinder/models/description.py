@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.models.calibration import Calibration
+from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.stretch import LINEAR, is_stretch
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["ModelDescription"]
 # Pixel scales count as equal within this fraction; 128 px then differ by less than a pixel.
 _SCALE_TOLERANCE = 0.005
 # Entries that a description may lack.
-_OPTIONAL = ("knots",)
+_OPTIONAL = ("knots", "novelty")
 
 
 @dataclass
@@ -59,6 +60,9 @@ class ModelDescription:
     knots : list of list of float or None
         An isotonic calibration on top of the temperature, see
         `~shredfinder.models.Calibration`.
+    novelty : dict or None
+        Statistics of the training images, by which images unlike them are known (see
+        `~shredfinder.models.NoveltyMeasure`).
 
     Examples
     --------
@@ -83,6 +87,7 @@ class ModelDescription:
     symmetry: str
     training: dict = field(default_factory=dict)
     knots: list | None = None
+    novelty: dict | None = None
 
     @property
     def calibration(self) -> Calibration:
@@ -173,6 +178,7 @@ class ModelDescription:
             "symmetry": lambda value: value in ("none", "uncertain", "all"),
             "training": lambda value: isinstance(value, dict),
             "knots": _are_knots,
+            "novelty": _is_measure,
         }
         # Files that were written before there were such entries lack them.
         checks = {key: check for key, check in checks.items() if key in {*values, *_NEEDED}}
@@ -259,6 +265,14 @@ def _are_knots(value):
     grows = all(a < b for a, b in itertools.pairwise(places))
     never_falls = all(a <= b for a, b in itertools.pairwise(values))
     return grows and never_falls and values[0] > 0 and values[-1] < 1
+
+
+def _is_measure(value):
+    try:
+        NoveltyMeasure.from_dict(value)
+    except (AttributeError, ValueError):
+        return False
+    return True
 
 
 def _is_text(value):

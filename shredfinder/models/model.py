@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Any, Literal, Self, TYPE_CHECKING
 
 import numpy as np
 
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import build_network
 from shredfinder.models.files import EMBEDDED_MODEL, read_model, write_model
+from shredfinder.models.novelty import NoveltyMeasure, read_shipped_measure
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 from shredfinder.models.stretch import apply_stretch
 
@@ -63,6 +64,7 @@ class TrainedModel:
         self.weights = weights
         self.sha256 = sha256
         self._network: OnnxNetwork | None = None
+        self._novelty = None
 
     @classmethod
     def from_network(cls, description: ModelDescription, network: Model) -> Self:
@@ -94,6 +96,16 @@ class TrainedModel:
         if self._network is None:
             self._network = OnnxNetwork(self.graph, self.description.input_shape)
         return self._network
+
+    @property
+    def novelty(self) -> NoveltyMeasure | None:
+        """`NoveltyMeasure` or None: how unlike the training images an image is, if known."""
+        if self._novelty is None:
+            known = self.description.novelty
+            self._novelty = (
+                NoveltyMeasure.from_dict(known) if known else read_shipped_measure(self.sha256)
+            )
+        return self._novelty
 
     @property
     def n_parameters(self) -> int:
@@ -147,6 +159,7 @@ class TrainedModel:
             self.description,
             temperature=float(np.clip(temperature, 0.01, 100)),
             knots=[list(pair) for pair in calibration.knots] or None,
+            novelty=self.novelty.to_dict() if self.novelty else None,
         )
         return type(self)(description, self.graph, self.weights)
 
@@ -155,8 +168,12 @@ class TrainedModel:
         return apply_stretch(images, self.description.stretch)
 
     def score(
-        self, images: np.ndarray, symmetry: Literal["uncertain", "all", "none"]
-    ) -> np.ndarray:
+        self,
+        images: np.ndarray,
+        symmetry: Literal["uncertain", "all", "none"],
+        *,
+        views: bool = False,
+    ) -> Any:
         """Score images.
 
         Parameters
@@ -165,21 +182,46 @@ class TrainedModel:
             Of shape ``(n, height, width, bands)``, uint8, float32 in 0–1 or fluxes, all usable.
         symmetry : {"uncertain", "all", "none"}
             Which images are scored as the mean over the eight rotations and reflections.
+        views : bool, optional
+            Give the answers from all eight sides too.
 
         Returns
         -------
         p_cnn : `~numpy.ndarray`
             Probabilities of being a shred at the training mix, float64 of shape ``(n,)``.
+        sides : `~numpy.ndarray`
+            Only with ``views``: those from each side, of shape ``(n, 8)``.
+
+        Raises
+        ------
+        ValueError
+            If views of images that are not square are asked for.
         """
         images = self.to_input(images)
         logits = self.network.logits(images)
-        if symmetry != "none" and images.shape[1] == images.shape[2]:
-            uncertain = np.abs(logits) < _UNCERTAIN_LOGIT * self.description.temperature
-            rows = np.flatnonzero((symmetry == "all") | uncertain)
-            if len(rows):
-                views = [self.network.logits(view) for view in symmetric_views(images[rows])]
-                logits[rows] = (logits[rows] + sum(views)) / (1 + len(views))
-        return self.description.calibration.from_logits(logits)
+        square = images.shape[1] == images.shape[2]
+        if views and not square:
+            raise ValueError(
+                f"images of {images.shape[2]}×{images.shape[1]} px have no eight sides: their "
+                "spread can't be told"
+            )
+        averaged = np.full(len(images), symmetry == "all" and square)
+        if symmetry == "uncertain" and square:
+            averaged = np.abs(logits) < _UNCERTAIN_LOGIT * self.description.temperature
+        looked = np.flatnonzero(averaged | views)
+        others = []
+        if len(looked):
+            others = [self.network.logits(view) for view in symmetric_views(images[looked])]
+        calibration = self.description.calibration
+        first = logits[looked]
+        if len(looked):
+            means = (first + sum(others)) / (1 + len(others))
+            logits[looked] = np.where(averaged[looked], means, first)
+        p_cnn = calibration.from_logits(logits)
+        if not views:
+            return p_cnn
+        sides = np.stack([first, *others], axis=1) if len(looked) else np.empty((0, 8))
+        return p_cnn, calibration.from_logits(sides)
 
     def __getstate__(self):
         # A session of ONNX Runtime can't be pickled; each process opens its own.

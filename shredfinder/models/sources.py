@@ -43,7 +43,17 @@ def open_source(X, *, size, pixel_scale, bands, color_mapping):
     return Cutouts(X, **facts)
 
 
-def score_source(model, source, *, symmetry, allow_other_colors, batch_size, progress):
+def score_source(
+    model,
+    source,
+    *,
+    symmetry,
+    allow_other_colors,
+    batch_size,
+    progress,
+    views=False,
+    novelty=False,
+):
     """Score a source in batches, so that memory does not grow with its length.
 
     Reading and scoring go on at the same time, in ``model.network.threads`` threads.
@@ -62,6 +72,8 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
         Images at a time.
     progress : bool or "auto"
         Show a progress bar.
+    views, novelty : bool, optional
+        What else is wanted.
 
     Returns
     -------
@@ -69,30 +81,45 @@ def score_source(model, source, *, symmetry, allow_other_colors, batch_size, pro
         Float64, of shape ``(n,)``; NaN where there is no answer.
     flags : `~numpy.ndarray` of str
         What is the matter with each image, of shape ``(n,)``.
+    more : dict of `~numpy.ndarray`
+        Float32: ``views``, the answers from all sides, of shape ``(n, 8)``, and ``novelty``, the
+        distance from the training images, of shape ``(n,)``, each if it was wanted.
     """
     p_cnn = np.full(len(source), np.nan)
     flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
+    shapes = {"views": (len(source), 8)} if views else {}
+    shapes |= {"novelty": (len(source),)} if novelty else {}
+    more = {name: np.full(shape, np.nan, dtype=np.float32) for name, shape in shapes.items()}
 
     def score(batch):
         other_colors = model.description.check_cutouts(batch, allow_other_colors=allow_other_colors)
         good = batch.good
         values, reasons = np.full(len(batch), np.nan), batch.flags.copy()
+        found = {}
         if good.any():
-            values[good] = model.score(batch.images[good], symmetry)
+            images = batch.images[good]
+            if views:
+                values[good], found["views"] = model.score(images, symmetry, views=True)
+            else:
+                values[good] = model.score(images, symmetry)
+            if novelty:
+                found["novelty"] = model.novelty.measure(images)
         if other_colors:
             reasons[good] = CutoutFlag.OTHER_COLORS
         # A network may have no answer to a sound image, if its training diverged.
         reasons[np.isnan(values) & (reasons == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
-        return values, reasons
+        return values, reasons, good, found
 
     with progress_bar(total=len(source), progress=progress, desc="scoring", unit="source") as bar:
-        for start, (values, reasons) in _map_batches(
+        for start, (values, reasons, good, found) in _map_batches(
             score, source, batch_size, model.network.threads
         ):
             rows = slice(start, start + len(values))
             p_cnn[rows], flags[rows] = values, reasons
+            for name, part in found.items():
+                more[name][rows][good] = part
             bar.update(len(values))
-    return p_cnn, flags
+    return p_cnn, flags, more
 
 
 def _map_batches(function, source, batch_size, n_threads):

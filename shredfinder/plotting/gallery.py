@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from shredfinder.imaging.cutouts import Cutouts
 
-__all__ = ["plot_gallery"]
+__all__ = ["plot_class_gallery", "plot_gallery"]
 
 
 def plot_gallery(
@@ -82,26 +82,126 @@ def plot_gallery(
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     if heading:
         figure.suptitle(heading, fontsize=10)
-    good = np.asarray(cutouts.good)
-    half = (np.array(images.shape[1:3]) - 1) / 2
     for i in range(n):
         ax = figure.add_subplot(n_rows, n_columns, i + 1)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.imshow(images[i], interpolation="bilinear")
-        if cross and good[i]:
-            size = 0.06 * images.shape[1]
-            draw_cross(ax, half[1], half[0], 0.6 * size, 1.2 * size, color="#ff4d4d", linewidth=0.9)
-        if not good[i]:
-            ax.text(half[1], half[0], cutouts.flags[i], color="white", ha="center", fontsize=7)
+        _draw_cutout(ax, cutouts, i, cross, framed is not None and framed[i])
         if scores is not None:
-            ax.text(
-                0.04, 0.04, f"{scores[i]:.2f}", transform=ax.transAxes, color="white", fontsize=7,
-                bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.2, "linewidth": 0},
-            )  # fmt: skip
+            _write_score(ax, scores[i])
         if titles is not None:
             ax.set_title(titles[i], fontsize=7, pad=2)
-        if framed is not None and framed[i]:
-            for spine in ax.spines.values():
-                spine.set(color="#e03030", linewidth=2.5)
     return figure
+
+
+def plot_class_gallery(
+    cutouts,
+    p_cnn,
+    y=None,
+    *,
+    n=15,
+    threshold=0.5,
+    doubtful=(0.2, 0.8),
+    n_columns=3,
+    random_state=None,
+):
+    """Show random sources of each class side by side, as in the paper's figure 4.
+
+    Galaxies on the left, shreds on the right, as the model takes them; the source's place is
+    crossed. Doubtful ones are framed in red: those whose label, where there are labels, says
+    otherwise, and those whose probability is neither low nor high.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Colour images.
+    p_cnn : array_like
+        Probabilities of being a shred, one for each; sources without an answer are not shown.
+    y : array_like, optional
+        True classes, 0 (galaxy) or 1 (shred); NaN where there is none.
+    n : int, optional
+        Number of sources of each class; fewer, if there are not so many.
+    threshold : float, optional
+        Sources at or above it are called shreds.
+    doubtful : tuple of float, optional
+        Probabilities between which a source is doubtful.
+    n_columns : int, optional
+        Cutouts in a row of each class.
+    random_state : int, optional
+        Makes the choice repeatable.
+
+    Returns
+    -------
+    figure : `~matplotlib.figure.Figure`
+        The figure, which pyplot does not know of.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    ValueError
+        If the images are not in colour, probabilities or classes are not as many, or no source
+        has an answer.
+
+    Examples
+    --------
+    >>> from shredfinder import ShredClassifier
+    >>> from shredfinder.datasets import make_field
+    >>> from shredfinder.plotting import plot_class_gallery
+    >>> cutouts = make_field(size=512, n_hosts=3, random_state=1).cutouts()
+    >>> p_cnn, _ = ShredClassifier.load().predict_p_cnn(cutouts)
+    >>> figure = plot_class_gallery(cutouts, p_cnn, n=6, random_state=0)
+    >>> len(figure.axes)
+    12
+    """
+    p = np.asarray(p_cnn, dtype=float)
+    truth = np.full(len(p), np.nan) if y is None else np.asarray(y, dtype=float)
+    if cutouts.images.shape[-1] != 3 or not p.shape == truth.shape == (len(cutouts),):
+        raise ValueError(
+            f"a gallery of classes needs colour images with a probability each: got images of "
+            f"shape {cutouts.images.shape}, {p.shape} probabilities and {truth.shape} classes"
+        )
+    answered = np.isfinite(p) & cutouts.good
+    if not answered.any():
+        raise ValueError("no source has an answer: there is nothing to show")
+    called = p >= threshold
+    in_doubt = (p > doubtful[0]) & (p < doubtful[1])
+    in_doubt |= np.isfinite(truth) & ((truth >= 0.5) != called)
+    rng = np.random.default_rng(random_state)
+    chosen = [
+        rng.permutation(np.flatnonzero(answered & (called == is_shred)))[:n]
+        for is_shred in (False, True)
+    ]
+    n_rows = max(1, -(-max(map(len, chosen)) // n_columns))
+    figure = make_figure(3.1 * n_columns + 0.3, 1.5 * n_rows + 0.35)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0)
+    halves = figure.subfigures(1, 2, wspace=0.03)
+    for half, rows, name in zip(halves, chosen, ("Galaxies", "Shreds"), strict=True):
+        half.suptitle(name, fontsize=11)
+        for k, row in enumerate(rows):
+            ax = half.add_subplot(n_rows, n_columns, k + 1)
+            _draw_cutout(ax, cutouts, row, True, in_doubt[row])
+            _write_score(ax, p[row])
+    return figure
+
+
+def _draw_cutout(ax, cutouts, i, cross, framed):
+    """Draw one cutout, its place crossed, or what is the matter with it."""
+    image = cutouts.images[i]
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.imshow(image, interpolation="bilinear")
+    y, x = (np.array(image.shape[:2]) - 1) / 2
+    if not cutouts.good[i]:
+        ax.text(x, y, cutouts.flags[i], color="white", ha="center", fontsize=7)
+    elif cross:
+        size = 0.06 * image.shape[0]
+        draw_cross(ax, x, y, 0.6 * size, 1.2 * size, color="#ff4d4d", linewidth=0.9)
+    if framed:
+        for spine in ax.spines.values():
+            spine.set(color="#e03030", linewidth=2.5)
+
+
+def _write_score(ax, score):
+    ax.text(
+        0.04, 0.04, f"{score:.2f}", transform=ax.transAxes, color="white", fontsize=7,
+        bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.2, "linewidth": 0},
+    )  # fmt: skip

@@ -4,7 +4,10 @@ import numpy as np
 
 from shredfinder.optional import import_optional
 
-__all__ = ["draw_circles", "draw_cross", "make_figure"]
+__all__ = ["COLORS", "draw_circles", "draw_cross", "make_figure"]
+
+# Colours that stay apart for colour-blind readers (Okabe & Ito 2008, Color Universal Design).
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 
 def make_figure(width, height):

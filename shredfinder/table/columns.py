@@ -12,10 +12,25 @@ from astropy.table import Column, MaskedColumn, Table
 import shredfinder
 from shredfinder.imaging import CutoutFlag
 
-__all__ = ["FLAG_NAME", "P_NAME", "check_columns", "restore_columns", "to_arrow", "write_columns"]
+__all__ = [
+    "EXTRA_NAMES",
+    "FLAG_NAME",
+    "NOVELTY_NAME",
+    "P_NAME",
+    "STD_NAME",
+    "check_columns",
+    "name_extras",
+    "restore_columns",
+    "to_arrow",
+    "write_columns",
+]
 
 P_NAME = "p_cnn"
 FLAG_NAME = "p_cnn_flag"
+STD_NAME = "p_cnn_std"
+NOVELTY_NAME = "p_cnn_novelty"
+# Columns that are there on request only, in their order.
+EXTRA_NAMES = (STD_NAME, NOVELTY_NAME)
 # Column `meta` key of the model's name, version and hash.
 _META_KEY = "shredfinder"
 # VOTable keeps descriptions but no other metadata: columns are known again by it.
@@ -24,7 +39,13 @@ _P_UCD, _FLAG_UCD = "stat.probability", "meta.code"
 _FLAG_DTYPE = np.dtype("U16")
 
 
-def check_columns(table, overwrite):
+def name_extras(std, novelty):
+    """Name the columns on request, as a tuple, by whether each is wanted."""
+    wanted = zip(EXTRA_NAMES, (std, novelty), strict=True)
+    return tuple(name for name, is_wanted in wanted if is_wanted)
+
+
+def check_columns(table, overwrite, extras=()):
     """Make sure that scores can be written before any is computed.
 
     Parameters
@@ -33,14 +54,18 @@ def check_columns(table, overwrite):
         The table.
     overwrite : bool
         Whether columns that are not shredfinder's may be replaced.
+    extras : sequence of str, optional
+        Those of `EXTRA_NAMES` that are to be written too.
 
     Raises
     ------
     ValueError
         If a column in the way is someone else's, or can't be replaced because it is indexed.
     """
-    for name in (P_NAME, FLAG_NAME):
+    for name in (P_NAME, FLAG_NAME, *EXTRA_NAMES):
         if name not in table.colnames:
+            continue
+        if name in EXTRA_NAMES and name not in extras and not _is_own(table, name):
             continue
         if table[name].info.indices:
             raise ValueError(
@@ -54,8 +79,11 @@ def check_columns(table, overwrite):
             )
 
 
-def write_columns(table, p_cnn, flags, provenance, prior):
+def write_columns(table, p_cnn, flags, provenance, prior, extras=None):
     """Write scores and flags, in place of earlier ones or as the last columns.
+
+    Columns on request that are there of an earlier scoring, and not asked for now, are removed:
+    they would not belong to these scores.
 
     Parameters
     ----------
@@ -70,7 +98,10 @@ def write_columns(table, p_cnn, flags, provenance, prior):
         of it.
     prior : float, str or None
         The share of shreds that the probabilities hold for; None is the training mix.
+    extras : dict of array_like, optional
+        Columns on request, of shape ``(n,)``, by their names.
     """
+    extras = extras or {}
     p_cnn = np.array(p_cnn, dtype=np.float32)
     flags = np.array(flags, dtype=_FLAG_DTYPE)
     # No row may be left without both an answer and a reason.
@@ -96,6 +127,20 @@ def write_columns(table, p_cnn, flags, provenance, prior):
             meta={"ucd": _FLAG_UCD, _META_KEY: dict(meta)},
         ),
     }
+    descriptions = {
+        STD_NAME: (f"Standard deviation of p_cnn over eight sides, {condition}", "stat.stdev"),
+        NOVELTY_NAME: ("Distance from the training images; above 1 is unlike them", "stat.value"),
+    }
+    for name in EXTRA_NAMES:
+        if name in extras:
+            words, ucd = descriptions[name]
+            columns[name] = Column(
+                np.array(extras[name], dtype=np.float32),
+                description=f"{words} {source}",
+                meta={"ucd": ucd, _META_KEY: dict(meta)},
+            )
+        elif name in table.colnames and _is_own(table, name):
+            table.remove_column(name)
     for name, column in columns.items():
         if name in table.colnames:
             table.replace_column(name, column)
@@ -162,7 +207,7 @@ def _restore_flags(table, name, p_cnn, decode):
     _replace(table, name, flags)
 
 
-def to_arrow(p_cnn, flags):
+def to_arrow(p_cnn, flags, *extras):
     """Give scores as Arrow's arrays, for files and frames of Parquet's kind.
 
     Parameters
@@ -171,17 +216,23 @@ def to_arrow(p_cnn, flags):
         Probabilities, of shape ``(n,)``.
     flags : array_like of str
         Reasons why there is none, of shape ``(n,)``.
+    *extras : array_like
+        Columns on request, of shape ``(n,)``.
 
     Returns
     -------
-    values, reasons : pyarrow.Array
-        Single precision and text. NaN stays NaN: null would be neither below nor above a
-        threshold, but unknown.
+    arrays : list of pyarrow.Array
+        Single precision, text, and single precision again. NaN stays NaN: null would be neither
+        below nor above a threshold, but unknown.
     """
     import pyarrow as pa
 
-    values = pa.array(np.asarray(p_cnn, dtype=np.float32), from_pandas=False)
-    return values, pa.array(np.asarray(flags, dtype=str).tolist(), type=pa.string())
+    numbers = [
+        pa.array(np.asarray(values, dtype=np.float32), from_pandas=False)
+        for values in (p_cnn, *extras)
+    ]
+    reasons = pa.array(np.asarray(flags, dtype=str).tolist(), type=pa.string())
+    return [numbers[0], reasons, *numbers[1:]]
 
 
 def _replace(table, name, values):
@@ -208,7 +259,7 @@ def _is_own(table, name):
         return True
     # Formats such as CSV keep no metadata: the pair of columns is evidence enough.
     return (
-        name in (P_NAME, FLAG_NAME)
+        name in (P_NAME, FLAG_NAME, *EXTRA_NAMES)
         and {P_NAME, FLAG_NAME} <= set(table.colnames)
         and _holds_flags(table[FLAG_NAME])
         and isinstance(table[P_NAME], Column)

@@ -8,7 +8,15 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder.priors import check_prior
-from shredfinder.table.columns import check_columns, write_columns
+from shredfinder.table.columns import (
+    FLAG_NAME,
+    NOVELTY_NAME,
+    P_NAME,
+    STD_NAME,
+    check_columns,
+    name_extras,
+    write_columns,
+)
 from shredfinder.table.sources import open_cutouts, open_service
 
 if TYPE_CHECKING:
@@ -37,6 +45,8 @@ def add_p_cnn(
     overwrite: bool = False,
     progress: bool | Literal["auto"] = "auto",
     fetch: dict[str, Any] | None = None,
+    std: bool = False,
+    novelty: bool = False,
 ) -> None:
     """Add to a table the probability of each row of being a shred.
 
@@ -79,6 +89,12 @@ def add_p_cnn(
     fetch : dict, optional
         How cutouts are fetched: arguments of `~shredfinder.cutouts.fetch_cutouts` such as
         ``service``, ``layer``, ``base_url``, ``cache``, ``rate`` and ``offline``.
+    std : bool, optional
+        Add ``p_cnn_std``, the spread of the answer over the eight rotations and reflections of
+        the image; eight looks at every source take their time.
+    novelty : bool, optional
+        Add ``p_cnn_novelty``, which is above 1 for images unlike those that the model was trained
+        on. Both are as `ShredClassifier.predict_details` explains them; ``p_cnn`` stays as it is.
 
     Raises
     ------
@@ -130,7 +146,8 @@ def add_p_cnn(
         )
     if prior is not None:
         check_prior(prior, words=("estimate",))
-    check_columns(table, overwrite)
+    extras = name_extras(std, novelty)
+    check_columns(table, overwrite, extras)
     if classifier is None:
         from shredfinder.classifier import ShredClassifier
 
@@ -148,24 +165,35 @@ def add_p_cnn(
                 "pattern, pixel_scale and bands go with cutouts that are given, but cutouts is "
                 "None: give the folder, files or array as cutouts="
             )
-        p_cnn, flags = _score_service(table, classifier, position, fetch or {}, options)
+        scores = _score_service(table, classifier, position, fetch or {}, options, extras)
     elif fetch is not None:
         raise ValueError("fetch says how cutouts are fetched, but they were given as cutouts=")
     else:
         source = open_cutouts(table, classifier, cutouts, pattern=pattern, **kind)
-        p_cnn, flags = classifier.predict_p_cnn(source, **options, **kind)
+        scores = _score(classifier, source, extras, **options, **kind)
+    p_cnn, flags, *more = scores
     if np.shape(p_cnn) != (len(table),) or np.shape(flags) != (len(table),):
         raise ValueError(
             f"the classifier gave {np.shape(p_cnn)} scores and {np.shape(flags)} flags for "
             f"{len(table)} rows: one of each was expected for every row"
         )
-    write_columns(table, p_cnn, flags, classifier.provenance, prior)
+    more = dict(zip(extras, more, strict=True))
+    write_columns(table, p_cnn, flags, classifier.provenance, prior, more)
 
 
-def _score_service(table, classifier, position, fetch, options):
+def _score(classifier, source, extras, **options):
+    """Give scores, flags and the columns on request."""
+    if not extras:
+        return classifier.predict_p_cnn(source, **options)
+    wanted = {"std": STD_NAME in extras, "novelty": NOVELTY_NAME in extras}
+    details = classifier.predict_details(source, **wanted, **options)
+    return [np.asarray(details[name]) for name in (P_NAME, FLAG_NAME, *extras)]
+
+
+def _score_service(table, classifier, position, fetch, options, extras):
     stream, order = open_service(table, classifier, position, fetch)
     with stream:
-        ordered = classifier.predict_p_cnn(stream, **options)
+        ordered = _score(classifier, stream, extras, **options)
     scores = []
     for values in ordered:
         in_rows = np.empty_like(values)

@@ -16,25 +16,35 @@ _FLAGS = [flag.value for flag in CutoutFlag]
 
 
 class Scores:
-    """Scores of many rows in little memory: five bytes each.
+    """Scores of many rows in little memory: five bytes each, and what is asked for beside.
 
     Parameters
     ----------
     n : int
         Number of rows.
+    shapes : dict of tuple, optional
+        Name and shape of a row of what there is beside.
 
     Attributes
     ----------
     p_cnn : `~numpy.ndarray` of float32
         Probabilities, of shape ``(n,)``, at first NaN.
+    more : dict of `~numpy.ndarray` of float32
+        What there is beside, at first NaN.
     """
 
-    def __init__(self, n):
+    def __init__(self, n, shapes=None):
+        shapes = shapes or {}
+        self.more = {
+            name: np.full((n, *shape), np.nan, np.float32) for name, shape in shapes.items()
+        }
         self.p_cnn = np.full(n, np.nan, dtype=np.float32)
         self._codes = np.full(n, _FLAGS.index(CutoutFlag.NOT_SCORED), dtype=np.uint8)
 
-    def put(self, rows, p_cnn, flags):
+    def put(self, rows, p_cnn, flags, more=None):
         """Set the scores of rows, given as a slice or as indices."""
+        for name, values in (more or {}).items():
+            self.more[name][rows] = values
         names, inverse = np.unique(np.asarray(flags, dtype=str), return_inverse=True)
         self.p_cnn[rows] = p_cnn
         self._codes[rows] = np.array([_FLAGS.index(name) for name in names], np.uint8)[inverse]
@@ -102,16 +112,17 @@ class RunState:
                 f"{', '.join(differing)}: give the same arguments, or start anew (overwrite)"
             )
 
-    def write(self, index, p_cnn, flags):
+    def write(self, index, p_cnn, flags, more=None):
         """Keep the scores of a chunk."""
         self.folder.mkdir(exist_ok=True)
         if not (self.folder / _RUN).exists():
             with replacing(self.folder / _RUN) as temporary:
                 temporary.write_text(json.dumps(self._run, indent=1))
         with replacing(self._path(index)) as temporary:
-            np.savez_compressed(temporary, p_cnn=p_cnn, flags=np.asarray(flags, dtype="S16"))
+            flags = np.asarray(flags, dtype="S16")
+            np.savez_compressed(temporary, p_cnn=p_cnn, flags=flags, **(more or {}))
 
-    def read(self, index, n):
+    def read(self, index, n, shapes=None):
         """Give the scores of a chunk of ``n`` rows; None if it is not there, or broken."""
         try:
             with (
@@ -119,11 +130,14 @@ class RunState:
                 np.load(content, allow_pickle=False) as file,
             ):
                 p_cnn, flags = file["p_cnn"], file["flags"].astype(str)
+                more = {name: file[name] for name in shapes or {}}
         except Exception:  # a machine that went down may leave anything behind
             return None
         if p_cnn.shape != (n,) or flags.shape != (n,) or not set(flags.tolist()) <= set(_FLAGS):
             return None
-        return p_cnn, flags
+        if any(more[name].shape != (n, *shape) for name, shape in (shapes or {}).items()):
+            return None
+        return p_cnn, flags, more
 
     def remove(self):
         """Throw the state away."""

@@ -15,7 +15,7 @@ from shredfinder.atomic import replacing
 from shredfinder.column_values import column_from_arrow
 from shredfinder.fits_files import list_extensions
 from shredfinder.optional import import_optional
-from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow, write_columns
+from shredfinder.table.columns import EXTRA_NAMES, FLAG_NAME, P_NAME, to_arrow, write_columns
 from shredfinder.table.files import (
     check_writing,
     identify_format,
@@ -27,6 +27,7 @@ from shredfinder.table.tables import ShredTable
 __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 
 _FITS_BLOCK = 2880
+_OWN_NAMES = {P_NAME, FLAG_NAME, *EXTRA_NAMES}
 _FLAG_WIDTH = 16
 # Bytes of a Parquet column that are read at a time.
 _BUFFER = 2**18
@@ -126,7 +127,7 @@ class TableStore:
         table = self.table if names is None else self.table[list(names)]
         return table[start:stop]
 
-    def write(self, output, scores, provenance, prior):
+    def write(self, output, scores, provenance, prior, extras=()):
         """Write all rows with their scores, whole or not at all.
 
         Parameters
@@ -134,11 +135,16 @@ class TableStore:
         output : path-like
             The file.
         scores : callable
-            Gives ``p_cnn`` and flags of the rows from a first to the one after the last.
+            Gives ``p_cnn``, flags and the columns on request of the rows from a first to the one
+            after the last.
         provenance, prior
             As for `~shredfinder.table.columns.write_columns`.
+        extras : sequence of str, optional
+            Names of the columns on request.
         """
-        write_columns(self.table, *scores(0, self.n_rows), provenance, prior)
+        p_cnn, flags, *more = scores(0, self.n_rows)
+        more = dict(zip(extras, more, strict=True))
+        write_columns(self.table, p_cnn, flags, provenance, prior, more)
         write_catalogue(self.table, output)
 
 
@@ -190,7 +196,7 @@ class FitsStore:
         except Exception:  # the whole file is then read as any other, and complained of there
             return False
         # Arrays of variable length lie outside the rows; columns that are there are replaced.
-        is_plain = header["PCOUNT"] == 0 and not {P_NAME, FLAG_NAME} & set(names)
+        is_plain = header["PCOUNT"] == 0 and not _OWN_NAMES & set(names)
         return is_plain and header["NAXIS2"] > 0 and end <= path.stat().st_size
 
     def read(self, start, stop, names=None):
@@ -213,11 +219,11 @@ class FitsStore:
             raise ValueError(f"the catalogue {str(self._path)!r} was cut short while it was read")
         return rows
 
-    def write(self, output, scores, provenance, prior):
+    def write(self, output, scores, provenance, prior, extras=()):
         """Write all rows with their scores; see `TableStore.write`."""
         from astropy.io import fits
 
-        header = self._make_header(provenance, prior)
+        header = self._make_header(provenance, prior, extras)
         with (
             replacing(output) as temporary,
             temporary.open("wb") as file,
@@ -227,32 +233,35 @@ class FitsStore:
             file.write(header.tostring().encode("ascii"))
             for start in range(0, self.n_rows, self._part):
                 stop = min(start + self._part, self.n_rows)
-                p_cnn, flags = scores(start, stop)
-                parts = (
+                p_cnn, flags, *more = scores(start, stop)
+                parts = [
                     np.frombuffer(self._read_rows(source, start, stop), np.uint8),
                     np.asarray(p_cnn, dtype=">f4").view(np.uint8),
                     np.asarray(flags, dtype=f"S{_FLAG_WIDTH}").view(np.uint8),
-                )
+                    *(np.asarray(values, dtype=">f4").view(np.uint8) for values in more),
+                ]
                 rows = np.concatenate([part.reshape(stop - start, -1) for part in parts], axis=1)
                 file.write(rows.tobytes())
             file.write(b"\0" * (-header["NAXIS1"] * self.n_rows % _FITS_BLOCK))
 
-    def _make_header(self, provenance, prior):
-        """Make the table's header: the old one, two columns more, and their metadata."""
+    def _make_header(self, provenance, prior, extras):
+        """Make the table's header: the old one, the new columns, and their metadata."""
         from astropy.io import fits
 
-        scored = _score_template(self.template, provenance, prior)
+        scored = _score_template(self.template, provenance, prior, extras)
         example = io.BytesIO()
         scored.write(example, format="fits")
         example.seek(0)
         model = fits.getheader(example, 1)
         header = self._header.copy()
         n = header["TFIELDS"]
-        header["TFIELDS"] = n + 2
-        header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH
+        header["TFIELDS"] = n + 2 + len(extras)
+        header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH + 4 * len(extras)
         last = [key for key in header if key.endswith(str(n)) and key[0] == "T"][-1]
         new = [("TTYPE", P_NAME), ("TFORM", "E"), ("TTYPE", FLAG_NAME)]
         new.append(("TFORM", f"{_FLAG_WIDTH}A"))
+        for name in extras:
+            new += [("TTYPE", name), ("TFORM", "E")]
         for i, (key, value) in enumerate(new):
             header.insert(last, (f"{key}{n + 1 + i // 2}", value), after=True)
             last = f"{key}{n + 1 + i // 2}"
@@ -307,9 +316,7 @@ class ParquetStore:
         except Exception:  # read as any other file, and complained of there
             return False
         with file:
-            return file.metadata.num_rows > 0 and not {P_NAME, FLAG_NAME} & set(
-                file.schema_arrow.names
-            )
+            return file.metadata.num_rows > 0 and not _OWN_NAMES & set(file.schema_arrow.names)
 
     def read(self, start, stop, names=None):
         """Read rows; see `TableStore.read`. Of plain columns that are named, nulls are masked."""
@@ -340,42 +347,45 @@ class ParquetStore:
             warnings.simplefilter("ignore", AstropyUserWarning)
             return ShredTable.read(file, format="parquet")
 
-    def write(self, output, scores, provenance, prior):
+    def write(self, output, scores, provenance, prior, extras=()):
         """Write all rows with their scores; see `TableStore.write`."""
         pa = import_optional("pyarrow", "writing Parquet")
         parquet = import_optional("pyarrow.parquet", "writing Parquet")
-        schema = self._make_schema(provenance, prior)
+        schema = self._make_schema(provenance, prior, extras)
         start = 0
         with (
             replacing(output) as temporary,
             parquet.ParquetWriter(temporary, schema) as writer,
         ):
             for batch in self._file.iter_batches(self._part):
-                p_cnn, flags = scores(start, start + len(batch))
+                columns = [*batch.columns, *to_arrow(*scores(start, start + len(batch)))]
                 start += len(batch)
-                columns = [*batch.columns, *to_arrow(p_cnn, flags)]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
-    def _make_schema(self, provenance, prior):
+    def _make_schema(self, provenance, prior, extras):
         from astropy.table import meta, serialize
         from astropy.utils.data_info import serialize_context_as
 
         pa = import_optional("pyarrow", "writing Parquet")
-        scored = _score_template(self.template, provenance, prior)
+        scored = _score_template(self.template, provenance, prior, extras)
         with serialize_context_as("parquet"):
             plain = serialize.represent_mixins_as_columns(scored)
         schema = self._file.schema_arrow
         kept = dict(schema.metadata or {})
         kept[b"table_meta_yaml"] = "\n".join(meta.get_yaml_from_table(plain)).encode()
         kept[f"table::len::{FLAG_NAME}".encode()] = str(_FLAG_WIDTH).encode()
-        schema = schema.append(pa.field(P_NAME, pa.float32()))
-        return schema.append(pa.field(FLAG_NAME, pa.string())).with_metadata(kept)
+        kinds = {P_NAME: pa.float32(), FLAG_NAME: pa.string()}
+        kinds |= dict.fromkeys(extras, pa.float32())
+        for name, kind in kinds.items():
+            schema = schema.append(pa.field(name, kind))
+        return schema.with_metadata(kept)
 
 
-def _score_template(template, provenance, prior):
+def _score_template(template, provenance, prior, extras):
     scored = template.copy()
-    nothing = np.full(len(scored), np.nan), np.full(len(scored), "")
-    write_columns(scored, *nothing, provenance, prior)
+    nothing = np.full(len(scored), np.nan)
+    flags = np.full(len(scored), "")
+    write_columns(scored, nothing, flags, provenance, prior, dict.fromkeys(extras, nothing))
     return scored
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from shredfinder.imaging import CutoutSequence
+from shredfinder.models.scorer import summarize_extras
 from shredfinder.parameters import check_count
 from shredfinder.positions import find_position, get_positions
 from shredfinder.priors import apply_prior, check_prior
 from shredfinder.progress import progress_bar
-from shredfinder.table.columns import check_columns
+from shredfinder.table.columns import check_columns, name_extras
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.sources import complete_options, open_cutouts
 from shredfinder.table.state import RunState, Scores
@@ -50,6 +51,8 @@ class ScoredCatalogue:
         Probabilities, of shape ``(n,)``; NaN where there is no answer.
     p_cnn_flag : `~numpy.ndarray` of object
         Reasons why there is none, of shape ``(n,)``.
+    extras : dict of `~numpy.ndarray`
+        The columns on request by name.
 
     Examples
     --------
@@ -64,12 +67,13 @@ class ScoredCatalogue:
     template: ShredTable
     p_cnn: np.ndarray
     p_cnn_flag: np.ndarray
+    extras: dict = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.p_cnn)
 
     def __getitem__(self, name: str) -> Any:
-        return {"p_cnn": self.p_cnn, "p_cnn_flag": self.p_cnn_flag}[name]
+        return ({"p_cnn": self.p_cnn, "p_cnn_flag": self.p_cnn_flag} | self.extras)[name]
 
 
 def get_state_folder(output: PathLike) -> Path:
@@ -114,14 +118,16 @@ def classify_catalogue(
     overwrite: bool = False,
     resume: bool = False,
     chunk_size: int | None = None,
+    std: bool = False,
+    novelty: bool = False,
 ) -> ScoredCatalogue:
     """Score a catalogue file and write it, with the two new columns, to another.
 
     Rows are scored chunk by chunk, and what is scored is kept beside the output until that is
     written: a run that was interrupted can go on. From FITS to FITS and from Parquet to Parquet
     the rows are copied part by part, so that memory hardly grows with the catalogue: some ten
-    bytes a row, and sixty more where cutouts are taken by position. Other formats are held in
-    memory whole.
+    bytes a row, sixty more where cutouts are taken by position, and fifty more with ``std``.
+    Other formats are held in memory whole.
 
     Parameters
     ----------
@@ -148,6 +154,8 @@ def classify_catalogue(
     chunk_size : int, optional
         Rows that are scored, and kept, at a time; by default 16,384, or 1,024 from a remote
         service.
+    std, novelty : bool, optional
+        Write the columns ``p_cnn_std`` and ``p_cnn_novelty`` too, as `~shredfinder.add_p_cnn` does.
 
     Returns
     -------
@@ -178,7 +186,10 @@ def classify_catalogue(
     if prior is not None:
         check_prior(prior, words=("estimate",))
     store = open_store(catalogue, output, table)
-    check_columns(store.template, replace_columns)
+    extras = name_extras(std, novelty)
+    check_columns(store.template, replace_columns, extras)
+    # What is kept of each row is not corrected for a prior, which only the whole may tell.
+    shapes = ({"views": (8,)} if std else {}) | ({"novelty": ()} if novelty else {})
     if classifier is None:
         from shredfinder.classifier import ShredClassifier
 
@@ -207,20 +218,24 @@ def classify_catalogue(
             "allow_other_colors": allow_other_colors,
             "chunk_size": size,
         }
+        if extras:
+            run["extras"] = extras
         state = RunState(get_state_folder(output), run)
         state.start(resume=resume, overwrite=overwrite)
-        scores = Scores(store.n_rows)
+        scores = Scores(store.n_rows, shapes)
         with progress_bar(
             total=store.n_rows, progress=progress, desc="scoring", unit="source"
         ) as bar:
             for index, start in enumerate(range(0, max(store.n_rows, 1), size)):
                 stop = min(start + size, store.n_rows)
-                done = state.read(index, stop - start) if resume else None
+                done = state.read(index, stop - start, shapes) if resume else None
                 if done is None:
                     source = _Counted(images.open(start, stop), bar)
-                    done = classifier.predict_p_cnn(
-                        source, allow_other_colors=allow_other_colors, **kind
-                    )
+                    options = {"allow_other_colors": allow_other_colors} | kind
+                    if extras:
+                        done = classifier.score_images(source, std=std, novelty=novelty, **options)
+                    else:
+                        done = classifier.predict_p_cnn(source, **options)
                     # The last chunk's need not wait on disk for the output.
                     if stop < store.n_rows:
                         state.write(index, *done)
@@ -228,15 +243,16 @@ def classify_catalogue(
                     bar.update(stop - start)
                 scores.put(images.rows(start, stop), *done)
     trained = classifier.model_.description.training_prior
+    found = summarize_extras(scores.p_cnn, scores.more, prior, trained)
     scores.p_cnn[:] = apply_prior(scores.p_cnn, prior, trained)
-    store.write(
-        output,
-        lambda start, stop: (scores.p_cnn[start:stop], scores.get_flags(start, stop)),
-        classifier.provenance,
-        prior,
-    )
+
+    def get_columns(start, stop):
+        more = [found[name][start:stop] for name in extras]
+        return scores.p_cnn[start:stop], scores.get_flags(start, stop), *more
+
+    store.write(output, get_columns, classifier.provenance, prior, extras)
     state.remove()
-    return ScoredCatalogue(store.template, scores.p_cnn, scores.get_flags())
+    return ScoredCatalogue(store.template, scores.p_cnn, scores.get_flags(), found)
 
 
 class _Folder:

@@ -14,6 +14,7 @@ from shredfinder.models.architectures import build_network
 from shredfinder.models.backend import import_keras
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
+from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
 from shredfinder.parameters import check_weights
 from shredfinder.training.fitting import fit_network
@@ -136,6 +137,7 @@ def train_model(
         "n_epochs": len(history["loss"]),
         "random_state": random_state,
         "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
+        "history": {name: [_shorten(v) for v in values] for name, values in history.items()},
     }
     if start is not None:
         training["started_from"] = start.provenance
@@ -149,6 +151,8 @@ def train_model(
         training_prior=float(np.average(p_shred, weights=weight)),
         training=training,
     )
+    measure = NoveltyMeasure.of_images(images)
+    description.novelty = None if measure is None else measure.to_dict()
     return TrainedModel.from_network(description, network), history
 
 
@@ -191,6 +195,11 @@ def _hash_data(images, p_shred, weight):
     for array in (images, p_shred, weight):
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def _shorten(value):
+    """Round a number for the record; None where it is not finite, which JSON does not know."""
+    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 def _check_length(what, values, n):

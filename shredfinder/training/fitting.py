@@ -68,7 +68,8 @@ def fit_network(
     Returns
     -------
     history : dict of list
-        ``loss``, and with validation data ``val_loss`` and ``val_accuracy``, by epoch.
+        ``loss`` and ``accuracy``, on augmented images, and with validation data ``val_loss`` and
+        ``val_accuracy``, by epoch.
 
     Examples
     --------
@@ -95,7 +96,7 @@ def fit_network(
     network.compile(
         optimizer=recipe.make_optimizer(keras, len(batches) * epochs),
         loss=keras.losses.CategoricalCrossentropy(),
-        weighted_metrics=[],
+        weighted_metrics=["categorical_accuracy"],
     )
     settings = {
         "n_images": len(images),
@@ -113,6 +114,7 @@ def fit_network(
             batches.epoch = state.epoch
             logs = network.fit(batches, epochs=1, verbose=0, shuffle=False).history
             values = {"loss": float(logs["loss"][-1])}
+            values["accuracy"] = float(logs["categorical_accuracy"][-1])
             if validation_data is not None:
                 values |= _validate(network, validation_data, batch_size)
             state.finish_epoch(network, values)
@@ -199,8 +201,11 @@ class _TrainingState:
                 self.best_weights = [best[name] for name in best.files]
 
     def finish_epoch(self, network, values):
+        n_before = self.epoch
         for name, value in values.items():
-            self.history.setdefault(name, []).append(value)
+            # A state of an earlier version may lack what is kept now.
+            before = self.history.setdefault(name, [float("nan")] * n_before)
+            before.append(value)
         losses = self.history.get("val_loss", ())
         is_best = bool(losses) and int(np.argmin(losses)) == len(losses) - 1
         if is_best:

@@ -103,7 +103,7 @@ def model(monkeypatch):
 
 
 def score(model, source, batch_size=16):
-    return score_source(
+    p_cnn, flags, _ = score_source(
         model,
         source,
         symmetry="none",
@@ -111,6 +111,7 @@ def score(model, source, batch_size=16):
         batch_size=batch_size,
         progress=False,
     )
+    return p_cnn, flags
 
 
 @pytest.mark.parametrize("concurrent", [True, False])

@@ -1,0 +1,247 @@
+"""A schematic of a network, drawn from its own layers."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shredfinder.optional import import_optional
+from shredfinder.plotting.marks import make_figure
+
+__all__ = ["plot_network"]
+
+_KINDS = {
+    "convolution": ("#d9534f", ("Conv2D",)),
+    "pooling": (
+        "#5cb85c",
+        ("MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
+    ),
+    "dropout": ("#9fd3f0", ("Dropout", "SpatialDropout2D")),
+    "fully connected": ("#3568b8", ("Dense",)),
+    "other": ("#c9c9c9", ()),
+}
+# What only finishes the layer before it: named there, and not drawn.
+_FINISHING = {"BatchNormalization": "norm", "ReLU": "ReLU", "Activation": ""}
+# Sizes in the figure's own units: the largest image is 1 high.
+_GAP, _DEPTH = 0.16, 0.35
+
+
+@dataclass
+class _Box:
+    """A layer as it is drawn."""
+
+    layer: object
+    inputs: list
+    notes: list = field(default_factory=list)
+    column: int = 0
+    x: float = 0.0
+    y: float = 0.0
+
+    @property
+    def shape(self):
+        shape = self.layer.output.shape if hasattr(self.layer, "output") else self.layer.shape
+        return tuple(int(side) for side in shape[1:])
+
+    @property
+    def kind(self):
+        name = type(self.layer).__name__
+        return next((kind for kind, (_, names) in _KINDS.items() if name in names), "other")
+
+
+def plot_network(network, *, title=None):
+    """Draw a network from its own layers, as in figure 2 of Di Teodoro, Peek & Wu (2023).
+
+    Boxes are as high and deep as the layers' output, by the square root of its sides, and as
+    wide as its channels, by their logarithm. Normalisations and activations are named below the
+    layer that they finish.
+
+    Parameters
+    ----------
+    network : `keras.Model`, ShredClassifier or str
+        A functional network of image layers, a fitted classifier, or the name of an architecture,
+        which is drawn for images of 128 × 128 px in three bands. Classifiers and names need a
+        backend to build the network with.
+    title : str, optional
+        A line above, by default the network's name and its number of parameters.
+
+    Returns
+    -------
+    figure : `~matplotlib.figure.Figure`
+        The figure, which pyplot does not know of.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib, or a backend for the network of a classifier, is not installed.
+
+    Examples
+    --------
+    >>> from shredfinder.plotting import plot_network
+    >>> figure = plot_network("published")
+    >>> figure.axes[0].get_title()
+    'published: 10,580,258 parameters'
+    """
+    import_optional("matplotlib.figure", "drawing a figure")
+    if isinstance(network, str):
+        from shredfinder.models import build_network
+        from shredfinder.training import import_keras
+
+        import_keras()
+        network = build_network(network, (128, 128, 3))
+    elif hasattr(network, "keras_network"):
+        network = network.keras_network()
+    boxes = _read(network)
+    _place(boxes)
+    right = max(box.x + _width(box) + _slant(box) for box in boxes)
+    top = max(box.y + _height(box) / 2 + _slant(box) for box in boxes)
+    bottom = min(box.y - _height(box) / 2 for box in boxes)
+    width = min(max(0.95 * right, 7), 14)
+    figure = make_figure(width, width / right * (top - bottom + 1.1) + 0.5)
+    ax = figure.add_subplot()
+    ax.set_aspect("equal")
+    ax.axis("off")
+    ax.set_xlim(-0.15, right + 0.15)
+    ax.set_ylim(bottom - 0.75, top + 0.3)
+    ax.set_title(title or f"{network.name}: {network.count_params():,} parameters", fontsize=10)
+    patches = import_optional("matplotlib.patches", "drawing a figure")
+    for box in boxes:
+        for source in box.inputs:
+            ax.plot(
+                [source.x + _width(source) + _slant(source) / 2, box.x + _slant(box) / 2],
+                [source.y + _slant(source) / 2, box.y + _slant(box) / 2],
+                color="0.55",
+                linewidth=0.8,
+                zorder=1,
+            )
+    # Of boxes that cover each other the left one is behind, as if seen from the right.
+    for order, box in enumerate(sorted(boxes, key=lambda box: (box.x, box.y))):
+        _draw(ax, patches, box, 2 + order)
+    handles = [
+        patches.Patch(facecolor=color, edgecolor="0.3", label=kind)
+        for kind, (color, _) in _KINDS.items()
+        if any(box.kind == kind and box.inputs for box in boxes)
+    ]
+    ax.legend(handles=handles, loc="lower right", ncols=5, fontsize=7, frameon=False)
+    return figure
+
+
+def _read(network):
+    """Make the boxes of a network, in the order of its layers."""
+    boxes, by_tensor = [], {}
+    for layer in network.layers:
+        tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+        name = type(layer).__name__
+        if name == "InputLayer":
+            box = _Box(layer, [])
+        elif name in _FINISHING:
+            box = by_tensor[tensors[0].name]
+            box.notes.append(_FINISHING[name] or layer.activation.__name__)
+            by_tensor[layer.output.name] = box
+            continue
+        else:
+            box = _Box(layer, [by_tensor[tensor.name] for tensor in tensors])
+            activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
+            if activation != "linear":
+                box.notes.append({"relu": "ReLU"}.get(activation, activation))
+        boxes.append(box)
+        by_tensor[layer.output.name] = box
+    return boxes
+
+
+def _place(boxes):
+    """Put each box in the column after its last input, and columns beside each other."""
+    for box in boxes:
+        box.column = 1 + max((source.column for source in box.inputs), default=-1)
+    x = 0.0
+    for column in range(1 + max(box.column for box in boxes)):
+        members = [box for box in boxes if box.column == column]
+        step = max(_height(box) + _slant(box) for box in members) + 0.75
+        for i, box in enumerate(members):
+            box.x, box.y = x, ((len(members) - 1) / 2 - i) * step
+            # What goes on from one of several branches stays at its height.
+            if len(members) == 1 and len(box.inputs) == 1:
+                box.y = box.inputs[0].y
+        x += max(*(_width(box) + _slant(box) / 2 for box in members), 0.42) + _GAP
+
+
+def _height(box):
+    if len(box.shape) == 3:
+        return np.sqrt(box.shape[0] / 128)
+    # What is no image is as high as it has units.
+    return min(0.18 * np.log2(box.shape[0] + 1), 2.2) * 0.7
+
+
+def _slant(box):
+    return _DEPTH * np.sqrt(box.shape[1] / 128) if len(box.shape) == 3 else 0.05
+
+
+def _width(box):
+    return 0.05 * np.log2(box.shape[2] + 1) if len(box.shape) == 3 else 0.1
+
+
+def _draw(ax, patches, box, zorder):
+    color = _KINDS[box.kind][0] if box.inputs else "white"
+    width, height, slant = _width(box), _height(box), _slant(box)
+    x, y = box.x, box.y - height / 2
+    sides = {
+        1.0: [(x, y), (x + width, y), (x + width, y + height), (x, y + height)],
+        0.86: [
+            (x, y + height),
+            (x + width, y + height),
+            (x + width + slant, y + height + slant),
+            (x + slant, y + height + slant),
+        ],
+        0.72: [
+            (x + width, y),
+            (x + width + slant, y + slant),
+            (x + width + slant, y + height + slant),
+            (x + width, y + height),
+        ],
+    }
+    rgb = np.array(import_optional("matplotlib.colors", "drawing a figure").to_rgb(color))
+    for shade, corners in sides.items():
+        ax.add_patch(
+            patches.Polygon(
+                corners, facecolor=shade * rgb, edgecolor="0.25", linewidth=0.5, zorder=zorder
+            )
+        )
+    ax.text(
+        x + width / 2, y - 0.05, _describe(box), ha="center", va="top", fontsize=5.2,
+        linespacing=1.15, zorder=99,
+        bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.5, "linewidth": 0},
+    )  # fmt: skip
+
+
+def _describe(box):
+    """Say what a layer does, and the shape of what it gives."""
+    layer = box.layer
+    name = type(layer).__name__
+    words = {
+        "InputLayer": "image",
+        "Conv2D": "conv",
+        "MaxPooling2D": "max pool",
+        "AveragePooling2D": "mean pool",
+        "GlobalAveragePooling2D": "mean of all",
+        "GlobalMaxPooling2D": "max of all",
+        "Dropout": "dropout",
+        "Dense": "dense",
+        "Flatten": "flatten",
+        "Concatenate": "join",
+        "Cropping2D": "crop",
+        "ZeroPadding2D": "pad",
+        "Add": "add",
+    }.get(name, name)
+    lines = [words]
+    if name == "Conv2D":
+        lines.append("×".join(map(str, layer.kernel_size)))
+    elif name.endswith("Pooling2D") and hasattr(layer, "pool_size"):
+        lines.append("×".join(map(str, layer.pool_size)))
+    elif name == "Dropout":
+        lines.append(f"{layer.rate:g}")
+    if box.kind != "dropout":
+        # Height, width and channels under each other: columns are narrow.
+        lines += (
+            ["×".join(map(str, box.shape[:2])), f"×{box.shape[2]}"]
+            if len(box.shape) == 3
+            else [str(box.shape[0])]
+        )
+    return "\n".join([*lines, *box.notes])

@@ -1,0 +1,168 @@
+"""What a model answers, and how good it is for which sources."""
+
+import numpy as np
+
+from shredfinder.plotting.marks import COLORS, make_figure
+
+__all__ = ["plot_binned_metrics", "plot_p_cnn"]
+
+_GALAXY, _SHRED, _UNKNOWN = "#2f6fd0", "#d99a00", "0.6"
+_MARKERS = "osD^vP"
+
+
+def plot_p_cnn(p_cnn, y=None, *, n_bins=40, threshold=0.5, log=True, ax=None):
+    """Draw the histogram of the probabilities, by true class where it is known.
+
+    Parameters
+    ----------
+    p_cnn : array_like
+        Probabilities of being a shred; NaN is left out.
+    y : array_like, optional
+        True classes, 0 (galaxy) or 1 (shred), of the same shape; others are not drawn.
+    n_bins : int, optional
+        Number of bins between 0 and 1.
+    threshold : float, optional
+        Drawn as a line.
+    log : bool, optional
+        Whether numbers are on a logarithmic scale: a good model leaves few in between.
+    ax : `~matplotlib.axes.Axes`, optional
+        Where to draw; by default in a figure of its own, which pyplot does not know of.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        The axes.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    ValueError
+        If there are not as many classes as probabilities.
+
+    Examples
+    --------
+    >>> from shredfinder.plotting import plot_p_cnn
+    >>> ax = plot_p_cnn([0.1, 0.2, 0.9], [0, 0, 1])
+    >>> ax.get_xlabel()
+    'p_cnn'
+    """
+    p = np.ma.filled(np.ma.asarray(p_cnn, dtype=float), np.nan)
+    if y is not None and np.shape(y) != p.shape:
+        raise ValueError(f"there are {p.shape} probabilities but {np.shape(y)} classes")
+    ax = make_figure(4.8, 3.3).add_subplot() if ax is None else ax
+    edges = np.linspace(0, 1, n_bins + 1)
+    known = np.isfinite(p)
+    kinds = [("all sources", known, _UNKNOWN, True)]
+    if y is not None:
+        y = np.asarray(y)
+        kinds = [
+            ("galaxies", known & (y == 0), _GALAXY, True),
+            ("shreds", known & (y == 1), _SHRED, False),
+        ]
+    for name, chosen, color, fill in kinds:
+        numbers, _ = np.histogram(p[chosen], edges)
+        label = f"{name} ({chosen.sum()})"
+        if fill:
+            ax.stairs(numbers, edges, color=color, alpha=0.45, fill=True, label=label)
+        else:
+            ax.stairs(numbers, edges, color=color, linewidth=1.8, label=label)
+    ax.axvline(threshold, color="0.3", linestyle="dashed", linewidth=1)
+    if log:
+        ax.set_yscale("log")
+        ax.set_ylim(0.7, None)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("p_cnn")
+    ax.set_ylabel("sources")
+    ax.legend(loc="upper center", fontsize=8, framealpha=0.95, edgecolor="none")
+    return ax
+
+
+def plot_binned_metrics(
+    table, metrics=("accuracy", "recall", "specificity"), *, label="", bottom=None, ax=None
+):
+    """Draw metrics by a property of the sources, with the numbers of sources behind them.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        As `~shredfinder.evaluation.binned_metrics` gives it. Intervals are drawn if it has them.
+    metrics : sequence of str, optional
+        Columns to draw.
+    label : str, optional
+        What the bins are of, with its unit.
+    bottom : float, optional
+        Lower end of the vertical axis; by default just below what is drawn.
+    ax : `~matplotlib.axes.Axes`, optional
+        Where to draw; by default in a figure of its own, which pyplot does not know of.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        The axes.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    ValueError
+        If the table has no such metric.
+
+    Examples
+    --------
+    >>> from shredfinder.evaluation import binned_metrics
+    >>> from shredfinder.plotting import plot_binned_metrics
+    >>> table = binned_metrics([0, 1, 0, 1], [0.1, 0.9, 0.6, 0.8], [15.2, 15.7, 16.1, 16.8], 2)
+    >>> ax = plot_binned_metrics(table, label="r (mag)")
+    >>> ax.get_xlabel()
+    'r (mag)'
+    """
+    missing = [name for name in metrics if name not in table.colnames]
+    if missing:
+        raise ValueError(
+            f"the table has no column {missing[0]!r}: choose of {', '.join(table.colnames)}"
+        )
+    ax = make_figure(5, 3.4).add_subplot() if ax is None else ax
+    named = "value" in table.colnames
+    if named:
+        middle = np.arange(len(table), dtype=float)
+        width = np.ones(len(table))
+        ax.set_xticks(middle, [str(value) for value in table["value"]])
+        ax.set_xlim(-0.6, len(table) - 0.4)
+    else:
+        low, high = (np.asarray(table[name], dtype=float) for name in ("low", "high"))
+        middle, width = (low + high) / 2, high - low
+        ax.set_xlim(low.min(), high.max())
+    lowest = 1.0
+    for k, name in enumerate(metrics):
+        # Side by side, so that intervals do not hide each other.
+        x = middle + 0.09 * width * (k - (len(metrics) - 1) / 2)
+        value = np.asarray(table[name], dtype=float)
+        some = np.isfinite(value)
+        error = None
+        if f"{name}_low" in table.colnames:
+            below, above = (np.asarray(table[f"{name}_{end}"], float) for end in ("low", "high"))
+            error = np.nan_to_num(np.maximum([value - below, above - value], 0))[:, some]
+            lowest = min(lowest, np.nanmin(below)) if np.isfinite(below).any() else lowest
+        lowest = min(lowest, np.nanmin(value)) if some.any() else lowest
+        ax.errorbar(
+            x[some],
+            value[some],
+            yerr=error,
+            fmt=f"{_MARKERS[k % len(_MARKERS)]}{'' if named else '-'}",
+            color=COLORS[k % len(COLORS)],
+            markersize=4.5,
+            linewidth=1.2,
+            capsize=2,
+            label=name.replace("_", " ").replace("auc", "AUC"),
+        )
+    bottom = max(lowest - 0.12 * (1 - lowest) - 0.005, 0) if bottom is None else bottom
+    ax.set_ylim(bottom, 1 + 0.02 * (1 - bottom))
+    transform = ax.get_xaxis_transform()
+    for x, n in zip(middle, table["n"], strict=True):
+        ax.text(x, 1.015, str(n), transform=transform, ha="center", fontsize=7, color="0.35")
+    ax.set_xlabel(label)
+    ax.legend(
+        loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=4, fontsize=8, frameon=False
+    )  # fmt: skip
+    return ax

@@ -1,0 +1,172 @@
+"""Draw the figures of the documentation from the study's cross-validated answers.
+
+    python studies/figures.py state/ distilled --against soft
+
+Judged, as in `summary.py`, on the sources whose raters agree. Pictures go to ``docs/_static``.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+from answers import answer, gather
+from PIL import Image
+from sources import load_sources
+
+from shredfinder import ShredClassifier
+from shredfinder.datasets import make_field
+from shredfinder.evaluation import binned_metrics
+from shredfinder.explanation import occlusion_maps
+from shredfinder.imaging import measure_appearance
+from shredfinder.plotting import (
+    plot_binned_metrics,
+    plot_class_gallery,
+    plot_explanation,
+    plot_network,
+    plot_p_cnn,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+)
+from shredfinder.plotting.marks import make_figure
+
+_OTHER = "#1f5fa8"
+
+
+def main():
+    """Draw them all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("state", type=Path)
+    parser.add_argument("run")
+    parser.add_argument("--against", help="another run, drawn beside it")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--symmetry", default="none", choices=["uncertain", "all", "none"])
+    parser.add_argument("--output", type=Path, default=Path("docs/_static"))
+    args = parser.parse_args()
+    sources = load_sources(args.data)
+    answers = {
+        run: answer(
+            gather(args.state, run, len(sources.table)),
+            sources.shred,
+            sources.fold,
+            sources.agreed,
+            args.symmetry,
+        )
+        for run in (args.run, args.against)
+        if run
+    }
+    use = sources.agreed & np.all([np.isfinite(p) for p in answers.values()], axis=0)
+    rows = np.flatnonzero(use)
+    answers = {run: p[rows] for run, p in answers.items()}
+    y, fold = sources.shred[rows].astype(int), sources.fold[rows]
+    figures = {
+        "curves": draw_curves(y, answers, fold),
+        "calibration": draw_calibration(y, answers),
+        "by_kind_of_source": draw_bins(sources, rows, y, answers[args.run]),
+        "classes": plot_class_gallery(sources.cutouts(rows), answers[args.run], y, random_state=1),
+        "explanation": draw_explanation(),
+        "network_published": plot_network("published"),
+        "network_compact": plot_network("compact"),
+    }
+    for name, figure in figures.items():
+        save(figure, args.output / f"{name}.jpg")
+
+
+def draw_curves(y, answers, fold):
+    """Draw ROC curves, and precision against recall at the judged share and at 5 % shreds."""
+    figure = make_figure(9.4, 4.3)
+    roc, pr = figure.subplots(1, 2)
+    for ax in (roc, pr):
+        ax.set_xlim(0, 1)
+        ax.set_ylim(0, 1.005)
+    for (run, p), color in zip(answers.items(), ("#c8342b", _OTHER), strict=False):
+        plot_roc(y, p, fold, label=run, color=color, ax=roc)
+    first = next(iter(answers))
+    plot_precision_recall(y, answers[first], fold, label=first, ax=pr)
+    plot_precision_recall(
+        y, answers[first], fold, prevalence=0.05, label=first, color="#d99a00", ax=pr
+    )
+    return figure
+
+
+def draw_calibration(y, answers):
+    """Draw the reliability diagram and the histogram of the answers."""
+    first, p = next(iter(answers.items()))
+    reliability = plot_reliability(y, p, label=first)
+    histogram = plot_p_cnn(p, y)
+    histogram.figure.set_size_inches(4.8, 4.2)
+    return side_by_side([reliability.figure, histogram.figure])
+
+
+def draw_bins(sources, rows, y, p):
+    """Draw metrics by the raters' confidence, by brightness and by size."""
+    groups = np.asarray(sources.table["sky_group"])[rows]
+    less = np.minimum(sources.table["confidence"], sources.table["confidence2"])
+    look = measure_appearance(sources.cutouts(rows))
+    words = np.array(["", "guess", "likely", "certain"])[np.asarray(less)[rows]]
+    properties = [
+        ("the less sure rater", words, None),
+        ("central magnitude (r, within 3″)", look["central_mag"], 6),
+        ("isophotal radius (arcsec)", look["isophotal_radius"], [0, 2, 4, 6, 8, 12, 16, 24, 34]),
+    ]
+    figures = []
+    for label, values, edges in properties:
+        table = binned_metrics(y, p, values, edges, groups=groups, n_resamples=1000)
+        if edges is None:
+            table = table[[list(table["value"]).index(name) for name in words_in_order(words)]]
+        figures.append(plot_binned_metrics(table, label=label).figure)
+    return side_by_side(figures)
+
+
+def words_in_order(words):
+    """Give the confidences that occur, from the least on."""
+    return [word for word in ("guess", "likely", "certain") if word in words]
+
+
+def draw_explanation():
+    """Draw occlusion maps of simulated sources: three shreds, three galaxies."""
+    field = make_field(size=1024, n_hosts=8, random_state=7)
+    classifier = ShredClassifier.load()
+    cutouts = field.cutouts()
+    p, _ = classifier.predict_p_cnn(cutouts)
+    truth = np.asarray(field.sources["label"])
+    rng = np.random.default_rng(1)
+    rows = np.concatenate(
+        [
+            rng.choice(np.flatnonzero((truth == "shred") & (p > 0.9)), 3, replace=False),
+            rng.choice(np.flatnonzero((truth == "galaxy") & (p < 0.1)), 3, replace=False),
+        ]
+    )
+    maps = occlusion_maps(classifier, cutouts[rows])
+    titles = [f"{truth[row]}, p_cnn = {p[row]:.3f}" for row in rows]
+    return plot_explanation(cutouts[rows], maps, titles=titles)
+
+
+def side_by_side(figures):
+    """Put figures beside each other, as pictures, for they share nothing."""
+    return [render(figure) for figure in figures]
+
+
+def render(figure, dpi=110):
+    """Give a figure as a picture."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return Image.open(file).convert("RGB")
+
+
+def save(figure, path):
+    """Write a figure, or pictures side by side, as a small JPEG."""
+    pictures = figure if isinstance(figure, list) else [render(figure)]
+    size = sum(p.width for p in pictures), max(p.height for p in pictures)
+    whole = Image.new("RGB", size, "white")
+    left = 0
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width
+    whole.save(path, quality=85, optimize=True)
+    print(f"{path}: {whole.width}×{whole.height} px, {path.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
