@@ -6,7 +6,10 @@ StackObjectThin and StackPetrosian; NSA v1.0.1 data model) and were not checked 
 running services: a name that is missing from a table is reported, never replaced.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["CATALOGS", "NSA_COLUMNS", "CatalogColumns", "find_column", "get_catalog_columns"]
 
@@ -39,7 +42,7 @@ class CatalogColumns:
     names: dict
     missing: float | None = None
 
-    def name(self, role, band=None):
+    def name(self, role: str, band: str | None = None) -> str | None:
         """Return the name of the column that plays a role.
 
         Parameters
@@ -136,7 +139,7 @@ NSA_COLUMNS = {
 }
 
 
-def get_catalog_columns(survey):
+def get_catalog_columns(survey: str) -> CatalogColumns:
     """Look up the column names of a survey's catalogue.
 
     Parameters
@@ -169,7 +172,7 @@ def get_catalog_columns(survey):
         ) from None
 
 
-def find_column(table, name, *, required=True):
+def find_column(table: Any, name: str, *, required: bool = True) -> str | None:
     """Find a table's column by name, whatever its case.
 
     Parameters

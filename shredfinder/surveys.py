@@ -4,6 +4,8 @@ Each fact stands here once. Sources: the Legacy Surveys' DR9 description (Dey et
 AJ 157, 168) and the colour code of its sky viewer; others are named beside the facts.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 __all__ = [
@@ -165,7 +167,7 @@ _WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
 DEFAULT_SURVEY = "legacy-dr9"
 
 
-def get_survey(name):
+def get_survey(name: str) -> Survey:
     """Look up a survey by name.
 
     Parameters
@@ -197,7 +199,7 @@ def get_survey(name):
         ) from None
 
 
-def get_wavelength(band):
+def get_wavelength(band: str) -> float:
     """Look up the effective wavelength of a band.
 
     Parameters

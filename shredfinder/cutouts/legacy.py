@@ -27,7 +27,7 @@ class _Colors:
     """Which bands a layer's colour images are made of, and how."""
 
     bands: tuple
-    color_mapping: str
+    color_mapping: str | None
 
 
 _GRZ = _Colors(_DR9.bands, _DR9.color_mapping)

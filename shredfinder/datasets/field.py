@@ -106,7 +106,7 @@ class SimulatedField:
         ``origin="lower"``, and flip it (``image[::-1]``) before saving it as a picture.
         """
         return flux_to_rgb(
-            self.fluxes, self.bands, color_mapping=get_survey(self.survey).color_mapping
+            self.fluxes, self.bands, color_mapping=get_survey(self.survey).color_mapping or FLUX
         )
 
     def cutouts(

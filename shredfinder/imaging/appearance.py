@@ -1,5 +1,9 @@
 """How bright and how large a source looks in its cutout."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
@@ -8,10 +12,15 @@ from scipy import ndimage
 from shredfinder.imaging.colors import rgb_to_flux
 from shredfinder.surveys import COLOR_MAPPINGS
 
+if TYPE_CHECKING:
+    from shredfinder.imaging.cutouts import Cutouts
+
 __all__ = ["measure_appearance"]
 
 
-def measure_appearance(cutouts, *, radius=3.0, isophote=24.0, band="r"):
+def measure_appearance(
+    cutouts: Cutouts, *, radius: float = 3.0, isophote: float = 24.0, band: str = "r"
+) -> Table:
     """Measure central brightness and apparent size from colour images.
 
     A rough measure, for dividing sources into bins where no catalogue is at hand: colour images
@@ -52,7 +61,7 @@ def measure_appearance(cutouts, *, radius=3.0, isophote=24.0, band="r"):
     >>> found["central_mag"].unit
     Unit("mag")
     """
-    mapping = COLOR_MAPPINGS.get(cutouts.color_mapping)
+    mapping = COLOR_MAPPINGS.get(cutouts.color_mapping or "")
     if mapping is None or band not in mapping.bands:
         raise ValueError(
             f"brightness and size are measured in {band} on images of a known colour mapping "

@@ -107,7 +107,7 @@ class Cutouts:
             The images with the survey's facts.
         """
         facts = get_survey(survey)
-        defaults = {
+        defaults: dict[str, Any] = {
             "pixel_scale": facts.pixel_scale,
             "bands": facts.bands,
             "color_mapping": facts.color_mapping,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, Self, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class TrainedModel:
         self.weights = weights
         self.sha256 = sha256
         self._network: OnnxNetwork | None = None
-        self._novelty = None
+        self._novelty: NoveltyMeasure | None = None
 
     @classmethod
     def from_network(cls, description: ModelDescription, network: Model) -> Self:

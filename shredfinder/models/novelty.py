@@ -1,9 +1,12 @@
 """How unlike its training images an image is: a distance in simple statistics of images."""
 
+from __future__ import annotations
+
 import functools
 import json
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any, Self
 
 import numpy as np
 
@@ -109,7 +112,7 @@ class NoveltyMeasure:
     limit: float
 
     @classmethod
-    def of_images(cls, images, random_state=0):
+    def of_images(cls, images: np.ndarray, random_state: int = 0) -> Self | None:
         """Learn what images are familiar.
 
         Parameters
@@ -137,9 +140,10 @@ class NoveltyMeasure:
                 for k in range(_N_PARTS)
             ]
         )
-        return cls(*_fit(statistics), float(np.quantile(distances, _INSIDE)))
+        mean, scale, precision = _fit(statistics)
+        return cls(mean, scale, precision, float(np.quantile(distances, _INSIDE)))
 
-    def measure(self, images):
+    def measure(self, images: np.ndarray) -> np.ndarray:
         """Tell how unlike the training images images are.
 
         Parameters
@@ -155,7 +159,7 @@ class NoveltyMeasure:
         statistics = image_statistics(images)
         return _distance(statistics, self.mean, self.scale, self.precision) / self.limit
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Give the measure as a `dict` of what JSON can hold."""
         short = np.vectorize(lambda value: float(f"{value:.6g}"))
         return {
@@ -167,7 +171,7 @@ class NoveltyMeasure:
         }
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> Self | None:
         """Make a measure of what `to_dict` gave; None if it is of an unknown kind.
 
         Parameters

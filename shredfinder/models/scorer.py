@@ -1,5 +1,9 @@
 """An estimator that scores images by the model that it holds, and says how sure it is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from astropy.table import Table
 
@@ -9,13 +13,24 @@ from shredfinder.models.sources import open_source, score_source
 from shredfinder.parameters import check_count
 from shredfinder.priors import apply_prior, check_prior, estimate_prior
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.imaging.sequence import CutoutSequence
+    from shredfinder.typing import Images
+
 __all__ = ["ImageScorer", "summarize_extras"]
 
 
 class ImageScorer(ModelHolder):
     """A `ModelHolder` that scores images; it has the attribute ``symmetry``."""
 
-    def open_images(self, X, *, pixel_scale=None, bands=None):
+    symmetry: str
+
+    def open_images(
+        self, X: Images, *, pixel_scale: float | None = None, bands: Sequence[str] | None = None
+    ) -> Cutouts | CutoutSequence:
         """Take images as scoring does: bare arrays and files are of the model's own kind.
 
         Parameters
@@ -41,16 +56,16 @@ class ImageScorer(ModelHolder):
 
     def score_images(
         self,
-        X,
+        X: Images,
         *,
-        pixel_scale=None,
-        bands=None,
-        allow_other_colors=False,
-        batch_size=None,
-        progress=False,
-        std=False,
-        novelty=False,
-    ):
+        pixel_scale: float | None = None,
+        bands: Sequence[str] | None = None,
+        allow_other_colors: bool = False,
+        batch_size: int | None = None,
+        progress: bool | Literal["auto"] = False,
+        std: bool = False,
+        novelty: bool = False,
+    ) -> Any:
         """Score images at the training mix, and keep what a prior is still to be applied to.
 
         Parameters
@@ -90,7 +105,15 @@ class ImageScorer(ModelHolder):
             novelty=novelty,
         )
 
-    def predict_details(self, X, *, prior=None, std=True, novelty=True, **kwargs):
+    def predict_details(
+        self,
+        X: Images,
+        *,
+        prior: float | Literal["estimate"] | None = None,
+        std: bool = True,
+        novelty: bool = True,
+        **kwargs: Any,
+    ) -> Table:
         """Score images, and say how far to trust each answer.
 
         Parameters

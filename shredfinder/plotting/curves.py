@@ -1,5 +1,9 @@
 """ROC and precision-recall curves, fold by fold, and the reliability diagram."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.evaluation import calibration_error, compute_metrics
@@ -9,6 +13,10 @@ from shredfinder.optional import import_optional
 from shredfinder.plotting.marks import make_figure
 from shredfinder.priors import check_prior
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
 __all__ = ["plot_precision_recall", "plot_reliability", "plot_roc"]
 
 _RED = "#c8342b"
@@ -16,7 +24,16 @@ _RED = "#c8342b"
 _GRID = np.linspace(0, 1, 1001)
 
 
-def plot_roc(y, p_cnn, folds=None, *, label="mean", color=_RED, zoom=True, ax=None):
+def plot_roc(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    folds: ArrayLike | None = None,
+    *,
+    label: str = "mean",
+    color: str = _RED,
+    zoom: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the receiver operating characteristic of each fold, and their mean and spread.
 
     As in figure 3 of Di Teodoro, Peek & Wu (2023): the folds thin, their mean thick, and the line
@@ -86,8 +103,15 @@ def plot_roc(y, p_cnn, folds=None, *, label="mean", color=_RED, zoom=True, ax=No
 
 
 def plot_precision_recall(
-    y, p_cnn, folds=None, *, prevalence=None, label="mean", color=_RED, ax=None
-):
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    folds: ArrayLike | None = None,
+    *,
+    prevalence: float | None = None,
+    label: str = "mean",
+    color: str = _RED,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw precision against recall for each fold, and their mean and spread.
 
     Parameters
@@ -146,7 +170,15 @@ def plot_precision_recall(
     return ax
 
 
-def plot_reliability(y, p_cnn, *, n_bins=10, label="model", color="#1f5fa8", ax=None):
+def plot_reliability(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    *,
+    n_bins: int = 10,
+    label: str = "model",
+    color: str = "#1f5fa8",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how many sources are shreds against how many should be, by their probability.
 
     A calibrated model keeps to the diagonal. Bars are binomial 68 % intervals (Wilson 1927); the

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
     from shredfinder.imaging.cutouts import Cutouts
 
@@ -93,16 +94,16 @@ def plot_gallery(
 
 
 def plot_class_gallery(
-    cutouts,
-    p_cnn,
-    y=None,
+    cutouts: Cutouts,
+    p_cnn: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    n=15,
-    threshold=0.5,
-    doubtful=(0.2, 0.8),
-    n_columns=3,
-    random_state=None,
-):
+    n: int = 15,
+    threshold: float = 0.5,
+    doubtful: tuple[float, float] = (0.2, 0.8),
+    n_columns: int = 3,
+    random_state: int | None = None,
+) -> Figure:
     """Show random sources of each class side by side, as in the paper's figure 4.
 
     Galaxies on the left, shreds on the right, as the model takes them; the source's place is

@@ -1,14 +1,28 @@
 """Loss and accuracy by epoch."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from shredfinder.optional import import_optional
 from shredfinder.plotting.marks import COLORS, make_figure
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
 __all__ = ["plot_history"]
 
 
-def plot_history(histories, *, labels=None, title=None):
+def plot_history(
+    histories: Sequence[dict[str, Any]],
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Draw loss and accuracy by epoch.
 
     Parameters

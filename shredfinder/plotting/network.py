@@ -1,11 +1,17 @@
 """A schematic of a network, drawn from its own layers."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder.optional import import_optional
 from shredfinder.plotting.marks import make_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["plot_network"]
 
@@ -47,7 +53,7 @@ class _Box:
         return next((kind for kind, (_, names) in _KINDS.items() if name in names), "other")
 
 
-def plot_network(network, *, title=None):
+def plot_network(network: Any, *, title: str | None = None) -> Figure:
     """Draw a network from its own layers, as in figure 2 of Di Teodoro, Peek & Wu (2023).
 
     Boxes are as high and deep as the layers' output, by the square root of its sides, and as

@@ -1,8 +1,19 @@
 """What a model answers, and how good it is for which sources."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shredfinder.plotting.marks import COLORS, make_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 __all__ = ["plot_binned_metrics", "plot_p_cnn"]
 
@@ -10,7 +21,15 @@ _GALAXY, _SHRED, _UNKNOWN = "#2f6fd0", "#d99a00", "0.6"
 _MARKERS = "osD^vP"
 
 
-def plot_p_cnn(p_cnn, y=None, *, n_bins=40, threshold=0.5, log=True, ax=None):
+def plot_p_cnn(
+    p_cnn: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 40,
+    threshold: float | None = 0.5,
+    log: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the histogram of the probabilities, by true class where it is known.
 
     Parameters
@@ -47,7 +66,7 @@ def plot_p_cnn(p_cnn, y=None, *, n_bins=40, threshold=0.5, log=True, ax=None):
     >>> ax.get_xlabel()
     'p_cnn'
     """
-    p = np.ma.filled(np.ma.asarray(p_cnn, dtype=float), np.nan)
+    p: np.ndarray = np.ma.filled(np.ma.asarray(p_cnn, dtype=float), np.nan)
     if y is not None and np.shape(y) != p.shape:
         raise ValueError(f"there are {p.shape} probabilities but {np.shape(y)} classes")
     ax = make_figure(4.8, 3.3).add_subplot() if ax is None else ax
@@ -67,7 +86,8 @@ def plot_p_cnn(p_cnn, y=None, *, n_bins=40, threshold=0.5, log=True, ax=None):
             ax.stairs(numbers, edges, color=color, alpha=0.45, fill=True, label=label)
         else:
             ax.stairs(numbers, edges, color=color, linewidth=1.8, label=label)
-    ax.axvline(threshold, color="0.3", linestyle="dashed", linewidth=1)
+    if threshold is not None:
+        ax.axvline(threshold, color="0.3", linestyle="dashed", linewidth=1)
     if log:
         ax.set_yscale("log")
         ax.set_ylim(0.7, None)
@@ -79,8 +99,13 @@ def plot_p_cnn(p_cnn, y=None, *, n_bins=40, threshold=0.5, log=True, ax=None):
 
 
 def plot_binned_metrics(
-    table, metrics=("accuracy", "recall", "specificity"), *, label="", bottom=None, ax=None
-):
+    table: Table,
+    metrics: Sequence[str] = ("accuracy", "recall", "specificity"),
+    *,
+    label: str = "",
+    bottom: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw metrics by a property of the sources, with the numbers of sources behind them.
 
     Parameters
