@@ -19,6 +19,18 @@ rst_epilog = ""
 # the network.
 if not os.environ.get("SHREDFINDER_DOCS_INTERSPHINX"):
     intersphinx_mapping.clear()
+    # What those inventories would tell of; all other references must be found.
+    _ELSEWHERE = (
+        "astropy",
+        "astroquery",
+        "keras",
+        "lsdb",
+        "matplotlib",
+        "numpy",
+        "pathlib",
+        "pyvo",
+    )
+    nitpick_ignore_regex = [(r"py:\w+", rf"({'|'.join(_ELSEWHERE)})(\.[\w.]+)?")]
 
 html_title = f"shredfinder {release}"
 html_theme_options = {
@@ -30,3 +42,5 @@ html_static_path = ["_static"]
 html_sidebars = {"**": []}
 htmlhelp_basename = "shredfinderdoc"
 numpydoc_show_class_members = False
+# The docstrings tell the types in words.
+autodoc_typehints = "none"
