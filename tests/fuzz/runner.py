@@ -105,6 +105,9 @@ class Worker:
     def stop(self):
         """End the process."""
         if self._process is not None:
+            with contextlib.suppress(OSError):  # it may be dead, or hang
+                self._pipe.send(None)
+                self._process.join(2)
             self._process.kill()
             self._process.join()
             self._pipe.close()
