@@ -4,11 +4,13 @@ import importlib
 import inspect
 import pkgutil
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import shredfinder
+from shredfinder.cli.main import _build_parser as build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 # What users do not name: the command line has its own page, the others serve the public modules.
@@ -81,3 +83,24 @@ def _find_home(module, name):
             if name in getattr(importlib.import_module(home), "__all__", ()):
                 return home
     return module.__name__
+
+
+def list_commands():
+    """List the lines of pages and README that call the command, continued lines joined."""
+    for page in sorted([*DOCS.rglob("*.rst"), DOCS.parent / "README.rst"]):
+        if "_build" in page.parts or "api" in page.parts:
+            continue
+        text = page.read_text().replace("\\\n", " ")
+        for line in re.findall(r"^ +(?:\$ )?(?:.*&& )?(shredfinder .*)$", text, re.MULTILINE):
+            yield pytest.param(line, id=f"{page.name}: {line}")
+
+
+@pytest.mark.parametrize("line", list(list_commands()))
+def test_commands_of_the_pages_are_understood(line):
+    words = shlex.split(line, comments=True)[1:]
+    arguments = build_parser().parse_args(words)
+    assert arguments.run.__module__ == f"shredfinder.cli.{words[0]}"
+
+
+def test_commands_were_found():
+    assert len(list(list_commands())) > 15
