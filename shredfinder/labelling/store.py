@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LABELS", "LabelStore", "read_answers"]
 
 #: What a source can be labelled as.
+#: What a source may be called.
 LABELS = ("galaxy", "shred", "other")
 CONFIDENCES = (1, 2, 3)
 _COLUMNS = ("labeller", "label", "confidence", "time")
