@@ -54,7 +54,12 @@ def _hide_internal_bases(app, name, obj, options, bases):
     bases[:] = [
         base
         for base in bases
-        if base.__module__ not in ("shredfinder.parameters", "shredfinder.models.holder")
+        if base.__module__
+        not in (
+            "shredfinder.parameters",
+            "shredfinder.models.holder",
+            "shredfinder.models.scorer",
+        )
     ] or [object]
 
 

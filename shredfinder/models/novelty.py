@@ -93,7 +93,7 @@ class NoveltyMeasure:
     """The distance of images from those that a model was trained on.
 
     It is Mahalanobis's distance (1936, Proceedings of the National Institute of Sciences of India
-    2, 49) of the `image_statistics`, divided by what 99 % of images like the training images
+    2, 49) of the ``image_statistics``, divided by what 99 % of images like the training images
     keep within.
 
     Attributes
@@ -118,7 +118,7 @@ class NoveltyMeasure:
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Training images, all usable, as for `image_statistics`.
+            Training images, all usable, as for ``image_statistics``.
         random_state : int, optional
             Which are taken where there are very many.
 
@@ -149,7 +149,7 @@ class NoveltyMeasure:
         Parameters
         ----------
         images : `~numpy.ndarray`
-            As for `image_statistics`, of as many bands.
+            As for ``image_statistics``, of as many bands.
 
         Returns
         -------
