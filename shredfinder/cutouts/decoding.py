@@ -1,5 +1,6 @@
 """Bodies of answers as images; nothing is believed that was not checked."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -9,7 +10,7 @@ from shredfinder.cutouts.planes import get_celestial
 from shredfinder.cutouts.projection import deproject
 from shredfinder.imaging.flags import CutoutFlag
 
-__all__ = ["decode_color", "decode_fits", "find_suffix", "find_text", "read_fits"]
+__all__ = ["decode_color", "decode_fits", "find_suffix", "find_text", "read_celestial", "read_fits"]
 
 _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  =": ".fits"}
 # How a complete file ends; a decoder may fill in the missing rest without a word.
@@ -136,16 +137,11 @@ def decode_fits(content, request, n_bands, content_type=""):
 
 def _check_footprint(header, request):
     """Compare an image's coordinates, if it has any, with those that were asked for."""
-    from astropy.wcs import WCS
-
-    try:
-        # Fixing would warn of each image's deviations from the standard.
-        wcs = get_celestial(WCS(header, fix=False))
-        if wcs is None:
-            return
+    wcs = read_celestial(header)
+    if wcs is None:
+        return
+    with _broken_coordinates():
         offset = _measure_offset(wcs, request)
-    except Exception as error:  # whatever a broken header causes
-        raise TransientError(f"broken coordinates: {error}", CutoutFlag.CORRUPTED) from error
     # The comparison fails for NaN too.
     if not offset < _MAX_OFFSET:
         raise BadAnswerError(
@@ -154,6 +150,39 @@ def _check_footprint(header, request):
             "north up)",
             CutoutFlag.WRONG_POSITION,
         )
+
+
+def read_celestial(header):
+    """Read the celestial coordinates of an image's header.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        The header.
+
+    Returns
+    -------
+    wcs : `~astropy.wcs.WCS` or None
+        As `~shredfinder.cutouts.planes.get_celestial` gives them.
+
+    Raises
+    ------
+    TransientError
+        If they are broken.
+    """
+    from astropy.wcs import WCS
+
+    with _broken_coordinates():
+        # Fixing would warn of each image's deviations from the standard.
+        return get_celestial(WCS(header, fix=False))
+
+
+@contextlib.contextmanager
+def _broken_coordinates():
+    try:
+        yield
+    except Exception as error:  # whatever a broken header causes
+        raise TransientError(f"broken coordinates: {error}", CutoutFlag.CORRUPTED) from error
 
 
 def _measure_offset(wcs, request):

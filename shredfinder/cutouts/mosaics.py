@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from shredfinder.cutouts.decoding import read_fits
+from shredfinder.cutouts.decoding import read_celestial, read_fits
 from shredfinder.cutouts.errors import BadAnswerError, NoCoverageError
 from shredfinder.cutouts.local import LocalImages
-from shredfinder.cutouts.planes import get_celestial
 
 __all__ = ["MARGIN", "make_cutout", "read_planes"]
 
@@ -33,8 +32,6 @@ def read_planes(body):
     BadAnswerError
         If it is no FITS file, or its image has no celestial coordinates.
     """
-    from astropy.wcs import WCS
-
     if not body.content:
         # An answer of the VO where nothing overlaps is "no content".
         return []
@@ -42,8 +39,7 @@ def read_planes(body):
     if not images:
         return []
     data, header = np.asarray(images[0][0], dtype=np.float32), images[0][1]
-    # Fixing would warn of each image's deviations from the standard.
-    wcs = get_celestial(WCS(header, fix=False))
+    wcs = read_celestial(header)
     if data.ndim != 2 or wcs is None:
         raise BadAnswerError(f"an image of shape {data.shape} without celestial coordinates")
     return [(data, wcs)]
