@@ -90,7 +90,7 @@ class NoveltyMeasure:
     """The distance of images from those that a model was trained on.
 
     It is Mahalanobis's distance (1936, Proceedings of the National Institute of Sciences of India
-    2, 49) of the `image_statistics`, divided by what 99 % of images like the training images
+    2, 49) of the ``image_statistics``, divided by what 99 % of images like the training images
     keep within.
 
     Attributes
@@ -101,6 +101,16 @@ class NoveltyMeasure:
         Inverse of the statistics' correlations.
     limit : float
         The distance that counts as one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import NoveltyMeasure
+    >>> rng = np.random.default_rng(0)
+    >>> measure = NoveltyMeasure.of_images(rng.integers(0, 90, (400, 32, 32, 3), dtype=np.uint8))
+    >>> white = np.full((1, 32, 32, 3), 250, dtype=np.uint8)
+    >>> bool(measure.measure(white)[0] > 1)
+    True
     """
 
     mean: np.ndarray
@@ -115,7 +125,7 @@ class NoveltyMeasure:
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Training images, all usable, as for `image_statistics`.
+            Training images, all usable, as for ``image_statistics``.
         random_state : int, optional
             Which are taken where there are very many.
 
@@ -145,7 +155,7 @@ class NoveltyMeasure:
         Parameters
         ----------
         images : `~numpy.ndarray`
-            As for `image_statistics`, of as many bands.
+            As for ``image_statistics``, of as many bands.
 
         Returns
         -------

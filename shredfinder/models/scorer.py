@@ -65,7 +65,7 @@ class ImageScorer(ModelHolder):
         p_cnn, flags : `~numpy.ndarray`
             As from `predict_p_cnn`.
         more : dict of `~numpy.ndarray`
-            ``views`` and ``novelty`` as they were wanted, for `summarize_extras`.
+            ``views`` and ``novelty`` as they were wanted, for ``summarize_extras``.
         """
         model = self._get_model()
         check_count(batch_size, "batch_size")
