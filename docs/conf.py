@@ -1,8 +1,11 @@
 """Sphinx configuration of shredfinder's documentation."""
 
 import os
+import sys
 from importlib import metadata
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx_astropy.conf.v2 import *  # noqa: F403
 from sphinx_astropy.conf.v2 import extensions, intersphinx_mapping
 
@@ -35,6 +38,7 @@ autodoc_typehints = "none"
 # Data are described by what is said of them, not by all of their values.
 autodoc_default_options = {"no-value": True}
 
+html_math_renderer = "mathml"
 html_title = f"shredfinder {release}"
 html_theme_options = {
     "logo": {"text": "shredfinder"},
@@ -50,19 +54,31 @@ numpydoc_show_class_members = False
 
 
 def _hide_internal_bases(app, name, obj, options, bases):
-    """Name no base class that the reference does not have."""
-    bases[:] = [
-        base
-        for base in bases
-        if base.__module__
-        not in (
-            "shredfinder.parameters",
-            "shredfinder.models.holder",
-            "shredfinder.models.scorer",
-        )
-    ] or [object]
+    """Name no base class of the package that its rooms don't show, and the reference hasn't."""
+    bases[:] = [base for base in bases if _is_shown(base)] or [object]
+
+
+def _is_shown(base):
+    package, _, rest = base.__module__.partition(".")
+    if package != "shredfinder" or rest == "parameters":
+        return package != "shredfinder"
+    homes = (package, f"{package}.{rest.partition('.')[0]}")
+    return any(base.__name__ in getattr(sys.modules[home], "__all__", ()) for home in homes)
+
+
+def _visit_math(translator, node):
+    """Typeset a formula as MathML, which browsers show by themselves: no script is fetched."""
+    block = isinstance(node, nodes.math_block)
+    # As elsewhere in Sphinx, an empty line begins another line of a formula.
+    lines = [line.strip() for line in node.astext().split("\n\n") if line.strip()]
+    markup = tex2mathml(r" \\ ".join(lines), as_block=block)
+    if block:
+        markup = f'<div class="formula">{markup}</div>'
+    translator.body.append(markup)
+    raise nodes.SkipNode
 
 
 def setup(app):
     """Connect what Sphinx calls."""
     app.connect("autodoc-process-bases", _hide_internal_bases)
+    app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))

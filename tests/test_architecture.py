@@ -10,13 +10,14 @@ import shredfinder
 PACKAGE = Path(shredfinder.__file__).parent
 # From the ground up: a room imports from those below its own layer, and from none beside it.
 LAYERS = [
-    {"exceptions", "config", "column_values", "parameters"},
+    {"exceptions", "config", "column_values", "damage", "parameters"},
     {"optional", "surveys", "columns", "priors"}
-    | {"_units", "atomic", "bodies", "progress", "threads"},
+    | {"_units", "atomic", "bodies", "fits_files", "progress", "threads"},
     {"positions", "imaging", "fractions"},
-    {"cutouts", "cuts", "hosts", "datasets", "plotting", "models", "typing", "explanation"},
+    {"cutouts", "cuts", "hosts", "datasets", "models", "typing", "explanation"},
     {"training"},
     {"classifier", "evaluation", "labelling"},
+    {"plotting"},
     {"table"},
     {"catalogs", "lsdb"},
     {"pipeline"},

@@ -15,8 +15,8 @@ from shredfinder.cli.main import _build_parser as build_parser
 DOCS = Path(__file__).parents[1] / "docs"
 # What users do not name: the command line has its own page, the others serve the public modules.
 INTERNAL = {
-    "_units", "atomic", "bodies", "cli", "column_values", "optional", "parameters", "progress",
-    "threads", "typing",
+    "_units", "atomic", "bodies", "cli", "column_values", "damage", "fits_files", "optional",
+    "parameters", "progress", "threads", "typing",
 }  # fmt: skip
 # Their public names stand in the package itself.
 REEXPORTED = {"classifier", "config"}

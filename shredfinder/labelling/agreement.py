@@ -38,6 +38,13 @@ class Agreement:
         95 % interval of kappa, from its large-sample standard error; NaN as kappa.
     confusion : `~astropy.table.Table`
         Counts: a row for each class of the first labeller, a column for each of the second.
+
+    Examples
+    --------
+    >>> from shredfinder.labelling import compare_labellers
+    >>> agreement = compare_labellers(["galaxy", "shred", "shred"], ["galaxy", "shred", "galaxy"])
+    >>> agreement.n, round(agreement.kappa, 2)
+    (3, 0.4)
     """
 
     n: int

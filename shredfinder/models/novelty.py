@@ -104,6 +104,16 @@ class NoveltyMeasure:
         Inverse of the statistics' correlations.
     limit : float
         The distance that counts as one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import NoveltyMeasure
+    >>> rng = np.random.default_rng(0)
+    >>> measure = NoveltyMeasure.of_images(rng.integers(0, 90, (400, 32, 32, 3), dtype=np.uint8))
+    >>> white = np.full((1, 32, 32, 3), 250, dtype=np.uint8)
+    >>> bool(measure.measure(white)[0] > 1)
+    True
     """
 
     mean: np.ndarray

@@ -94,7 +94,8 @@ def add_p_cnn(
         the image; eight looks at every source take their time.
     novelty : bool, optional
         Add ``p_cnn_novelty``, which is above 1 for images unlike those that the model was trained
-        on. Both are as `ShredClassifier.predict_details` explains them; ``p_cnn`` stays as it is.
+        on. Both are as `~shredfinder.ShredClassifier.predict_details` explains them; ``p_cnn``
+        stays as it is.
 
     Raises
     ------
