@@ -22,6 +22,7 @@ __all__ = [
     "Conf",
     "Cutouts",
     "ShredClassifier",
+    "ShredEnsemble",
     "ShredQTable",
     "ShredTable",
     "ShredTableMixin",
@@ -34,6 +35,7 @@ __version__ = metadata.version("shredfinder")
 _HOMES = {
     "Cutouts": "shredfinder.imaging",
     "ShredClassifier": "shredfinder.classifier",
+    "ShredEnsemble": "shredfinder.models.ensemble",
     "ShredQTable": "shredfinder.table",
     "ShredTable": "shredfinder.table",
     "ShredTableMixin": "shredfinder.table",

@@ -12,7 +12,6 @@ from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.models.sources import open_source
 from shredfinder.parameters import Parametrized, check_count, check_fitting, check_weights
-from shredfinder.priors import apply_prior, check_prior
 from shredfinder.surveys import get_survey
 from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
 
@@ -235,110 +234,6 @@ class ShredClassifier(ImageScorer, Parametrized):
             bands=bands,
             color_mapping=facts.color_mapping if bands == tuple(facts.bands) else None,
         )
-
-    # Scoring
-
-    def predict_p_cnn(
-        self,
-        X: Images,
-        *,
-        prior: float | Literal["estimate"] | None = None,
-        pixel_scale: float | None = None,
-        bands: Sequence[str] | None = None,
-        allow_other_colors: bool = False,
-        batch_size: int | None = None,
-        progress: bool | Literal["auto"] = False,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Score images, and say of those without an answer why.
-
-        Parameters
-        ----------
-        X : Cutouts, array_like or sequence of path-like
-            Cutouts, an array of shape ``(n, height, width, bands)``, uint8 or float in 0–1, or
-            image files, which are read batch by batch.
-        prior : float or "estimate", optional
-            Fraction of shreds in the catalogue, to correct for; ``"estimate"`` takes it from
-            the scores themselves. By default the answers hold at the training mix.
-        pixel_scale : float, optional
-            Pixel scale of bare arrays and files, where it is not the model's.
-        bands : sequence of str, optional
-            Bands of bare arrays and files, where they are not the model's.
-        allow_other_colors : bool, optional
-            Score another survey's colours too, and flag those rows.
-        batch_size : int, optional
-            Images scored at a time; by default ``shredfinder.conf.batch_size``.
-        progress : bool or "auto", optional
-            Show a progress bar.
-
-        Returns
-        -------
-        p_cnn : `~numpy.ndarray`
-            Probability of being a shred, float32 of shape ``(n,)``; NaN where there is no
-            answer.
-        flags : `~numpy.ndarray` of str
-            A `~shredfinder.imaging.CutoutFlag` value for each row, of shape ``(n,)``.
-
-        Raises
-        ------
-        shredfinder.exceptions.NotFittedError
-            If the classifier is neither fitted nor loaded.
-        shredfinder.exceptions.CutoutMismatchError
-            If the images are not of the model's kind.
-        """
-        description = self._description
-        if prior is not None:
-            check_prior(prior, words=("estimate",))
-        p_cnn, flags, _ = self.score_images(
-            X,
-            pixel_scale=pixel_scale,
-            bands=bands,
-            allow_other_colors=allow_other_colors,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        p_cnn = apply_prior(p_cnn, prior, description.training_prior)
-        return p_cnn.astype(np.float32), flags
-
-    def predict_proba(
-        self, X: Images, prior: float | Literal["estimate"] | None = None, **kwargs: Any
-    ) -> np.ndarray:
-        """Give the probabilities of galaxy and shred.
-
-        Parameters
-        ----------
-        X : Cutouts, array_like or sequence of path-like
-            Images, as for `predict_p_cnn`.
-        prior : float or "estimate", optional
-            Fraction of shreds in the catalogue; by default that of the training set.
-        **kwargs
-            Further arguments of `predict_p_cnn`.
-
-        Returns
-        -------
-        probabilities : `~numpy.ndarray`
-            Float32, of shape ``(n, 2)``, columns in the order of ``classes_``; rows without a
-            usable image are NaN.
-        """
-        p_cnn, _ = self.predict_p_cnn(X, prior=prior, **kwargs)
-        return np.stack([1 - p_cnn, p_cnn], axis=1)
-
-    def predict(self, X: Images, **kwargs: Any) -> np.ma.MaskedArray:
-        """Name the class of each source: a shred where `predict_proba` says 0.5 or more.
-
-        Parameters
-        ----------
-        X : Cutouts, array_like or sequence of path-like
-            Images, as for `predict_p_cnn`.
-        **kwargs
-            Further arguments of `predict_p_cnn`.
-
-        Returns
-        -------
-        classes : `~numpy.ma.MaskedArray` of str
-            Of shape ``(n,)``; masked where there is no answer.
-        """
-        p_cnn, _ = self.predict_p_cnn(X, **kwargs)
-        return np.ma.array(self.classes_[(p_cnn >= 0.5).astype(int)], mask=np.isnan(p_cnn))
 
     def score(
         self, X: Images, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any

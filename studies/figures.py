@@ -155,15 +155,18 @@ def render(figure, dpi=110):
     return Image.open(file).convert("RGB")
 
 
-def save(figure, path):
-    """Write a figure, or pictures side by side, as a small JPEG."""
+def save(figure, path, n_columns=2):
+    """Write a figure, or pictures in rows of two, as a small JPEG."""
     pictures = figure if isinstance(figure, list) else [render(figure)]
-    size = sum(p.width for p in pictures), max(p.height for p in pictures)
-    whole = Image.new("RGB", size, "white")
-    left = 0
-    for picture in pictures:
-        whole.paste(picture, (left, 0))
-        left += picture.width
+    rows = [pictures[i : i + n_columns] for i in range(0, len(pictures), n_columns)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    width = max(sum(picture.width for picture in row) for row in rows)
+    whole = Image.new("RGB", (width, sum(heights)), "white")
+    for k, row in enumerate(rows):
+        left = 0
+        for picture in row:
+            whole.paste(picture, (left, sum(heights[:k])))
+            left += picture.width
     whole.save(path, quality=85, optimize=True)
     print(f"{path}: {whole.width}×{whole.height} px, {path.stat().st_size / 1e3:.0f} kB")
 

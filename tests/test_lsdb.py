@@ -137,6 +137,23 @@ def _count_kept():
     return sum(key[0] == "classifier" for key in lsdb._kept)
 
 
+def test_columns_on_request(world, catalog):
+    from shredfinder.lsdb import add_p_cnn
+
+    folder, table = world
+    options = {"cutouts": folder / "cutouts", "pattern": "{objID}.png"}
+    scored = add_p_cnn(catalog, **options, std=True, novelty=True)
+    names = ["p_cnn", "p_cnn_flag", "p_cnn_std", "p_cnn_novelty"]
+    assert list(scored.columns) == [*catalog.columns, *names]
+    result = scored.compute(progress_bar=False).sort_values("objID")
+    assert result.dtypes.equals(scored.dtypes)
+    table = table.copy()
+    add_to_table(table, **options, std=True, novelty=True)
+    for name in names[2:]:
+        found = result[name].to_numpy(dtype=np.float32)
+        np.testing.assert_allclose(found, table[name], rtol=1e-3, atol=1e-5)
+
+
 def test_nothing_is_read_before_it_is_asked_for(world, catalog, monkeypatch):
     from shredfinder import lsdb
 

@@ -113,6 +113,11 @@ class TrainedModel:
         return int(sum(array.size for array in self.weights))
 
     @property
+    def n_views(self) -> int:
+        """`int`: number of answers that the spread is taken of, one from each side."""
+        return 8
+
+    @property
     def provenance(self) -> dict[str, str]:
         """`dict` of str: what a table should keep of the model that scored it."""
         return {

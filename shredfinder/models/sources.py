@@ -82,12 +82,13 @@ def score_source(
     flags : `~numpy.ndarray` of str
         What is the matter with each image, of shape ``(n,)``.
     more : dict of `~numpy.ndarray`
-        Float32: ``views``, the answers from all sides, of shape ``(n, 8)``, and ``novelty``, the
-        distance from the training images, of shape ``(n,)``, each if it was wanted.
+        Float32: ``views``, the answers from all sides, of shape ``(n, n_views)``, and
+        ``novelty``, the distance from the training images, of shape ``(n,)``, each if it was
+        wanted.
     """
     p_cnn = np.full(len(source), np.nan)
     flags = np.full(len(source), CutoutFlag.GOOD.value, dtype="U16")
-    shapes = {"views": (len(source), 8)} if views else {}
+    shapes = {"views": (len(source), model.n_views)} if views else {}
     shapes |= {"novelty": (len(source),)} if novelty else {}
     more = {name: np.full(shape, np.nan, dtype=np.float32) for name, shape in shapes.items()}
 

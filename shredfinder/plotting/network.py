@@ -89,7 +89,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     import_optional("matplotlib.figure", "drawing a figure")
     if isinstance(network, str):
         from shredfinder.models import build_network
-        from shredfinder.training import import_keras
+        from shredfinder.models.backend import import_keras
 
         import_keras()
         network = build_network(network, (128, 128, 3))

@@ -188,12 +188,13 @@ def classify_catalogue(
     store = open_store(catalogue, output, table)
     extras = name_extras(std, novelty)
     check_columns(store.template, replace_columns, extras)
-    # What is kept of each row is not corrected for a prior, which only the whole may tell.
-    shapes = ({"views": (8,)} if std else {}) | ({"novelty": ()} if novelty else {})
     if classifier is None:
         from shredfinder.classifier import ShredClassifier
 
         classifier = ShredClassifier.load()
+    # What is kept of each row is not corrected for a prior, which only the whole may tell.
+    shapes: dict[str, tuple[int, ...]] = {"views": (classifier.model_.n_views,)} if std else {}
+    shapes |= {"novelty": ()} if novelty else {}
     given = {"pixel_scale": pixel_scale, "bands": bands}
     kind: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if cutouts is None:
