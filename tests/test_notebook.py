@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import needs
+
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebooks" / "score_a_table.ipynb"
 MISSING = [
     name for name in ("ipykernel", "nbclient", "nbformat") if not importlib.util.find_spec(name)
@@ -64,6 +66,7 @@ def test_cutouts_are_shown(executed):
     assert len(html) < 300_000
 
 
+@needs("ipywidgets")
 def test_nothing_else_is_said(executed):
     streams = [out for cell in executed.cells for out in cell.get("outputs", ()) if "name" in out]
     assert streams == []

@@ -3,11 +3,13 @@ import pytest
 from astropy import units as u
 
 from shredfinder.evaluation import binned_metrics, compute_metrics
+from tests.conftest import needs
 
 Y = np.array([0, 1, 0, 1, 0, 1, 0, 1])
 P = np.array([0.1, 0.9, 0.2, 0.8, 0.6, 0.4, 0.3, np.nan])
 
 
+@needs("sklearn")
 def test_bins_of_a_quantity_with_intervals():
     values = [15, 15.5, 16, 16.9, 17, 17.5, 18, 18] * u.mag
     table = binned_metrics(Y, P, values, [15, 16, 17, 18] * u.mag, n_resamples=20)
@@ -17,6 +19,7 @@ def test_bins_of_a_quantity_with_intervals():
     assert table["accuracy_low"][2] <= 1 / 3 <= table["accuracy_high"][2]
 
 
+@needs("sklearn")
 def test_names_and_masked_values():
     kinds = np.ma.array(["arm", "knot"] * 4, mask=[True] + [False] * 7)
     table = binned_metrics(Y, P, kinds)
@@ -25,6 +28,7 @@ def test_names_and_masked_values():
     assert np.isnan(table["auc"]).all()  # of one class each
 
 
+@needs("sklearn")
 def test_bins_of_equal_numbers_and_empty_bins():
     values = np.array([1, 2, 3, 4, 5, 6, 7, 8.0])
     assert binned_metrics(Y, P, values, 2)["n"].tolist() == [4, 3]

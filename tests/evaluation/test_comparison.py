@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from shredfinder.evaluation import compare_aucs, compare_models, compute_metrics
+from tests.conftest import needs
 
 
 def _draw(rng, n=300, same=0.0):
@@ -12,6 +13,7 @@ def _draw(rng, n=300, same=0.0):
     return y, *scores
 
 
+@needs("sklearn")
 def test_delong_by_the_definition():
     rng = np.random.default_rng(5)
     y, a, b = _draw(rng, 40)
@@ -46,6 +48,7 @@ def test_what_models_share_does_not_widen_the_interval():
     assert alike["standard_error"] < 0.5 * apart["standard_error"]
 
 
+@needs("sklearn")
 def test_bootstrap_agrees_with_delong_for_independent_sources():
     rng = np.random.default_rng(6)
     y, a, b = _draw(rng, 400)
@@ -57,6 +60,7 @@ def test_bootstrap_agrees_with_delong_for_independent_sources():
     assert width == pytest.approx(delong["high"] - delong["low"], rel=0.2)
 
 
+@needs("sklearn")
 def test_groups_widen_the_interval_and_missing_answers_are_left_out():
     rng = np.random.default_rng(7)
     y = np.repeat(np.arange(60) % 2, 8)

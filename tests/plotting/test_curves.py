@@ -11,6 +11,10 @@ from shredfinder.plotting import (
     plot_roc,
 )
 
+pytest.importorskip("sklearn")
+
+pytest.importorskip("matplotlib")
+
 
 @pytest.fixture(scope="module")
 def answers():

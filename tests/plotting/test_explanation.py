@@ -4,6 +4,8 @@ import pytest
 from shredfinder import Cutouts
 from shredfinder.plotting import plot_explanation
 
+pytest.importorskip("matplotlib")
+
 
 @pytest.fixture
 def cutouts():

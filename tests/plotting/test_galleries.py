@@ -5,6 +5,8 @@ from shredfinder import Cutouts
 from shredfinder.plotting import plot_class_gallery, plot_network
 from tests.conftest import make_images, needs_backend
 
+pytest.importorskip("matplotlib")
+
 
 def _is_framed(ax):
     return ax.spines["left"].get_linewidth() > 2
