@@ -18,6 +18,23 @@ _ASKING = (
     "pipeline.rst",
     "virtual_observatory.rst",
 )
+# What examples import themselves, and can be left out.
+_OPTIONAL = ("lsdb", "matplotlib", "sklearn")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skip examples that stop at an optional package, which the package then asks for by name."""
+    try:
+        return (yield)
+    except Exception as error:
+        if isinstance(item, pytest.DoctestItem):
+            for failure in getattr(error, "failures", [error]):
+                reason = getattr(failure, "exc_info", (None, None))[1]
+                missing = isinstance(reason, ImportError) and reason.name in _OPTIONAL
+                if missing or type(reason).__name__ == "MissingDependencyError":
+                    pytest.skip(str(reason))
+        raise
 
 
 @pytest.fixture(scope="session")

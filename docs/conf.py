@@ -48,7 +48,9 @@ html_theme_options = {
 }
 html_static_path = ["_static"]
 html_css_files = ["shredfinder.css"]
-html_sidebars = {"index": [], "**": ["sidebar-nav-bs"]}
+# Pages that stand alone have no section to navigate.
+_ALONE = ("index", "installation", "getting_started", "gallery", "changes", "search", "genindex")
+html_sidebars = {page: [] for page in _ALONE} | {"**": ["sidebar-nav-bs"]}
 htmlhelp_basename = "shredfinderdoc"
 numpydoc_show_class_members = False
 

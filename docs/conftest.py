@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# These need Sphinx and Matplotlib, and have no examples.
+collect_ignore = ["conf.py", "pictures.py"]
 
 
 @pytest.fixture(autouse=True)

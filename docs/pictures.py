@@ -122,7 +122,7 @@ FILLS = {
     "knows the network": "#ffe9a8",
     None: "#eef0f3",
 }
-BOX, GAP, NEAR, WIDTH = 46, 14, 5, 860
+BOX, LINE, GAP, NEAR, WIDTH = 46, 15, 14, 5, 860
 
 
 def draw_architecture():
@@ -137,8 +137,14 @@ def draw_architecture():
             y += BOX + NEAR
         y += GAP - NEAR if rows else 0
     ground = sorted(room for layer in LAYERS for room in layer if room not in WORDS)
-    boxes.append(_box(left, y, WIDTH - left - GAP, "facts and tools", ", ".join(ground)))
-    y += BOX
+    half = -(-len(ground) // 2)
+    boxes.append(
+        _box(
+            left, y, WIDTH - left - GAP, "facts and tools",
+            ", ".join(ground[:half]) + ",", ", ".join(ground[half:]),
+        )
+    )  # fmt: skip
+    y += BOX + LINE
     legend = [
         f'<rect x="{left + 190 * i}" y="{y + GAP}" width="16" height="16" rx="3" '
         f'fill="{FILLS[kind]}" stroke="#9aa3af"/><text x="{left + 190 * i + 24}" '
@@ -170,14 +176,17 @@ def _wrap(rooms, most=4):
     return [rooms[i : i + size] for i in range(0, len(rooms), size)] if rooms else []
 
 
-def _box(x, y, width, name, words):
-    fill = FILLS[KINDS.get(name)]
-    return (
-        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BOX}" rx="5" fill="{fill}" '
-        f'stroke="#9aa3af"/><text x="{x + width / 2:.1f}" y="{y + 19}" font-size="14" '
-        f'font-weight="bold" fill="#1c2430" text-anchor="middle">{name}</text>'
-        f'<text x="{x + width / 2:.1f}" y="{y + 36}" font-size="11.5" fill="#3d4757" '
+def _box(x, y, width, name, *lines):
+    fill, center = FILLS[KINDS.get(name)], f'x="{x + width / 2:.1f}"'
+    texts = [
+        f'<text {center} y="{y + 36 + LINE * i}" font-size="11.5" fill="#3d4757" '
         f'text-anchor="middle">{words}</text>'
+        for i, words in enumerate(lines)
+    ]
+    return (
+        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BOX + LINE * (len(lines) - 1)}" '
+        f'rx="5" fill="{fill}" stroke="#9aa3af"/><text {center} y="{y + 19}" font-size="14" '
+        f'font-weight="bold" fill="#1c2430" text-anchor="middle">{name}</text>{"".join(texts)}'
     )
 
 

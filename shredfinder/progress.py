@@ -1,6 +1,7 @@
 """Progress bars: on a terminal and in a notebook, never in a log."""
 
 import sys
+import warnings
 
 __all__ = ["progress_bar"]
 
@@ -24,7 +25,10 @@ def progress_bar(*, total, progress="auto", **kwargs):
     """
     in_notebook = _is_in_notebook()
     if in_notebook:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            # Without ipywidgets it shows a bar of text, which needs no warning at each start.
+            warnings.filterwarnings("ignore", message=".*IProgress")
+            from tqdm.auto import tqdm
     else:
         from tqdm import tqdm
     # tqdm's None means: shown only on a terminal, which a notebook's output is not.

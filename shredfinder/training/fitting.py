@@ -75,7 +75,8 @@ def fit_network(
     --------
     >>> import numpy as np
     >>> from shredfinder.models import build_network
-    >>> from shredfinder.training import RECIPES, fit_network
+    >>> from shredfinder.training import RECIPES, fit_network, import_keras
+    >>> keras = import_keras()
     >>> images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
     >>> targets = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
     >>> history = fit_network(
