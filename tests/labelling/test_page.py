@@ -211,7 +211,11 @@ def test_refuses_what_does_not_fit(folder, session, page):
 
 
 def start(folder, *options):
-    command = "import sys; from shredfinder.cli import main; sys.exit(main())"
+    # A shell starts what runs in the background with the signal ignored.
+    command = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from shredfinder.cli import main; sys.exit(main())"
+    )
     where = [str(folder / "pool.ecsv"), "--cutouts", str(folder)]
     return subprocess.Popen(
         [sys.executable, "-c", command, "label", *where, "-o", str(folder / "a.ecsv"), *options],
@@ -229,7 +233,10 @@ def test_the_command_serves_until_interrupted(folder):
             answer = {"row": state["row"], "label": "galaxy", "confidence": 1}
             assert ask(page, "answer", "POST", answer)[0] == 200
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=20) == 0
+            try:
+                assert process.wait(timeout=60) == 0
+            finally:
+                process.kill()
             assert f"{n_done + 1} of 5 sources are labelled in" in process.stderr.read()
     assert len(read_answers(folder / "a.ecsv")) == 2
 
