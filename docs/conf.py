@@ -6,6 +6,7 @@ from importlib import metadata
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.pycode import ModuleAnalyzer
 from sphinx_astropy.conf.v2 import *  # noqa: F403
 from sphinx_astropy.conf.v2 import extensions, intersphinx_mapping
 
@@ -68,6 +69,18 @@ def _is_shown(base):
     return any(base.__name__ in getattr(sys.modules[home], "__all__", ()) for home in homes)
 
 
+def _describe_data(app, what, name, obj, options, lines):
+    """Give data the comment above their definition, which may be in another module of the room."""
+    if what not in ("data", "module_attribute") or not name.startswith("shredfinder."):
+        return
+    room, _, key = name.rpartition(".")
+    for home in sorted(module for module in sys.modules if f"{module}.".startswith(f"{room}.")):
+        found = ModuleAnalyzer.for_module(home).find_attr_docs().get(("", key))
+        if found:
+            lines[:] = found
+            return
+
+
 def _visit_math(translator, node):
     """Typeset a formula as MathML, which browsers show by themselves: no script is fetched."""
     block = isinstance(node, nodes.math_block)
@@ -83,4 +96,5 @@ def _visit_math(translator, node):
 def setup(app):
     """Connect what Sphinx calls."""
     app.connect("autodoc-process-bases", _hide_internal_bases)
+    app.connect("autodoc-process-docstring", _describe_data)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELS", "LabelStore", "read_answers"]
 
-#: What a source can be labelled as.
 #: What a source may be called.
 LABELS = ("galaxy", "shred", "other")
 CONFIDENCES = (1, 2, 3)
