@@ -249,6 +249,16 @@ def count_and_fail(frame, folder, limit):
     return frame
 
 
+def wait_until_idle(client):
+    """Wait for what workers have begun: Dask lets it end after another partition has failed."""
+    for _ in range(600):
+        busy = client.run(lambda dask_worker: dask_worker.state.executing_count)
+        if not any(busy.values()):
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the workers are still at work after a minute")
+
+
 def test_an_interrupted_writing_goes_on(world, catalog, client, tmp_path):
     import lsdb
 
@@ -262,6 +272,7 @@ def test_an_interrupted_writing_goes_on(world, catalog, client, tmp_path):
     failing = scored.map_partitions(count_and_fail, calls, 8, meta=scored.meta)
     with pytest.raises(RuntimeError, match="the disk is full"):
         failing.write_catalog(path, progress_bar=False)
+    wait_until_idle(client)
     n_calls = len(list(calls.iterdir()))
     going_on = scored.map_partitions(count_and_fail, calls, 1000, meta=scored.meta)
     going_on.write_catalog(path, progress_bar=False, resume=True)
