@@ -259,6 +259,8 @@ def write_index(cutouts, folder, names, flags, table=None):
     index = Table() if table is None else Table(table, copy=False)
     index["path"] = np.array([name or "" for name in names], dtype=str)
     index["flag"] = np.asarray(flags, dtype=str)
+    # The flags go first: a line that begins with "#" would be read as a comment.
+    index = index["flag", "path", *(n for n in index.colnames if n not in ("flag", "path"))]
     kind = {"size": [int(n) for n in cutouts.size], "is_color": _is_color(cutouts)}
     index.meta = {"cutouts": _facts(cutouts) | kind}
     with replacing(folder / INDEX_NAME) as temporary:

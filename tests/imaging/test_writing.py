@@ -117,3 +117,13 @@ def test_no_name_leads_out_of_the_folder(given_names):
         else:
             assert np.array_equal(Cutouts.read(folder).images, images)
         assert {path.name for path in Path(outside).iterdir()} <= {"folder"}
+
+
+def test_a_name_that_begins_like_a_comment(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
+    cutouts = Cutouts.of_survey("legacy-dr9", images)
+    table = Table({"note": ["# first", "second"]})
+    cutouts.write(tmp_path / "folder", names=["#1.png", "2.png"], table=table)
+    np.testing.assert_array_equal(Cutouts.read(tmp_path / "folder").images, images)
+    index = Table.read(tmp_path / "folder" / "cutouts.ecsv")
+    assert index["note"].tolist() == ["# first", "second"]
