@@ -226,6 +226,8 @@ def check_writing(table: Table, path: PathLike) -> None:
     _import_packages(kind, "writing")
     if kind == "fits":
         _check_fits(table, path)
+    if kind == "ascii.ecsv":
+        _check_ecsv(table, path)
     # What there is to warn of, the true writing will.
     with warnings.catch_warnings(), passing(path) as temporary:
         warnings.simplefilter("ignore")
@@ -276,6 +278,19 @@ def _write(table, temporary, kind, path):
             f"the table can't be written to {str(path)!r} in the format {kind}: {error}; another "
             "extension, such as .ecsv, chooses another format"
         ) from error
+
+
+def _check_ecsv(table, path):
+    """Look for rows that would be lost: lines that begin like a comment are read as one."""
+    first = np.ma.getdata(table.columns[0]) if table.columns else ()
+    for value in first if getattr(first, "dtype", np.dtype(float)).kind in "UO" else ():
+        if str(value).lstrip().startswith("#"):
+            raise ValueError(
+                f"the table can't be written to {str(path)!r}: its first column "
+                f"{table.colnames[0]!r} holds {str(value)!r}, and ECSV takes lines that begin with "
+                "'#' for comments: put another column first, or choose another format by the "
+                "extension, such as .fits or .vot"
+            )
 
 
 def _check_fits(table, path):

@@ -3,6 +3,7 @@ import pytest
 from astropy.table import Column, QTable, Table, vstack
 
 from shredfinder import ShredQTable, ShredTable, add_p_cnn
+from shredfinder.table import check_writing
 
 from .conftest import assert_split, make_table
 
@@ -138,3 +139,14 @@ def test_uniform_columns(kind, good, n, classifier, tmp_path):
     assert result["p_cnn_flag"].dtype.kind == "U"
     assert result["p_cnn_flag"].tolist() == ["" if good else "blank"] * n
     assert_split(result, n * good)
+
+
+@pytest.mark.parametrize("name", ["#1", "  # 2"])
+def test_ecsv_would_lose_a_row_that_begins_like_a_comment(tmp_path, name):
+    table = Table({"name": ["a", name], "ra": [1.0, 2.0]})
+    with pytest.raises(ValueError, match=r"first column 'name' holds '.*', and ECSV takes lines"):
+        check_writing(table, tmp_path / "scored.ecsv")
+    for path in (tmp_path / "scored.fits", tmp_path / "scored.csv"):
+        check_writing(table, path)
+    check_writing(table["ra", "name"], tmp_path / "scored.ecsv")
+    check_writing(Table(), tmp_path / "scored.ecsv")
