@@ -5,6 +5,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
 
 class Plain(nn.Module):
@@ -42,9 +43,53 @@ class Compact(nn.Module):
     def forward(self, x):
         """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""
         middle = F.avg_pool2d(x[:, :, 32:96, 32:96], 2)
-        x = self.body(torch.cat([x[:, :, 48:80, 48:80], middle, F.avg_pool2d(x, 4)], 1))
+        return self.decide(
+            self.body(torch.cat([x[:, :, 48:80, 48:80], middle, F.avg_pool2d(x, 4)], 1))
+        )
+
+    def decide(self, x):
+        """Give the logit by what is anywhere, what is most, and what is at the centre."""
         center = x[:, :, 3:5, 3:5].mean((2, 3))
         return self.head(torch.cat([x.mean((2, 3)), x.amax((2, 3)), center], 1))[:, 0]
+
+
+class Marked(Compact):
+    """The compact network with a channel, at each scale, that marks the centre."""
+
+    def __init__(self):
+        super().__init__()
+        self.body[0][0] = nn.Conv2d(12, 32, 3, padding=1, bias=False)
+        offset = (torch.arange(32) - 15.5) ** 2
+        distance2 = offset[:, None] + offset
+        # As wide as 2" at each of the scales of 0.47", 0.94" and 1.9" a pixel.
+        widths = torch.tensor([4.3, 2.1, 1.1])[:, None, None]
+        self.register_buffer("marks", torch.exp(-distance2 / 2 / widths**2)[None])
+
+    def forward(self, x):
+        """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""
+        middle = F.avg_pool2d(x[:, :, 32:96, 32:96], 2)
+        marks = self.marks.expand(len(x), -1, -1, -1).to(x.dtype)
+        return self.decide(
+            self.body(torch.cat([x[:, :, 48:80, 48:80], middle, F.avg_pool2d(x, 4), marks], 1))
+        )
+
+
+class Symmetric(Compact):
+    """The compact network whose answer is the same from all eight sides, by its kernels."""
+
+    def __init__(self):
+        super().__init__()
+        for layer in self.body.modules():
+            if isinstance(layer, nn.Conv2d):
+                parametrize.register_parametrization(layer, "weight", _Averaged())
+
+
+class _Averaged(nn.Module):
+    """A kernel averaged over the rotations and reflections by right angles."""
+
+    def forward(self, kernel):
+        turned = [torch.rot90(kernel, k, (2, 3)) for k in range(4)]
+        return sum(turned + [side.flip(3) for side in turned]) / 8
 
 
 class Pretrained(nn.Module):

@@ -10,7 +10,7 @@ class Run:
     Attributes
     ----------
     network : str
-        ``plain``, ``compact`` or ``pretrained``.
+        A network of ``networks.py``: ``plain``, ``compact``, ``pretrained`` and others.
     labels : str
         ``hard``: the final labels; ``soft``: the raters' labels by their confidences.
     epochs, batch_size, rate, weight_decay
@@ -60,6 +60,8 @@ RUNS = {
     "first": Run(labels="hard", epochs=30, max_scale=1.15, unresampled=0.0),
     "soft": Run(),
     "pretrained": Run("pretrained", epochs=12, batch_size=32, rate=1e-3),
+    "marked": Run("marked"),
+    "symmetric": Run("symmetric"),
     "distilled": Run(epochs=120, teachers=_TEACHERS),
     # For images poorer than the Legacy Surveys'.
     "robust": Run(epochs=120, teachers=_TEACHERS, surveys=("sdss-dr17", "ps1-dr2")),

@@ -14,14 +14,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import Compact, Plain, Pretrained
+from networks import Compact, Marked, Plain, Pretrained, Symmetric
 from runs import RUNS
 from sources import SURVEY, load_sources
 
 from shredfinder import Cutouts
 from shredfinder.datasets import degrade_cutouts
 
-NETWORKS = {"plain": Plain, "compact": Compact, "pretrained": Pretrained}
+NETWORKS = {
+    "plain": Plain,
+    "compact": Compact,
+    "pretrained": Pretrained,
+    "marked": Marked,
+    "symmetric": Symmetric,
+}
 
 
 def main():
