@@ -1,6 +1,7 @@
 """The labelled sources: images, folds and targets."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,10 +10,12 @@ from PIL import Image
 
 from shredfinder import Cutouts
 from shredfinder.evaluation import make_folds
+from shredfinder.labelling import apply_corrections
 from shredfinder.surveys import get_survey
 from shredfinder.training import combine_raters, encode_labels
 
 SURVEY = get_survey("legacy-dr9")
+CORRECTIONS = Path(__file__).with_name("corrections.csv")
 
 
 @dataclass
@@ -40,8 +43,8 @@ class Sources:
         )
 
 
-def load_sources(folder, images=True):
-    """Read the labels and, unless told otherwise, the images."""
+def load_sources(folder, images=True, corrected=False):
+    """Read the labels, corrected if told so, and, unless told otherwise, the images."""
     table = Table.read(folder / "labels.ecsv")
     hard = encode_labels(table["final"])
     disputed = np.asarray(table["consensus"]) == "disputed"
@@ -51,6 +54,14 @@ def load_sources(folder, images=True):
         [table["label"], table["label2"], third],
         [table["confidence"], table["confidence2"], np.ones(len(table), int)],
     )
+    # The folds must not change with the labels.
+    fold = make_folds(hard, np.asarray(table["sky_group"]), n_splits=5, random_state=0)
+    if corrected:
+        label = apply_corrections(table, Table.read(CORRECTIONS))
+        changed = np.asarray(label != table["final"])
+        hard = encode_labels(label)
+        # The look that corrected a label replaces the others; it is "likely" to be right.
+        soft[changed] = combine_raters([label[changed]], [np.full(changed.sum(), 2)])
     pixels = torch.empty(0)
     if images:
         paths = [folder / "cutouts" / f"{name}.png" for name in table["objID"]]
@@ -59,7 +70,7 @@ def load_sources(folder, images=True):
     return Sources(
         table=table,
         images=pixels,
-        fold=make_folds(hard, np.asarray(table["sky_group"]), n_splits=5, random_state=0),
+        fold=fold,
         agreed=~disputed & np.isfinite(hard),
         targets={
             "hard": hard,
