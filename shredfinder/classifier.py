@@ -18,6 +18,7 @@ from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keras import Model
     from numpy.typing import ArrayLike
 
     from shredfinder.imaging.cutouts import Cutouts
@@ -270,6 +271,52 @@ class ShredClassifier(ImageScorer, Parametrized):
 
     # Model
 
+    def calibrate(
+        self,
+        p_cnn: ArrayLike,
+        y: ArrayLike,
+        *,
+        method: Literal["temperature", "isotonic"] = "temperature",
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Calibrate the model, so that its probabilities mean what they say.
+
+        The calibration is part of the model: it is saved with it and applied whenever it scores.
+
+        Parameters
+        ----------
+        p_cnn : array_like
+            Probabilities, of shape ``(n,)``, that this model, as calibrated so far, gives to
+            sources that it was not trained on; or those of a cross-validation of classifiers
+            like this one (`~shredfinder.evaluation.cross_validate`), so that none need be set
+            aside. At the training mix, not corrected for another prior.
+        y : array_like
+            Labels of these sources, as for `fit`; ``"other"`` is left out.
+        method : {"temperature", "isotonic"}, optional
+            See `~shredfinder.evaluation.fit_calibration`.
+        sample_weight : array_like, optional
+            Weights, of shape ``(n,)``.
+
+        Returns
+        -------
+        self : object
+            The calibrated classifier.
+
+        Raises
+        ------
+        shredfinder.exceptions.NotFittedError
+            If the classifier is neither fitted nor loaded.
+        ValueError
+            If labels and probabilities don't fit each other, or the model has an isotonic
+            calibration already.
+        """
+        from shredfinder.evaluation import fit_calibration
+
+        model = self._get_model()
+        found = fit_calibration(y, p_cnn, method=method, sample_weight=sample_weight)
+        self.model_ = model.calibrated(found)
+        return self
+
     @classmethod
     def load(cls, path: PathLike | None = None) -> Self:
         """Load a saved model.
@@ -310,6 +357,27 @@ class ShredClassifier(ImageScorer, Parametrized):
         if isinstance(history, dict):
             classifier.history_ = history
         return classifier
+
+    def save(self, path: PathLike) -> None:
+        """Save the model as one file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom ``*.shredmodel``; written atomically.
+        """
+        self._get_model().write(path)
+
+    def keras_network(self) -> Model:
+        """Build the Keras network with the fitted weights.
+
+        Returns
+        -------
+        network : `keras.Model`
+            From images in 0–1, ``(n, height, width, bands)``, to ``(n, 2)`` probabilities,
+            before calibration and symmetry averaging.
+        """
+        return self._get_model().keras_network()
 
     @property
     def n_parameters(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from shredfinder.models.scorer import ImageScorer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
-
     from shredfinder.classifier import ShredClassifier
-    from shredfinder.typing import PathLike
 
 __all__ = ["ShredEnsemble"]
 
@@ -28,7 +25,8 @@ class ShredEnsemble(ImageScorer):
     """Several fitted classifiers that score as one: the mean of their logits.
 
     It scores wherever a `ShredClassifier` does, in tables among others. ``p_cnn_std`` is then the
-    spread over the sides of the image and over the members.
+    spread over the sides of the image and over the members. It has no file, network or
+    calibration of its own: save and calibrate its members.
 
     Parameters
     ----------
@@ -103,46 +101,6 @@ class ShredEnsemble(ImageScorer):
     def n_parameters(self) -> int:
         """`int`: number of parameters of all members."""
         return sum(member.n_parameters for member in self.members)
-
-    def save(self, path: PathLike) -> None:
-        """Not possible: save the members.
-
-        Parameters
-        ----------
-        path : path-like
-            Without effect.
-
-        Raises
-        ------
-        TypeError
-            Always.
-        """
-        raise TypeError("an ensemble has no file of its own: save each of its members")
-
-    def keras_network(self) -> Any:
-        """Not possible: each member has its own.
-
-        Raises
-        ------
-        TypeError
-            Always.
-        """
-        raise TypeError("an ensemble has no network of its own: take a member's")
-
-    def calibrate(self, p_cnn: ArrayLike, y: ArrayLike, **kwargs: Any) -> Any:
-        """Not possible: calibrate the members.
-
-        Parameters
-        ----------
-        p_cnn, y, **kwargs
-            Without effect.
-
-        Raises
-        ------
-        TypeError
-            Always.
-        """
-        raise TypeError("an ensemble has no calibration of its own: calibrate its members")
 
 
 class _Models:

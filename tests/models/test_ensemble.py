@@ -61,13 +61,6 @@ def test_what_is_no_ensemble_is_refused(members):
         ShredEnsemble([])
     with pytest.raises(NotFittedError):
         ShredEnsemble([ShredClassifier()])
-    ensemble = ShredEnsemble(members)
-    with pytest.raises(TypeError, match="save each of its members"):
-        ensemble.save("x.shredmodel")
-    with pytest.raises(TypeError, match="calibrate its members"):
-        ensemble.calibrate([0.1], [0])
-    with pytest.raises(TypeError, match="take a member's"):
-        ensemble.keras_network()
 
 
 @needs_backend
