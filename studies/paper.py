@@ -8,9 +8,10 @@ rest is split into five parts, each of which in turn stops the training early on
 RMSprop on the first part, and with the better of them on all five; the compact one, which needs no
 stopping, on the same parts. All are judged on the reserved sources.
 
-``state/`` keeps each training's checkpoint after every epoch, its model and its answers: what is
-there is not trained again, and an interrupted training goes on. ``state/comparison.ecsv`` is
-the table; ``state/histories.json`` has the losses by epoch.
+``state/`` keeps each training's checkpoint after every epoch, and its model: an interrupted
+training goes on. What a finished training gave, losses by epoch and the answers to the reserved
+sources, is kept in ``docs/measured/paper/``, and is not trained again: on one machine after the
+other, or part by part (``--parts``), the experiment comes together. The table is of what is there.
 """
 
 import argparse
@@ -19,15 +20,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 from sources import SURVEY, load_sources
 
 from shredfinder import ShredClassifier
+from shredfinder.atomic import replacing
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics, make_folds
 from shredfinder.training import import_keras
 
 N_FOLDS = 5
 SETTINGS = ("published", "published-text")
+RECORDS = Path(__file__).parents[1] / "docs" / "measured" / "paper"
 SHOWN = ("auc", "accuracy", "precision", "recall", "specificity", "f1", "calibration_error")
 
 
@@ -37,28 +39,35 @@ def main():
     parser.add_argument("state", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", choices=["published", "compact"], help="train one network only")
+    parser.add_argument("--parts", nargs="+", type=int, default=list(range(N_FOLDS)))
+    parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument(
-        "--mixed", action="store_true", help="multiply in bfloat16: nearly twice as fast"
+        "--mixed",
+        action="store_true",
+        help="multiply in bfloat16: nearly twice as fast on a processor that has it, and ten times "
+        "slower on others",
     )
     args = parser.parse_args()
     if args.mixed:
         import_keras().config.set_dtype_policy("mixed_bfloat16")
-    args.state.mkdir(parents=True, exist_ok=True)
+    for folder in (args.state, args.records):
+        folder.mkdir(parents=True, exist_ok=True)
     sources = load_sources(args.data)
     reserved, folds = split(sources)
-    trainings = Trainings(args.state, sources, reserved, folds)
+    trainings = Trainings(args, sources, reserved, folds)
+    if args.only != "published":
+        for fold in args.parts:
+            trainings.run("compact", "compact", fold)
     if args.only != "compact":
         losses = {
-            recipe: min(trainings.run("published", recipe, 0)["val_loss"]) for recipe in SETTINGS
+            recipe: min(trainings.run("published", recipe, 0)["history"]["val_loss"])
+            for recipe in SETTINGS
         }
         better = min(losses, key=losses.get)
         print(f"lowest validation loss on the first part: {losses}; {better} goes on", flush=True)
-        for fold in range(1, N_FOLDS):
+        for fold in args.parts:
             trainings.run("published", better, fold)
-    if args.only != "published":
-        for fold in range(N_FOLDS):
-            trainings.run("compact", "compact", fold)
-    summarize(args.state, sources, reserved)
+    summarize(args.records, sources, reserved)
 
 
 def split(sources):
@@ -73,15 +82,15 @@ def split(sources):
 class Trainings:
     """Models of the parts, trained once."""
 
-    def __init__(self, state, sources, reserved, folds):
-        self.state, self.sources, self.reserved, self.folds = state, sources, reserved, folds
+    def __init__(self, args, sources, reserved, folds):
+        self.args, self.sources, self.reserved, self.folds = args, sources, reserved, folds
 
     def run(self, architecture, recipe, fold):
         """Train a network without one part, judge the reserved sources; give its record."""
-        folder = self.state / f"{recipe}-{fold}"
-        record = folder / "record.json"
-        if record.exists():
-            return json.loads(record.read_text())
+        path = self.args.records / f"{recipe}-{fold}.json"
+        if path.exists():
+            return json.loads(path.read_text())
+        folder = self.args.state / f"{recipe}-{fold}"
         folder.mkdir(exist_ok=True)
         labels = self.sources.targets["hard"]
         kept = np.flatnonzero((self.folds >= 0) & (self.folds != fold))
@@ -102,17 +111,24 @@ class Trainings:
         began = time.perf_counter()
         p_cnn, _ = classifier.predict_p_cnn(self.sources.cutouts(self.reserved))
         speed = len(self.reserved) / (time.perf_counter() - began)
-        p_held, _ = classifier.predict_p_cnn(self.sources.cutouts(held))
-        np.savez(folder / "answers.npz", reserved=p_cnn, rows=held, held=p_held)
         classifier.save(folder / "model.shredmodel")
-        values = classifier.history_ | {
-            "n_parameters": classifier.n_parameters,
-            "seconds": clock.total,
-            "images_per_second": speed,
+        history = {
+            name: [round(float(value), 5) for value in values]
+            for name, values in classifier.history_.items()
         }
-        record.write_text(json.dumps(values))
-        print(f"{recipe} {fold}: {len(values['loss'])} epochs, {clock.total:.0f} s", flush=True)
-        return values
+        record = {
+            "history": history,
+            "n_parameters": classifier.n_parameters,
+            "precision": "bfloat16" if self.args.mixed else "float32",
+            "seconds": round(clock.total),
+            "images_per_second": round(speed, 1),
+            "objID": [str(name) for name in self.sources.table["objID"][self.reserved]],
+            "p_cnn": [round(float(p), 5) for p in p_cnn],
+        }
+        with replacing(path) as temporary:
+            Path(temporary).write_text(json.dumps(record) + "\n")
+        print(f"{recipe} {fold}: {len(history['loss'])} epochs, {clock.total:.0f} s", flush=True)
+        return record
 
 
 class Clock:
@@ -130,47 +146,45 @@ class Clock:
         self.path.write_text(str(self.total))
 
 
-def summarize(state, sources, reserved):
-    """Write the table of what is there: means over the parts, intervals by group."""
+def summarize(folder, sources, reserved):
+    """Print the table of what is there: means over the parts, intervals by group."""
     agreed = sources.agreed[reserved]
     y = sources.shred[reserved][agreed].astype(int)
     groups = np.asarray(sources.table["sky_group"])[reserved][agreed]
-    rows, histories = [], {}
+    names = [str(name) for name in sources.table["objID"][reserved]]
+    print(f"{len(y)} reserved sources whose raters agree; mean over parts (95 % of resamples)")
     for recipe in (*SETTINGS, "compact"):
-        folders = [state / f"{recipe}-{fold}" for fold in range(N_FOLDS)]
-        folders = [folder for folder in folders if (folder / "record.json").exists()]
-        if not folders:
+        records = read_records(folder, recipe)
+        if not records:
             continue
-        records = [json.loads((folder / "record.json").read_text()) for folder in folders]
-        answers = [np.load(folder / "answers.npz")["reserved"][agreed] for folder in folders]
-        histories[recipe] = [
-            {name: values for name, values in record.items() if isinstance(values, list)}
-            for record in records
-        ]
+        for record in records:
+            if record["objID"] != names:
+                raise ValueError(f"the records of {recipe!r} are of other reserved sources")
+        answers = [np.array(record["p_cnn"])[agreed] for record in records]
         metrics = [compute_metrics(y, p_cnn) for p_cnn in answers]
         # A resample of the groups holds for all parts' models at once: columns of one table.
         stacked = np.arange(len(y), dtype=float)
         intervals = bootstrap_metrics(
             y, stacked, groups, metric=lambda y, index, p=answers: mean_metrics(y, index, p)
         )
-        row = {"network": recipe, "parts": len(folders)}
+        row = {"network": recipe, "parts": len(records), "precision": records[0]["precision"]}
         for name in SHOWN:
             values = [part[name] for part in metrics]
             low, high = intervals[name]
             row[name] = f"{np.mean(values):.4f} ({low:.4f}-{high:.4f}) ±{np.std(values):.4f}"
         row["parameters"] = records[0]["n_parameters"]
-        row["images/s"] = round(float(np.median([r["images_per_second"] for r in records])), 1)
-        row["epochs"] = round(float(np.mean([len(r["loss"]) for r in records])), 1)
-        row["minutes"] = round(float(np.mean([r["seconds"] for r in records])) / 60, 1)
-        rows.append(row)
-    table = Table(rows)
-    table.write(state / "comparison.ecsv", overwrite=True)
-    (state / "histories.json").write_text(json.dumps(histories))
-    print(f"{len(y)} reserved sources whose raters agree; mean over parts (95 % of resamples)")
-    for row in table:
-        for name in table.colnames:
-            print(f"{name:>20}: {row[name]}")
+        row["images/s"] = np.median([record["images_per_second"] for record in records])
+        row["epochs"] = np.mean([len(record["history"]["loss"]) for record in records])
+        row["minutes"] = round(np.mean([record["seconds"] for record in records]) / 60, 1)
+        for name, value in row.items():
+            print(f"{name:>20}: {value}")
         print()
+
+
+def read_records(folder, recipe):
+    """Read what finished trainings gave."""
+    paths = [folder / f"{recipe}-{fold}.json" for fold in range(N_FOLDS)]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
 def mean_metrics(y, index, answers):
