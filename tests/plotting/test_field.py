@@ -11,6 +11,8 @@ from shredfinder.exceptions import MissingDependencyError
 from shredfinder.plotting import plot_field
 
 matplotlib = pytest.importorskip("matplotlib")
+for module in ("colors", "figure"):  # not always imported by matplotlib itself
+    pytest.importorskip(f"matplotlib.{module}")
 
 
 @pytest.fixture
