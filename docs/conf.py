@@ -46,6 +46,8 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
+    # The field would take a line of its own beside so many pages.
+    "navbar_persistent": ["search-button"],
 }
 html_static_path = ["_static"]
 html_css_files = ["shredfinder.css"]
