@@ -1,10 +1,11 @@
 """Make the package's own model of a network of the study that was trained on all sources.
 
-    python studies/embed.py state/ distilled --name legacy-dr9-compact-2
+    python studies/embed.py state/ distilled --name legacy-dr9-compact-3 --corrected
 
-Its temperature is that of the cross-validated answers on the sources whose raters agree. With
-``--fold K`` it is the network that was trained without that fold, for
-``benchmarks/faster_scoring.py``.
+Its temperature is that of the cross-validated answers on the sources whose raters agree, or, where
+there are none, as given. The measure of novelty is learnt on the training images, some of them
+degraded as the network saw them. With ``--fold K`` it is the network that was trained without
+that fold, for ``benchmarks/faster_scoring.py``.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from answers import average, calibrate, gather
 from runs import RUNS
 from sources import SURVEY, load_sources
 
+from shredfinder.datasets import degrade_cutouts
 from shredfinder.models.architectures import build_network
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.files import EMBEDDED_MODEL
@@ -33,12 +35,12 @@ def main():
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--fold", default="all", help="the fold left out (default: none)")
     parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
+    parser.add_argument("--temperature", type=float, help="where no folds are there to tell")
+    parser.add_argument("--corrected", action="store_true", help="trained on corrected labels")
     parser.add_argument("--output", type=Path, default=EMBEDDED_MODEL)
     args = parser.parse_args()
-    sources = load_sources(args.data)
-    logits = gather(args.state, args.run, len(sources.table), args.folds)
-    usable = sources.agreed & np.isfinite(logits[:, 0])
-    temperature = calibrate(average(logits[usable], args.symmetry, 1.0), sources.shred[usable])
+    sources = load_sources(args.data, corrected=args.corrected)
+    temperature = args.temperature or find_temperature(args, sources)
     trained = sources.fold >= 0
     if args.fold != "all":
         trained &= sources.fold != int(args.fold)
@@ -58,12 +60,28 @@ def main():
         },
     )
     description.temperature = temperature
-    images = sources.cutouts(np.flatnonzero(trained)).images
+    images = np.concatenate([cutouts.images for cutouts in see(sources, args.run, trained)])
     description.novelty = NoveltyMeasure.of_images(images).to_dict()
     state = torch.load(args.state / f"{args.run}-{args.fold}-0.pt")
     network = to_keras(state, description.input_shape)
     TrainedModel.from_network(description, network).write(args.output)
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {temperature=:.3f}")
+
+
+def find_temperature(args, sources):
+    """Find the temperature of the cross-validated answers."""
+    logits = gather(args.state, args.run, len(sources.table), args.folds)
+    usable = sources.agreed & np.isfinite(logits[:, 0])
+    return calibrate(average(logits[usable], args.symmetry, 1.0), sources.shred[usable])
+
+
+def see(sources, run, trained):
+    """Give the training images as the network saw them, in equal parts as clear as they are."""
+    surveys = RUNS[run].surveys
+    for kind, survey in enumerate((SURVEY.name, *surveys)):
+        cutouts = sources.cutouts(np.flatnonzero(trained)[kind :: 1 + len(surveys)])
+        clear = survey == SURVEY.name
+        yield cutouts if clear else degrade_cutouts(cutouts, survey, random_state=kind)
 
 
 def to_keras(state, input_shape):

@@ -1,17 +1,15 @@
-"""What the novelty of images catches and misses; and the shipped measure of the embedded model.
+"""What the novelty of images catches and misses.
 
-    python studies/unfamiliar.py            # the table
-    python studies/unfamiliar.py --ship     # writes embedded.novelty.json beside the model
+    python studies/unfamiliar.py
 
 The measure is learnt on half of the groups on the sky and judged on the other half, on these made
-to look like other surveys, on simulated fields, and on images that show no sky at all. The shipped
-one is learnt on all labelled sources, as the embedded model was.
+to look like other surveys, on simulated fields, and on images that show no sky at all. The embedded
+model's own is learnt on all labelled sources, as the model was.
 """
 
 import argparse
 import dataclasses
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +21,7 @@ from sources import load_sources
 from shredfinder.datasets import make_field
 from shredfinder.datasets.observing import NOISE
 from shredfinder.imaging import flux_to_rgb, rgb_to_flux
-from shredfinder.models import NoveltyMeasure, TrainedModel
-from shredfinder.models.files import EMBEDDED_MODEL
+from shredfinder.models import NoveltyMeasure
 
 # Depths of a point source at 5 sigma, and widths of the point-spread function in r in arcsec,
 # roughly: Dey et al. 2019, AJ 157, 168; SDSS's page on the scope of its imaging; Chambers et al.
@@ -39,17 +36,13 @@ _SCALE = 0.46875
 
 
 def main():
-    """Print the table, or write the shipped measure."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--ship", action="store_true")
     args = parser.parse_args()
     sources = load_sources(args.data)
     trained = np.flatnonzero(sources.fold >= 0)
     images = sources.cutouts(np.arange(len(sources.table))).images
-    if args.ship:
-        ship(NoveltyMeasure.of_images(images[trained]))
-        return
     rng = np.random.default_rng(1)
     groups = np.asarray(sources.table["sky_group"])
     names = np.unique(groups)
@@ -66,15 +59,6 @@ def main():
         table.add_row((name, len(some), np.median(novelty), np.mean(novelty > 1)))
     table["median"].format = table["above 1"].format = ".2f"
     table.pprint(max_lines=-1, max_width=-1, align=("<", ">", ">", ">"))
-
-
-def ship(measure):
-    """Write the measure beside the embedded model that it belongs to."""
-    model = TrainedModel.read()
-    shipped = {"sha256": model.sha256, "novelty": measure.to_dict()}
-    path = Path(str(EMBEDDED_MODEL)).with_name("embedded.novelty.json")
-    path.write_text(json.dumps(shipped, separators=(",", ":")) + "\n")
-    print(f"{path}: {path.stat().st_size} bytes, limit {measure.limit:.2f}")
 
 
 def make_others(real, rng, n=100):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Self
 
 import numpy as np
 
-__all__ = ["NoveltyMeasure", "image_statistics", "read_shipped_measure"]
+__all__ = ["NoveltyMeasure", "image_statistics"]
 
 # What a model file calls this measure; another set of statistics is another kind.
 _KIND = "image-statistics-1"
@@ -214,27 +211,6 @@ class NoveltyMeasure:
         if not (fits and finite and (scale > 0).all() and 0 < limit < np.inf):
             raise ValueError("the statistics of the training images do not fit each other")
         return cls(mean, scale, precision, limit)
-
-
-@functools.cache
-def read_shipped_measure(sha256):
-    """Read the measure that the package has for a model whose file has none.
-
-    Parameters
-    ----------
-    sha256 : str or None
-        Hash of the model.
-
-    Returns
-    -------
-    measure : NoveltyMeasure or None
-        None where there is none for that model.
-    """
-    path = resources.files("shredfinder.models") / "data" / "embedded.novelty.json"
-    if sha256 is None or not path.is_file():
-        return None
-    shipped = json.loads(path.read_text())
-    return NoveltyMeasure.from_dict(shipped["novelty"]) if shipped["sha256"] == sha256 else None
 
 
 def _fit(statistics):

@@ -5,14 +5,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from shredfinder import ShredClassifier
-from shredfinder.datasets import make_field
+from shredfinder.datasets import degrade_cutouts, make_field
 from shredfinder.datasets.observing import NOISE
 from shredfinder.exceptions import ModelFileError
 from shredfinder.imaging import flux_to_rgb
 from shredfinder.models import NoveltyMeasure
 from shredfinder.models.description import ModelDescription
-from shredfinder.models.files import EMBEDDED_MODEL
-from shredfinder.models.novelty import image_statistics, read_shipped_measure
+from shredfinder.models.novelty import image_statistics
 from tests.conftest import make_images, needs_backend
 
 
@@ -111,15 +110,14 @@ def test_broken_statistics_are_refused_and_unknown_ones_are_none(shipped):
             ModelDescription.from_dict(description | {"novelty": values | broken})
 
 
-def test_the_embedded_model_has_a_measure_of_its_own():
-    """In its file, or beside it: then of this very model, or the file is a leftover."""
-    model = ShredClassifier.load().model_
-    assert model.novelty is not None
-    path = EMBEDDED_MODEL.parent / "embedded.novelty.json"
-    assert path.exists() == (model.description.novelty is None)
-    if path.exists():
-        assert json.loads(path.read_text())["sha256"] == model.sha256
-    assert read_shipped_measure("0" * 64) is None
+def test_the_packages_models_have_measures_of_their_own(field):
+    poor = degrade_cutouts(field.cutouts(), "sdss-dr17", random_state=1).images
+    shares = [
+        np.mean(ShredClassifier.load(name).predict_details(poor)["p_cnn_novelty"] > 1)
+        for name in ("embedded", "robust")
+    ]
+    assert shares[0] > 0.5
+    assert shares[1] < 0.1
 
 
 @needs_backend

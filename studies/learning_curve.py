@@ -1,0 +1,111 @@
+"""How good the compact network gets with how many labels, and what more of them would buy.
+
+    python studies/study.py state/ labels-160 labels-320 labels-640 labels-1280 soft --folds 0
+    python studies/learning_curve.py state/ --folds 0
+
+Judged, as in ``summary.py``, on the sources whose raters agree, of folds that all runs have. A
+power law of the number of labels is laid through the missing part of the AUC, 1 − AUC, by least
+squares in logarithms; intervals hold 95 % of 1,000 resamples of the groups on the sky, the same
+for all numbers. The figure goes to ``docs/_static``.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from answers import average, gather
+from figures import save
+from runs import RUNS
+from sources import load_sources
+
+from shredfinder.evaluation import bootstrap_metrics, compute_metrics
+from shredfinder.plotting.marks import make_figure
+
+NAMES = ("labels-160", "labels-320", "labels-640", "labels-1280", "soft")
+
+
+def main():
+    """Print the table and the expectation, and draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("state", type=Path)
+    parser.add_argument("--folds", nargs="+", type=int, default=[0])
+    parser.add_argument("--more", type=int, default=1000, help="labels to be added")
+    parser.add_argument("--symmetry", default="none", choices=["uncertain", "all", "none"])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--output", type=Path, default=Path("docs/_static"))
+    args = parser.parse_args()
+    sources = load_sources(args.data, images=False)
+    use = sources.agreed & np.isin(sources.fold, args.folds)
+    y, groups = sources.shred[use].astype(int), np.asarray(sources.table["sky_group"])[use]
+    names = [name for name in NAMES if all(path_of(args, name, k).exists() for k in args.folds)]
+    if len(names) < 3:
+        parser.error(f"a law needs three numbers of labels: {', '.join(names) or 'none'} are there")
+    logits = [gather(args.state, name, len(use), args.folds)[use] for name in names]
+    answers = [1 / (1 + np.exp(-average(values, args.symmetry, 1.0))) for values in logits]
+    everything = np.mean([np.sum((sources.fold >= 0) & (sources.fold != k)) for k in args.folds])
+    n = np.array([RUNS[name].n_labels or everything for name in names], float)
+
+    def curve(y, index):
+        rows = index.astype(int)
+        auc = np.array([compute_metrics(y, p[rows])["auc"] for p in answers])
+        return {str(k): value for k, value in enumerate(auc)} | expect(n, auc, args.more)
+
+    index = np.arange(len(y), dtype=float)
+    values, intervals = curve(y, index), bootstrap_metrics(y, index, groups, metric=curve)
+    print(f"{len(y)} sources of the folds {', '.join(map(str, args.folds))}")
+    for k, name in enumerate(names):
+        accuracy = compute_metrics(y, answers[k])["accuracy"]
+        print(f"{n[k]:6.0f} labels ({name}): {show(values, intervals, str(k))}, {accuracy=:.3f}")
+    print(f"exponent: {show(values, intervals, 'exponent', 2)}")
+    print(f"AUC with {args.more} more, by the law: {show(values, intervals, 'more')}")
+    print(f"gain of these: {show(values, intervals, 'gain')}")
+    save(draw(n, values, intervals), args.output / "learning_curve.jpg")
+
+
+def path_of(args, name, fold):
+    """Give the file of a training's answers."""
+    return args.state / f"{name}-{fold}-0.npz"
+
+
+def expect(n, auc, more):
+    """Lay the law through the points; give its exponent and what it expects of more labels."""
+    missing = np.log(np.maximum(1 - auc, 1e-5))
+    exponent, constant = np.polyfit(np.log(n), missing, 1)
+    now, then = (
+        1 - np.exp(constant + exponent * np.log(number)) for number in (n[-1], n[-1] + more)
+    )
+    return {"exponent": exponent, "constant": constant, "more": then, "gain": then - now}
+
+
+def show(values, intervals, name, digits=4):
+    """Write a value with its interval."""
+    low, high = intervals[name]
+    return f"{values[name]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def draw(n, values, intervals):
+    """Draw the missing part of the AUC over the number of labels, both in logarithms."""
+    figure = make_figure(5.2, 4.0)
+    ax = figure.subplots()
+    missing = np.array([1 - values[str(k)] for k in range(len(n))])
+    ends = np.array([intervals[str(k)] for k in range(len(n))])
+    errors = np.abs([missing - (1 - ends[:, 1]), 1 - ends[:, 0] - missing])
+    ax.errorbar(n, missing, errors, fmt="o", color="#c8342b", capsize=3)
+    line = np.geomspace(n[0], n[-1] + 1000, 50)
+    ax.plot(line, np.exp(values["constant"]) * line ** values["exponent"], color="0.5", lw=1)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ticks = [*n.astype(int), int(n[-1]) + 1000]
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
+    shown = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
+    low, high = ax.get_ylim()
+    shown = [value for value in shown if low < value < high]
+    ax.set_yticks(shown, [f"{value:g}" for value in shown])
+    ax.set_xlabel("labels to learn from")
+    ax.set_ylabel("1 − AUC")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
