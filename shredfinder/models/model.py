@@ -162,7 +162,6 @@ class TrainedModel:
             self.description,
             temperature=float(np.clip(temperature, 0.01, 100)),
             knots=[list(pair) for pair in calibration.knots] or None,
-            novelty=self.novelty.to_dict() if self.novelty else None,
         )
         return type(self)(description, self.graph, self.weights)
 

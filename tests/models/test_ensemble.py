@@ -61,6 +61,9 @@ def test_what_is_no_ensemble_is_refused(members):
         ShredEnsemble([])
     with pytest.raises(NotFittedError):
         ShredEnsemble([ShredClassifier()])
+    # What belongs to a single model is its members', not refused when it is called.
+    for name in ("save", "calibrate", "keras_network"):
+        assert not hasattr(ShredEnsemble(members), name)
 
 
 @needs_backend
