@@ -3,17 +3,17 @@
     python studies/study.py state/ labels-160 labels-320 labels-640 labels-1280 soft --folds 0
     python studies/learning_curve.py state/ --folds 0
 
-Judged, as in ``summary.py``, on the sources whose raters agree, of folds that all runs have. A
-power law of the number of labels is laid through the missing part of the AUC, 1 − AUC, by least
-squares in logarithms; intervals hold 95 % of 1,000 resamples of the groups on the sky, the same
-for all numbers. The figure goes to ``docs/_static``.
+Judged, as in ``summary.py``, on the sources whose raters agree, looked at once. A power law of the
+number of labels is laid through the missing part of the AUC, 1 − AUC, by least squares in
+logarithms; intervals hold 95 % of 1,000 resamples of the groups on the sky, the same for all
+numbers. The figure goes to ``docs/_static``.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from answers import average, gather
+from answers import gather
 from figures import save
 from runs import RUNS
 from sources import load_sources
@@ -21,29 +21,26 @@ from sources import load_sources
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics
 from shredfinder.plotting.marks import make_figure
 
-NAMES = ("labels-160", "labels-320", "labels-640", "labels-1280", "soft")
+DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "soft")
 
 
 def main():
     """Print the table and the expectation, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
+    parser.add_argument("--runs", nargs="+", default=DEFAULT, help="three or more, by their labels")
     parser.add_argument("--folds", nargs="+", type=int, default=[0])
     parser.add_argument("--more", type=int, default=1000, help="labels to be added")
-    parser.add_argument("--symmetry", default="none", choices=["uncertain", "all", "none"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
     sources = load_sources(args.data, images=False)
     use = sources.agreed & np.isin(sources.fold, args.folds)
     y, groups = sources.shred[use].astype(int), np.asarray(sources.table["sky_group"])[use]
-    names = [name for name in NAMES if all(path_of(args, name, k).exists() for k in args.folds)]
-    if len(names) < 3:
-        parser.error(f"a law needs three numbers of labels: {', '.join(names) or 'none'} are there")
-    logits = [gather(args.state, name, len(use), args.folds)[use] for name in names]
-    answers = [1 / (1 + np.exp(-average(values, args.symmetry, 1.0))) for values in logits]
+    logits = [gather(args.state, name, len(use), args.folds)[use, 0] for name in args.runs]
+    answers = [1 / (1 + np.exp(-values)) for values in logits]
     everything = np.mean([np.sum((sources.fold >= 0) & (sources.fold != k)) for k in args.folds])
-    n = np.array([RUNS[name].n_labels or everything for name in names], float)
+    n = np.array([RUNS[name].n_labels or everything for name in args.runs], float)
 
     def curve(y, index):
         rows = index.astype(int)
@@ -53,18 +50,13 @@ def main():
     index = np.arange(len(y), dtype=float)
     values, intervals = curve(y, index), bootstrap_metrics(y, index, groups, metric=curve)
     print(f"{len(y)} sources of the folds {', '.join(map(str, args.folds))}")
-    for k, name in enumerate(names):
+    for k, name in enumerate(args.runs):
         accuracy = compute_metrics(y, answers[k])["accuracy"]
         print(f"{n[k]:6.0f} labels ({name}): {show(values, intervals, str(k))}, {accuracy=:.3f}")
     print(f"exponent: {show(values, intervals, 'exponent', 2)}")
     print(f"AUC with {args.more} more, by the law: {show(values, intervals, 'more')}")
     print(f"gain of these: {show(values, intervals, 'gain')}")
-    save(draw(n, values, intervals), args.output / "learning_curve.jpg")
-
-
-def path_of(args, name, fold):
-    """Give the file of a training's answers."""
-    return args.state / f"{name}-{fold}-0.npz"
+    save(draw(n, args.more, values, intervals), args.output / "learning_curve.jpg")
 
 
 def expect(n, auc, more):
@@ -83,7 +75,7 @@ def show(values, intervals, name, digits=4):
     return f"{values[name]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def draw(n, values, intervals):
+def draw(n, more, values, intervals):
     """Draw the missing part of the AUC over the number of labels, both in logarithms."""
     figure = make_figure(5.2, 4.0)
     ax = figure.subplots()
@@ -91,11 +83,11 @@ def draw(n, values, intervals):
     ends = np.array([intervals[str(k)] for k in range(len(n))])
     errors = np.abs([missing - (1 - ends[:, 1]), 1 - ends[:, 0] - missing])
     ax.errorbar(n, missing, errors, fmt="o", color="#c8342b", capsize=3)
-    line = np.geomspace(n[0], n[-1] + 1000, 50)
+    line = np.geomspace(n[0], n[-1] + more, 50)
     ax.plot(line, np.exp(values["constant"]) * line ** values["exponent"], color="0.5", lw=1)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ticks = [*n.astype(int), int(n[-1]) + 1000]
+    ticks = [*n.astype(int), int(n[-1]) + more]
     ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     ax.minorticks_off()
     shown = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
