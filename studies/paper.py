@@ -5,8 +5,9 @@
 As in arXiv 2301.09648, a fifth of the sources is reserved, here by whole groups on the sky, and the
 rest is split into five parts, each of which in turn stops the training early on the four others
 (at most 100 epochs, patience 5). The published network is trained with both of its settings of
-RMSprop on the first part, and with the better of them on all five; the compact one, which needs no
-stopping, on the same parts. All are judged on the reserved sources.
+RMSprop on the first part, and with the better of them on all five; the compact one on the same
+parts, for its 90 epochs, and the weights of the best of these are kept. All are judged on the
+reserved sources.
 
 ``state/`` keeps each training's checkpoint after every epoch, and its model: an interrupted
 training goes on. What a finished training gave, losses by epoch and the answers to the reserved
@@ -87,7 +88,7 @@ class Trainings:
 
     def run(self, architecture, recipe, fold):
         """Train a network without one part, judge the reserved sources; give its record."""
-        path = self.args.records / f"{recipe}-{fold}.json"
+        path = path_of(self.args.records, recipe, fold)
         if path.exists():
             return json.loads(path.read_text())
         folder = self.args.state / f"{recipe}-{fold}"
@@ -96,13 +97,12 @@ class Trainings:
         kept = np.flatnonzero((self.folds >= 0) & (self.folds != fold))
         held = np.flatnonzero(self.folds == fold)
         classifier = ShredClassifier(architecture, SURVEY.name, symmetry="none", random_state=fold)
-        validation = (self.sources.cutouts(held), labels[held])
         clock = Clock(folder / "seconds")
         with clock:
             classifier.fit(
                 self.sources.cutouts(kept),
                 labels[kept],
-                validation=validation if architecture == "published" else None,
+                validation=(self.sources.cutouts(held), labels[held]),
                 recipe=recipe,
                 checkpoint=folder / "checkpoint",
                 name=f"{recipe}, part {fold}",
@@ -183,8 +183,13 @@ def summarize(folder, sources, reserved):
 
 def read_records(folder, recipe):
     """Read what finished trainings gave."""
-    paths = [folder / f"{recipe}-{fold}.json" for fold in range(N_FOLDS)]
+    paths = [path_of(folder, recipe, fold) for fold in range(N_FOLDS)]
     return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def path_of(folder, recipe, fold):
+    """Give the file of a training's record."""
+    return folder / f"{recipe}-{fold}.json"
 
 
 def mean_metrics(y, index, answers):
