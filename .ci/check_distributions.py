@@ -17,7 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _LARGEST = 15e6  # bytes
 _IN_WHEEL = ("shredfinder/py.typed", "shredfinder/CITATION.bib")
-_MODEL = "shredfinder/models/data/embedded.shredmodel"
+_MODELS = (
+    "shredfinder/models/data/embedded.shredmodel",
+    "shredfinder/models/data/robust.shredmodel",
+)
 _IN_SDIST = ("tests/", "docs/", "benchmarks/", "conftest.py", "tox.ini", "CHANGES.rst")
 _NOWHERE = ("__pycache__", ".pyc", ".hypothesis", ".pytest_cache", "docs/_build", "docs/api/")
 
@@ -53,7 +56,7 @@ def _run(*command, **options):
 def _check_sdist(sdist):
     with tarfile.open(sdist) as file:
         names = [name.partition("/")[2] for name in file.getnames()]
-    _check_names(sdist, names, (*_IN_SDIST, *_IN_WHEEL, _MODEL))
+    _check_names(sdist, names, (*_IN_SDIST, *_IN_WHEEL, *_MODELS))
     tests = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")}
     if missing := sorted(tests.difference(names)):
         raise SystemExit(f"{sdist.name} lacks tests: {', '.join(missing)}")
@@ -62,7 +65,7 @@ def _check_sdist(sdist):
 def _check_wheel(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
-    _check_names(wheel, names, (*_IN_WHEEL, _MODEL))
+    _check_names(wheel, names, (*_IN_WHEEL, *_MODELS))
     if strange := [name for name in names if not name.startswith("shredfinder")]:
         raise SystemExit(f"{wheel.name} holds more than the package: {', '.join(strange)}")
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "shredfinder").rglob("*.py")}

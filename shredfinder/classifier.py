@@ -324,8 +324,8 @@ class ShredClassifier(ImageScorer, Parametrized):
         Parameters
         ----------
         path : path-like, optional
-            A file written by `~shredfinder.ShredClassifier.save`; by default the model that comes
-            with the package.
+            A file written by `~shredfinder.ShredClassifier.save`, or ``"robust"`` for the package's
+            model for images poorer than the Legacy Surveys'; by default its embedded model.
 
         Returns
         -------

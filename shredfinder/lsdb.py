@@ -18,6 +18,7 @@ from astropy.table import Table
 import shredfinder
 from shredfinder.column_values import column_from_arrow
 from shredfinder.config import conf
+from shredfinder.models.files import find_model
 from shredfinder.optional import import_optional
 from shredfinder.priors import check_prior
 from shredfinder.table.columns import FLAG_NAME, P_NAME, name_extras, to_arrow
@@ -83,8 +84,9 @@ def add_p_cnn(
     catalog : ``lsdb.catalog.Catalog``
         The catalogue. Its margin, if it has one, is scored as well.
     classifier : path-like, optional
-        A model file that every worker can read; by default the model that comes with the
-        package. A classifier of your own goes by ``classifier.save(path)``.
+        A model file that every worker can read, or ``"robust"`` as for
+        `shredfinder.ShredClassifier.load`; by default the embedded model. A classifier of your own
+        goes by ``classifier.save(path)``.
     cutouts : path-like, optional
         Folder of image files that every worker can read, with ``pattern``. By default cutouts
         are taken by position, as ``fetch`` says.
@@ -254,7 +256,7 @@ def _check_model(path):
             f"classifier must be the path of a model file, not a {type(path).__name__}, which "
             "would travel with every partition: classifier.save(path) where all workers can read"
         )
-    path = None if path is None else os.path.abspath(path)
+    path = None if path is None else os.path.abspath(str(find_model(path)))
     return path, ShredClassifier.load(path)
 
 

@@ -104,7 +104,11 @@ def add_pattern_argument(parser, pattern=DEFAULT_PATTERN, *, default=DEFAULT_PAT
 def add_scoring_arguments(parser, *, counted=""):
     """Add the arguments that say how sources are scored, and where the shreds are counted."""
     parser.add_argument(
-        "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
+        "--model",
+        metavar="PATH",
+        type=Path,
+        help="model file, or 'robust' for the package's model for poorer images (default: the "
+        "embedded model)",
     )
     parser.add_argument(
         "--p-threshold",

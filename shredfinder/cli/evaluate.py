@@ -43,7 +43,11 @@ def add_parser(commands):
     add_cutout_arguments(parser, required=True)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--model", metavar="PATH", type=Path, help="model file (default: the embedded model)"
+        "--model",
+        metavar="PATH",
+        type=Path,
+        help="model file, or 'robust' for the package's model for poorer images (default: the "
+        "embedded model)",
     )
     what.add_argument(
         "--cross-validate", metavar="K", type=count, help="train and judge by K folds instead"

@@ -43,8 +43,8 @@ def add_parser(commands):
     parser.add_argument(
         "--start",
         metavar="MODEL",
-        help="go on from a saved model's weights ('embedded' for the package's own); its network "
-        "is kept, whatever --architecture says",
+        help="go on from a saved model's weights ('embedded' or 'robust' for the package's own); "
+        "its network is kept, whatever --architecture says",
     )
     parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
     add_output_arguments(parser, help="model file, by custom *.shredmodel")
@@ -83,7 +83,7 @@ def _begin(args):
     """Make a fresh classifier, or load the one that is gone on from."""
     if args.start is None:
         return make_classifier(args)
-    start = load_classifier(None if args.start == "embedded" else args.start)
+    start = load_classifier(args.start)
     survey = get_survey(args.survey)
     return start.set_params(
         survey=survey.name,

@@ -18,9 +18,15 @@ from shredfinder.atomic import replacing
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.description import ModelDescription
 
-__all__ = ["EMBEDDED_MODEL", "read_model", "write_model"]
+__all__ = ["EMBEDDED_MODEL", "EMBEDDED_MODELS", "find_model", "read_model", "write_model"]
 
-EMBEDDED_MODEL = resources.files("shredfinder.models") / "data" / "embedded.shredmodel"
+_DATA = resources.files("shredfinder.models") / "data"
+EMBEDDED_MODELS = {
+    "embedded": _DATA / "embedded.shredmodel",
+    # For images of poorer seeing and depth than the Legacy Surveys'.
+    "robust": _DATA / "robust.shredmodel",
+}
+EMBEDDED_MODEL = EMBEDDED_MODELS["embedded"]
 
 _FORMAT = "shredfinder-model"
 # Format 2 has a calibration that is more than a temperature; what has none is written as 1, which
@@ -30,6 +36,26 @@ _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
 # The published network takes 42 MB in each of its two forms.
 _MAX_BYTES = 512 * 1024**2
 _ADVICE = "copy or save it again, or take the embedded model with ShredClassifier.load()"
+
+
+def find_model(path=None):
+    """Find the file of a model.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        A file, or the name of a model that comes with the package (a file of that name goes
+        first); by default the embedded model.
+
+    Returns
+    -------
+    path : path-like or `importlib.resources.abc.Traversable`
+        The file, which need not exist.
+    """
+    if path is None:
+        return EMBEDDED_MODEL
+    shipped = EMBEDDED_MODELS.get(str(path))
+    return path if shipped is None or Path(path).exists() else shipped
 
 
 def write_model(path, description, graph, weights):
@@ -99,7 +125,10 @@ def read_model(path):
     try:
         data = path.read_bytes() if hasattr(path, "read_bytes") else Path(path).read_bytes()
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no model file {str(path)!r}") from None
+        raise FileNotFoundError(
+            f"there is no model file {str(path)!r}; the package's own models are "
+            f"{' and '.join(map(repr, EMBEDDED_MODELS))}"
+        ) from None
     except OSError as error:
         raise ModelFileError(f"{str(path)!r} is no readable model file: {error}") from error
     if data[:4] != b"PK\x03\x04":

@@ -9,7 +9,7 @@ import numpy as np
 
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import build_network
-from shredfinder.models.files import EMBEDDED_MODEL, read_model, write_model
+from shredfinder.models.files import find_model, read_model, write_model
 from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 from shredfinder.models.stretch import apply_stretch
@@ -75,8 +75,8 @@ class TrainedModel:
 
     @classmethod
     def read(cls, path: PathLike | None = None) -> Self:
-        """Read a model file, the package's own where ``path`` is None."""
-        path = EMBEDDED_MODEL if path is None else path
+        """Read a model file, or one of the package's own by its name; None is the embedded one."""
+        path = find_model(path)
         try:
             model = cls(*read_model(path))
             model.network  # noqa: B018  a graph that can't be run is found now, not while scoring

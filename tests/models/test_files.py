@@ -2,13 +2,15 @@ import io
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shredfinder import ShredClassifier
 from shredfinder.exceptions import ModelFileError
-from shredfinder.models.files import EMBEDDED_MODEL, read_model
+from shredfinder.models import TrainedModel
+from shredfinder.models.files import EMBEDDED_MODEL, EMBEDDED_MODELS, find_model, read_model
 
 
 @pytest.fixture
@@ -193,3 +195,26 @@ def test_saving_is_repeatable_and_atomic(tmp_path):
     assert loaded.provenance == ShredClassifier.load().provenance
     with pytest.raises(FileNotFoundError, match="no folder"):
         classifier.save(tmp_path / "absent" / "a.shredmodel")
+
+
+def test_the_packages_models_are_found_by_name_after_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_model() == find_model("embedded") == EMBEDDED_MODEL
+    robust = EMBEDDED_MODELS["robust"]
+    assert find_model("robust") == find_model(Path("robust")) == robust
+    assert find_model("mine.shredmodel") == "mine.shredmodel"
+    with pytest.raises(FileNotFoundError, match="own models are 'embedded' and 'robust'"):
+        TrainedModel.read("mine.shredmodel")
+    (tmp_path / "robust").write_bytes(b"a file of the user's")
+    assert find_model("robust") == "robust"
+    with pytest.raises(ModelFileError, match="not a model saved by shredfinder"):
+        TrainedModel.read("robust")
+
+
+def test_the_robust_model_is_another_of_the_same_kind():
+    clear, robust = TrainedModel.read().description, TrainedModel.read("robust").description
+    assert clear.name != robust.name
+    for name in ("survey", "bands", "size", "pixel_scale", "color_mapping", "architecture"):
+        assert getattr(clear, name) == getattr(robust, name)
+    assert robust.novelty is not None
+    assert len(EMBEDDED_MODELS["robust"].read_bytes()) < 5e6
