@@ -18,6 +18,7 @@ other, or part by part (``--parts``), the experiment comes together. The table i
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +153,10 @@ def summarize(folder, sources, reserved):
     y = sources.shred[reserved][agreed].astype(int)
     groups = np.asarray(sources.table["sky_group"])[reserved][agreed]
     names = [str(name) for name in sources.table["objID"][reserved]]
+    # A resample of the groups holds for all models at once: it draws the numbers of sources.
+    numbers = np.arange(len(y), dtype=float)
     print(f"{len(y)} reserved sources whose raters agree; mean over parts (95 % of resamples)")
+    found = {}
     for recipe in (*SETTINGS, "compact"):
         records = read_records(folder, recipe)
         if not records:
@@ -160,18 +164,14 @@ def summarize(folder, sources, reserved):
         for record in records:
             if record["objID"] != names:
                 raise ValueError(f"the records of {recipe!r} are of other reserved sources")
-        answers = [np.array(record["p_cnn"])[agreed] for record in records]
+        answers = found[recipe] = [np.array(record["p_cnn"])[agreed] for record in records]
         metrics = [compute_metrics(y, p_cnn) for p_cnn in answers]
-        # A resample of the groups holds for all parts' models at once: columns of one table.
-        stacked = np.arange(len(y), dtype=float)
-        intervals = bootstrap_metrics(
-            y, stacked, groups, metric=lambda y, index, p=answers: mean_metrics(y, index, p)
-        )
-        row = {"network": recipe, "parts": len(records), "precision": records[0]["precision"]}
+        intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, answers))
+        row = {"network": recipe, "parts": len(records), "multiplied in": records[0]["precision"]}
         for name in SHOWN:
             values = [part[name] for part in metrics]
             low, high = intervals[name]
-            row[name] = f"{np.mean(values):.4f} ({low:.4f}-{high:.4f}) ±{np.std(values):.4f}"
+            row[name] = f"{np.mean(values):.4f} ({low:.4f} to {high:.4f}) ±{np.std(values):.4f}"
         row["parameters"] = records[0]["n_parameters"]
         row["images/s"] = np.median([record["images_per_second"] for record in records])
         row["epochs"] = np.mean([len(record["history"]["loss"]) for record in records])
@@ -179,6 +179,25 @@ def summarize(folder, sources, reserved):
         for name, value in row.items():
             print(f"{name:>20}: {value}")
         print()
+    if "published" in found and "compact" in found:
+        gains = partial(gain, found["compact"], found["published"])
+        values, intervals = gains(y, numbers), bootstrap_metrics(y, numbers, groups, metric=gains)
+        print("compact over published, paired")
+        for name, (low, high) in intervals.items():
+            print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
+
+
+def mean(answers, y, numbers):
+    """Compute the mean over the parts' models of each figure, on sources by their numbers."""
+    rows = numbers.astype(int)
+    parts = [compute_metrics(y, p_cnn[rows]) for p_cnn in answers]
+    return {name: float(np.mean([part[name] for part in parts])) for name in SHOWN}
+
+
+def gain(answers, others, y, numbers):
+    """Compute how much higher the figures of some models are than those of others."""
+    first, second = mean(answers, y, numbers), mean(others, y, numbers)
+    return {name: first[name] - second[name] for name in SHOWN}
 
 
 def read_records(folder, recipe):
@@ -190,13 +209,6 @@ def read_records(folder, recipe):
 def path_of(folder, recipe, fold):
     """Give the file of a training's record."""
     return folder / f"{recipe}-{fold}.json"
-
-
-def mean_metrics(y, index, answers):
-    """Compute the mean over the parts' models of each figure."""
-    rows = index.astype(int)
-    parts = [compute_metrics(y, p_cnn[rows]) for p_cnn in answers]
-    return {name: float(np.mean([part[name] for part in parts])) for name in SHOWN}
 
 
 if __name__ == "__main__":
