@@ -173,7 +173,7 @@ def summarize(folder, sources, reserved):
             low, high = intervals[name]
             row[name] = f"{np.mean(values):.4f} ({low:.4f} to {high:.4f}) ±{np.std(values):.4f}"
         row["parameters"] = records[0]["n_parameters"]
-        row["images/s"] = np.median([record["images_per_second"] for record in records])
+        row["images/s"] = round(np.median([record["images_per_second"] for record in records]))
         row["epochs"] = np.mean([len(record["history"]["loss"]) for record in records])
         row["minutes"] = round(np.mean([record["seconds"] for record in records]) / 60, 1)
         for name, value in row.items():
