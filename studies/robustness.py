@@ -16,9 +16,8 @@ import torch
 from runs import RUNS
 from sources import load_sources
 from study import NETWORKS, degrade, score
-from summary import paired_gain
 
-from shredfinder.evaluation import bootstrap_metrics, compute_metrics
+from shredfinder.evaluation import bootstrap_metrics, compare_models, compute_metrics
 from shredfinder.surveys import IMAGING
 
 
@@ -41,16 +40,17 @@ def main():
         images = sources.images[rows]
         if kind != "legacy-dr9":
             images = degrade(images, kind, random_state=0)
-        answers = [score_folds(args, name, images, sources.fold[rows]) for name in args.runs]
-        for name, logits in zip(args.runs, answers, strict=True):
-            p_cnn = 1 / (1 + np.exp(-logits))
+        logits = [score_folds(args, name, images, sources.fold[rows]) for name in args.runs]
+        answers = [1 / (1 + np.exp(-values)) for values in logits]
+        for name, p_cnn in zip(args.runs, answers, strict=True):
             values = compute_metrics(y, p_cnn)
             low, high = bootstrap_metrics(y, p_cnn, groups)["auc"]
             line = f"{kind:12} {name:12} AUC {values['auc']:.4f} ({low:.4f}-{high:.4f})"
             print(f"{line} accuracy {values['accuracy']:.3f}", flush=True)
-        for name, logits in zip(args.runs[1:], answers[1:], strict=True):
-            gain, low, high = paired_gain(y == 1, logits, answers[0], groups)
-            print(f"{'':12} {name} over {args.runs[0]}: {gain:+.4f} ({low:+.4f} to {high:+.4f})")
+        for name, p_cnn in zip(args.runs[1:], answers[1:], strict=True):
+            found = compare_models(y, p_cnn, answers[0], groups)["auc"]
+            gain = "{difference:+.4f} ({low:+.4f} to {high:+.4f})".format(**found)
+            print(f"{'':12} {name} over {args.runs[0]}: {gain}")
 
 
 def score_folds(args, name, images, folds):
