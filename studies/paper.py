@@ -61,15 +61,18 @@ def main():
         for fold in args.parts:
             trainings.run("compact", "compact", fold)
     if args.only != "compact":
-        losses = {
-            recipe: min(trainings.run("published", recipe, 0)["history"]["val_loss"])
-            for recipe in SETTINGS
-        }
-        better = min(losses, key=losses.get)
-        print(f"lowest validation loss on the first part: {losses}; {better} goes on", flush=True)
+        better = choose_setting({name: trainings.run("published", name, 0) for name in SETTINGS})
         for fold in args.parts:
             trainings.run("published", better, fold)
     summarize(args.records, sources, reserved)
+
+
+def choose_setting(firsts):
+    """Choose the setting of the lowest validation loss, from the records of the first part."""
+    losses = {name: min(record["history"]["val_loss"]) for name, record in firsts.items()}
+    better = min(losses, key=losses.get)
+    print(f"lowest validation loss on the first part: {losses}; {better} goes on", flush=True)
+    return better
 
 
 def split(sources):

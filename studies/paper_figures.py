@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.coordinates import SkyCoord
 from figures import draw_bins, render, save
-from paper import RECORDS, SETTINGS, read_records, split
+from paper import RECORDS, SETTINGS, choose_setting, read_records, split
 from sources import load_sources
 
 from shredfinder import ShredClassifier
@@ -48,7 +48,7 @@ def main():
     rows = rows[agreed]
     y = sources.shred[rows].astype(int)
     recipes = {name: read_records(args.records, name) for name in (*SETTINGS, "compact")}
-    better = max(SETTINGS, key=lambda name: len(recipes[name]))
+    better = choose_setting({name: recipes[name][0] for name in SETTINGS})
     records = {"published": recipes[better], "compact": recipes["compact"]}
     answers = {
         name: np.array([part["p_cnn"] for part in parts])[:, agreed]

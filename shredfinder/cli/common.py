@@ -101,8 +101,8 @@ def add_pattern_argument(parser, pattern=DEFAULT_PATTERN, *, default=DEFAULT_PAT
     )
 
 
-def add_scoring_arguments(parser, *, counted=""):
-    """Add the arguments that say how sources are scored, and where the shreds are counted."""
+def add_model_argument(parser):
+    """Add the argument that says which model scores."""
     parser.add_argument(
         "--model",
         metavar="PATH",
@@ -110,6 +110,11 @@ def add_scoring_arguments(parser, *, counted=""):
         help="model file, or 'robust' for the package's model for poorer images (default: the "
         "embedded model)",
     )
+
+
+def add_scoring_arguments(parser, *, counted=""):
+    """Add the arguments that say how sources are scored, and where the shreds are counted."""
+    add_model_argument(parser)
     parser.add_argument(
         "--p-threshold",
         type=fraction,

@@ -1,12 +1,11 @@
 """``shredfinder evaluate``: judge a model on labelled cutouts."""
 
-from pathlib import Path
-
 import numpy as np
 
 from shredfinder.cli.common import (
     add_catalogue_argument,
     add_cutout_arguments,
+    add_model_argument,
     add_output_arguments,
     add_training_arguments,
     check_output,
@@ -42,13 +41,7 @@ def add_parser(commands):
     add_catalogue_argument(parser, "labels", help="table with a column of labels")
     add_cutout_arguments(parser, required=True)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--model",
-        metavar="PATH",
-        type=Path,
-        help="model file, or 'robust' for the package's model for poorer images (default: the "
-        "embedded model)",
-    )
+    add_model_argument(what)
     what.add_argument(
         "--cross-validate", metavar="K", type=count, help="train and judge by K folds instead"
     )
