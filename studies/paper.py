@@ -101,7 +101,7 @@ class Trainings:
         kept = np.flatnonzero((self.folds >= 0) & (self.folds != fold))
         held = np.flatnonzero(self.folds == fold)
         classifier = ShredClassifier(architecture, SURVEY.name, symmetry="none", random_state=fold)
-        clock = Clock(folder / "seconds")
+        clock = Clock(folder / "seconds", known=not (folder / "checkpoint").exists())
         with clock:
             classifier.fit(
                 self.sources.cutouts(kept),
@@ -124,7 +124,7 @@ class Trainings:
             "history": history,
             "n_parameters": classifier.n_parameters,
             "precision": "bfloat16" if self.args.mixed else "float32",
-            "seconds": round(clock.total),
+            "seconds": round(clock.total) if clock.total == clock.total else None,
             "images_per_second": round(speed, 1),
             "objID": [str(name) for name in self.sources.table["objID"][self.reserved]],
             "p_cnn": [round(float(p), 5) for p in p_cnn],
@@ -136,11 +136,13 @@ class Trainings:
 
 
 class Clock:
-    """Adds up the time of a training that may be interrupted."""
+    """Adds up the time of a training that may be interrupted; NaN if it was once killed."""
 
-    def __init__(self, path):
+    def __init__(self, path, known):
         self.path = path
-        self.total = float(path.read_text()) if path.exists() else 0.0
+        self.total = 0.0 if known else float("nan")
+        if path.exists():
+            self.total = float(path.read_text())
 
     def __enter__(self):
         self.began = time.perf_counter()
@@ -178,7 +180,8 @@ def summarize(folder, sources, reserved):
         row["parameters"] = records[0]["n_parameters"]
         row["images/s"] = round(np.median([record["images_per_second"] for record in records]))
         row["epochs"] = np.mean([len(record["history"]["loss"]) for record in records])
-        row["minutes"] = round(np.mean([record["seconds"] for record in records]) / 60, 1)
+        seconds = [record["seconds"] for record in records if record["seconds"] is not None]
+        row["minutes"] = round(np.mean(seconds) / 60, 1)
         for name, value in row.items():
             print(f"{name:>20}: {value}")
         print()
