@@ -52,6 +52,7 @@ class Run:
 
 
 _TEACHERS = (("soft", 0), ("pretrained", 0))
+_SIX = tuple((name, seed) for name in ("soft", "pretrained") for seed in range(3))
 
 RUNS = {
     # What the issue compares with: full resolution everywhere, hard labels.
@@ -63,6 +64,8 @@ RUNS = {
     "marked": Run("marked"),
     "symmetric": Run("symmetric"),
     "distilled": Run(epochs=120, teachers=_TEACHERS),
+    "distilled-six": Run(epochs=120, teachers=_SIX),
+    "distilled-long": Run(epochs=240, teachers=_SIX, bank=32),
     # For images poorer than the Legacy Surveys'.
     "robust": Run(epochs=120, teachers=_TEACHERS, surveys=("sdss-dr17", "ps1-dr2")),
     # How much the number and the quality of labels matter. Fewer sources are seen more often, up

@@ -7,6 +7,7 @@
 it. ``--folds all`` trains on every source, for the package's own model, and ``--corrected`` on the
 labels with ``corrections.csv``, in a ``state/`` of its own. It multiplies in bfloat16, which
 ``--float32`` does without: ten times as fast on a processor that has no such instructions.
+With ``--device cuda`` it trains on a GPU, where several trainings can run side by side.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--corrected", action="store_true", help="train on corrected labels")
+    parser.add_argument("--device", default="cpu", help="as PyTorch names it")
     parser.add_argument("--float32", action="store_true", help="multiply in full precision")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -49,10 +51,18 @@ def main():
     sources = load_sources(args.data, corrected=args.corrected)
     for fold in args.folds:
         for name in args.runs:
-            train(sources, args.state, name, fold, args.seed, mixed=not args.float32)
+            train(
+                sources,
+                args.state,
+                name,
+                fold,
+                seed=args.seed,
+                mixed=not args.float32,
+                device=args.device,
+            )
 
 
-def train(sources, state, name, fold, seed, mixed=True):
+def train(sources, state, name, fold, *, seed=0, mixed=True, device="cpu"):
     """Train one network without one fold and score that fold."""
     path = state / f"{name}-{fold}-{seed}.npz"
     if path.exists():
@@ -62,15 +72,17 @@ def train(sources, state, name, fold, seed, mixed=True):
     rows = np.setdiff1d(np.flatnonzero(sources.fold >= 0), held)
     number = 1000 * seed + (99 if fold == "all" else int(fold))
     torch.manual_seed(number)
+    # Chance stays on the processor: the same draws on each device, and none waits for them.
     generator = torch.Generator().manual_seed(number)
-    network = NETWORKS[run.network]().to(memory_format=torch.channels_last)
+    network = NETWORKS[run.network]().to(device, memory_format=torch.channels_last)
     rows, targets = choose_labels(sources, rows, run, number)
-    views = Views(sources.images[rows], targets, run, generator, mixed)
+    views = Views(sources.images[rows].to(device), targets, run, generator, mixed)
     if run.teachers:
-        views.teach(_load_teachers(state, run.teachers, fold))
+        views.teach(_load_teachers(state, run.teachers, fold, device))
     fit(network, views, run, generator, path.with_suffix(".ckpt"), f"{name} {fold}")
-    torch.save(network.state_dict(), path.with_suffix(".pt"))
-    np.savez(path, rows=held, logits=score(network, sources.images[held]))
+    weights = {key: value.cpu() for key, value in network.state_dict().items()}
+    torch.save(weights, path.with_suffix(".pt"))
+    np.savez(path, rows=held, logits=score(network, sources.images[held], device=device))
 
 
 def choose_labels(sources, rows, run, seed):
@@ -93,7 +105,7 @@ class Views:
     def __init__(self, images, targets, run, generator, mixed):
         self.images, self.run, self.generator = images, run, generator
         self.mixed = mixed
-        self.targets = torch.as_tensor(targets, dtype=torch.float32)
+        self.targets = torch.as_tensor(targets, dtype=torch.float32, device=images.device)
         self.bank = None
 
     def teach(self, teachers):
@@ -113,7 +125,7 @@ class Views:
 
     def precision(self):
         """Multiply in bfloat16 for a while, where it is wanted."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.mixed)
+        return torch.autocast(self.images.device.type, torch.bfloat16, enabled=self.mixed)
 
     def __len__(self):
         return len(self.images) // self.run.batch_size
@@ -139,14 +151,15 @@ class Views:
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
         for kind, survey in enumerate(self.run.surveys, start=1):
             rows = torch.nonzero(kinds == kind).ravel()
-            images[rows] = degrade(images[rows], survey, random_state=seed + kind)
+            degraded = degrade(images[rows].cpu(), survey, random_state=seed + kind)
+            images[rows] = degraded.to(images.device)
         return images
 
     def _augment(self, images):
         images = images.float() / 255
         resampled = _resample(images, self.run.max_scale, self.generator)
         exact = torch.rand(len(images), generator=self.generator) < self.run.unresampled
-        views = torch.where(exact[:, None, None, None], images, resampled)
+        views = torch.where(exact[:, None, None, None].to(images.device), images, resampled)
         return _turn(views, self.generator).contiguous(memory_format=torch.channels_last)
 
 
@@ -176,7 +189,7 @@ def _resample(images, max_scale, generator):
     matrix = torch.stack(
         [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
     )
-    grid = F.affine_grid(matrix, images.shape, align_corners=False)
+    grid = F.affine_grid(matrix.to(images.device), images.shape, align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -189,7 +202,7 @@ def fit(network, views, run, generator, checkpoint, title):
     parts = {"network": network, "optimizer": optimizer, "cycle": cycle}
     first = 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=False)
+        saved = torch.load(checkpoint, weights_only=False, map_location="cpu")
         first = saved["epoch"]
         generator.set_state(saved["generator"])
         for name, part in parts.items():
@@ -207,8 +220,9 @@ def fit(network, views, run, generator, checkpoint, title):
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             cycle.step()
-            losses.append(loss.item())
-        print(f"{title} {epoch + 1} {np.mean(losses):.4f} {time.time() - began:.0f} s", flush=True)
+            losses.append(loss.detach())
+        mean = torch.stack(losses).mean().item()
+        print(f"{title} {epoch + 1} {mean:.4f} {time.time() - began:.0f} s", flush=True)
         if (epoch + 1) % max(run.epochs // 10, 1) == 0:
             state = {name: part.state_dict() for name, part in parts.items()}
             state |= {"epoch": epoch + 1, "generator": generator.get_state()}
@@ -218,16 +232,16 @@ def fit(network, views, run, generator, checkpoint, title):
     checkpoint.unlink(missing_ok=True)
 
 
-def score(network, images, n_sides=8):
+def score(network, images, n_sides=8, device="cpu"):
     """Give the logits of images from their eight sides, ``(n, 8)``; the first is as it is."""
     network.eval()
     logits = np.empty((len(images), n_sides), np.float32)
     with torch.no_grad():
         for start in range(0, len(images), 64):
-            batch = images[start : start + 64].float() / 255
+            batch = images[start : start + 64].to(device).float() / 255
             for side in range(n_sides):
                 view = _show_side(batch, side).contiguous(memory_format=torch.channels_last)
-                logits[start : start + 64, side] = network(view).numpy()
+                logits[start : start + 64, side] = network(view).cpu().numpy()
     return logits
 
 
@@ -238,12 +252,13 @@ def degrade(images, survey, *, random_state):
     return torch.from_numpy(degraded.images).permute(0, 3, 1, 2)
 
 
-def _load_teachers(state, teachers, fold):
+def _load_teachers(state, teachers, fold, device):
     networks = []
     for name, teacher_seed in teachers:
         network = NETWORKS[RUNS[name].network]()
-        network.load_state_dict(torch.load(state / f"{name}-{fold}-{teacher_seed}.pt"))
-        networks.append(network.eval().to(memory_format=torch.channels_last))
+        weights = torch.load(state / f"{name}-{fold}-{teacher_seed}.pt", map_location=device)
+        network.load_state_dict(weights)
+        networks.append(network.eval().to(device, memory_format=torch.channels_last))
     return networks
 
 
