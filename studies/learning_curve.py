@@ -88,7 +88,7 @@ def draw(n, more, values, intervals):
     ax.set_xscale("log")
     ax.set_yscale("log")
     ticks = [*n.astype(int), int(n[-1]) + more]
-    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks], rotation=30)
     ax.minorticks_off()
     shown = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
     low, high = ax.get_ylim()

@@ -65,7 +65,6 @@ RUNS = {
     "symmetric": Run("symmetric"),
     "distilled": Run(epochs=120, teachers=_TEACHERS),
     "distilled-six": Run(epochs=120, teachers=_SIX),
-    "distilled-long": Run(epochs=240, teachers=_SIX, bank=32),
     # For images poorer than the Legacy Surveys'.
     "robust": Run(epochs=120, teachers=_TEACHERS, surveys=("sdss-dr17", "ps1-dr2")),
     # How much the number and the quality of labels matter. Fewer sources are seen more often, up
