@@ -32,8 +32,9 @@ def main():
     parser.add_argument("--against", default="plain")
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
+    parser.add_argument("--corrected", action="store_true", help="judge by corrected labels")
     args = parser.parse_args()
-    sources = load_sources(args.data, images=False)
+    sources = load_sources(args.data, images=False, corrected=args.corrected)
     groups = np.asarray(sources.table["sky_group"])
 
     def probabilities(runs):
