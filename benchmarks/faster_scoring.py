@@ -25,11 +25,11 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder import ShredClassifier
+from shredfinder._utils.runtime import count_threads
 from shredfinder.evaluation import compute_metrics, make_folds
 from shredfinder.imaging import ImageFiles
 from shredfinder.models import TrainedModel
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
-from shredfinder.threads import count_threads
 from shredfinder.training import encode_labels
 
 KEPT = -0.001

@@ -13,9 +13,9 @@ from simulated import FACTS, make_bricks, make_catalogue, make_files
 from throughput import time_table
 
 from shredfinder import ShredClassifier
+from shredfinder.bulk import classify_catalogue
 from shredfinder.cutouts import LocalImages, fetch_cutouts
 from shredfinder.imaging import ImageFiles
-from shredfinder.table import classify_catalogue
 
 N = 128
 

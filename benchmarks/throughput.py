@@ -32,13 +32,13 @@ import numpy as np
 from simulated import FACTS, SHAPE, make_bricks, make_catalogue, make_files
 
 from shredfinder import ShredClassifier
+from shredfinder._utils.runtime import count_threads
+from shredfinder.bulk import classify_catalogue
+from shredfinder.bulk.state import Scores
+from shredfinder.bulk.stores import open_store
 from shredfinder.imaging import ImageFiles
 from shredfinder.models.architectures import build_network
 from shredfinder.models.scoring import OnnxNetwork
-from shredfinder.table import classify_catalogue
-from shredfinder.table.state import Scores
-from shredfinder.table.stores import open_store
-from shredfinder.threads import count_threads
 
 BATCH = 128
 

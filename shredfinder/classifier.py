@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from shredfinder._utils.validation import Parametrized, check_count, check_fitting, check_weights
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import ARCHITECTURES, build_network
+from shredfinder.models.calibration import fit_calibration
+from shredfinder.models.labels import CLASSES, encode_labels, warn_of_others
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.models.sources import open_source
-from shredfinder.parameters import Parametrized, check_count, check_fitting, check_weights
 from shredfinder.surveys import get_survey
-from shredfinder.training.labels import CLASSES, encode_labels, warn_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from keras import Model
     from numpy.typing import ArrayLike
 
-    from shredfinder.imaging.cutouts import Cutouts
-    from shredfinder.imaging.sequence import CutoutSequence
+    from shredfinder._utils.types import PathLike
+    from shredfinder.imaging.cutouts import Cutouts, CutoutSequence, Images
     from shredfinder.training.recipes import Recipe
-    from shredfinder.typing import Images, PathLike
 
 __all__ = ["ShredClassifier"]
 
@@ -310,8 +310,6 @@ class ShredClassifier(ImageScorer, Parametrized):
             If labels and probabilities don't fit each other, or the model has an isotonic
             calibration already.
         """
-        from shredfinder.evaluation import fit_calibration
-
         model = self._get_model()
         found = fit_calibration(y, p_cnn, method=method, sample_weight=sample_weight)
         self.model_ = model.calibrated(found)

@@ -16,11 +16,11 @@ import numpy as np
 from astropy.table import Table
 
 import shredfinder
-from shredfinder.column_values import column_from_arrow
+from shredfinder._utils.columns import column_from_arrow
+from shredfinder._utils.runtime import import_optional
 from shredfinder.config import conf
 from shredfinder.models.files import find_model
-from shredfinder.optional import import_optional
-from shredfinder.priors import check_prior
+from shredfinder.models.priors import check_prior
 from shredfinder.table.columns import FLAG_NAME, P_NAME, name_extras, to_arrow
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.sources import complete_options
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from lsdb.catalog import Catalog
 
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["add_p_cnn", "make_hats_properties"]
 
@@ -241,7 +241,7 @@ def _check_prior(prior):
     if prior == "estimate":
         raise ValueError(
             "an estimated prior needs the scores of all partitions: score without a prior first, "
-            "and give their p_cnn to shredfinder.priors.estimate_prior"
+            "and give their p_cnn to shredfinder.models.priors.estimate_prior"
         )
     if prior is not None:
         check_prior(prior)
@@ -365,7 +365,7 @@ def _keep(key, make):
 @contextlib.contextmanager
 def _take_turn(job):
     """Wait until the service may be asked; give the arguments to ask it with."""
-    from shredfinder.cutouts.service import get_service
+    from shredfinder.cutouts.services.base import get_service
 
     asked = {name: job.fetch.get(name) for name in ("layer", "base_url")}
     name = job.fetch["service"]

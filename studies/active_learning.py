@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sources import load_sources
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 from shredfinder.labelling import next_to_label
 from shredfinder.plotting.marks import make_figure
 

@@ -25,7 +25,7 @@ import numpy as np
 from sources import SURVEY, load_sources
 
 from shredfinder import ShredClassifier
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics, make_folds
 from shredfinder.training import import_keras
 

@@ -19,8 +19,9 @@ from sources import load_sources
 
 from shredfinder import ShredClassifier
 from shredfinder.datasets import make_field
-from shredfinder.pipeline import FieldPanel, FieldView
 from shredfinder.plotting import (
+    FieldPanel,
+    FieldView,
     plot_class_gallery,
     plot_field_view,
     plot_history,

@@ -14,8 +14,8 @@ from astropy.table import Table
 from sources import load_sources
 
 from shredfinder.evaluation import calibration_error, compute_metrics
+from shredfinder.models import adjust_prior, estimate_prior
 from shredfinder.plotting import plot_gallery
-from shredfinder.priors import adjust_prior, estimate_prior
 
 _KINDS = Path(__file__).with_name("kinds.csv")
 

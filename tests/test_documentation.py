@@ -1,4 +1,4 @@
-"""Every public name is explained, has an example, and stands in the reference."""
+"""Public names are documented, annotated and have an example; commands on the pages parse."""
 
 import importlib
 import inspect
@@ -7,100 +7,96 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 import shredfinder
 from shredfinder.cli.main import _build_parser as build_parser
 
-DOCS = Path(__file__).parents[1] / "docs"
-# What users do not name: the command line has its own page, the others serve the public modules.
-INTERNAL = {
-    "_units", "atomic", "bodies", "cli", "column_values", "damage", "fits_files", "optional",
-    "parameters", "progress", "threads", "typing",
-}  # fmt: skip
-# Their public names stand in the package itself.
-REEXPORTED = {"classifier", "config"}
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MODULES = list(
+    dict.fromkeys(
+        re.findall(r"^\.\. automodapi:: (\S+)$", (DOCS / "api.rst").read_text("utf-8"), re.M)
+    )
+)
+OPERATORS = {"__init__", "__call__", "__getitem__", "__len__", "__iter__", "__enter__", "__exit__"}
 
 
-def list_documented():
-    text = (DOCS / "api.rst").read_text()
-    return list(dict.fromkeys(re.findall(r"^\.\. automodapi:: (\S+)$", text, flags=re.MULTILINE)))
-
-
-def list_names():
-    for module_name in list_documented():
+def list_public():
+    """Yield module name, name and object of everything in the API reference."""
+    for module_name in MODULES:
         module = importlib.import_module(module_name)
         for name in module.__all__:
-            yield pytest.param(module, name, id=f"{module_name}.{name}")
+            yield module_name, name, getattr(module, name)
 
 
-def is_code(item):
-    return inspect.isclass(item) or inspect.isroutine(item)
-
-
-def test_every_room_is_in_the_reference_or_internal():
-    rooms = {module.name for module in pkgutil.iter_modules(shredfinder.__path__)}
-    documented = {name.partition(".")[2] for name in list_documented()} - {""}
-    assert rooms - INTERNAL - REEXPORTED == documented
-    assert "shredfinder" in list_documented()
-
-
-@pytest.mark.parametrize(("module", "name"), list(list_names()))
-def test_public_name_is_explained_with_an_example(module, name):
-    item = getattr(module, name)
-    if not is_code(item):
-        # Data: a comment above it, which Sphinx reads, or what its type says.
-        home = Path(inspect.getfile(importlib.import_module(_find_home(module, name))))
-        comment = rf"^#: .*\n(#: .*\n)*{name}(: .*)? = "
-        assert re.search(comment, home.read_text(), re.MULTILINE) or (
-            type(item).__module__.startswith("shredfinder") and type(item).__doc__
-        )
+def find_functions(thing):
+    """Yield the functions behind a public name, inherited ones of this package included."""
+    if inspect.isfunction(thing):
+        yield thing
+    if not inspect.isclass(thing):
         return
-    # Not what a base class says.
-    text = inspect.cleandoc(item.__doc__ or "")
-    assert text, "no docstring"
-    assert re.search(r"^Examples\n--------\n", text, re.MULTILINE), "no example"
-    examples = text.partition("Examples\n--------\n")[2]
-    assert ">>> " in examples or "See `" in examples
-
-
-@pytest.mark.parametrize(("module", "name"), list(list_names()))
-def test_public_methods_are_explained(module, name):
-    item = getattr(module, name)
-    if not inspect.isclass(item):
-        return
-    for key, value in vars(item).items():
-        if key.startswith("_") or not (inspect.isroutine(value) or isinstance(value, property)):
+    for base in thing.__mro__:
+        if not base.__module__.startswith("shredfinder"):
             continue
-        function = value.fget if isinstance(value, property) else getattr(item, key)
-        assert inspect.getdoc(function), f"{name}.{key} has no docstring"
+        for name, value in vars(base).items():
+            function = getattr(value, "fget", None) or getattr(value, "__func__", value)
+            if not inspect.isfunction(function) or function.__module__ != base.__module__:
+                continue
+            generated = function.__code__.co_filename.startswith("<")
+            if not generated and (name in OPERATORS or not name.startswith("_")):
+                yield function
 
 
-def _find_home(module, name):
-    """Find the module that defines a name."""
-    if hasattr(module, "__path__"):
-        for _, home, _ in pkgutil.walk_packages(module.__path__, f"{module.__name__}."):
-            if name in getattr(importlib.import_module(home), "__all__", ()):
-                return home
-    return module.__name__
+def test_every_public_subpackage_is_in_the_reference():
+    parts = {module.name for module in pkgutil.iter_modules(shredfinder.__path__)}
+    public = {name for name in parts if not name.startswith("_")} - {"cli", "classifier", "config"}
+    assert public == {name.partition(".")[2] for name in MODULES} - {""}
 
 
-def list_commands():
-    """List the lines of pages and README that call the command, continued lines joined."""
-    for page in sorted([*DOCS.rglob("*.rst"), DOCS.parent / "README.rst"]):
-        if "_build" in page.parts or "api" in page.parts:
+def test_public_names_have_docstring_and_example():
+    lacking = []
+    for module, name, item in list_public():
+        if not (inspect.isclass(item) or inspect.isroutine(item)):
             continue
-        text = page.read_text().replace("\\\n", " ")
+        text = inspect.cleandoc(item.__doc__ or "")
+        example = text.partition("Examples\n--------\n")[2]
+        if not (">>> " in example or "See `" in example):
+            lacking.append(f"{module}.{name}")
+    assert not lacking
+
+
+def test_public_methods_have_docstrings():
+    lacking = [
+        f"{module}.{name}.{key}"
+        for module, name, item in list_public()
+        if inspect.isclass(item)
+        for key, value in vars(item).items()
+        if not key.startswith("_") and (inspect.isroutine(value) or isinstance(value, property))
+        if not inspect.getdoc(value.fget if isinstance(value, property) else getattr(item, key))
+    ]
+    assert not lacking
+
+
+def test_public_functions_are_annotated():
+    bare = []
+    for module, _, item in list_public():
+        for function in find_functions(item):
+            wanted = {*inspect.signature(function).parameters, "return"} - {"self", "cls"}
+            missing = wanted.difference(function.__annotations__)
+            bare += [f"{module}.{function.__qualname__}: {name}" for name in sorted(missing)]
+    assert not bare
+
+
+def test_commands_on_the_pages_parse():
+    pages = [
+        path
+        for path in [*DOCS.rglob("*.rst"), ROOT / "README.rst"]
+        if not {"_build", "api"} & set(path.parts)
+    ]
+    n_commands = 0
+    for page in pages:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(r"^ +(?:\$ )?(?:.*&& )?(shredfinder .*)$", text, re.MULTILINE):
-            yield pytest.param(line, id=f"{page.name}: {line}")
-
-
-@pytest.mark.parametrize("line", list(list_commands()))
-def test_commands_of_the_pages_are_understood(line):
-    words = shlex.split(line, comments=True)[1:]
-    arguments = build_parser().parse_args(words)
-    assert arguments.run.__module__ == f"shredfinder.cli.{words[0]}"
-
-
-def test_commands_were_found():
-    assert len(list(list_commands())) > 15
+            words = shlex.split(line, comments=True)[1:]
+            build_parser().parse_args(words)
+            n_commands += 1
+    assert n_commands > 15

@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 from shredfinder import conf
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
+from shredfinder._utils.runtime import count_threads, import_optional, progress_bar
+from shredfinder._utils.validation import check_fitting, check_weights
+from shredfinder.bulk.state import RunState
 from shredfinder.exceptions import MissingDependencyError
-from shredfinder.optional import import_optional
-from shredfinder.parameters import check_fitting, check_weights
-from shredfinder.progress import progress_bar
-from shredfinder.table.state import RunState
-from shredfinder.threads import count_threads
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

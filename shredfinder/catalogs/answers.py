@@ -6,7 +6,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
-from shredfinder._units import to_strings
+from shredfinder._utils.units import to_strings
 
 __all__ = ["Answer", "normalize"]
 

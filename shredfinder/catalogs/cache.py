@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 from shredfinder.config import get_cache_folder
 
 if TYPE_CHECKING:
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["QueryCache"]
 

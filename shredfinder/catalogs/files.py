@@ -11,17 +11,16 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 
-from shredfinder._units import to_floats
+from shredfinder._utils.files import list_extensions, naming
+from shredfinder._utils.runtime import progress_bar
+from shredfinder._utils.units import to_floats
 from shredfinder.catalogs.answers import normalize
 from shredfinder.catalogs.presets import get_catalog_preset
 from shredfinder.catalogs.reddening import evaluate
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
-from shredfinder.columns import find_column
 from shredfinder.cuts.presets import get_preset
-from shredfinder.damage import naming
-from shredfinder.fits_files import list_extensions
-from shredfinder.progress import progress_bar
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.catalogs.presets import CatalogPreset
     from shredfinder.cuts.presets import CutPreset
     from shredfinder.table.tables import ShredTable
-    from shredfinder.typing import PathLike
 
 __all__ = ["iter_rows", "read_candidates"]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shredfinder.catalogs.conditions import legacy_conditions, ps1_conditions, sdss_conditions
-from shredfinder.columns import get_catalog_columns
+from shredfinder.surveys import get_catalog_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shredfinder.columns import CatalogColumns
+    from shredfinder.surveys import CatalogColumns
 
 __all__ = [
     "CATALOG_PRESETS",
@@ -32,7 +32,7 @@ class CatalogPreset:
     Attributes
     ----------
     survey : str
-        The survey's name, as in `shredfinder.columns.CATALOGS`, where its columns' names stand.
+        The survey's name, as in `shredfinder.surveys.CATALOGS`, where its columns' names stand.
     service : str
         ``"tap"`` or ``"skyserver"``: how it is asked.
     endpoint : str
@@ -48,7 +48,7 @@ class CatalogPreset:
     objid, ra, dec : str
         Names of the columns of identifier and position.
     aliases : dict
-        From the role of a column (see `shredfinder.columns.CatalogColumns`) or its name to the
+        From the role of a column (see `shredfinder.surveys.CatalogColumns`) or its name to the
         alias of its table; the roles are those that are queried.
     conditions : callable
         Called with the cuts' thresholds and a function from role and band to a column's name,
@@ -103,7 +103,7 @@ class CatalogPreset:
         Parameters
         ----------
         role : str
-            A role of `shredfinder.columns.CatalogColumns`, or the name of a column.
+            A role of `shredfinder.surveys.CatalogColumns`, or the name of a column.
 
         Returns
         -------
@@ -156,7 +156,7 @@ def register_catalog_preset(preset: CatalogPreset) -> CatalogPreset:
     Parameters
     ----------
     preset : CatalogPreset
-        The preset. The names of its columns must stand in `shredfinder.columns.CATALOGS`.
+        The preset. The names of its columns must stand in `shredfinder.surveys.CATALOGS`.
 
     Returns
     -------

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from astropy import units as u
 
-from shredfinder._units import to_floats, to_value
+from shredfinder._utils.runtime import progress_bar
+from shredfinder._utils.units import to_floats, to_value
 from shredfinder.catalogs.cache import QueryCache
 from shredfinder.catalogs.fetching import CachedService, fetch_region
 from shredfinder.catalogs.presets import get_catalog_preset
@@ -16,11 +17,10 @@ from shredfinder.catalogs.regions import Circle
 from shredfinder.catalogs.skyserver import SkyServer
 from shredfinder.catalogs.standard import empty_rows, raw_columns, standardize
 from shredfinder.catalogs.tap import TapService, sort_columns
-from shredfinder.columns import find_column
 from shredfinder.config import conf
 from shredfinder.cuts import extinction
 from shredfinder.cuts.presets import get_preset
-from shredfinder.progress import progress_bar
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.catalogs.presets import CatalogPreset
     from shredfinder.cuts.presets import CutPreset
     from shredfinder.table.tables import ShredTable
-    from shredfinder.typing import PathLike
 
 __all__ = ["count_sources", "query_candidates"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._units import to_floats
-from shredfinder.catalogs.http import make_session
+from shredfinder._net.session import make_session
+from shredfinder._utils.units import to_floats
 from shredfinder.exceptions import CatalogServiceError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shredfinder._units import to_value
+from shredfinder._utils.units import to_value
 
 __all__ = ["Box", "Circle"]
 

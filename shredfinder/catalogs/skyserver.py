@@ -4,8 +4,8 @@ import re
 import time
 import warnings
 
+from shredfinder._net.session import make_session
 from shredfinder.catalogs.answers import Answer, normalize
-from shredfinder.catalogs.http import make_session
 from shredfinder.exceptions import CatalogServiceError
 
 __all__ = ["SkyServer", "read_csv_lines"]

@@ -7,8 +7,8 @@ import warnings
 
 import numpy as np
 
+from shredfinder._net.session import make_session
 from shredfinder.catalogs.answers import Answer, normalize
-from shredfinder.catalogs.http import make_session
 from shredfinder.exceptions import CatalogServiceError
 
 __all__ = ["TapService", "sort_columns"]

@@ -90,7 +90,7 @@ def add_parser(commands):
 
 def run(args):
     """Score a catalogue and write it."""
-    from shredfinder.table import classify_catalogue, get_state_folder
+    from shredfinder.bulk import classify_catalogue, get_state_folder
 
     check_output(args.output, args.overwrite)
     images = _get_images(args)
@@ -123,7 +123,7 @@ def run(args):
 
 
 def _get_images(args):
-    """Collect where images come from, for `~shredfinder.table.classify_catalogue`."""
+    """Collect where images come from, for `~shredfinder.bulk.classify_catalogue`."""
     images = get_image_options(args)
     if args.cutouts is None:
         images["position"] = args.position

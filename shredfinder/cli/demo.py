@@ -49,8 +49,8 @@ def add_parser(commands):
 
 def run(args):
     """Simulate, score, print and draw."""
+    from shredfinder._utils.runtime import import_optional
     from shredfinder.datasets import make_field
-    from shredfinder.optional import import_optional
     from shredfinder.table import ShredTable
 
     check_output(args.output, overwrite=True)
@@ -90,7 +90,7 @@ def _print_table(table):
 
 
 def _draw(field, table, path):
-    from shredfinder.atomic import replacing
+    from shredfinder._utils.files import replacing
     from shredfinder.plotting import plot_field
 
     ax = plot_field(field.image, field.wcs, table)

@@ -58,13 +58,13 @@ def add_parser(commands):
 
 def run(args):
     """Judge a model, print its figures and write its scores."""
+    from shredfinder._utils.runtime import import_optional
     from shredfinder.evaluation import (
         bootstrap_metrics,
         compute_metrics,
         cross_validate,
         prevalence_metrics,
     )
-    from shredfinder.optional import import_optional
     from shredfinder.table import check_writing, identify_format, write_catalogue
     from shredfinder.training import encode_labels
 

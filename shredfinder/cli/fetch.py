@@ -56,10 +56,10 @@ def add_parser(commands):
 
 def run(args):
     """Fetch the cutouts and write them, chunk by chunk."""
+    from shredfinder._utils.positions import get_positions
     from shredfinder.cutouts import CutoutStream, sky_order
     from shredfinder.imaging import CutoutFlag
     from shredfinder.imaging.writing import INDEX_NAME, write_images, write_index
-    from shredfinder.positions import get_positions
     from shredfinder.table import find_image_files, read_catalogue
 
     folder = args.output

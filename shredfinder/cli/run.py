@@ -121,7 +121,7 @@ def run(args):
             check_output(path, args.overwrite)
             check_writing(ShredTable({P_NAME: [0.5]}), path)
     if args.report is not None:
-        from shredfinder.optional import import_optional
+        from shredfinder._utils.runtime import import_optional
         from shredfinder.pipeline.report import check_report_name
 
         check_output(args.report, args.overwrite)

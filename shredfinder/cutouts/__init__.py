@@ -1,16 +1,10 @@
 """Cutouts of any survey's images: services, a polite downloader, and a cache."""
 
+from shredfinder._net.retries import RetryPolicy
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.download import fetch_cutouts
-from shredfinder.cutouts.hips import HiPS
-from shredfinder.cutouts.legacy import LegacyViewer
-from shredfinder.cutouts.local import LocalImages
-from shredfinder.cutouts.panstarrs import PanSTARRS
 from shredfinder.cutouts.positions import sky_order
-from shredfinder.cutouts.retries import RetryPolicy
-from shredfinder.cutouts.sdss import SDSS
-from shredfinder.cutouts.sdss_frames import SDSSFrames
-from shredfinder.cutouts.service import (
+from shredfinder.cutouts.services.base import (
     Answer,
     CutoutRequest,
     CutoutService,
@@ -18,8 +12,14 @@ from shredfinder.cutouts.service import (
     get_service,
     register_service,
 )
+from shredfinder.cutouts.services.hips import HiPS
+from shredfinder.cutouts.services.legacy import LegacyViewer
+from shredfinder.cutouts.services.local import LocalImages
+from shredfinder.cutouts.services.ps1 import PanSTARRS
+from shredfinder.cutouts.services.sdss import SDSS
+from shredfinder.cutouts.services.sdss_frames import SDSSFrames
+from shredfinder.cutouts.services.vo import VOImages
 from shredfinder.cutouts.stream import CutoutStream, iter_cutouts
-from shredfinder.cutouts.vo import VOImages
 
 __all__ = [
     "SDSS",

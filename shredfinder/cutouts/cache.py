@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder.atomic import replacing
+from shredfinder._net.addresses import name_folder
+from shredfinder._net.errors import AnswerError
+from shredfinder._utils.files import replacing
 from shredfinder.config import conf, get_cache_folder
-from shredfinder.cutouts.addresses import name_folder
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.encoding import encode_image
-from shredfinder.cutouts.errors import AnswerError
-from shredfinder.imaging.checks import check_images
-from shredfinder.imaging.flags import CutoutFlag
+from shredfinder.imaging.checks import CutoutFlag, check_images
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
 
-    from shredfinder.cutouts.service import Answer, CutoutRequest, CutoutService
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
+    from shredfinder.cutouts.services.base import Answer, CutoutRequest, CutoutService
 
 __all__ = ["Cache"]
 

@@ -5,14 +5,14 @@ import io
 
 import numpy as np
 
-from shredfinder.cutouts.errors import BadAnswerError, TransientError
-from shredfinder.cutouts.planes import get_celestial
+from shredfinder._net.bodies import find_suffix, find_text
+from shredfinder._net.errors import BadAnswerError, TransientError
 from shredfinder.cutouts.projection import deproject
-from shredfinder.imaging.flags import CutoutFlag
+from shredfinder.cutouts.services.planes import get_celestial
+from shredfinder.imaging.checks import CutoutFlag
 
-__all__ = ["decode_color", "decode_fits", "find_suffix", "find_text", "read_celestial", "read_fits"]
+__all__ = ["decode_color", "decode_fits", "read_celestial", "read_fits"]
 
-_SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  =": ".fits"}
 # How a complete file ends; a decoder may fill in the missing rest without a word.
 _ENDINGS = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 _FITS_BLOCK = 2880
@@ -21,30 +21,6 @@ _TEXT_TYPES = ("application/json", "application/xml", "application/xhtml+xml")
 # Pixels by which an image may lie beside what was asked for: half of one is a matter of where
 # a service counts from, and a wrong scale or orientation shows at the edges.
 _MAX_OFFSET = 1.0
-
-
-def find_text(content):
-    """Read the text that came in place of an image.
-
-    Parameters
-    ----------
-    content : bytes
-        Body of an answer.
-
-    Returns
-    -------
-    text : str
-        Its beginning, for messages; empty if the body is not text.
-    """
-    start = content[:400]
-    if find_suffix(content) or b"\x00" in start:
-        return ""
-    return " ".join(start.decode("utf-8", "replace").split())[:200]
-
-
-def find_suffix(content):
-    """Tell a file's type from its first bytes; None if it is no image."""
-    return next((s for start, s in _SIGNATURES.items() if content.startswith(start)), None)
 
 
 def decode_color(content, request, content_type=""):
@@ -163,7 +139,7 @@ def read_celestial(header):
     Returns
     -------
     wcs : `~astropy.wcs.WCS` or None
-        As `~shredfinder.cutouts.planes.get_celestial` gives them.
+        As `~shredfinder.cutouts.services.planes.get_celestial` gives them.
 
     Raises
     ------

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from shredfinder._net.client import HttpClient
+from shredfinder._net.retries import RetryPolicy
+from shredfinder._utils.runtime import progress_bar
 from shredfinder.config import conf
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.engine import Engine
-from shredfinder.cutouts.http import HttpClient
 from shredfinder.cutouts.positions import to_positions
-from shredfinder.cutouts.retries import RetryPolicy
-from shredfinder.cutouts.service import CutoutService, get_service
-from shredfinder.progress import progress_bar
+from shredfinder.cutouts.services.base import CutoutService, get_service
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.imaging.cutouts import Cutouts
-    from shredfinder.typing import PathLike
 
 __all__ = ["fetch_cutouts", "make_engine"]
 

@@ -7,15 +7,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 
-from shredfinder.cutouts.errors import AnswerError, StoppedError, TransientError
+from shredfinder._net.errors import AnswerError, StoppedError, TransientError
+from shredfinder._net.retries import call_with_retries
 from shredfinder.cutouts.failures import Failures
 from shredfinder.cutouts.grouping import group_sources, single_group
-from shredfinder.cutouts.retries import call_with_retries
-from shredfinder.cutouts.service import Answer, CutoutRequest
+from shredfinder.cutouts.services.base import Answer, CutoutRequest
 from shredfinder.exceptions import ServiceError
-from shredfinder.imaging.checks import check_fluxes, check_images
+from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
 from shredfinder.imaging.cutouts import Cutouts
-from shredfinder.imaging.flags import CutoutFlag
 
 __all__ = ["Engine"]
 

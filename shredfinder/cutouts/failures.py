@@ -3,9 +3,9 @@
 import threading
 import warnings
 
-from shredfinder.cutouts.errors import StoppedError
+from shredfinder._net.errors import StoppedError
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.imaging.flags import CutoutFlag
+from shredfinder.imaging.checks import CutoutFlag
 
 __all__ = ["Failures"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shredfinder.cutouts.projection import deproject, project
-from shredfinder.cutouts.service import CutoutRequest
+from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["Group", "group_sources", "single_group"]
 

@@ -22,7 +22,7 @@ def to_positions(coords):
     Parameters
     ----------
     coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
-        Positions; of a table, those that `~shredfinder.positions.get_positions` finds.
+        Positions; of a table, those that `~shredfinder.table.get_positions` finds.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def to_positions(coords):
 
     if isinstance(coords, Table):
         # Tables are taken as they are for scoring.
-        from shredfinder.positions import get_positions
+        from shredfinder._utils.positions import get_positions
 
         return to_positions(get_positions(coords))
     if not isinstance(coords, SkyCoord):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from shredfinder._utils.runtime import progress_bar
 from shredfinder.cutouts.download import make_engine
 from shredfinder.cutouts.positions import to_positions
 from shredfinder.imaging import CutoutSequence
 from shredfinder.imaging.cutouts import join_cutouts
-from shredfinder.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
-from shredfinder._units import to_floats, with_unit
+from shredfinder._utils.units import to_floats, with_unit
 
 if TYPE_CHECKING:
-    from shredfinder.typing import QuantityLike, ScalarOrArray
+    from shredfinder._utils.types import QuantityLike, ScalarOrArray
 
 __all__ = ["color_error", "magnitude_error", "surface_brightness_error"]
 

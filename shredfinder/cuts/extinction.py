@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
-from shredfinder._units import to_floats, with_unit
+from shredfinder._utils.units import to_floats, with_unit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from shredfinder.catalogs.presets import CatalogPreset
-    from shredfinder.typing import QuantityLike, ScalarOrArray
+    from shredfinder._utils.types import QuantityLike, ScalarOrArray
 
 __all__ = ["EXTINCTION_COEFFICIENTS", "deredden", "dereddened_magnitude", "extinction"]
 
@@ -73,7 +72,7 @@ def extinction(ebv: QuantityLike, band: str, *, survey: str = "legacy-dr9") -> S
 
 
 def deredden(
-    mag: QuantityLike, ebv: QuantityLike, band: str, *, survey: str | CatalogPreset = "legacy-dr9"
+    mag: QuantityLike, ebv: QuantityLike, band: str, *, survey: str = "legacy-dr9"
 ) -> ScalarOrArray:
     """Correct a magnitude for the Milky Way's extinction.
 

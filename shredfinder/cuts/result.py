@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from shredfinder._units import verdict
+from shredfinder._utils.units import verdict
 
 __all__ = ["QualityResult"]
 

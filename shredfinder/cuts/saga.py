@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
-from shredfinder._units import to_floats, to_value, verdict, with_unit
+from shredfinder._utils.units import to_floats, to_value, verdict, with_unit
 
 if TYPE_CHECKING:
     from astropy.units import Quantity
 
-    from shredfinder.typing import QuantityLike, ScalarOrArray
+    from shredfinder._utils.types import QuantityLike, ScalarOrArray
 
 __all__ = [
     "effective_surface_brightness",

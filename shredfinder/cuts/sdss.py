@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
-from shredfinder._units import to_bands, to_bits, to_floats, to_value
+from shredfinder._utils.units import to_bands, to_bits, to_floats, to_value
 from shredfinder.cuts.result import QualityResult
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from shredfinder.typing import PerBand, QuantityLike
+    from shredfinder._utils.types import PerBand, QuantityLike
 
 __all__ = ["SDSS_FLAGS", "sdss_quality_cut"]
 

@@ -1,7 +1,11 @@
 """How far to trust a model: metrics, intervals, thresholds, comparisons and cross-validation."""
 
+from shredfinder._utils.fractions import (
+    binned_shred_fractions,
+    binomial_fractions,
+    shred_fraction,
+)
 from shredfinder.evaluation.bins import binned_metrics
-from shredfinder.evaluation.calibration import calibrate_folds, fit_calibration
 from shredfinder.evaluation.comparison import compare_aucs, compare_models
 from shredfinder.evaluation.cross_validation import cross_validate, make_folds
 from shredfinder.evaluation.metrics import (
@@ -12,9 +16,12 @@ from shredfinder.evaluation.metrics import (
 )
 from shredfinder.evaluation.prevalence import estimate_shred_fraction
 from shredfinder.evaluation.thresholds import choose_threshold
+from shredfinder.models.calibration import calibrate_folds, fit_calibration
 
 __all__ = [
     "binned_metrics",
+    "binned_shred_fractions",
+    "binomial_fractions",
     "bootstrap_metrics",
     "calibrate_folds",
     "calibration_error",
@@ -27,4 +34,5 @@ __all__ = [
     "fit_calibration",
     "make_folds",
     "prevalence_metrics",
+    "shred_fraction",
 ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import Table
 
+from shredfinder._utils.fractions import divide
 from shredfinder.evaluation.metrics import bootstrap_metrics, compute_metrics
-from shredfinder.fractions import divide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

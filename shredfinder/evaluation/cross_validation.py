@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shredfinder._utils.runtime import import_optional
 from shredfinder.models.holder import ModelHolder
-from shredfinder.optional import import_optional
 from shredfinder.training import encode_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.classifier import ShredClassifier
     from shredfinder.imaging.cutouts import Cutouts
-    from shredfinder.typing import PathLike
 
 __all__ = ["cross_validate", "make_folds"]
 

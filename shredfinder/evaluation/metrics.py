@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder.optional import import_optional
-from shredfinder.priors import adjust_prior
+from shredfinder._utils.runtime import import_optional
+from shredfinder.models.priors import adjust_prior
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import numpy as np
 from astropy.table import Table
 from scipy import stats
 
+from shredfinder._utils.fractions import classify
 from shredfinder.evaluation.metrics import validate_answers
-from shredfinder.fractions import classify
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

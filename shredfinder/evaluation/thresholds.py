@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shredfinder.evaluation.metrics import validate_answers
-from shredfinder.priors import check_prior
+from shredfinder.models.priors import check_prior
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -59,7 +59,7 @@ def choose_threshold(
     Notes
     -----
     The threshold is for probabilities like those given: at the training mix if they are
-    (`~shredfinder.priors.adjust_prior` moves it to another prior as it moves any probability).
+    (`~shredfinder.models.adjust_prior` moves it to another prior as it moves any probability).
     What was chosen on few sources is chosen a little too well: `bootstrap_metrics` with
     `prevalence_metrics` at the chosen threshold says how sure its figures are, and other sources
     than those that it was chosen on say it without bias.

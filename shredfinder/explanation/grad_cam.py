@@ -8,7 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from shredfinder.classifier import ShredClassifier
-    from shredfinder.typing import Images
+    from shredfinder.imaging.cutouts import Images
 
 __all__ = ["grad_cam"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder.parameters import check_count
-from shredfinder.progress import progress_bar
+from shredfinder._utils.runtime import progress_bar
+from shredfinder._utils.validation import check_count
 
 if TYPE_CHECKING:
     from shredfinder.classifier import ShredClassifier
-    from shredfinder.typing import Images
+    from shredfinder.imaging.cutouts import Images
 
 __all__ = ["occlusion_maps"]
 

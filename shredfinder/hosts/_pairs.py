@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shredfinder.threads import count_threads
+from shredfinder._utils.runtime import count_threads
 
 __all__ = ["iter_pairs", "separations"]
 

@@ -4,8 +4,8 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from shredfinder._units import to_floats
-from shredfinder.columns import find_column
+from shredfinder._utils.units import to_floats
+from shredfinder.surveys import find_column
 
 __all__ = ["on_sky", "sky_positions", "unit_vectors"]
 

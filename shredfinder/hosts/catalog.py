@@ -9,16 +9,15 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
-from shredfinder._units import to_floats
-from shredfinder.columns import find_column
-from shredfinder.damage import naming
-from shredfinder.fits_files import check_extensions, list_extensions
+from shredfinder._utils.files import check_extensions, list_extensions, naming
+from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["open_hosts", "read_hosts"]
 

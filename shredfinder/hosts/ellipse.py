@@ -10,18 +10,18 @@ from astropy import constants
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from shredfinder._units import to_floats, to_strings, to_value, verdict
-from shredfinder.columns import find_column
+from shredfinder._utils.units import to_floats, to_strings, to_value, verdict
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts._pairs import iter_pairs, separations
 from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
-    from shredfinder.typing import QuantityLike, ScalarOrArray
+    from shredfinder._utils.types import QuantityLike, ScalarOrArray
 
 __all__ = ["in_host_ellipse", "is_large_galaxy_entry", "shreds_by_rule"]
 

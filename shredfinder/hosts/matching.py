@@ -9,13 +9,13 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from shredfinder._units import to_floats, to_value
-from shredfinder.columns import find_column
+from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts._pairs import iter_pairs
 from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import elliptical_radii, usable_ellipses
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord

@@ -9,15 +9,14 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Column, Table
 
-from shredfinder.columns import NSA_COLUMNS, find_column
+from shredfinder._utils.files import list_extensions, naming
 from shredfinder.config import conf
-from shredfinder.damage import naming
-from shredfinder.fits_files import list_extensions
+from shredfinder.surveys import NSA_COLUMNS, find_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["read_nsa"]
 

@@ -10,14 +10,14 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Column
 
-from shredfinder._units import to_floats, to_value
-from shredfinder.columns import find_column
+from shredfinder._utils.positions import get_positions
+from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts._positions import on_sky, sky_positions
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.hosts.matching import match_hosts
-from shredfinder.positions import get_positions
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
@@ -153,7 +153,7 @@ def tie_to_hosts(
         itself; a plain number is in arcsec. So is an entry of Legacy's large-galaxy atlas
         (`is_large_galaxy_entry`).
     position
-        Where the candidates are, as `~shredfinder.positions.get_positions` takes it.
+        Where the candidates are, as `~shredfinder.table.get_positions` takes it.
 
     Returns
     -------

@@ -1,12 +1,10 @@
 """Images as they reach a classifier: containers, files, and checks of what they hold."""
 
 from shredfinder.imaging.appearance import measure_appearance
-from shredfinder.imaging.checks import check_fluxes, check_images
+from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
 from shredfinder.imaging.colors import flux_to_rgb, rgb_to_flux
-from shredfinder.imaging.cutouts import Cutouts
-from shredfinder.imaging.flags import CutoutFlag
+from shredfinder.imaging.cutouts import Cutouts, CutoutSequence
 from shredfinder.imaging.reading import ImageFiles, read_image
-from shredfinder.imaging.sequence import CutoutSequence
 from shredfinder.imaging.writing import read_cutouts, write_cutouts
 
 __all__ = [

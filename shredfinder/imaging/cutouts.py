@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from astropy import units as u
+from numpy.typing import ArrayLike
 
-from shredfinder.imaging.checks import check_fluxes, check_images
-from shredfinder.imaging.flags import CutoutFlag
+from shredfinder._utils.types import PathLike
+from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
 from shredfinder.surveys import get_survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from astropy.units import Quantity
-    from numpy.typing import ArrayLike
 
-    from shredfinder.typing import PathLike
-
-__all__ = ["FLUX", "Cutouts", "join_cutouts"]
+__all__ = ["FLUX", "CutoutSequence", "Cutouts", "Images", "join_cutouts"]
 
 # The colour mapping of images whose channels are fluxes.
 FLUX = "flux"
@@ -263,3 +263,40 @@ def _to_arcsec_per_pixel(pixel_scale):
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"pixel_scale must be positive, not {pixel_scale!r}")
     return value
+
+
+class CutoutSequence(ABC):
+    """Cutouts that are made when they are asked for: slices give `~shredfinder.Cutouts`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder import Cutouts
+    >>> from shredfinder.imaging import CutoutSequence
+    >>> class Noise(CutoutSequence):
+    ...     concurrent = True
+    ...     def __len__(self):
+    ...         return 1000
+    ...     def __getitem__(self, rows):
+    ...         n = len(range(*rows.indices(len(self))))
+    ...         rng = np.random.default_rng(rows.start)
+    ...         images = rng.integers(0, 255, (n, 128, 128, 3), dtype=np.uint8)
+    ...         return Cutouts.of_survey("legacy-dr9", images)
+    >>> Noise()[10:12]
+    <Cutouts: 2 of 128×128 px at 0.46875 arcsec/px, bands zrg, 0 unusable>
+    """
+
+    #: Whether several threads may take slices at once, in any order.
+    concurrent = False
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Give the number of cutouts."""
+
+    @abstractmethod
+    def __getitem__(self, rows: Any) -> Cutouts:
+        """Make the `~shredfinder.Cutouts` of a slice of rows."""
+
+
+Images: TypeAlias = Cutouts | CutoutSequence | ArrayLike | Sequence[PathLike | None]
+"""Cutouts, an array of shape ``(n, height, width, bands)``, or paths of image files."""

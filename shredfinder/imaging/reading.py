@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shredfinder.imaging.cutouts import Cutouts
-from shredfinder.imaging.flags import CutoutFlag
-from shredfinder.imaging.sequence import CutoutSequence
+from shredfinder.imaging.checks import CutoutFlag
+from shredfinder.imaging.cutouts import Cutouts, CutoutSequence
 
 if TYPE_CHECKING:
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["ImageFiles", "read_image"]
 

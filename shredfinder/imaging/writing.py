@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder.atomic import replacing
-from shredfinder.damage import naming
-from shredfinder.fits_files import list_extensions
-from shredfinder.imaging.flags import CutoutFlag
-from shredfinder.optional import import_optional
+from shredfinder._utils.files import list_extensions, naming, replacing
+from shredfinder._utils.runtime import import_optional
+from shredfinder.imaging.checks import CutoutFlag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.table import Table
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.imaging.cutouts import Cutouts
-    from shredfinder.typing import PathLike
 
 __all__ = ["INDEX_NAME", "read_cutouts", "write_cutouts", "write_images", "write_index"]
 

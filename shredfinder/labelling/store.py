@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import Table
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 
 try:
     import fcntl

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
+from shredfinder._utils.runtime import import_optional
 from shredfinder.labelling.images import encode_cutout
 from shredfinder.labelling.store import LABELS
-from shredfinder.optional import import_optional
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,6 +5,7 @@ from shredfinder.models.calibration import Calibration
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
+from shredfinder.models.priors import adjust_prior, apply_prior, check_prior, estimate_prior
 from shredfinder.models.stretch import apply_stretch, fit_stretch
 
 __all__ = [
@@ -13,7 +14,11 @@ __all__ = [
     "ModelDescription",
     "NoveltyMeasure",
     "TrainedModel",
+    "adjust_prior",
+    "apply_prior",
     "apply_stretch",
     "build_network",
+    "check_prior",
+    "estimate_prior",
     "fit_stretch",
 ]

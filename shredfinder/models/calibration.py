@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+
+from shredfinder._utils.runtime import import_optional
+from shredfinder._utils.validation import check_weights
+from shredfinder.models.labels import encode_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Calibration", "to_logits"]
+__all__ = ["Calibration", "calibrate_folds", "fit_calibration", "to_logits"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +73,150 @@ def to_logits(p_cnn):
     smallest = float(np.finfo(p.dtype).eps)
     p = np.clip(p.astype(float), smallest, 1 - smallest)
     return np.log(p) - np.log1p(-p)
+
+
+# ln of the temperatures tried: with no error at all the best would be 0.
+_BOUNDS = -2, 2
+
+
+def fit_calibration(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    *,
+    method: Literal["temperature", "isotonic"] = "temperature",
+    sample_weight: ArrayLike | None = None,
+) -> Calibration:
+    """Find the calibration of probabilities whose truth is known.
+
+    Parameters
+    ----------
+    y : array_like
+        Labels, of shape ``(n,)``, as `~shredfinder.training.encode_labels` takes them; sources
+        that are neither galaxy nor shred are left out.
+    p_cnn : array_like
+        Probabilities, of shape ``(n,)``, by a model that has not been trained on these sources:
+        the answers of a cross-validation, or of sources set aside. Rows with NaN are left out.
+    method : {"temperature", "isotonic"}, optional
+        One temperature, of least cross-entropy (Guo et al. 2017, arXiv 1706.04599): it keeps
+        the order of sources, and some hundred labels are enough. Or any growing function
+        (Zadrozny & Elkan 2002, KDD, 694), by scikit-learn's isotonic regression: it mends what a
+        temperature can't, wants a thousand labels and more, and makes many answers equal.
+    sample_weight : array_like, optional
+        Weights, of shape ``(n,)``.
+
+    Returns
+    -------
+    calibration : `~shredfinder.models.Calibration`
+        ``calibration.apply(p_cnn)`` calibrates; `~shredfinder.ShredClassifier.calibrate` does it
+        in a model.
+
+    Raises
+    ------
+    ValueError
+        If the arguments don't fit each other, or a class is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.evaluation import calibration_error, fit_calibration
+    >>> rng = np.random.default_rng(0)
+    >>> truth = rng.uniform(0.01, 0.99, 2000)
+    >>> y = (rng.random(2000) < truth).astype(int)
+    >>> too_sure = 1 / (1 + ((1 - truth) / truth) ** 3)
+    >>> calibration = fit_calibration(y, too_sure)
+    >>> round(calibration.temperature, 1)
+    2.9
+    >>> round(calibration_error(y, too_sure), 2)
+    0.15
+    >>> calibration_error(y, calibration.apply(too_sure)) < 0.03
+    True
+    """
+    if method not in ("temperature", "isotonic"):
+        raise ValueError(f"method must be 'temperature' or 'isotonic', not {method!r}")
+    p_shred, p = encode_labels(y), np.asarray(p_cnn)
+    if p.shape != p_shred.shape:
+        raise ValueError(
+            f"labels and probabilities must be one a source, not of the shapes {p_shred.shape} "
+            f"and {p.shape}"
+        )
+    weights = check_weights(sample_weight, len(p))
+    known = np.isfinite(p) & np.isfinite(p_shred) & (weights > 0)
+    p_shred, logits, weights = p_shred[known], to_logits(p)[known], weights[known]
+    if len(np.unique(p_shred >= 0.5)) < 2:
+        raise ValueError(
+            f"calibration needs galaxies and shreds that have an answer: of {known.size} sources "
+            f"{known.sum()} have a class and an answer, {np.count_nonzero(p_shred >= 0.5)} of them "
+            "shreds"
+        )
+    if method == "temperature":
+        return Calibration(_fit_temperature(p_shred, logits, weights))
+    return Calibration(knots=_fit_isotonic(p_shred, logits, weights))
+
+
+def calibrate_folds(
+    y: ArrayLike,
+    p_cnn: ArrayLike,
+    folds: ArrayLike,
+    *,
+    method: Literal["temperature", "isotonic"] = "temperature",
+    usable: ArrayLike | None = None,
+) -> np.ndarray:
+    """Calibrate cross-validated answers, each fold by what the others say.
+
+    So the calibration too has not seen the sources that it is judged on.
+
+    Parameters
+    ----------
+    y, p_cnn
+        As for `fit_calibration`.
+    folds : array_like of int
+        Fold of each source, −1 for those in none, as from `cross_validate`.
+    method : {"temperature", "isotonic"}, optional
+        As for `fit_calibration`.
+    usable : array_like of bool, optional
+        Sources that may calibrate; by default all.
+
+    Returns
+    -------
+    p : `~numpy.ndarray`
+        Calibrated probabilities, float64 of shape ``(n,)``; NaN where there were none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.evaluation import calibrate_folds
+    >>> y, folds = np.tile([0, 0, 1, 1], 50), np.arange(200) // 40
+    >>> p_cnn = np.tile([0.001, 0.999, 0.999, 0.999], 50)  # a quarter of them are wrong
+    >>> calibrate_folds(y, p_cnn, folds)[:2].round(2)
+    array([0.25, 0.75])
+    """
+    p_shred, p, folds = encode_labels(y), np.asarray(p_cnn), np.asarray(folds)
+    usable = np.ones(len(p), dtype=bool) if usable is None else np.asarray(usable, dtype=bool)
+    if not p.shape == folds.shape == usable.shape == p_shred.shape:
+        raise ValueError(
+            f"there are {len(p_shred)} labels, {len(p)} probabilities, {len(folds)} folds and "
+            f"{len(usable)} words on who may calibrate: give one of each for every source"
+        )
+    out = np.full(len(p), np.nan)
+    for k in np.unique(folds[folds >= 0]):
+        others = usable & (folds >= 0) & (folds != k)
+        held = folds == k
+        out[held] = fit_calibration(p_shred[others], p[others], method=method).apply(p[held])
+    return out
+
+
+def _fit_temperature(p_shred, logits, weights):
+    def loss(log_temperature):
+        x = logits / np.exp(log_temperature)
+        return np.average(np.logaddexp(0, x) - p_shred * x, weights=weights)
+
+    return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method="bounded").x))
+
+
+def _fit_isotonic(p_shred, logits, weights):
+    isotonic = import_optional("sklearn.isotonic", "isotonic calibration")
+    found = isotonic.IsotonicRegression(y_min=0, y_max=1).fit(logits, p_shred, weights)
+    # No finite number of labels makes sure, and what is sure no prior could correct.
+    least = 1 / (2 * len(logits))
+    values = np.clip(found.y_thresholds_, least, 1 - least)
+    return tuple(zip(found.X_thresholds_.tolist(), values.tolist(), strict=True))

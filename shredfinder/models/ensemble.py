@@ -13,7 +13,6 @@ from shredfinder.models.scorer import ImageScorer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder.classifier import ShredClassifier
 
 __all__ = ["ShredEnsemble"]
 
@@ -65,7 +64,7 @@ class ShredEnsemble(ImageScorer):
     [True]
     """
 
-    def __init__(self, members: Sequence[ShredClassifier], *, symmetry: str | None = None) -> None:
+    def __init__(self, members: Sequence[ImageScorer], *, symmetry: str | None = None) -> None:
         self.members = list(members)
         if not self.members:
             raise ValueError("an ensemble needs at least one member")
@@ -100,7 +99,7 @@ class ShredEnsemble(ImageScorer):
     @property
     def n_parameters(self) -> int:
         """`int`: number of parameters of all members."""
-        return sum(member.n_parameters for member in self.members)
+        return sum(model.n_parameters for model in self.model_.models)  # type: ignore[attr-defined]
 
 
 class _Models:

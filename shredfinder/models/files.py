@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.description import ModelDescription
 

@@ -17,9 +17,9 @@ from shredfinder.models.stretch import apply_stretch
 if TYPE_CHECKING:
     from keras import Model
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.models.calibration import Calibration
     from shredfinder.models.description import ModelDescription
-    from shredfinder.typing import PathLike
 
 __all__ = ["TrainedModel"]
 

@@ -7,7 +7,7 @@ that the architectures use and refuses any other.
 
 import numpy as np
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.runtime import import_optional
 
 __all__ = ["network_to_onnx"]
 

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from astropy.table import Table
 
+from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.models.holder import ModelHolder
+from shredfinder.models.priors import apply_prior, check_prior, estimate_prior
 from shredfinder.models.sources import open_source, score_source
-from shredfinder.parameters import check_count
-from shredfinder.priors import apply_prior, check_prior, estimate_prior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder.imaging.cutouts import Cutouts
-    from shredfinder.imaging.sequence import CutoutSequence
-    from shredfinder.typing import Images
+    from shredfinder.imaging.cutouts import Cutouts, CutoutSequence, Images
 
 __all__ = ["ImageScorer", "summarize_extras"]
 
@@ -287,7 +285,7 @@ def summarize_extras(p_cnn, more, prior, training_prior):
         ``views``, of shape ``(n, n_views)``, and ``novelty``, of shape ``(n,)``; either may be
         missing.
     prior, training_prior
-        As for `~shredfinder.priors.apply_prior`.
+        As for `~shredfinder.models.apply_prior`.
 
     Returns
     -------

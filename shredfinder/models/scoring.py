@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 
+from shredfinder._utils.runtime import count_threads
 from shredfinder.exceptions import ModelFileError, ShredfinderWarning
-from shredfinder.threads import count_threads
 
 __all__ = ["OnnxNetwork", "symmetric_views"]
 

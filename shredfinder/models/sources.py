@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from shredfinder._utils.runtime import progress_bar
 from shredfinder.imaging import CutoutFlag, Cutouts, CutoutSequence, ImageFiles
-from shredfinder.progress import progress_bar
 
 __all__ = ["open_source", "score_source"]
 

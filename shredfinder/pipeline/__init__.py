@@ -7,11 +7,9 @@ from shredfinder.pipeline.result import SatelliteSearch
 from shredfinder.pipeline.samp import send_samp
 from shredfinder.pipeline.search import find_satellites
 from shredfinder.pipeline.steps import StepFolder
-from shredfinder.pipeline.view import FieldPanel, FieldView, make_field_view
+from shredfinder.pipeline.view import make_field_view
 
 __all__ = [
-    "FieldPanel",
-    "FieldView",
     "SatelliteSearch",
     "StepFolder",
     "build_pool",

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.runtime import import_optional
 from shredfinder.pipeline.settings import describe_settings
 from shredfinder.plotting import plot_field_view, plot_gallery, plot_shred_fractions
 

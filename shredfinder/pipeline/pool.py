@@ -9,12 +9,12 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column
 
-from shredfinder._units import to_value
-from shredfinder.columns import find_column
+from shredfinder._utils.fractions import classify
+from shredfinder._utils.positions import get_positions
+from shredfinder._utils.units import to_value
+from shredfinder._utils.validation import check_count
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.fractions import classify
-from shredfinder.parameters import check_count
-from shredfinder.positions import get_positions
+from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -58,7 +58,7 @@ def build_pool(
     random_state : int, `~numpy.random.Generator` or None, optional
         Seed or source of the randomness.
     position
-        Where the sources are, as `~shredfinder.positions.get_positions` takes it.
+        Where the sources are, as `~shredfinder.table.get_positions` takes it.
 
     Returns
     -------

@@ -9,12 +9,12 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 
+from shredfinder._utils.fractions import shred_fraction
+from shredfinder._utils.positions import get_positions
 from shredfinder.catalogs import get_catalog_preset, iter_rows
-from shredfinder.columns import find_column
 from shredfinder.cuts import CUT_PRESETS, candidate_cut, get_preset
-from shredfinder.fractions import shred_fraction
 from shredfinder.hosts import match_hosts
-from shredfinder.positions import get_positions
+from shredfinder.surveys import find_column
 from shredfinder.table import ShredTable, read_catalogue
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.cuts.presets import CutPreset
-    from shredfinder.typing import PathLike
 
 __all__ = ["fractions_by_preset", "read_passing"]
 
@@ -67,7 +67,7 @@ def fractions_by_preset(
     -------
     fractions : `~astropy.table.Table`
         A row for each preset: its name, ``n_rows`` that pass (and are near a host), then the
-        columns of `~shredfinder.fractions.shred_fraction`. Rows without an answer are in neither
+        columns of `~shredfinder.evaluation.shred_fraction`. Rows without an answer are in neither
         number of it.
 
     Raises

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 from shredfinder.pipeline.figures import draw_figures
 from shredfinder.pipeline.html import make_page
 
 if TYPE_CHECKING:
+    from shredfinder._utils.types import PathLike
     from shredfinder.pipeline.result import SatelliteSearch
-    from shredfinder.typing import PathLike
 
 __all__ = ["write_report"]
 

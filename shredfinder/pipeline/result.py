@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import Table
 
-from shredfinder.fractions import binned_shred_fractions, shred_fraction
+from shredfinder._utils.fractions import binned_shred_fractions, shred_fraction
 from shredfinder.imaging import CutoutFlag
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from numpy.typing import ArrayLike
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.table import ShredTable
-    from shredfinder.typing import PathLike
 
 __all__ = ["SatelliteSearch"]
 
@@ -118,7 +118,7 @@ class SatelliteSearch:
 
     @property
     def shred_fraction(self) -> Table:
-        """`~astropy.table.Table`: one row, as `~shredfinder.fractions.shred_fraction` gives it."""
+        """`~astropy.table.Table`: one row, as `~shredfinder.evaluation.shred_fraction` gives it."""
         return shred_fraction(self._counted["p_cnn"], threshold=self.threshold)
 
     def fractions_by_magnitude(self, edges: ArrayLike | None = None) -> Table:
@@ -132,7 +132,7 @@ class SatelliteSearch:
         Returns
         -------
         fractions : `~astropy.table.Table`
-            As `~shredfinder.fractions.binned_shred_fractions` gives it.
+            As `~shredfinder.evaluation.binned_shred_fractions` gives it.
         """
         return self._binned("r", edges, _whole_edges)
 
@@ -148,7 +148,7 @@ class SatelliteSearch:
         Returns
         -------
         fractions : `~astropy.table.Table`
-            As `~shredfinder.fractions.binned_shred_fractions` gives it.
+            As `~shredfinder.evaluation.binned_shred_fractions` gives it.
         """
         tied = "projected_separation" in self.candidates.colnames
         return self._binned("projected_separation" if tied else "separation", edges, _even_edges)

@@ -10,12 +10,12 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 
-from shredfinder._units import to_value
+from shredfinder._utils.fractions import check_threshold
+from shredfinder._utils.units import to_value
 from shredfinder.catalogs import count_sources, get_catalog_preset, query_candidates, resolve_name
 from shredfinder.config import conf
 from shredfinder.cuts import get_preset
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
-from shredfinder.fractions import check_threshold
 from shredfinder.hosts import (
     associate_shreds,
     find_host,
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from astropy.cosmology import FLRW
     from astropy.units import Quantity
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.catalogs.presets import CatalogPreset
     from shredfinder.classifier import ShredClassifier
     from shredfinder.cuts.presets import CutPreset
-    from shredfinder.typing import PathLike
 
 __all__ = ["find_satellites"]
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
 from shredfinder.table import read_catalogue, write_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.table.tables import ShredTable
-    from shredfinder.typing import PathLike
 
 __all__ = ["StepFolder"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +10,13 @@ from astropy import units as u
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from shredfinder._units import to_value
+from shredfinder._utils.units import to_value
 from shredfinder.catalogs import get_catalog_preset, query_candidates
 from shredfinder.config import conf
 from shredfinder.cutouts import fetch_cutouts
 from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
+from shredfinder.plotting import FieldPanel, FieldView
 from shredfinder.surveys import get_survey
 from shredfinder.table import add_p_cnn
 
@@ -28,79 +28,13 @@ if TYPE_CHECKING:
     from shredfinder.cuts.presets import CutPreset
     from shredfinder.pipeline.steps import StepFolder
 
-__all__ = ["FieldPanel", "FieldView", "make_field_view"]
+__all__ = ["make_field_view"]
 
 # The paper's figure has 512 px of the survey's native scale.
 _PAPER_PIXELS = 512
 # Images of wider fields are coarser, and have no more pixels than this.
 _MAX_PIXELS = 1024
 _SCORED = "{survey}, cut"
-
-
-@dataclass
-class FieldPanel:
-    """One panel of a field view.
-
-    Attributes
-    ----------
-    title : str
-        What it shows.
-    table : `~astropy.table.Table`
-        The sources, with ``ra`` and ``dec``, and ``p_cnn`` if they are scored.
-    note : str
-        Why there are no sources, where the catalogue could not be asked.
-
-    Examples
-    --------
-    >>> from astropy.table import Table
-    >>> from shredfinder.pipeline import FieldPanel
-    >>> FieldPanel("My catalogue", Table({"ra": [143.04], "dec": [21.5]})).title
-    'My catalogue'
-    """
-
-    title: str
-    table: Table
-    note: str = ""
-
-
-@dataclass
-class FieldView:
-    """A colour image of a field, and panels of sources to be drawn on it.
-
-    Attributes
-    ----------
-    image : `~numpy.ndarray`
-        Red, green and blue, uint8 of shape ``(height, width, 3)``, the first row in the south.
-    wcs : `~astropy.wcs.WCS`
-        Its celestial coordinates.
-    panels : list of FieldPanel
-        All sources, those after the Legacy cuts, those after the SDSS cuts.
-    host : `~astropy.coordinates.SkyCoord`
-        What is at the centre.
-    name : str
-        Its name.
-    cutout_size : `~astropy.units.Quantity`
-        Side of the images that are scored.
-    criteria : `~astropy.table.Table`
-        What each criterion of the cuts removes of all Legacy sources in the field, as
-        `~shredfinder.cuts.QualityResult.summary` counts it.
-    note : str
-        Why there is no image, where there is none.
-
-    Examples
-    --------
-    See `make_field_view`, which makes it, and `shredfinder.plotting.plot_field_view`, which draws
-    it.
-    """
-
-    image: np.ndarray
-    wcs: WCS
-    panels: list
-    host: object
-    name: str = ""
-    cutout_size: u.Quantity = 60 * u.arcsec
-    criteria: Table = field(default_factory=Table)
-    note: str = ""
 
 
 def make_field_view(

@@ -8,12 +8,14 @@ from shredfinder.plotting.fractions import plot_shred_fractions
 from shredfinder.plotting.gallery import plot_class_gallery, plot_gallery
 from shredfinder.plotting.history import plot_history
 from shredfinder.plotting.network import plot_network
-from shredfinder.plotting.panels import plot_field_view
+from shredfinder.plotting.panels import FieldPanel, FieldView, plot_field_view
 from shredfinder.plotting.scores import plot_binned_metrics, plot_p_cnn
 from shredfinder.plotting.thumbnails import CutoutGrid, make_thumbnails
 
 __all__ = [
     "CutoutGrid",
+    "FieldPanel",
+    "FieldView",
     "make_thumbnails",
     "plot_binned_metrics",
     "plot_class_gallery",

@@ -9,9 +9,9 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.positions import get_positions
+from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
-from shredfinder.positions import get_positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def show_aladin(
     aladin : ipyaladin.Aladin, optional
         The widget to show them in; by default a new one, which looks at all of them.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
-        Where the sources are (see `~shredfinder.positions.get_positions`); by default it is looked
+        Where the sources are (see `~shredfinder.table.get_positions`); by default it is looked
         for in the table. Rows without a position are shown nowhere.
     columns : sequence of str, optional
         Columns to be shown with a source, besides its position, score and flag.

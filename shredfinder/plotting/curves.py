@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.fractions import binomial_fractions
+from shredfinder._utils.runtime import import_optional
 from shredfinder.evaluation import calibration_error, compute_metrics
 from shredfinder.evaluation.metrics import validate_answers
-from shredfinder.fractions import binomial_fractions
-from shredfinder.optional import import_optional
+from shredfinder.models.priors import check_prior
 from shredfinder.plotting.marks import make_figure
-from shredfinder.priors import check_prior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.marks import draw_circles, make_figure
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.marks import make_figure
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def plot_shred_fractions(
     Parameters
     ----------
     fractions : `~astropy.table.Table`
-        As `~shredfinder.fractions.binned_shred_fractions` gives it.
+        As `~shredfinder.evaluation.binned_shred_fractions` gives it.
     label : str, optional
         What the bins are of, with its unit.
     overall : float, optional
@@ -44,7 +44,7 @@ def plot_shred_fractions(
 
     Examples
     --------
-    >>> from shredfinder.fractions import binned_shred_fractions
+    >>> from shredfinder.evaluation import binned_shred_fractions
     >>> from shredfinder.plotting import plot_shred_fractions
     >>> found = binned_shred_fractions([0.9, 0.1, 0.8, 0.2], [15, 16, 17, 18], [15, 17, 19])
     >>> ax = plot_shred_fractions(found, label="r (mag)")

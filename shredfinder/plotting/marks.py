@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.runtime import import_optional
 
 __all__ = ["COLORS", "draw_circles", "draw_cross", "make_figure"]
 

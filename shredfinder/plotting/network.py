@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder.optional import import_optional
+from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.marks import make_figure
 
 if TYPE_CHECKING:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.wcs import WCS
 
 from shredfinder.plotting.field import plot_field
 from shredfinder.plotting.marks import draw_circles, draw_cross, make_figure
@@ -14,13 +17,77 @@ from shredfinder.plotting.marks import draw_circles, draw_cross, make_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from shredfinder.pipeline.view import FieldView
 
-__all__ = ["plot_field_view"]
+__all__ = ["FieldPanel", "FieldView", "plot_field_view"]
 
 # The circles' radius as a part of the field's width, but no less than this in arcsec.
 _CIRCLE = 0.012
 _LEAST_CIRCLE = 1.6
+
+
+@dataclass
+class FieldPanel:
+    """One panel of a field view.
+
+    Attributes
+    ----------
+    title : str
+        What it shows.
+    table : `~astropy.table.Table`
+        The sources, with ``ra`` and ``dec``, and ``p_cnn`` if they are scored.
+    note : str
+        Why there are no sources, where the catalogue could not be asked.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.plotting import FieldPanel
+    >>> FieldPanel("My catalogue", Table({"ra": [143.04], "dec": [21.5]})).title
+    'My catalogue'
+    """
+
+    title: str
+    table: Table
+    note: str = ""
+
+
+@dataclass
+class FieldView:
+    """A colour image of a field, and panels of sources to be drawn on it.
+
+    Attributes
+    ----------
+    image : `~numpy.ndarray`
+        Red, green and blue, uint8 of shape ``(height, width, 3)``, the first row in the south.
+    wcs : `~astropy.wcs.WCS`
+        Its celestial coordinates.
+    panels : list of FieldPanel
+        All sources, those after the Legacy cuts, those after the SDSS cuts.
+    host : `~astropy.coordinates.SkyCoord`
+        What is at the centre.
+    name : str
+        Its name.
+    cutout_size : `~astropy.units.Quantity`
+        Side of the images that are scored.
+    criteria : `~astropy.table.Table`
+        What each criterion of the cuts removes of all Legacy sources in the field, as
+        `~shredfinder.cuts.QualityResult.summary` counts it.
+    note : str
+        Why there is no image, where there is none.
+
+    Examples
+    --------
+    See `plot_field_view`.
+    """
+
+    image: np.ndarray
+    wcs: WCS
+    panels: list
+    host: object
+    name: str = ""
+    cutout_size: u.Quantity = 60 * u.arcsec
+    criteria: Table = field(default_factory=Table)
+    note: str = ""
 
 
 def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: float = 4.2) -> Figure:
@@ -33,7 +100,7 @@ def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: floa
 
     Parameters
     ----------
-    view : `~shredfinder.pipeline.FieldView`
+    view : `~shredfinder.plotting.FieldView`
         Image and panels.
     threshold : float, optional
         Score from which on a source is shown as a shred.
@@ -53,7 +120,7 @@ def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: floa
     Examples
     --------
     >>> from shredfinder.datasets import make_field
-    >>> from shredfinder.pipeline import FieldPanel, FieldView
+    >>> from shredfinder.plotting import FieldPanel, FieldView
     >>> from shredfinder.plotting import plot_field_view
     >>> field = make_field(size=320, n_hosts=1, random_state=1)
     >>> panels = [FieldPanel("all sources", field.sources["ra", "dec"])]

@@ -10,17 +10,16 @@ import numpy as np
 from astropy.io import registry
 from astropy.utils.data import get_readable_fileobj
 
-from shredfinder.atomic import passing, replacing
+from shredfinder._utils.files import check_extensions, passing, replacing
+from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.fits_files import check_extensions
-from shredfinder.optional import import_optional
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.tables import ShredTable
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder.column_values import get_mask, get_plain_values, is_scalar_column
+from shredfinder._utils.columns import get_mask, get_plain_values, is_scalar_column
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from shredfinder.typing import PathLike
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["PatternFiles", "find_image_files"]
 

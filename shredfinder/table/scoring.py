@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from astropy.table import Table
 
-from shredfinder.priors import check_prior
+from shredfinder.models.priors import check_prior
 from shredfinder.table.columns import (
     FLAG_NAME,
     NOVELTY_NAME,
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.classifier import ShredClassifier
-    from shredfinder.typing import Images, PathLike
+    from shredfinder.imaging.cutouts import Images
 
 __all__ = ["add_p_cnn", "check_prior"]
 
@@ -69,7 +70,7 @@ def add_p_cnn(
     pattern : str, optional
         Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
-        Where the sources are, to fetch cutouts by (see `~shredfinder.positions.get_positions`); by
+        Where the sources are, to fetch cutouts by (see `~shredfinder.table.get_positions`); by
         default it is looked for in the table.
     prior : float or "estimate", optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, to correct the probabilities for;

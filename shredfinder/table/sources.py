@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
+from shredfinder._utils.positions import get_positions
 from shredfinder.config import conf
 from shredfinder.imaging import Cutouts, CutoutSequence, ImageFiles
-from shredfinder.positions import get_positions
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 from shredfinder.table.patterns import PatternFiles
 

@@ -11,9 +11,10 @@ from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
 if TYPE_CHECKING:
+    from shredfinder._utils.types import PathLike
     from shredfinder.classifier import ShredClassifier
+    from shredfinder.imaging.cutouts import Images
     from shredfinder.plotting.thumbnails import CutoutGrid
-    from shredfinder.typing import Images, PathLike
 
 # A mixin of any table; type checkers must know whose methods it extends.
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """Training of networks: recipes, augmentation, and the loop."""
 
 from shredfinder.models.backend import import_keras
+from shredfinder.models.labels import combine_raters, encode_labels, split_groups
 from shredfinder.training.augmentation import augment_image
 from shredfinder.training.estimation import train_model
 from shredfinder.training.fitting import fit_network
-from shredfinder.training.labels import combine_raters, encode_labels, split_groups
 from shredfinder.training.recipes import RECIPES, Recipe, get_recipe
 
 __all__ = [

@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from shredfinder._utils.validation import check_weights
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.models.architectures import build_network
 from shredfinder.models.backend import import_keras
 from shredfinder.models.description import ModelDescription
+from shredfinder.models.labels import CLASSES, encode_labels, split_groups, warn_of_others
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
-from shredfinder.parameters import check_weights
 from shredfinder.training.fitting import fit_network
-from shredfinder.training.labels import CLASSES, encode_labels, split_groups, warn_of_others
 from shredfinder.training.recipes import get_recipe
 from shredfinder.training.transfer import adapt_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from shredfinder.catalogs.presets import CatalogPreset
     from shredfinder.imaging.cutouts import Cutouts
     from shredfinder.training.recipes import Recipe
 
@@ -38,7 +37,7 @@ def train_model(
     *,
     name: str,
     architecture: str,
-    survey: str | CatalogPreset,
+    survey: str,
     symmetry: str,
     random_state: int | None = None,
     sample_weight: ArrayLike | None = None,

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder.atomic import replacing
+from shredfinder._utils.files import replacing
+from shredfinder._utils.runtime import progress_bar
+from shredfinder._utils.validation import check_count
 from shredfinder.models.backend import import_keras
-from shredfinder.parameters import check_count
-from shredfinder.progress import progress_bar
 from shredfinder.training.augmentation import augment_image
 
 if TYPE_CHECKING:
     from keras import Model
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.training.recipes import Recipe
-    from shredfinder.typing import PathLike
 
 __all__ = ["fit_network"]
 

@@ -18,7 +18,7 @@ from shredfinder.catalogs import (
     register_catalog_preset,
 )
 from shredfinder.catalogs.regions import Box, Circle
-from shredfinder.columns import CATALOGS
+from shredfinder.surveys import CATALOGS
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import CENTER, make_legacy
 

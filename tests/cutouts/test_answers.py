@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from shredfinder.cutouts.errors import BadAnswerError, TransientError
-from shredfinder.cutouts.mosaics import read_planes
-from shredfinder.cutouts.sdss_frames import _COLUMNS, _limit_ra, _read_fields
+from shredfinder._net.errors import BadAnswerError, TransientError
+from shredfinder.cutouts.services.mosaics import read_planes
+from shredfinder.cutouts.services.sdss_frames import _COLUMNS, _limit_ra, _read_fields
 
 
 def body(content):

@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
+from shredfinder._net.errors import BadAnswerError, TransientError
 from shredfinder.cutouts import CutoutRequest
 from shredfinder.cutouts.decoding import decode_color, decode_fits
-from shredfinder.cutouts.errors import BadAnswerError, TransientError
 
 REQUEST = CutoutRequest(150.1, 2.2, 64, 64, 0.5)
 

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shredfinder.cutouts.errors import BadAnswerError, StoppedError, TransientError
-from shredfinder.cutouts.http import HttpClient, RateLimiter, _follow, _parse_retry_after
-from shredfinder.cutouts.retries import RetryPolicy, call_with_retries
+from shredfinder._net.client import HttpClient, RateLimiter, _follow, _parse_retry_after
+from shredfinder._net.errors import BadAnswerError, StoppedError, TransientError
+from shredfinder._net.retries import RetryPolicy, call_with_retries
 from shredfinder.exceptions import ServiceError
 from tests.cutouts.loopback import Faults, LoopbackServer
 

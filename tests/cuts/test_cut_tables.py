@@ -5,7 +5,6 @@ from astropy.table import QTable, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shredfinder.columns import CATALOGS, find_column, get_catalog_columns
 from shredfinder.cuts import (
     CUT_PRESETS,
     CutPreset,
@@ -22,6 +21,7 @@ from shredfinder.cuts import (
     saga_cut,
     surface_brightness_error,
 )
+from shredfinder.surveys import CATALOGS, find_column, get_catalog_columns
 
 N = 400
 

@@ -49,8 +49,8 @@ def test_cutouts(dachs, tmp_path, version, path):
 
 
 def test_soda_cuts_before_it_sends(dachs):
-    from shredfinder.cutouts.http import HttpClient
-    from shredfinder.cutouts.service import CutoutRequest
+    from shredfinder._net.client import HttpClient
+    from shredfinder.cutouts.services.base import CutoutRequest
 
     sizes = []
 

@@ -10,15 +10,15 @@ from astropy.table import Table
 
 import shredfinder
 from shredfinder import Cutouts, ShredClassifier, ShredTable
+from shredfinder._net.errors import AnswerError
+from shredfinder.bulk.stores import open_store
 from shredfinder.catalogs import read_candidates
 from shredfinder.cutouts import CutoutRequest, LocalImages
 from shredfinder.cutouts.decoding import decode_color, decode_fits
-from shredfinder.cutouts.errors import AnswerError
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.hosts import open_hosts
 from shredfinder.imaging import CutoutFlag, read_image
 from shredfinder.table import read_catalogue
-from shredfinder.table.stores import open_store
 
 PACKAGE = str(Path(shredfinder.__file__).parent)
 _IMAGES = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
@@ -120,7 +120,7 @@ def read_parts(path):
 
 def table_positions(table):
     """Give the positions of a table's rows."""
-    from shredfinder.positions import get_positions
+    from shredfinder.table import get_positions
 
     coords = get_positions(table)
     assert isinstance(coords, SkyCoord)

@@ -7,12 +7,12 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shredfinder._utils.runtime import count_threads
 from shredfinder.config import conf
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import host_distances, match_hosts, matching
 from shredfinder.hosts._pairs import iter_pairs, separations
 from shredfinder.hosts._positions import unit_vectors
-from shredfinder.threads import count_threads
 
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 from shredfinder.datasets import make_field
-from shredfinder.fractions import binned_shred_fractions
-from shredfinder.pipeline import FieldPanel, FieldView
-from shredfinder.plotting import plot_field_view, plot_gallery, plot_shred_fractions
+from shredfinder.evaluation import binned_shred_fractions
+from shredfinder.plotting import (
+    FieldPanel,
+    FieldView,
+    plot_field_view,
+    plot_gallery,
+    plot_shred_fractions,
+)
 
 pytest.importorskip("matplotlib")
 

@@ -6,11 +6,11 @@ from astropy.table import Table
 from PIL import Image
 
 from shredfinder import ShredClassifier, ShredTable, add_p_cnn
+from shredfinder.bulk import classify_catalogue
 from shredfinder.cli import main
 from shredfinder.datasets import make_field
+from shredfinder.models import adjust_prior
 from shredfinder.models.scoring import symmetric_views
-from shredfinder.priors import adjust_prior
-from shredfinder.table import classify_catalogue
 
 NAMES = ["p_cnn", "p_cnn_flag", "p_cnn_std", "p_cnn_novelty"]
 

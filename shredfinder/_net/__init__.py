@@ -1,0 +1,1 @@
+"""HTTP for every remote service: one client, deadlines, retries and errors."""

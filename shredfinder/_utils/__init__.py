@@ -1,0 +1,1 @@
+"""Helpers shared by all subpackages: files, units, columns, positions, validation, progress."""

@@ -1,0 +1,392 @@
+"""Catalogue files that are read and written a part at a time.
+
+FITS and Parquet files are copied row by row into the output, with two columns more, so that
+everything in them stays as it is and memory does not grow with them. Others are held whole.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+
+from shredfinder._utils.columns import column_from_arrow
+from shredfinder._utils.files import list_extensions, replacing
+from shredfinder._utils.runtime import import_optional
+from shredfinder.table.columns import EXTRA_NAMES, FLAG_NAME, P_NAME, to_arrow, write_columns
+from shredfinder.table.files import (
+    check_writing,
+    identify_format,
+    read_catalogue,
+    write_catalogue,
+)
+from shredfinder.table.tables import ShredTable
+
+__all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
+
+_FITS_BLOCK = 2880
+_OWN_NAMES = {P_NAME, FLAG_NAME, *EXTRA_NAMES}
+_FLAG_WIDTH = 16
+# Bytes of a Parquet column that are read at a time.
+_BUFFER = 2**18
+# How astropy marks the metadata of columns among a FITS header's comments.
+_YAML_BEGIN = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--"
+_YAML_END = "--END-ASTROPY-SERIALIZED-COLUMNS--"
+
+
+def open_store(path, output, table=None):
+    """Open a catalogue in the way that takes least memory, and see that it can be written.
+
+    Parameters
+    ----------
+    path : path-like
+        The catalogue.
+    output : path-like
+        The file that it will be written to. Only if both are FITS, or both Parquet, rows are
+        copied part by part. It is not touched.
+    table : int or str, optional
+        Which of the file's tables, as for `~shredfinder.table.read_catalogue`; it is held in
+        memory.
+
+    Returns
+    -------
+    store : FitsStore, ParquetStore or TableStore
+        Its rows.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a table of a known format, or the output's format can't hold it.
+    OSError
+        If the output can't be written.
+    """
+    path, output = Path(path), Path(output)
+    kind = identify_format(output)
+    store_class = _choose_store(path, output, kind) if table is None else None
+    if store_class is None:
+        store = TableStore(path, table)
+        check_writing(store.table, output)
+    else:
+        store = store_class(path)
+        check_writing(store.template, output)
+    return store
+
+
+def _choose_store(path, output, kind):
+    # What is to be compressed is left to astropy.
+    if not path.is_file() or output.suffix.lower() in (".gz", ".bz2", ".xz"):
+        return None
+    fitting = [cls for cls in (FitsStore, ParquetStore) if cls.format == kind and cls.suits(path)]
+    return fitting[0] if fitting else None
+
+
+class TableStore:
+    """A catalogue of any format, held in memory.
+
+    Parameters
+    ----------
+    path : path-like
+        The catalogue.
+    table : int or str, optional
+        Which of the file's tables.
+
+    Attributes
+    ----------
+    table : ShredTable
+        All rows.
+    n_rows : int
+        Number of its rows.
+    template : ShredTable
+        At most one of its rows, for names, units and metadata.
+    """
+
+    def __init__(self, path, table=None):
+        self.table = read_catalogue(path, table)
+        self.n_rows = len(self.table)
+        self.template = self.table[:1]
+
+    def read(self, start, stop, names=None):
+        """Read rows.
+
+        Parameters
+        ----------
+        start, stop : int
+            First row, and the one after the last.
+        names : sequence of str, optional
+            Columns, by default all.
+
+        Returns
+        -------
+        table : `~astropy.table.Table`
+            The rows.
+        """
+        table = self.table if names is None else self.table[list(names)]
+        return table[start:stop]
+
+    def write(self, output, scores, provenance, prior, extras=()):
+        """Write all rows with their scores, whole or not at all.
+
+        Parameters
+        ----------
+        output : path-like
+            The file.
+        scores : callable
+            Gives ``p_cnn``, flags and the columns on request of the rows from a first to the one
+            after the last.
+        provenance, prior
+            As for `~shredfinder.table.columns.write_columns`.
+        extras : sequence of str, optional
+            Names of the columns on request.
+        """
+        p_cnn, flags, *more = scores(0, self.n_rows)
+        more = dict(zip(extras, more, strict=True))
+        write_columns(self.table, p_cnn, flags, provenance, prior, more)
+        write_catalogue(self.table, output)
+
+
+class FitsStore:
+    """A FITS file of one table with rows of fixed length; as `TableStore`, but read by parts.
+
+    Parameters
+    ----------
+    path : path-like
+        The catalogue.
+    part : int, optional
+        Rows that are copied at a time.
+    """
+
+    format = "fits"
+
+    def __init__(self, path, *, part=16_384):
+        from astropy.io import fits
+
+        self._path, self._part = Path(path), part
+        with fits.open(path, memmap=True) as hdus:
+            hdu = next(h for h in hdus if isinstance(h, fits.BinTableHDU))
+            self._header = hdu.header.copy()
+            self._offset = hdu.fileinfo()["datLoc"]
+        self.n_rows, self._width = self._header["NAXIS2"], self._header["NAXIS1"]
+        self.template = self.read(0, min(1, self.n_rows))
+
+    @classmethod
+    def suits(cls, path):
+        """Tell whether the file is one that this class copies faithfully."""
+        from astropy.io import fits
+
+        with path.open("rb") as file:
+            if not file.read(10).startswith(b"SIMPLE  ="):  # compressed ones among others
+                return False
+        try:
+            with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
+                warnings.simplefilter("error")
+                tables = [
+                    h
+                    for h in list_extensions(hdus)
+                    if isinstance(h, (fits.BinTableHDU, fits.TableHDU))
+                ]
+                if len(tables) != 1 or type(tables[0]) is not fits.BinTableHDU:
+                    return False
+                header = tables[0].header
+                names = tables[0].columns.names
+                end = tables[0].fileinfo()["datLoc"] + header["NAXIS1"] * header["NAXIS2"]
+        except Exception:  # the whole file is then read as any other, and complained of there
+            return False
+        # Arrays of variable length lie outside the rows; columns that are there are replaced.
+        is_plain = header["PCOUNT"] == 0 and not _OWN_NAMES & set(names)
+        return is_plain and header["NAXIS2"] > 0 and end <= path.stat().st_size
+
+    def read(self, start, stop, names=None):
+        """Read rows; see `TableStore.read`."""
+        from astropy.io import fits
+
+        header = self._header.copy()
+        header["NAXIS2"] = stop - start
+        with self._path.open("rb") as file:
+            rows = self._read_rows(file, start, stop)
+        # As astropy reads a file, with units, nulls and all.
+        content = header.tostring().encode("ascii") + _pad(rows)
+        table = ShredTable.read(fits.BinTableHDU.fromstring(content))
+        return table if names is None else table[list(names)]
+
+    def _read_rows(self, file, start, stop):
+        file.seek(self._offset + start * self._width)
+        rows = file.read((stop - start) * self._width)
+        if len(rows) != (stop - start) * self._width:
+            raise ValueError(f"the catalogue {str(self._path)!r} was cut short while it was read")
+        return rows
+
+    def write(self, output, scores, provenance, prior, extras=()):
+        """Write all rows with their scores; see `TableStore.write`."""
+        from astropy.io import fits
+
+        header = self._make_header(provenance, prior, extras)
+        with (
+            replacing(output) as temporary,
+            temporary.open("wb") as file,
+            self._path.open("rb") as source,
+        ):
+            file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
+            file.write(header.tostring().encode("ascii"))
+            for start in range(0, self.n_rows, self._part):
+                stop = min(start + self._part, self.n_rows)
+                p_cnn, flags, *more = scores(start, stop)
+                parts = [
+                    np.frombuffer(self._read_rows(source, start, stop), np.uint8),
+                    np.asarray(p_cnn, dtype=">f4").view(np.uint8),
+                    np.asarray(flags, dtype=f"S{_FLAG_WIDTH}").view(np.uint8),
+                    *(np.asarray(values, dtype=">f4").view(np.uint8) for values in more),
+                ]
+                rows = np.concatenate([part.reshape(stop - start, -1) for part in parts], axis=1)
+                file.write(rows.tobytes())
+            file.write(b"\0" * (-header["NAXIS1"] * self.n_rows % _FITS_BLOCK))
+
+    def _make_header(self, provenance, prior, extras):
+        """Make the table's header: the old one, the new columns, and their metadata."""
+        from astropy.io import fits
+
+        scored = _score_template(self.template, provenance, prior, extras)
+        example = io.BytesIO()
+        scored.write(example, format="fits")
+        example.seek(0)
+        model = fits.getheader(example, 1)
+        header = self._header.copy()
+        n = header["TFIELDS"]
+        header["TFIELDS"] = n + 2 + len(extras)
+        header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH + 4 * len(extras)
+        last = [key for key in header if key.endswith(str(n)) and key[0] == "T"][-1]
+        new = [("TTYPE", P_NAME), ("TFORM", "E"), ("TTYPE", FLAG_NAME)]
+        new.append(("TFORM", f"{_FLAG_WIDTH}A"))
+        for name in extras:
+            new += [("TTYPE", name), ("TFORM", "E")]
+        for i, (key, value) in enumerate(new):
+            header.insert(last, (f"{key}{n + 1 + i // 2}", value), after=True)
+            last = f"{key}{n + 1 + i // 2}"
+        comments = [str(line) for line in header.get("COMMENT", [])]
+        if _YAML_BEGIN in comments:
+            first, end = comments.index(_YAML_BEGIN), comments.index(_YAML_END)
+            del comments[first : end + 1]
+        made = [str(line) for line in model["COMMENT"]]
+        made = made[made.index(_YAML_BEGIN) : made.index(_YAML_END) + 1]
+        header.remove("COMMENT", ignore_missing=True, remove_all=True)
+        for line in [*comments, *made]:
+            header.add_comment(line)
+        # Sums of the old table are not those of the new one.
+        for key in ("CHECKSUM", "DATASUM"):
+            header.remove(key, ignore_missing=True)
+        return header
+
+
+class ParquetStore:
+    """A Parquet file; as `TableStore`, but read by parts.
+
+    Parameters
+    ----------
+    path : path-like
+        The catalogue.
+    part : int, optional
+        Rows that are copied at a time.
+    """
+
+    format = "parquet"
+
+    def __init__(self, path, *, part=16_384):
+        pa = import_optional("pyarrow", "reading Parquet")
+        parquet = import_optional("pyarrow.parquet", "reading Parquet")
+        self._path, self._part = Path(path), part
+        # By buffers, so that a file of one large group of rows is not read at once either.
+        self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+        groups = [
+            self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
+        ]
+        self._starts = np.concatenate([[0], np.cumsum(groups, dtype=int)])
+        self.n_rows = int(self._starts[-1])
+        first = next(self._file.iter_batches(1))
+        self.template = self._to_table(pa.Table.from_batches([first]))
+
+    @classmethod
+    def suits(cls, path):
+        """Tell whether the file is one that this class copies faithfully."""
+        try:
+            parquet = import_optional("pyarrow.parquet", "reading Parquet")
+            file = parquet.ParquetFile(path)
+        except Exception:  # read as any other file, and complained of there
+            return False
+        with file:
+            return file.metadata.num_rows > 0 and not _OWN_NAMES & set(file.schema_arrow.names)
+
+    def read(self, start, stop, names=None):
+        """Read rows; see `TableStore.read`. Of plain columns that are named, nulls are masked."""
+        if names is not None and set(names) <= set(self._file.schema_arrow.names):
+            rows = self._read_arrow(start, stop, names)
+            table = ShredTable({name: column_from_arrow(rows[name]) for name in names})
+            for name in set(names) & set(self.template.colnames):
+                table[name].unit = self.template[name].info.unit
+            return table
+        table = self._to_table(self._read_arrow(start, stop, None))
+        return table if names is None else table[list(names)]
+
+    def _read_arrow(self, start, stop, names):
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        end = int(np.searchsorted(self._starts, stop, side="left"))
+        columns = None if names is None else list(names)
+        rows = self._file.read_row_groups(list(range(first, end)), columns=columns)
+        return rows.slice(start - self._starts[first], stop - start)
+
+    def _to_table(self, rows):
+        """Make a table as astropy reads a file, with units, mixins and all."""
+        parquet = import_optional("pyarrow.parquet", "reading Parquet")
+        file = io.BytesIO()
+        parquet.write_table(rows, file)
+        file.seek(0)
+        with warnings.catch_warnings():
+            # That it does not know the width of strings.
+            warnings.simplefilter("ignore", AstropyUserWarning)
+            return ShredTable.read(file, format="parquet")
+
+    def write(self, output, scores, provenance, prior, extras=()):
+        """Write all rows with their scores; see `TableStore.write`."""
+        pa = import_optional("pyarrow", "writing Parquet")
+        parquet = import_optional("pyarrow.parquet", "writing Parquet")
+        schema = self._make_schema(provenance, prior, extras)
+        start = 0
+        with (
+            replacing(output) as temporary,
+            parquet.ParquetWriter(temporary, schema) as writer,
+        ):
+            for batch in self._file.iter_batches(self._part):
+                columns = [*batch.columns, *to_arrow(*scores(start, start + len(batch)))]
+                start += len(batch)
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+    def _make_schema(self, provenance, prior, extras):
+        from astropy.table import meta, serialize
+        from astropy.utils.data_info import serialize_context_as
+
+        pa = import_optional("pyarrow", "writing Parquet")
+        scored = _score_template(self.template, provenance, prior, extras)
+        with serialize_context_as("parquet"):
+            plain = serialize.represent_mixins_as_columns(scored)
+        schema = self._file.schema_arrow
+        kept = dict(schema.metadata or {})
+        kept[b"table_meta_yaml"] = "\n".join(meta.get_yaml_from_table(plain)).encode()
+        kept[f"table::len::{FLAG_NAME}".encode()] = str(_FLAG_WIDTH).encode()
+        kinds = {P_NAME: pa.float32(), FLAG_NAME: pa.string()}
+        kinds |= dict.fromkeys(extras, pa.float32())
+        for name, kind in kinds.items():
+            schema = schema.append(pa.field(name, kind))
+        return schema.with_metadata(kept)
+
+
+def _score_template(template, provenance, prior, extras):
+    scored = template.copy()
+    nothing = np.full(len(scored), np.nan)
+    flags = np.full(len(scored), "")
+    write_columns(scored, nothing, flags, provenance, prior, dict.fromkeys(extras, nothing))
+    return scored
+
+
+def _pad(data):
+    return data + b"\0" * (-len(data) % _FITS_BLOCK)

@@ -1,0 +1,1 @@
+"""Cutout services, one module each."""

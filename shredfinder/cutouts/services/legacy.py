@@ -1,0 +1,140 @@
+"""The Legacy Surveys sky viewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from shredfinder._net.addresses import complete_address, name_host
+from shredfinder._net.bodies import find_text
+from shredfinder.config import Conf, conf
+from shredfinder.cutouts.decoding import decode_color, decode_fits
+from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
+from shredfinder.exceptions import ServiceError
+from shredfinder.imaging.cutouts import FLUX
+from shredfinder.surveys import get_survey
+
+if TYPE_CHECKING:
+    from shredfinder._net.client import HttpClient
+    from shredfinder.cutouts.services.base import CutoutRequest
+
+__all__ = ["LegacyViewer"]
+
+_DR9 = get_survey("legacy-dr9")
+
+
+@dataclass(frozen=True)
+class _Colors:
+    """Which bands a layer's colour images are made of, and how."""
+
+    bands: tuple
+    color_mapping: str | None
+
+
+_GRZ = _Colors(_DR9.bands, _DR9.color_mapping)
+# Layers whose JPEG images mix other bands than g, r and z into their channels.
+_LAYER_COLORS = {
+    "ls-dr10": _Colors(("red", "green", "blue"), "legacy-griz"),
+    "ls-dr10-north": _Colors(("red", "green", "blue"), "legacy-griz"),
+    "ls-dr10-south": _Colors(("red", "green", "blue"), "legacy-griz"),
+}
+_NO_LAYER = "no such layer"
+
+
+@register_service("legacy")
+class LegacyViewer(CutoutService):
+    """Cutouts of the Legacy Surveys' sky viewer (``jpeg-cutout`` and ``fits-cutout``).
+
+    The viewer publishes no rate limit, and throttles; the default rate is a careful guess. Its
+    images have at most 3000 px a side: larger ones would be clipped without a word, and are
+    refused here.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Layer, such as ``"ls-dr9"``, ``"ls-dr9-south"`` or ``"ls-dr10-grz"``. The colour images
+        of ``"ls-dr10"`` mix g, r, i and z; models for g, r and z refuse them.
+    base_url : str, optional
+        URL of the viewer or a mirror of it; by default ``shredfinder.conf.legacy_viewer_url``.
+    image_format : {"jpeg", "fits"}, optional
+        Colour images, or fluxes in nanomaggies, one channel a band.
+    bands : str, optional
+        Bands of FITS images, in the channels' order. JPEG images have those of their layer.
+
+    Examples
+    --------
+    >>> from shredfinder.cutouts import LegacyViewer
+    >>> viewer = LegacyViewer(layer="ls-dr10-grz")
+    >>> viewer.bands, viewer.color_mapping, viewer.max_size
+    (('z', 'r', 'g'), 'legacy-grz', 3000)
+    """
+
+    name = "legacy"
+    max_size = 3000
+    groups = True
+    rate = 8.0
+    max_workers = 6
+    pixel_scale = _DR9.pixel_scale
+    size = _DR9.size
+
+    def __init__(
+        self,
+        *,
+        layer: str = "ls-dr9",
+        base_url: str | None = None,
+        image_format: Literal["jpeg", "fits"] = "jpeg",
+        bands: str | None = None,
+    ) -> None:
+        if image_format not in ("jpeg", "fits"):
+            raise ValueError(f"image_format must be 'jpeg' or 'fits', not {image_format!r}")
+        self.layer = layer
+        self.base_url = complete_address(
+            base_url or conf.legacy_viewer_url, Conf.legacy_viewer_url.defaultvalue
+        )
+        self.image_format = image_format
+        if image_format == "fits":
+            self.bands, self.color_mapping = tuple(bands or "grz"), FLUX
+        elif bands is not None and sorted(bands) != sorted("grz"):
+            raise ValueError(
+                f"bands {bands!r}: JPEG images come in the colours of their layer; "
+                "choose image_format='fits' for bands of your own"
+            )
+        else:
+            colors = _LAYER_COLORS.get(layer, _GRZ)
+            self.bands, self.color_mapping = colors.bands, colors.color_mapping
+
+    def cache_folder(self) -> str:
+        """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
+        host = name_host(self.base_url, Conf.legacy_viewer_url.defaultvalue)
+        kind = "jpeg" if self.image_format == "jpeg" else f"fits-{''.join(self.bands)}"
+        return f"{self.name}{host}/{self.layer}-{kind}"
+
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
+        """Ask for one image and check it; see `CutoutService.fetch`."""
+        self.check_size(request.width, request.height)
+        params: dict[str, Any] = {
+            "ra": f"{request.ra:.7f}",
+            "dec": f"{request.dec:.7f}",
+            "layer": self.layer,
+            "pixscale": f"{request.pixel_scale:g}",
+        }
+        if request.width == request.height:
+            params["size"] = request.width
+        else:
+            params |= {"width": request.width, "height": request.height}
+        if self.image_format == "fits":
+            params["bands"] = "".join(self.bands)
+        elif self.color_mapping == _DR9.color_mapping:
+            params["bands"] = "grz"
+        body = client.get(f"{self.base_url}/{self.image_format}-cutout", params)
+        # A wrong layer comes with status 200.
+        if _NO_LAYER in find_text(body.content).lower():
+            raise ServiceError(
+                f"the viewer at {self.base_url} has no layer {self.layer!r}: choose one such as "
+                "'ls-dr9', 'ls-dr9-north', 'ls-dr9-south' or 'ls-dr10-grz'"
+            )
+        if self.image_format == "fits":
+            image = decode_fits(body.content, request, len(self.bands), body.content_type)
+            return Answer(image, body.content, ".fits")
+        image, suffix = decode_color(body.content, request, body.content_type)
+        return Answer(image, body.content, suffix)
