@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MODULES = list(
     dict.fromkeys(
-        re.findall(r"^\.\. automodapi:: (\S+)$", (DOCS / "api.rst").read_text("utf-8"), re.M)
+        re.findall(
+            r"^\.\. automodapi:: (\S+)$", (DOCS / "api.rst").read_text("utf-8"), re.MULTILINE
+        )
     )
 )
 OPERATORS = {"__init__", "__call__", "__getitem__", "__len__", "__iter__", "__enter__", "__exit__"}

@@ -9,12 +9,12 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from astropy.wcs import WCS
 
 from shredfinder.plotting.field import plot_field
 from shredfinder.plotting.marks import draw_circles, draw_cross, make_figure
 
 if TYPE_CHECKING:
+    from astropy.wcs import WCS
     from matplotlib.figure import Figure
 
 
