@@ -1,4 +1,4 @@
-"""What the doctests of the package and of the documentation need to run offline."""
+"""Run the doctests of the package and of the documentation without the network."""
 
 import contextlib
 import gc
@@ -6,25 +6,23 @@ import warnings
 
 import pytest
 
-# Examples that ask servers: they run against a simulated sky on loopback.
-_ASKING = (
-    "shredfinder.catalogs.names.resolve_name",
-    "shredfinder.catalogs.query.",
-    "shredfinder.catalogs.reddening.fetch_dust_map",
-    "shredfinder.hosts.nsa.read_nsa",
+# These doctests query services. They run against a simulated sky on local servers.
+_QUERYING = (
+    "shredfinder.catalogs.",
+    "shredfinder.hosts.",
     "shredfinder.pipeline.",
     "catalogs.rst",
     "hosts.rst",
     "pipeline.rst",
     "virtual_observatory.rst",
 )
-# What examples import themselves, and can be left out.
-_OPTIONAL = ("lsdb", "matplotlib", "sklearn")
+# Optional packages that examples import themselves.
+_OPTIONAL = ("lsdb", "matplotlib")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Skip examples that stop at an optional package, which the package then asks for by name."""
+    """Skip doctests that need an optional package which is not installed."""
     try:
         return (yield)
     except Exception as error:
@@ -39,7 +37,7 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(scope="session")
 def doctest_services(tmp_path_factory):
-    """Servers of a small simulated sky, for all doctests that ask one."""
+    """Start the servers of a small simulated sky."""
     from tests.pipeline.world import make_sky, running_services
 
     with running_services(make_sky(), tmp_path_factory.mktemp("doctests")) as services:
@@ -47,10 +45,10 @@ def doctest_services(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def asking_doctests(request, tmp_path, monkeypatch):
-    """Run examples in a folder of their own, and with the addresses of the simulated sky."""
+def simulated_sky(request, tmp_path, monkeypatch):
+    """Run querying doctests in a new folder, with an empty cache and the local servers' URLs."""
     name = request.node.name
-    if not isinstance(request.node, pytest.DoctestItem) or not name.startswith(_ASKING):
+    if not isinstance(request.node, pytest.DoctestItem) or not name.startswith(_QUERYING):
         yield
         return
     from astropy.config import set_temp_cache
@@ -58,14 +56,13 @@ def asking_doctests(request, tmp_path, monkeypatch):
     services = request.getfixturevalue("doctest_services")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("shredfinder.catalogs.skyserver._PAUSE", 0.0)
-    # Answers are kept for this example only.
     (tmp_path / "cache").mkdir()
     with contextlib.ExitStack() as stack:
         stack.enter_context(set_temp_cache(tmp_path / "cache"))
         stack.enter_context(services.configured())
         yield
     if "samp" in name:
-        # The sockets that a hub leaves open must not be another test's.
+        # A SAMP hub leaves sockets open: collect them here, not during a later test.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()

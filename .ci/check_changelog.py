@@ -27,7 +27,7 @@ def main():
             f"{len(package)} files in shredfinder/ changed since {base}, for example {package[0]}, "
             "but CHANGES.rst has no new line: add an entry"
         )
-    print(f"{len(package)} files in shredfinder/ changed, CHANGES.rst is in order")
+    print(f"{len(package)} files in shredfinder/ changed: changelog check passed")
 
 
 def run_git(*arguments):

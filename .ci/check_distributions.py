@@ -1,7 +1,7 @@
-"""Build the sdist and the wheel, check both, and run the demo from the wheel alone.
+"""Build the sdist and the wheel, check both, and run the demo from the wheel.
 
-The wheel is installed into a new environment, which holds nothing else, and the demo is run in
-another folder, so that nothing of the checkout can stand in for what the wheel lacks.
+The wheel is installed into a new environment and the demo runs in another folder, so that files
+missing from the wheel are not found in the checkout.
 """
 
 import argparse
@@ -15,25 +15,29 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_LARGEST = 15e6  # bytes
+_MAX_SIZE = 15e6  # bytes
 _IN_WHEEL = ("shredfinder/py.typed", "shredfinder/CITATION.bib")
 _MODELS = (
     "shredfinder/models/data/embedded.shredmodel",
     "shredfinder/models/data/robust.shredmodel",
 )
 _IN_SDIST = ("tests/", "docs/", "benchmarks/", "conftest.py", "tox.ini", "CHANGES.rst")
-_NOWHERE = ("__pycache__", ".pyc", ".hypothesis", ".pytest_cache", "docs/_build", "docs/api/")
+_FORBIDDEN = ("__pycache__", ".pyc", ".hypothesis", ".pytest_cache", "docs/_build", "docs/api/")
 
 
 def main():
-    """Build and check; the exit status is 0 only if all is well."""
+    """Build and check; the exit status is 0 only if every check passes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--no-install", action="store_true", help="build and check only")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the distributions here")
+    parser.add_argument(
+        "--no-install", action="store_true", help="build and check only, run no demo"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="copy the distributions to this folder"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         dist = Path(folder, "dist")
-        # The wheel is made of the sdist, which so is shown to be enough to build from.
+        # This builds the wheel from the sdist, which shows that the sdist is complete.
         _run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
         files = sorted(dist.iterdir())
         _run(sys.executable, "-m", "twine", "check", "--strict", *files)
@@ -46,7 +50,7 @@ def main():
             _run_demo(wheel, Path(folder))
         if arguments.keep:
             shutil.copytree(dist, arguments.keep)
-    print("the distributions are well")
+    print("all checks of the distributions passed")
 
 
 def _run(*command, **options):
@@ -59,31 +63,35 @@ def _check_sdist(sdist):
     _check_names(sdist, names, (*_IN_SDIST, *_IN_WHEEL, *_MODELS))
     tests = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")}
     if missing := sorted(tests.difference(names)):
-        raise SystemExit(f"{sdist.name} lacks tests: {', '.join(missing)}")
+        raise SystemExit(f"{sdist.name} does not contain these tests: {', '.join(missing)}")
 
 
 def _check_wheel(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
     _check_names(wheel, names, (*_IN_WHEEL, *_MODELS))
-    if strange := [name for name in names if not name.startswith("shredfinder")]:
-        raise SystemExit(f"{wheel.name} holds more than the package: {', '.join(strange)}")
+    if foreign := [name for name in names if not name.startswith("shredfinder")]:
+        raise SystemExit(f"{wheel.name} contains files outside the package: {', '.join(foreign)}")
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "shredfinder").rglob("*.py")}
     if missing := sorted(modules.difference(names)):
-        raise SystemExit(f"{wheel.name} lacks modules: {', '.join(missing)}")
+        raise SystemExit(f"{wheel.name} does not contain these modules: {', '.join(missing)}")
 
 
 def _check_names(file, names, needed):
     size = file.stat().st_size
     print(f"{file.name}: {len(names)} entries, {size / 1e6:.2f} MB")
-    if size > _LARGEST:
-        raise SystemExit(f"{file.name} has {size / 1e6:.1f} MB: {_LARGEST / 1e6:.0f} at most")
+    if size > _MAX_SIZE:
+        raise SystemExit(
+            f"{file.name} has {size / 1e6:.1f} MB, the limit is {_MAX_SIZE / 1e6:.0f} MB"
+        )
     for part in needed:
         if not any(name.startswith(part) for name in names):
-            raise SystemExit(f"{file.name} lacks {part}")
-    for part in _NOWHERE:
+            raise SystemExit(f"{file.name} does not contain {part}")
+    for part in _FORBIDDEN:
         if found := [name for name in names if part in name]:
-            raise SystemExit(f"{file.name} holds {', '.join(found)}")
+            raise SystemExit(
+                f"{file.name} contains files that do not belong in it: {', '.join(found)}"
+            )
 
 
 def _run_demo(wheel, folder):
@@ -93,7 +101,7 @@ def _run_demo(wheel, folder):
     (folder / "elsewhere").mkdir()
     _run(bin_folder / "shredfinder", "demo", "-o", "field.png", cwd=folder / "elsewhere")
     if not (folder / "elsewhere" / "field.png").stat().st_size:
-        raise SystemExit("the demo drew nothing")
+        raise SystemExit("the demo wrote an empty image")
 
 
 if __name__ == "__main__":

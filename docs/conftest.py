@@ -1,24 +1,24 @@
-"""The examples of the pages on cutout services ask a server on loopback."""
+"""Run the examples of the pages in temporary folders, and those on cutouts on a local server."""
 
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-# These need Sphinx and Matplotlib, and have no examples.
+DOCS = Path(__file__).parent
+# These need Sphinx or Matplotlib, and have no examples.
 collect_ignore = ["conf.py", "pictures.py"]
 
 
 @pytest.fixture(autouse=True)
 def working_folder(tmp_path, monkeypatch):
-    """Let pages write files: in a folder of their own."""
+    """Let each page write its files in a new folder."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def cutout_services(request, tmp_path, monkeypatch):
-    """Set the services' addresses to those of a simulated sky, and the cache to a new folder."""
-    if request.path.relative_to(ROOT / "docs").parts[0] not in ("cutouts", "cutouts.rst"):
+    """Point all cutout services at a local server of a simulated sky, with an empty cache."""
+    if request.path.relative_to(DOCS).parts[0] not in ("cutouts", "cutouts.rst"):
         yield
         return
     from shredfinder import conf
