@@ -1,4 +1,4 @@
-"""The notebook of the documentation runs, and shows what it should."""
+"""Execute the notebook of the documentation and check its outputs."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ MISSING = [
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     if MISSING:
-        pytest.skip(f"running a notebook needs {' and '.join(MISSING)}")
+        pytest.skip(f"executing a notebook needs {' and '.join(MISSING)}")
     import nbformat
     from nbclient import NotebookClient
 
@@ -41,13 +41,13 @@ def executed(tmp_path_factory):
 
 
 def get_html(notebook, text):
-    """Give what the cell with a text shows."""
+    """Return the HTML output of the cell that contains a text."""
     (cell,) = (cell for cell in notebook.cells if cell.cell_type == "code" and text in cell.source)
     (html,) = (out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {}))
     return html
 
 
-def test_notebook_is_kept_without_outputs():
+def test_notebook_is_stored_without_outputs():
     import json
 
     cells = json.loads(NOTEBOOK.read_text())["cells"]
@@ -67,6 +67,6 @@ def test_cutouts_are_shown(executed):
 
 
 @needs("ipywidgets")
-def test_nothing_else_is_said(executed):
+def test_cells_print_nothing(executed):
     streams = [out for cell in executed.cells for out in cell.get("outputs", ()) if "name" in out]
     assert streams == []
