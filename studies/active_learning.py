@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sources import load_sources
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.labelling import next_to_label
 from shredfinder.plotting.marks import make_figure
 
@@ -91,7 +91,7 @@ def get_features(sources, path):
             ]
             features.append(torch.stack(sides).mean(0).numpy())
     features = np.concatenate(features)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         np.save(temporary, features)
     return features
 

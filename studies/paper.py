@@ -25,7 +25,7 @@ import numpy as np
 from sources import SURVEY, load_sources
 
 from shredfinder import ShredClassifier
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics, make_folds
 from shredfinder.training import import_keras
 
@@ -129,7 +129,7 @@ class Trainings:
             "objID": [str(name) for name in self.sources.table["objID"][self.reserved]],
             "p_cnn": [round(float(p), 5) for p in p_cnn],
         }
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             Path(temporary).write_text(json.dumps(record) + "\n")
         print(f"{recipe} {fold}: {len(history['loss'])} epochs, {clock.total:.0f} s", flush=True)
         return record

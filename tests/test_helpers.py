@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shredfinder import conf
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import count_threads, import_optional, progress_bar
 from shredfinder._utils.validation import check_fitting, check_weights
 from shredfinder.bulk.state import RunState
@@ -16,14 +16,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path.write_text("before")
 
     def fail_halfway():
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail_halfway()
     assert path.read_text() == "before"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         assert temporary.suffix == ".csv"
         temporary.write_text("after")
     assert path.read_text() == "after"

@@ -1,13 +1,124 @@
-"""Plain values out of any kind of table column."""
+"""Tables and their columns: find a column, and read plain values from any kind of column."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-from astropy.table import MaskedColumn
+from astropy.table import MaskedColumn, Table
 
-__all__ = ["column_from_arrow", "get_mask", "get_plain_values", "is_scalar_column"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "as_table",
+    "column_from_arrow",
+    "find_column",
+    "get_mask",
+    "get_plain_values",
+    "is_scalar_column",
+]
 
 
-def is_scalar_column(column):
-    """Tell whether a column holds one number or string a row, with or without a unit.
+def as_table(catalog: Any, name: str = "the table") -> Table:
+    """Convert a catalogue to an astropy table, without copying a table or an array.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.Table`, `pandas.DataFrame` or structured array
+        The catalogue.
+    name : str, optional
+        What the error message calls it.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        The catalogue itself if it is a table.
+
+    Raises
+    ------
+    TypeError
+        If it is of another type.
+    """
+    if isinstance(catalog, Table):
+        return catalog
+    pandas = sys.modules.get("pandas")  # a DataFrame exists only where pandas is imported
+    if pandas is not None and isinstance(catalog, pandas.DataFrame):
+        return Table.from_pandas(catalog)
+    if isinstance(catalog, np.ndarray) and catalog.dtype.names:
+        return Table(catalog, copy=False)
+    raise TypeError(
+        f"{name} must be a SkyCoord, a Table, a DataFrame or a structured array: "
+        f"got {type(catalog).__name__}"
+    )
+
+
+@overload
+def find_column(table: Any, name: str, *, required: Literal[True] = True) -> str: ...
+
+
+@overload
+def find_column(table: Any, name: str, *, required: Literal[False]) -> str | None: ...
+
+
+def find_column(table: Any, name: str, *, required: bool = True) -> str | None:
+    """Find a table's column by name, ignoring case.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`, structured array or mapping
+        Anything with ``colnames``, ``dtype.names`` or ``keys``.
+    name : str
+        The name to look for. A column in exactly that case takes precedence.
+    required : bool, optional
+        Whether a missing column is an error.
+
+    Returns
+    -------
+    found : str or None
+        The name as the table spells it; None if the column is missing and not required.
+
+    Raises
+    ------
+    KeyError
+        If the column is required and missing, or if several match in another case.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder._utils.columns import find_column
+    >>> find_column(Table({"SHAPE_R": [1.0]}), "shape_r")
+    'SHAPE_R'
+    """
+    names = _names(table)
+    if name in names:
+        return name
+    matches = [other for other in names if other.lower() == name.lower()]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise KeyError(
+            f"several columns of the table match {name!r}: {', '.join(matches)}; rename all but one"
+        )
+    if not required:
+        return None
+    raise KeyError(
+        f"the table has no column {name!r} (case is ignored): its columns are "
+        f"{', '.join(names) or '(none)'}; add or rename one"
+    )
+
+
+def _names(table):
+    if hasattr(table, "colnames"):
+        return list(table.colnames)
+    if getattr(getattr(table, "dtype", None), "names", None):
+        return list(table.dtype.names)
+    return [str(name) for name in table]
+
+
+def is_scalar_column(column: Any) -> bool:
+    """Return whether a column holds one number or string per row, with or without a unit.
 
     Parameters
     ----------
@@ -22,8 +133,8 @@ def is_scalar_column(column):
     return isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.names is None
 
 
-def get_mask(column):
-    """Get the rows of a column that are masked.
+def get_mask(column: Any) -> np.ndarray:
+    """Return the mask of a column.
 
     Parameters
     ----------
@@ -38,13 +149,13 @@ def get_mask(column):
     return np.broadcast_to(np.asarray(getattr(column, "mask", False), dtype=bool), column.shape)
 
 
-def get_plain_values(column):
-    """Strip a scalar column of mask and unit, without copying.
+def get_plain_values(column: Any) -> np.ndarray:
+    """Return the values of a scalar column without mask and unit, without copying.
 
     Parameters
     ----------
     column : column-like
-        A column for which `is_scalar_column` holds.
+        A column for which `is_scalar_column` is true.
 
     Returns
     -------
@@ -56,8 +167,8 @@ def get_plain_values(column):
     return np.asarray(np.ma.getdata(column)).view(np.ndarray)
 
 
-def column_from_arrow(values):
-    """Make a column of Arrow's values, exact numbers in rows beside nulls included.
+def column_from_arrow(values: pa.Array | pa.ChunkedArray) -> MaskedColumn:
+    """Convert Arrow values to a column, keeping integers exact where there are nulls.
 
     Parameters
     ----------
@@ -67,8 +178,8 @@ def column_from_arrow(values):
     Returns
     -------
     column : `~astropy.table.MaskedColumn`
-        Numbers and booleans of their own type; all else as Python objects, text as `str`. Nulls
-        are masked.
+        Numbers and booleans keep their type; anything else becomes Python objects, text `str`.
+        Nulls are masked.
     """
     import pyarrow as pa
 
@@ -79,6 +190,7 @@ def column_from_arrow(values):
         data = np.empty(len(values), dtype=object)
         data[:] = ["" if value is None else value for value in values.to_pylist()]
     else:
+        # pyarrow converts integers beside nulls to floats, so the nulls are filled first.
         data = (values.fill_null(False if pa.types.is_boolean(kind) else 0)).to_numpy(
             zero_copy_only=False
         )

@@ -1,42 +1,59 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files, clear errors on reading them, and a guard against endless FITS files."""
+
+from __future__ import annotations
 
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["check_extensions", "list_extensions", "naming", "passing", "replacing"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from astropy.io import fits
+
+    from shredfinder._utils.types import PathLike
+
+__all__ = [
+    "atomic_write",
+    "check_extensions",
+    "list_extensions",
+    "reading_errors",
+    "temporary_beside",
+]
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """Give a temporary path whose file takes its place at the end, if all went well.
+def atomic_write(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` on success.
 
     Parameters
     ----------
     path : path-like
-        The file to be written.
+        The file to write.
 
     Yields
     ------
     temporary : `~pathlib.Path`
-        A path in the same folder and with the same suffix, hidden, for this thread alone.
+        A hidden path in the same folder, with the same suffix, unique to this thread.
 
     Raises
     ------
     FileNotFoundError
         If the folder does not exist.
     IsADirectoryError
-        If the path itself is a folder.
+        If `path` is a folder.
     """
-    with passing(path) as temporary:
+    with temporary_beside(path) as temporary:
         yield temporary
         os.replace(temporary, path)
 
 
 @contextlib.contextmanager
-def passing(path):
-    """Give a temporary path beside another, whose file does not outlast the block.
+def temporary_beside(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside another, and delete its file at the end.
 
     Parameters
     ----------
@@ -46,25 +63,25 @@ def passing(path):
     Yields
     ------
     temporary : `~pathlib.Path`
-        As of `replacing`.
+        As for `atomic_write`.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        As of `replacing`.
+        As for `atomic_write`.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"{str(path)!r} can't be written: there is no folder {str(path.parent)!r}"
+            f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist"
         )
     if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} can't be written: it is a folder")
+        raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder")
     temporary = path.with_name(f".{path.stem}-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
         yield temporary
     finally:
-        # What went wrong before matters more than a file that can't be removed.
+        # A failure to delete must not hide an earlier error.
         with contextlib.suppress(OSError):
             temporary.unlink()
 
@@ -73,42 +90,44 @@ _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 @contextlib.contextmanager
-def naming(path, what="the file", *, has_columns=False):
-    """Have each error on reading a file name it, and be of a kind that the reader promises.
+def reading_errors(
+    path: PathLike, what: str = "the file", *, has_columns: bool = False
+) -> Iterator[None]:
+    """Convert any error on reading a file to a documented type with the file's name in it.
 
     Parameters
     ----------
     path : path-like
         The file.
     what : str, optional
-        What it is called in the message.
+        What the message calls it.
     has_columns : bool, optional
-        Whether a KeyError tells that a column is missing, and stays one; elsewhere it is but the
-        sign of a damaged header.
+        Whether a KeyError means a missing column, and stays a KeyError. Elsewhere it is a sign
+        of a damaged header.
 
     Raises
     ------
     OSError
-        Where the operating system can't read it: no such file, no permission.
+        If the operating system cannot open it: it does not exist, or permission is denied.
     KeyError
         If a column is missing, with ``has_columns``.
     ValueError
-        If it is damaged, whatever the format's reader makes of that.
+        If it is damaged, whatever the format's reader raised.
 
     Examples
     --------
-    >>> from shredfinder._utils.files import naming
-    >>> with naming("a.fits", "the catalogue"):
+    >>> from shredfinder._utils.files import reading_errors
+    >>> with reading_errors("a.fits", "the catalogue"):
     ...     raise IndexError("out of range")
     Traceback (most recent call last):
         ...
-    ValueError: the catalogue 'a.fits' can't be read: out of range
+    ValueError: cannot read the catalogue 'a.fits': out of range
     """
     try:
         yield
     except (ImportError, MemoryError):
         raise
-    except Exception as error:  # decoders and readers raise all sorts of things on broken files
+    except Exception as error:  # decoders and readers raise many types of errors on broken files
         # The formats' own readers raise OSError too, but without the system's number.
         if isinstance(error, _MISSING) or getattr(error, "errno", None) is not None:
             raise
@@ -118,29 +137,29 @@ def naming(path, what="the file", *, has_columns=False):
         if named and isinstance(error, kind):
             raise
         reason = text or type(error).__name__
-        raise kind(f"{what} {str(path)!r} can't be read: {reason}") from error
+        raise kind(f"cannot read {what} {str(path)!r}: {reason}") from error
 
 
-def list_extensions(hdus):
-    """List the parts of a FITS file, and refuse one whose headers lead in a circle.
+def list_extensions(hdus: fits.HDUList) -> list:
+    """List the HDUs of a FITS file, and refuse a file whose headers form a loop.
 
     A header may claim data of a negative size. Astropy then looks for the next header before
-    that one, finds this one again, and never comes to the end of its list.
+    that one, finds the same one again, and never reaches the end of its list.
 
     Parameters
     ----------
     hdus : `~astropy.io.fits.HDUList`
-        The file, as it was opened.
+        The opened file.
 
     Returns
     -------
-    parts : list
-        The primary HDU and the extensions, all of which have been found.
+    hdus : list
+        The primary HDU and all extensions.
 
     Raises
     ------
     ValueError
-        If a header does not lie behind the one before it.
+        If a header does not follow the one before it.
 
     Examples
     --------
@@ -149,23 +168,23 @@ def list_extensions(hdus):
     >>> from shredfinder._utils.files import list_extensions
     >>> file = io.BytesIO(fits.PrimaryHDU().header.tostring().encode())
     >>> with fits.open(file) as hdus:
-    ...     [type(part).__name__ for part in list_extensions(hdus)]
+    ...     [type(hdu).__name__ for hdu in list_extensions(hdus)]
     ['PrimaryHDU']
     """
-    parts, last = [], -1
+    found, last = [], -1
     for hdu in hdus:
-        place = hdu.fileinfo()["hdrLoc"]
-        if place <= last:
+        offset = hdu.fileinfo()["hdrLoc"]
+        if offset <= last:
             raise ValueError(
-                f"it is damaged: after the header at byte {last} comes that at {place}"
+                f"the file is damaged: the header after byte {last} starts at byte {offset}"
             )
-        parts.append(hdu)
-        last = place
-    return parts
+        found.append(hdu)
+        last = offset
+    return found
 
 
-def check_extensions(path):
-    """Make sure that a file, if it is a FITS file, can be read to its end.
+def check_extensions(path: PathLike) -> None:
+    """Check that a file, if it is a FITS file by name, can be read to its end.
 
     Parameters
     ----------
@@ -175,12 +194,12 @@ def check_extensions(path):
     Raises
     ------
     ValueError
-        If its headers lead in a circle; see `list_extensions`.
+        If its headers form a loop; see `list_extensions`.
 
     Examples
     --------
     >>> from shredfinder._utils.files import check_extensions
-    >>> check_extensions("table.csv")  # FITS files are told by their name
+    >>> check_extensions("table.csv")
     """
     from astropy.io import fits
 

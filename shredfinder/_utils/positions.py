@@ -1,4 +1,4 @@
-"""Where a table's sources stand on the sky."""
+"""Sky positions of the sources of a catalogue: the only reader of positions in the package."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
-from shredfinder._utils.columns import get_mask, get_plain_values, is_scalar_column
+from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
 
 if TYPE_CHECKING:
+    import pandas as pd
     from astropy.table import Table
 
-__all__ = ["find_position", "get_positions"]
+__all__ = ["find_position", "get_degrees", "get_positions"]
 
 # Names of right ascension and declination in common catalogues, in lower case. A table's own
-# ra and dec go before UCDs and coordinate columns, the other names come after them.
+# ra and dec take precedence over UCDs and coordinate columns; the other names follow those.
 _FIRST_NAMES = (("ra", "dec"),)
 _OTHER_NAMES = (
     ("ra", "de"),
@@ -41,49 +42,54 @@ _OTHER_NAMES = (
     ("right_ascension", "declination"),
     ("s_ra", "s_dec"),
 )
-# UCDs of the main position, and of one that is not said to be: in UCD1+ and in the older UCD1.
+# UCDs of the main position and of any position, in UCD1+ and in the older UCD1.
 _MAIN_UCDS = (
     ("pos.eq.ra;meta.main", "pos_eq_ra_main"),
     ("pos.eq.dec;meta.main", "pos_eq_dec_main"),
 )
 _PLAIN_UCDS = (("pos.eq.ra", "pos_eq_ra"), ("pos.eq.dec", "pos_eq_dec"))
 _HINT = (
-    "name them with position=('RA column', 'Dec column') (--position on the command line), or give "
-    "a SkyCoord"
+    "name the columns with position=('RA column', 'Dec column') (--position on the command line), "
+    "or pass a SkyCoord"
 )
 
 
 def get_positions(
-    table: Table, position: str | tuple[str, str] | SkyCoord | None = None
+    catalog: SkyCoord | Table | pd.DataFrame | np.ndarray,
+    position: str | tuple[str, str] | SkyCoord | None = None,
 ) -> SkyCoord:
-    """Get the positions of a table's sources.
+    """Return the positions of the sources of a catalogue.
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
-        The table, of ``n`` rows.
+    catalog : `~astropy.coordinates.SkyCoord`, `~astropy.table.Table`, DataFrame or array
+        Coordinates in any frame, of shape ``(n,)``; or a table, a pandas DataFrame or a
+        structured array of ``n`` rows.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
         The name of a coordinate column, the names of the columns of right ascension and
-        declination, or the coordinates themselves, of shape ``(n,)``. By default the position
-        is looked for, in this order: columns ``ra`` and ``dec`` in any case; columns with the
-        UCDs ``pos.eq.ra;meta.main`` and ``pos.eq.dec;meta.main``; a coordinate column; other
-        common names, such as ``RAJ2000`` and ``DEJ2000``; the UCDs without ``meta.main``.
+        declination, or the coordinates themselves, of shape ``(n,)``. By default the columns
+        are searched for, in this order: ``ra`` and ``dec`` in any case; the UCDs
+        ``pos.eq.ra;meta.main`` and ``pos.eq.dec;meta.main``; a coordinate column; other common
+        names, such as ``RAJ2000`` and ``DEJ2000``; the UCDs without ``meta.main``.
 
     Returns
     -------
     coords : `~astropy.coordinates.SkyCoord`
-        ICRS coordinates, of shape ``(n,)``; NaN where a row's values are masked, not finite,
-        or not on the sky. Numbers without a unit are degrees; text is sexagesimal, right
-        ascension in hours, or decimal degrees.
+        ICRS coordinates, of shape ``(n,)``. They are NaN where a value is masked, not finite or
+        out of range (right ascension -180 to 360, declination -90 to 90 degrees). Numbers
+        without a unit are degrees. Text is sexagesimal, with right ascension in hours, or
+        decimal degrees.
 
     Raises
     ------
+    TypeError
+        If `catalog` is neither coordinates nor a table.
     ValueError
-        If no position is found, more than one is, or a column's values or unit are no angles.
+        If no position is found, more than one is, or the values or units are not angles.
 
     Notes
     -----
-    J2000 coordinates are taken as ICRS; the two differ by 0.02 arcsec.
+    J2000 coordinates are read as ICRS; the two differ by 0.02 arcsec.
 
     Examples
     --------
@@ -93,36 +99,78 @@ def get_positions(
     >>> get_positions(table).ra.deg
     array([150.1,   nan])
     """
-    if position is None:
-        position = find_position(table)
-    if isinstance(position, str):
-        position = _get_column(table, position)
-        if not isinstance(position, SkyCoord):
+    return SkyCoord(*get_degrees(catalog, position), unit=u.deg)
+
+
+def get_degrees(
+    catalog: SkyCoord | Table | pd.DataFrame | np.ndarray,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+    *,
+    name: str = "the table",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the sources of a catalogue as plain arrays.
+
+    Parameters
+    ----------
+    catalog, position
+        As for `get_positions`. Scalar coordinates are one position.
+    name : str, optional
+        What error messages call the catalogue.
+
+    Returns
+    -------
+    ra, dec : `~numpy.ndarray` of shape (n,)
+        ICRS coordinates in degrees; both NaN in a row without a position.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `get_positions`.
+    """
+    if isinstance(catalog, SkyCoord):
+        if position is not None:
+            raise ValueError("position names columns of a table: omit it for a SkyCoord")
+        if catalog.ndim > 1:
             raise ValueError(
-                f"position names one column, of type {type(position).__name__}, which is no "
-                f"SkyCoord: {_HINT}"
+                f"{name} must be one-dimensional: got coordinates of shape {catalog.shape}; "
+                "flatten them"
             )
+        return _from_coords(catalog.reshape(-1), name)
+    table = as_table(catalog, name)
+    if position is None:
+        position = _find_position(table, name)
+    if isinstance(position, str):
+        column = _get_column(table, position)
+        if not isinstance(column, SkyCoord):
+            raise ValueError(
+                f"position is the single column {position!r}, of type {type(column).__name__}, "
+                f"not a SkyCoord: {_HINT}"
+            )
+        position = column
     if isinstance(position, SkyCoord):
-        return _clean_coords(position, len(table))
+        if position.shape != (len(table),):
+            raise ValueError(
+                f"position holds coordinates of shape {position.shape}, but the table has "
+                f"{len(table)} rows: pass one position per row"
+            )
+        return _from_coords(position, name)
     try:
         ra_name, dec_name = position
     except (TypeError, ValueError):
         raise ValueError(
-            f"position must be a column's name, two names or a SkyCoord, not {position!r}: {_HINT}"
+            f"position must be a column name, two names or a SkyCoord, not {position!r}: {_HINT}"
         ) from None
     ra = _to_degrees(_get_column(table, ra_name), ra_name, is_ra=True)
     dec = _to_degrees(_get_column(table, dec_name), dec_name, is_ra=False)
-    with np.errstate(invalid="ignore"):
-        on_sky = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
-    return SkyCoord(np.where(on_sky, ra, np.nan), np.where(on_sky, dec, np.nan), unit=u.deg)
+    return _blank_invalid(ra, dec)
 
 
-def find_position(table: Table) -> str | tuple[str, str]:
+def find_position(table: Table | pd.DataFrame | np.ndarray) -> str | tuple[str, str]:
     """Find the columns that hold the positions of a table's sources.
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, DataFrame or structured array
         The table.
 
     Returns
@@ -143,28 +191,32 @@ def find_position(table: Table) -> str | tuple[str, str]:
     >>> find_position(Table({"RAJ2000": [150.1], "DEJ2000": [2.2], "mag": [18.0]}))
     ('RAJ2000', 'DEJ2000')
     """
-    coordinates = [name for name in table.colnames if isinstance(table[name], SkyCoord)]
+    return _find_position(as_table(table, "the table"), "the table")
+
+
+def _find_position(table: Table, name: str) -> str | tuple[str, str]:
     steps = (
         _find_pairs(table, _FIRST_NAMES),
         _find_ucds(table, _MAIN_UCDS),
-        coordinates,
+        [column for column in table.colnames if isinstance(table[column], SkyCoord)],
         _find_pairs(table, _OTHER_NAMES),
         _find_ucds(table, _PLAIN_UCDS),
     )
     for found in steps:
         if len(found) > 1:
             raise ValueError(
-                f"the table has more than one position: {', '.join(map(str, found))}; {_HINT}"
+                f"more than one position was found in {name}: {', '.join(map(str, found))}; {_HINT}"
             )
         if found:
             return found[0]
     raise ValueError(
-        f"no position was found among the columns {', '.join(table.colnames) or '(none)'}: {_HINT}"
+        f"no position was found in {name}, among the columns "
+        f"{', '.join(table.colnames) or '(none)'}: {_HINT}"
     )
 
 
 def _find_pairs(table, pairs):
-    by_lower = {}
+    by_lower: dict[str, list[str]] = {}
     for name in table.colnames:
         by_lower.setdefault(name.lower(), []).append(name)
     return [
@@ -172,7 +224,7 @@ def _find_pairs(table, pairs):
         for ra_key, dec_key in pairs
         for ra in by_lower.get(ra_key, ())
         for dec in by_lower.get(dec_key, ())
-        # RA goes with DEC and ra with dec, where a table has both.
+        # In a table that has both, RA goes with DEC and ra with dec.
         if len(by_lower[ra_key]) == 1 or ra.isupper() == dec.isupper()
     ]
 
@@ -192,86 +244,77 @@ def _find_ucds(table, ucds):
 def _get_column(table, name):
     if name not in table.colnames:
         raise ValueError(
-            f"position names the column {name!r}, which the table does not have; its columns are "
-            f"{', '.join(table.colnames) or 'none'}"
+            f"position names the column {name!r}, which the table does not have: its columns are "
+            f"{', '.join(table.colnames) or '(none)'}"
         )
     return table[name]
 
 
-def _clean_coords(coords, n_rows):
-    if coords.shape != (n_rows,):
-        raise ValueError(
-            f"position holds coordinates of shape {coords.shape}, but the table has {n_rows} "
-            "rows: give one for each"
-        )
+def _from_coords(coords, name):
     try:
         coords = coords.icrs
-    except Exception as error:  # what a frame lacks is said by many kinds of error
-        raise ValueError(f"position can't be transformed to ICRS: {error}") from error
+    except Exception as error:  # frames that lack a parameter raise many kinds of error
+        raise ValueError(
+            f"the coordinates of {name} cannot be transformed to ICRS: {error}"
+        ) from error
     mask = np.broadcast_to(getattr(coords, "mask", False), coords.shape)
     ra, dec = (
         np.asarray(getattr(a, "unmasked", a).to_value(u.deg)) for a in (coords.ra, coords.dec)
     )
-    good = ~mask & np.isfinite(ra) & np.isfinite(dec)
-    return SkyCoord(np.where(good, ra, np.nan), np.where(good, dec, np.nan), unit=u.deg)
+    return _blank_invalid(np.where(mask, np.nan, ra), dec)
+
+
+def _blank_invalid(ra, dec):
+    """Set both coordinates to NaN where either is not finite or out of range."""
+    with np.errstate(invalid="ignore"):
+        valid = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
+    return np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
 
 
 def _to_degrees(column, name, *, is_ra):
     if not is_scalar_column(column):
         raise ValueError(
             f"the position column {name!r} holds {type(column).__name__} values of shape "
-            f"{column.shape[1:]}: it must hold one angle a row"
+            f"{column.shape[1:]}: it must hold one angle per row"
         )
     values, mask = get_plain_values(column), get_mask(column)
     if values.dtype.kind in "SUO":
-        parse = _parse_ra if is_ra else _parse_dec
-        degrees = np.array([_parse_or_nan(parse, value) for value in values], dtype=float)
+        sexagesimal_unit = u.hourangle if is_ra else u.deg
+        degrees = np.array([_parse_angle(value, sexagesimal_unit) for value in values], dtype=float)
     elif values.dtype.kind in "iuf":
         factor = _get_factor(getattr(column, "unit", None), name, is_ra)
-        # Filled first, so that no garbage below a mask raises a warning.
-        # A signalling NaN, which a file may hold, is a NaN like others.
+        # Masked values are blanked before the conversion, in which they could raise warnings.
+        # Files may also hold signalling NaNs, which are NaNs like any other.
         with np.errstate(invalid="ignore"):
             degrees = np.where(mask, np.nan, values).astype(float) * factor
     else:
-        raise ValueError(f"the position column {name!r} holds {values.dtype}, which is no angle")
+        raise ValueError(f"the position column {name!r} holds {values.dtype}, not an angle")
     return np.where(mask, np.nan, degrees)
 
 
 def _get_factor(unit, name, is_ra):
     if unit is None or unit == u.dimensionless_unscaled:
         return 1.0
-    # Right ascension is often given in hours of time.
+    # FITS and VOTable files often give right ascension in hours of time.
     if is_ra and unit == u.hour:
         unit = u.hourangle
     try:
         return unit.to(u.deg)
     except (u.UnitsError, TypeError, AttributeError, ValueError):
         raise ValueError(
-            f"the position column {name!r} has the unit {str(unit)!r}, which is no angle: set the "
-            f"column's unit, or choose others: {_HINT}"
+            f"the position column {name!r} has the unit {str(unit)!r}, not an angle: set the "
+            f"column's unit, or choose other columns: {_HINT}"
         ) from None
 
 
-def _parse_or_nan(parse, value):
-    # Text from a catalogue can be anything; a bad value costs its own row only.
+def _parse_angle(value, sexagesimal_unit):
+    # Catalogues' text can be anything: a bad value makes only its own row NaN.
     try:
         if isinstance(value, bytes):
             value = value.decode()
-        return parse(value)
+        try:
+            return float(value)
+        except ValueError:
+            return Angle(value, unit=sexagesimal_unit).to_value(u.deg)
     except Exception:
         return np.nan
-
-
-def _parse_ra(value):
-    return _parse_angle(value, u.hourangle)
-
-
-def _parse_dec(value):
-    return _parse_angle(value, u.deg)
-
-
-def _parse_angle(value, sexagesimal_unit):
-    try:
-        return float(value)
-    except ValueError:
-        return Angle(value, unit=sexagesimal_unit).to_value(u.deg)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.imaging import CutoutFlag
 
 __all__ = ["RunState", "Scores"]
@@ -116,9 +116,9 @@ class RunState:
         """Keep the scores of a chunk."""
         self.folder.mkdir(exist_ok=True)
         if not (self.folder / _RUN).exists():
-            with replacing(self.folder / _RUN) as temporary:
+            with atomic_write(self.folder / _RUN) as temporary:
                 temporary.write_text(json.dumps(self._run, indent=1))
-        with replacing(self._path(index)) as temporary:
+        with atomic_write(self._path(index)) as temporary:
             flags = np.asarray(flags, dtype="S16")
             np.savez_compressed(temporary, p_cnn=p_cnn, flags=flags, **(more or {}))
 

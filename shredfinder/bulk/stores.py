@@ -12,7 +12,7 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from shredfinder._utils.columns import column_from_arrow
-from shredfinder._utils.files import list_extensions, replacing
+from shredfinder._utils.files import atomic_write, list_extensions
 from shredfinder._utils.runtime import import_optional
 from shredfinder.table.columns import EXTRA_NAMES, FLAG_NAME, P_NAME, to_arrow, write_columns
 from shredfinder.table.files import (
@@ -224,7 +224,7 @@ class FitsStore:
 
         header = self._make_header(provenance, prior, extras)
         with (
-            replacing(output) as temporary,
+            atomic_write(output) as temporary,
             temporary.open("wb") as file,
             self._path.open("rb") as source,
         ):
@@ -353,7 +353,7 @@ class ParquetStore:
         schema = self._make_schema(provenance, prior, extras)
         start = 0
         with (
-            replacing(output) as temporary,
+            atomic_write(output) as temporary,
             parquet.ParquetWriter(temporary, schema) as writer,
         ):
             for batch in self._file.iter_batches(self._part):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.config import get_cache_folder
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class QueryCache:
         """
         path = self._file(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, warnings.catch_warnings():
+        with atomic_write(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             table.write(temporary, format="fits")
 

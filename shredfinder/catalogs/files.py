@@ -11,7 +11,8 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 
-from shredfinder._utils.files import list_extensions, naming
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats
 from shredfinder.catalogs.answers import normalize
@@ -20,7 +21,6 @@ from shredfinder.catalogs.reddening import evaluate
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
 from shredfinder.cuts.presets import get_preset
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -120,7 +120,7 @@ def read_candidates(
     with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
         for file in map(Path, paths):
             wanted = None
-            with naming(file, "the catalogue", has_columns=True):
+            with reading_errors(file, "the catalogue", has_columns=True):
                 for chunk in _open(file, chunk_rows, _interesting(preset, columns)):
                     if wanted is None:
                         wanted = _check(chunk, file, preset, columns, ebv)
@@ -189,7 +189,7 @@ def iter_rows(
     preset = get_catalog_preset(survey)
     rows = _open(Path(path), chunk_rows, _interesting(preset, columns), table)
     while True:
-        with naming(
+        with reading_errors(
             Path(path), "the catalogue", has_columns=True
         ):  # but not what is done with its rows
             chunk = next(rows, None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from astropy import units as u
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.catalogs.cache import QueryCache
@@ -20,7 +21,6 @@ from shredfinder.catalogs.tap import TapService, sort_columns
 from shredfinder.config import conf
 from shredfinder.cuts import extinction
 from shredfinder.cuts.presets import get_preset
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,9 +4,9 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.units import to_floats, to_strings
 from shredfinder.cuts import candidate_cut, photometry
-from shredfinder.surveys import find_column
 
 __all__ = ["STANDARD_COLUMNS", "empty_rows", "raw_columns", "standardize"]
 

@@ -90,9 +90,9 @@ def _print_table(table):
 
 
 def _draw(field, table, path):
-    from shredfinder._utils.files import replacing
+    from shredfinder._utils.files import atomic_write
     from shredfinder.plotting import plot_field
 
     ax = plot_field(field.image, field.wcs, table)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         ax.figure.savefig(temporary, dpi=130)

@@ -55,10 +55,10 @@ def add_parser(commands):
 
 def run(args):
     """Read, score, count and print."""
+    from shredfinder._utils.columns import find_column
     from shredfinder._utils.positions import get_positions
     from shredfinder.hosts import match_hosts
     from shredfinder.pipeline.presets import fractions_by_preset, read_passing
-    from shredfinder.surveys import find_column
     from shredfinder.table import identify_format, write_catalogue
 
     if args.output is not None:

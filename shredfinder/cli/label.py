@@ -62,8 +62,8 @@ def run(args):
     """Serve the page until interrupted."""
     import numpy as np
 
+    from shredfinder._utils.columns import find_column
     from shredfinder.labelling import LabellingPage, LabellingSession, LabelStore
-    from shredfinder.surveys import find_column
     from shredfinder.table import find_image_files, read_catalogue
 
     table = read_catalogue(args.catalogue, args.table)

@@ -3,7 +3,7 @@
 from shredfinder._net.retries import RetryPolicy
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.download import fetch_cutouts
-from shredfinder.cutouts.positions import sky_order
+from shredfinder.cutouts.grouping import sky_order
 from shredfinder.cutouts.services.base import (
     Answer,
     CutoutRequest,

@@ -11,7 +11,7 @@ import numpy as np
 
 from shredfinder._net.addresses import name_folder
 from shredfinder._net.errors import AnswerError
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.config import conf, get_cache_folder
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.encoding import encode_image
@@ -288,7 +288,7 @@ class Cache:
     def _write(self, stem, suffix, content):
         path = Path(stem + suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(content)
 
     def _walk(self, temporary=False):

@@ -9,11 +9,11 @@ import numpy as np
 
 from shredfinder._net.client import HttpClient
 from shredfinder._net.retries import RetryPolicy
+from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.runtime import progress_bar
 from shredfinder.config import conf
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.engine import Engine
-from shredfinder.cutouts.positions import to_positions
 from shredfinder.cutouts.services.base import CutoutService, get_service
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
@@ -119,7 +119,7 @@ def fetch_cutouts(
     >>> cutouts.size, cutouts.flags.tolist()
     ((128, 128), ['missing', 'missing'])
     """
-    ra, dec = to_positions(coords)
+    ra, dec = get_degrees(coords, name="coords")
     engine = make_engine(
         service=service,
         layer=layer,

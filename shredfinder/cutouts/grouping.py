@@ -1,13 +1,21 @@
 """One request for many sources: neighbours share a larger image that is then sliced."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.positions import get_degrees
 from shredfinder.cutouts.projection import deproject, project
 from shredfinder.cutouts.services.base import CutoutRequest
 
-__all__ = ["Group", "group_sources", "single_group"]
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+
+__all__ = ["Group", "group_sources", "single_group", "sky_order"]
 
 # A shared image may hold this many times the pixels of its sources' own cutouts: a little more
 # to transfer saves many requests, but nobody gains from an image of mostly empty sky.
@@ -17,6 +25,8 @@ _MAX_AREA_RATIO = 4.0
 _MAX_TURN = 0.25
 # Degrees beyond which sources are only split, not yet projected.
 _MAX_EXTENT = 1.0
+# Height in degrees of the declination bands of `sky_order`: far larger than an image.
+_BAND = 0.5
 
 
 @dataclass(frozen=True)
@@ -178,3 +188,31 @@ def _split(rows, axes):
     gaps = np.diff(along[order])[first:last]
     cut = first + int(np.argmax(gaps)) + 1
     return [rows[order[:cut]], rows[order[cut:]]]
+
+
+def sky_order(coords: SkyCoord | Table) -> np.ndarray:
+    """Return an order of positions in which neighbours on the sky follow one another.
+
+    In a catalogue in random order, neighbours are rarely in the same chunk of a `CutoutStream`,
+    and so cannot share an image.
+
+    Parameters
+    ----------
+    coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
+        Positions, as for `fetch_cutouts`.
+
+    Returns
+    -------
+    order : `~numpy.ndarray` of int
+        Indices that sort the positions by bands of declination, and by right ascension within
+        each. Rows without a position are last.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from shredfinder.cutouts import sky_order
+    >>> sky_order(SkyCoord([150.0, 10.0, 150.01], [2.0, 2.0, 2.01], unit="deg")).tolist()
+    [1, 0, 2]
+    """
+    ra, dec = get_degrees(coords, name="coords")
+    return np.lexsort((ra, np.floor(dec / _BAND)))

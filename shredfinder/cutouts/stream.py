@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.runtime import progress_bar
 from shredfinder.cutouts.download import make_engine
-from shredfinder.cutouts.positions import to_positions
 from shredfinder.imaging import CutoutSequence
 from shredfinder.imaging.cutouts import join_cutouts
 
@@ -63,7 +63,7 @@ class CutoutStream(CutoutSequence):
     ) -> None:
         if chunk < 1 or ahead < 0:
             raise ValueError(f"chunk must be positive and ahead not negative: {chunk}, {ahead}")
-        self.ra, self.dec = to_positions(coords)
+        self.ra, self.dec = get_degrees(coords, name="coords")
         self.chunk, self.ahead = int(chunk), int(ahead)
         self.progress = progress
         self._options = options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.units import to_floats, to_value, verdict
 from shredfinder.cuts.errors import color_error, magnitude_error, surface_brightness_error
 from shredfinder.cuts.extinction import deredden, dereddened_magnitude
@@ -20,7 +21,7 @@ from shredfinder.cuts.saga import (
     saga_surface_brightness_cut,
 )
 from shredfinder.cuts.sdss import sdss_quality_cut
-from shredfinder.surveys import find_column, get_catalog_columns
+from shredfinder.surveys import get_catalog_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

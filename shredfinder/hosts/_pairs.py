@@ -4,7 +4,7 @@ import numpy as np
 
 from shredfinder._utils.runtime import count_threads
 
-__all__ = ["iter_pairs", "separations"]
+__all__ = ["iter_pairs", "separations", "unit_vectors"]
 
 # Points that one search tree holds, and pairs that are in memory at a time. Both bound the memory:
 # a single circle can hold every point of a tree, and no more.
@@ -108,3 +108,9 @@ def separations(first, second):
     """
     chord = np.linalg.norm(first - second, axis=-1)
     return 2.0 * np.arctan2(chord, np.linalg.norm(first + second, axis=-1))
+
+
+def unit_vectors(ra, dec):
+    """Convert positions in degrees to unit vectors of shape (n, 3)."""
+    lon, lat = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

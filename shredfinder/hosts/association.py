@@ -10,10 +10,10 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.fractions import binomial_fractions, classify
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.matching import match_hosts
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW

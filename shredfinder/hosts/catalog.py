@@ -9,10 +9,10 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
-from shredfinder._utils.files import check_extensions, list_extensions, naming
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.files import check_extensions, list_extensions, reading_errors
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def read_hosts(
     if isinstance(source, Table):
         table = source
     else:
-        with naming(source, "the hosts"):
+        with reading_errors(source, "the hosts"):
             check_extensions(source)
             table = Table.read(source, format=format)
     hosts = Table()
@@ -161,7 +161,7 @@ def open_hosts(source: Table | PathLike, **columns: Any) -> Table:
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
-    with naming(path, "the hosts", has_columns=True):
+    with reading_errors(path, "the hosts", has_columns=True):
         if _is_nsa(path):
             return read_nsa(path)
         return _take_hosts(Table.read(path), columns)

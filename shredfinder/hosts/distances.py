@@ -8,8 +8,8 @@ import numpy as np
 from astropy import units as u
 from astropy.cosmology import default_cosmology
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.units import to_floats
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW

@@ -10,11 +10,11 @@ from astropy import constants
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats, to_strings, to_value, verdict
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts._pairs import iter_pairs, separations
-from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
-from shredfinder.surveys import find_column
+from shredfinder.hosts._pairs import iter_pairs, separations, unit_vectors
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -170,12 +170,12 @@ def shreds_by_rule(
     >>> shreds_by_rule(candidates, hosts)
     array([False,  True, False])
     """
-    ra, dec = sky_positions(candidates, "candidates")
-    rows = np.flatnonzero(on_sky(ra, dec))
+    ra, dec = get_degrees(candidates, name="candidates")
+    rows = np.flatnonzero(np.isfinite(ra))
     points = unit_vectors(ra[rows], dec[rows])
-    host_ra, host_dec = sky_positions(hosts, "hosts")
+    host_ra, host_dec = get_degrees(hosts, name="hosts")
     ellipses = usable_ellipses(hosts)
-    usable = on_sky(host_ra, host_dec) & np.isfinite(ellipses[0])
+    usable = np.isfinite(host_ra) & np.isfinite(ellipses[0])
     if not usable.all():
         warnings.warn(
             f"{np.count_nonzero(~usable)} of {usable.size} hosts are left out: they have no "

@@ -9,13 +9,13 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts._pairs import iter_pairs
-from shredfinder.hosts._positions import on_sky, sky_positions, unit_vectors
+from shredfinder.hosts._pairs import iter_pairs, unit_vectors
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import elliptical_radii, usable_ellipses
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -121,7 +121,7 @@ def match_hosts(
     if by not in ("projected", "ellipse"):
         raise ValueError(f"by must be 'projected' or 'ellipse': got {by!r}")
     ra, dec, rows = _candidate_positions(candidates)
-    host_ra, host_dec = sky_positions(hosts, "hosts")
+    host_ra, host_dec = get_degrees(hosts, name="hosts")
     distance = host_distances(hosts, cosmology=cosmology).to_value(u.kpc)
     usable = _usable_hosts(host_ra, host_dec, distance, min_distance)
     reach = _angular_reach(radius, distance, usable)
@@ -211,8 +211,8 @@ def _before(new, old):
 
 def _candidate_positions(candidates):
     """Return all positions, and the rows that have one; report the others."""
-    ra, dec = sky_positions(candidates, "candidates")
-    rows = np.flatnonzero(on_sky(ra, dec))
+    ra, dec = get_degrees(candidates, name="candidates")
+    rows = np.flatnonzero(np.isfinite(ra))
     if rows.size < ra.size:
         warnings.warn(
             f"{ra.size - rows.size} of {ra.size} candidates have no position and match no host",
@@ -227,7 +227,7 @@ def _usable_hosts(ra, dec, distance, min_distance):
     limit = to_value(min_distance, "min_distance", u.Mpc)
     if not limit > 0:
         raise ValueError(f"min_distance must be positive: got {min_distance}")
-    placed = on_sky(ra, dec)
+    placed = np.isfinite(ra)
     # NaN stands for redshifts that are zero or negative too.
     measured = np.isfinite(distance) & (distance > 0)
     far = measured & (distance >= limit * 1000.0)

@@ -9,9 +9,10 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Column, Table
 
-from shredfinder._utils.files import list_extensions, naming
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder.config import conf
-from shredfinder.surveys import NSA_COLUMNS, find_column
+from shredfinder.surveys import NSA_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +122,7 @@ def read_nsa(
             else f"{path} is not a FITS file"
         )
         raise OSError(f"cannot read the NASA-Sloan Atlas: {hint} ({error})") from error
-    with hdus, naming(source, "the NASA-Sloan Atlas", has_columns=True):
+    with hdus, reading_errors(source, "the NASA-Sloan Atlas", has_columns=True):
         data = _first_table(hdus, source)
         return _to_hosts(data, columns, z_max)
 

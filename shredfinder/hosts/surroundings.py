@@ -10,14 +10,13 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Column
 
-from shredfinder._utils.positions import get_positions
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.positions import get_degrees, get_positions
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts._positions import on_sky, sky_positions
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.hosts.matching import match_hosts
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
@@ -205,8 +204,8 @@ def tie_to_hosts(
 
 def _angles(hosts, center):
     """Angles of hosts from a position in degrees, NaN for hosts without a position."""
-    ra, dec = sky_positions(hosts, "hosts")
-    good = on_sky(ra, dec)
+    ra, dec = get_degrees(hosts, name="hosts")
+    good = np.isfinite(ra)
     angle = np.full(ra.shape, np.nan)
     sky = center.icrs
     if good.any():

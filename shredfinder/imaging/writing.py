@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder._utils.files import list_extensions, naming, replacing
+from shredfinder._utils.files import atomic_write, list_extensions, reading_errors
 from shredfinder._utils.runtime import import_optional
 from shredfinder.imaging.checks import CutoutFlag
 
@@ -119,7 +119,7 @@ def write_cutouts(
     if file_format == "folder":
         _write_folder(cutouts, path, names, table)
     else:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             {"fits": _write_fits, "hdf5": _write_hdf5}[file_format](cutouts, temporary)
     return path
 
@@ -167,7 +167,7 @@ def read_cutouts(
     path = Path(path)
     file_format = _find_format(path, file_format)
     read = {"folder": _read_folder, "fits": _read_fits, "hdf5": _read_hdf5}[file_format]
-    with naming(path, "the cutouts"):
+    with reading_errors(path, "the cutouts"):
         images, flags, facts = read(path)
         return Cutouts(images, flags=flags, **facts)
 
@@ -231,7 +231,7 @@ def write_images(cutouts, folder, names):
     for image, name in zip(cutouts.images, names, strict=True):
         if name is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            with replacing(folder / name) as temporary:
+            with atomic_write(folder / name) as temporary:
                 _write_image(image, temporary, _is_color(cutouts), cutouts.bands)
 
 
@@ -261,7 +261,7 @@ def write_index(cutouts, folder, names, flags, table=None):
     index = index["flag", "path", *(n for n in index.colnames if n not in ("flag", "path"))]
     kind = {"size": [int(n) for n in cutouts.size], "is_color": _is_color(cutouts)}
     index.meta = {"cutouts": _facts(cutouts) | kind}
-    with replacing(folder / INDEX_NAME) as temporary:
+    with atomic_write(folder / INDEX_NAME) as temporary:
         index.write(temporary, format="ascii.ecsv", overwrite=True)
 
 

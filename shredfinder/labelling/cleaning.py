@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import Table
 
-from shredfinder.surveys import find_column
+from shredfinder._utils.columns import find_column
 from shredfinder.training import encode_labels
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import Table
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 
 try:
     import fcntl
@@ -193,7 +193,7 @@ class LabelStore:
                 return
             self._answers = answers
             try:
-                with replacing(self.path) as temporary:
+                with atomic_write(self.path) as temporary:
                     self._make_table().write(temporary, format="ascii.ecsv")
             except BaseException:
                 self._answers = before

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.description import ModelDescription
 
@@ -87,7 +87,7 @@ def write_model(path, description, graph, weights):
         "sha256": {name: _digest(data) for name, data in files.items()},
     }
     files = {_DESCRIPTION: json.dumps(head, indent=1, allow_nan=False).encode(), **files}
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in files.items():
             # The same model gives the same bytes whenever it is saved.
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))

@@ -9,12 +9,12 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.units import to_value
 from shredfinder._utils.validation import check_count
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.surveys import find_column
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord

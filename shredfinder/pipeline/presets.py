@@ -9,12 +9,12 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.fractions import shred_fraction
 from shredfinder._utils.positions import get_positions
 from shredfinder.catalogs import get_catalog_preset, iter_rows
 from shredfinder.cuts import CUT_PRESETS, candidate_cut, get_preset
 from shredfinder.hosts import match_hosts
-from shredfinder.surveys import find_column
 from shredfinder.table import ShredTable, read_catalogue
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.pipeline.figures import draw_figures
 from shredfinder.pipeline.html import make_page
 
@@ -46,7 +46,7 @@ def write_report(search: SatelliteSearch, path: PathLike) -> None:
     kind = path.suffix.lower()
     check_report_name(path)
     figures = draw_figures(search)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         if kind == ".pdf":
             _write_pdf(search, figures, temporary)
         else:

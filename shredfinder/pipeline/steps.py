@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder.table import read_catalogue, write_catalogue
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class StepFolder:
             "rows": len(table),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with replacing(self.path / _RECORD) as temporary:
+        with atomic_write(self.path / _RECORD) as temporary:
             temporary.write_text(json.dumps(self._record, indent=1))
         return table
 

@@ -4,7 +4,6 @@ from shredfinder.surveys.catalog_columns import (
     CATALOGS,
     NSA_COLUMNS,
     CatalogColumns,
-    find_column,
     get_catalog_columns,
 )
 from shredfinder.surveys.registry import (
@@ -30,7 +29,6 @@ __all__ = [
     "ColorMapping",
     "Imaging",
     "Survey",
-    "find_column",
     "get_catalog_columns",
     "get_survey",
     "get_wavelength",

@@ -9,9 +9,8 @@ running services: a name that is missing from a table is reported, never replace
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-__all__ = ["CATALOGS", "NSA_COLUMNS", "CatalogColumns", "find_column", "get_catalog_columns"]
+__all__ = ["CATALOGS", "NSA_COLUMNS", "CatalogColumns", "get_catalog_columns"]
 
 
 @dataclass(frozen=True)
@@ -170,59 +169,3 @@ def get_catalog_columns(survey: str) -> CatalogColumns:
             f"there are no column names for the survey {survey!r}: choose one of "
             f"{', '.join(sorted(CATALOGS))}"
         ) from None
-
-
-def find_column(table: Any, name: str, *, required: bool = True) -> str | None:
-    """Find a table's column by name, whatever its case.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table`, structured array or mapping
-        Anything with ``colnames``, ``dtype.names`` or ``keys``.
-    name : str
-        The name to look for. One of exactly that case is preferred.
-    required : bool, optional
-        Whether a missing column is an error.
-
-    Returns
-    -------
-    found : str or None
-        The name as the table writes it; None if there is none and it is not required.
-
-    Raises
-    ------
-    KeyError
-        If the column is required and missing, or if several match in another case.
-
-    Examples
-    --------
-    >>> from astropy.table import Table
-    >>> from shredfinder.surveys.catalog_columns import find_column
-    >>> find_column(Table({"SHAPE_R": [1.0]}), "shape_r")
-    'SHAPE_R'
-    """
-    names = _names(table)
-    if name in names:
-        return name
-    matches = [other for other in names if other.lower() == name.lower()]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise KeyError(
-            f"the table has several columns that could be {name!r}: {', '.join(matches)}; "
-            "rename all but one"
-        )
-    if not required:
-        return None
-    raise KeyError(
-        f"the table has no column {name!r} (upper and lower case are the same): it has "
-        f"{', '.join(names) or 'no columns at all'}; add or rename one"
-    )
-
-
-def _names(table):
-    if hasattr(table, "colnames"):
-        return list(table.colnames)
-    if getattr(getattr(table, "dtype", None), "names", None):
-        return list(table.dtype.names)
-    return [str(name) for name in table]

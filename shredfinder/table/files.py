@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import registry
 from astropy.utils.data import get_readable_fileobj
 
-from shredfinder._utils.files import check_extensions, passing, replacing
+from shredfinder._utils.files import atomic_write, check_extensions, temporary_beside
 from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table.columns import FLAG_NAME, P_NAME
@@ -228,7 +228,7 @@ def check_writing(table: Table, path: PathLike) -> None:
     if kind == "ascii.ecsv":
         _check_ecsv(table, path)
     # What there is to warn of, the true writing will.
-    with warnings.catch_warnings(), passing(path) as temporary:
+    with warnings.catch_warnings(), temporary_beside(path) as temporary:
         warnings.simplefilter("ignore")
         _write(table[:1], temporary, kind, path)
 
@@ -262,7 +262,7 @@ def write_catalogue(table: Table, path: PathLike) -> None:
     2
     """
     kind = identify_format(path)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         _write(table, temporary, kind, path)
 
 

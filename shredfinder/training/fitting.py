@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder._utils.files import replacing
+from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.models.backend import import_keras
@@ -231,7 +231,7 @@ class _TrainingState:
             "weights": weights,
             "best": best,
         }
-        with replacing(self.folder / "state.json") as temporary:
+        with atomic_write(self.folder / "state.json") as temporary:
             temporary.write_text(json.dumps(state))
         for path in before:
             if path.name not in (weights, best):

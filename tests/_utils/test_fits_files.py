@@ -34,7 +34,7 @@ def test_all_parts_are_listed():
 
 
 def test_headers_that_lead_in_a_circle(circle):
-    with fits.open(circle) as hdus, pytest.raises(ValueError, match="after the header at byte"):
+    with fits.open(circle) as hdus, pytest.raises(ValueError, match="the header after byte"):
         list_extensions(hdus)
 
 
@@ -46,5 +46,5 @@ def test_headers_that_lead_in_a_circle(circle):
     ],
 )  # fmt: skip
 def test_no_reader_goes_round_for_ever(circle, read):
-    with pytest.raises(ValueError, match=r"circle\.fits.*can't be read: it is damaged: after the"):
+    with pytest.raises(ValueError, match=r"circle\.fits.*: the file is damaged: the header after"):
         read(circle)

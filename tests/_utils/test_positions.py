@@ -50,9 +50,9 @@ def test_units():
 @pytest.mark.parametrize("unit", ["Jy", "pixel", "m"])
 def test_wrong_units(unit):
     table = QTable({"ra": RA * u.Unit(unit), "dec": DEC * u.deg})
-    with pytest.raises(ValueError, match=f"'ra' has the unit '.*{unit[:2]}.*no angle"):
+    with pytest.raises(ValueError, match=f"'ra' has the unit '.*{unit[:2]}.*not an angle"):
         get_positions(table)
-    with pytest.raises(ValueError, match="no angle"):
+    with pytest.raises(ValueError, match="not an angle"):
         get_positions(Table({"ra": RA * u.deg, "dec": DEC * u.hour}))
 
 
@@ -129,7 +129,9 @@ def test_coordinate_columns():
     table = Table({"c": coords})
     assert_positions(get_positions(table))
     table["other"] = coords
-    with pytest.raises(ValueError, match="more than one position: c, other; name"):
+    with pytest.raises(
+        ValueError, match="more than one position was found in the table: c, other; name"
+    ):
         get_positions(table)
     assert_positions(get_positions(table, "other"))
     table["ra"], table["dec"] = RA[::-1], DEC[::-1]
@@ -163,8 +165,8 @@ def test_ambiguous():
 @pytest.mark.parametrize(
     ("position", "message"),
     [
-        (None, "no position was found among the columns id, x"),
-        ("x", "no SkyCoord"),
+        (None, "no position was found in the table, among the columns id, x"),
+        ("x", "not a SkyCoord"),
         ("y", "'y', which the table does not have"),
         (("x", "y"), "'y', which the table does not have"),
         (("x",), "must be"),
@@ -172,7 +174,7 @@ def test_ambiguous():
         (SkyCoord([1, 2], [1, 2], unit="deg"), r"shape \(2,\), but the table has 3 rows"),
         (SkyCoord([1] * 3, [1] * 3, unit="deg", frame=AltAz()), "transformed to ICRS"),
         (("id", "pair"), r"'pair' holds .* shape \(2,\)"),
-        (("id", "flag"), "no angle"),
+        (("id", "flag"), "not an angle"),
     ],
 )
 def test_bad_positions(position, message):

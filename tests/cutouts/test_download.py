@@ -165,7 +165,7 @@ def test_tables_are_taken_as_they_are(server, table):
 def test_positions_must_be_found():
     with pytest.raises(ValueError, match="no position was found"):
         fetch_cutouts(Table({"x": [1]}), offline=True)
-    with pytest.raises(ValueError, match="SkyCoord"):
+    with pytest.raises(TypeError, match="coords must be a SkyCoord"):
         fetch_cutouts([(10, 5)], offline=True)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import in_host_ellipse, is_large_galaxy_entry, shreds_by_rule
-from shredfinder.hosts._positions import unit_vectors
+from shredfinder.hosts._pairs import unit_vectors
 from shredfinder.hosts.ellipse import elliptical_radii
 
 SHAPE = {"petro_th90": 60.0, "petro_ba90": 0.5, "petro_phi90": 30.0}

@@ -11,8 +11,7 @@ from shredfinder._utils.runtime import count_threads
 from shredfinder.config import conf
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import host_distances, match_hosts, matching
-from shredfinder.hosts._pairs import iter_pairs, separations
-from shredfinder.hosts._positions import unit_vectors
+from shredfinder.hosts._pairs import iter_pairs, separations, unit_vectors
 
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 
@@ -247,6 +246,27 @@ def test_nothing_matches_gives_an_empty_table():
         assert matches["separation"].unit == u.arcsec
 
 
+def test_every_form_of_position_is_read():
+    hosts = make_hosts([10.0], [20.0], [20.0])
+    sky = SkyCoord([10.01, 10.0], [20.0, 60.0], unit="deg")
+    text = Table({"ra": sky.ra.to_string("hour", sep=":"), "dec": sky.dec.to_string(sep=":")})
+    names = Table({"RAJ2000": sky.ra.deg, "DEJ2000": sky.dec.deg})
+    pandas = pytest.importorskip("pandas")
+    for candidates in (
+        names, text, Table({"place": sky}), names.as_array(), pandas.DataFrame(dict(names)),
+    ):  # fmt: skip
+        assert match_hosts(candidates, hosts)["index"].tolist() == [0]
+    coordinates = Table({"host_id": [100], "place": sky[:1], "distance": [20.0] * u.Mpc})
+    assert match_hosts(sky, coordinates)["index"].tolist() == [0]
+
+
+def test_right_ascension_out_of_range_is_no_position():
+    hosts = make_hosts([40.0], [20.0], [20.0])
+    with pytest.warns(ShredfinderWarning, match="1 of 2 candidates have no position"):
+        matches = match_hosts(Table({"ra": [400.0, 40.0], "dec": [20.0, 20.0]}), hosts)
+    assert matches["index"].tolist() == [1]
+
+
 def test_kinds_of_candidates():
     hosts = make_hosts([10.0], [20.0], [20.0])
     sky = SkyCoord(10.01, 20.0, unit="deg")
@@ -258,11 +278,13 @@ def test_kinds_of_candidates():
         assert matches["separation"][0] == pytest.approx(33.829, abs=1e-3)
     with pytest.raises(TypeError, match="candidates must be a SkyCoord"):
         match_hosts([10.0, 20.0], hosts)
-    with pytest.raises(KeyError, match="'dec'"):
+    with pytest.raises(
+        ValueError, match="no position was found in candidates, among the columns ra"
+    ):
         match_hosts(table["ra",], hosts)
     with pytest.raises(ValueError, match=r"shape \(1, 1\)"):
         match_hosts(sky.reshape(1, 1), hosts)
-    with pytest.raises(u.UnitsError, match="ra"):
+    with pytest.raises(ValueError, match="'ra' has the unit 'pix', not an angle"):
         match_hosts(Table({"ra": [1.0] * u.pix, "dec": [1.0]}), hosts)
     with pytest.raises(KeyError, match="host_id"):
         match_hosts(table, hosts["ra", "dec", "distance"])

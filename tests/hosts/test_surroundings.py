@@ -87,7 +87,7 @@ def test_hosts_open_by_common_names(tmp_path):
     assert open_hosts(table, distance="d25")["distance"].tolist() == [12.0]
     assert read_hosts(table, distance="d25", ra="raj2000", dec="dej2000")["ra"].tolist() == [10.0]
     (tmp_path / "hosts.fits").write_text("no table")
-    with pytest.raises(ValueError, match="can't be read"):
+    with pytest.raises(ValueError, match="cannot read the hosts"):
         open_hosts(tmp_path / "hosts.fits")
     with pytest.raises(FileNotFoundError, match="no file of hosts"):
         open_hosts(tmp_path / "none.fits")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._net.errors import NoCoverageError
-from shredfinder._utils.files import naming
+from shredfinder._utils.files import reading_errors
 from shredfinder._utils.runtime import count_threads
 from shredfinder.cutouts.projection import deproject
 from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
@@ -211,14 +211,14 @@ def _make_planes(source, bands, files):
         where = "the array"
     else:
         where = source
-        with files.lock, naming(source, "the image"):
+        with files.lock, reading_errors(source, "the image"):
             hdus = files.get(source)
             index = next((i for i, h in enumerate(hdus) if h.is_image and h.shape), None)
             if index is None:
                 raise ValueError(f"{source} holds no image")
             shape, wcs = hdus[index].shape, WCS(hdus[index].header, hdus)
     axes = ", ".join(wcs.wcs.ctype)
-    with naming(where, "the image"):
+    with reading_errors(where, "the image"):
         wcs = get_celestial(wcs)
     if wcs is None:
         raise ValueError(f"{where} has no equatorial or galactic coordinates but {axes!r}")
@@ -228,7 +228,7 @@ def _make_planes(source, bands, files):
             f"{where} has the shape {shape}, but {len(bands)} bands were named "
             f"({', '.join(bands)}): give an image a band, or a cube with a plane for each"
         )
-    with naming(where, "the image"):
+    with reading_errors(where, "the image"):
         return [
             Plane(band, wcs, shape[-2:], _reader(source, index, i, len(shape), files), files.lock)
             for i, band in enumerate(bands)
