@@ -139,21 +139,14 @@ def get_degrees(
     table = as_table(catalog, name)
     if position is None:
         position = _find_position(table, name)
-    if isinstance(position, str):
-        column = _get_column(table, position)
-        if not isinstance(column, SkyCoord):
+    if isinstance(position, (str, SkyCoord)):
+        coords = _get_coords(table, position) if isinstance(position, str) else position
+        if coords.shape != (len(table),):
             raise ValueError(
-                f"position is the single column {position!r}, of type {type(column).__name__}, "
-                f"not a SkyCoord: {_HINT}"
-            )
-        position = column
-    if isinstance(position, SkyCoord):
-        if position.shape != (len(table),):
-            raise ValueError(
-                f"position holds coordinates of shape {position.shape}, but the table has "
+                f"position holds coordinates of shape {coords.shape}, but the table has "
                 f"{len(table)} rows: pass one position per row"
             )
-        return _from_coords(position, name)
+        return _from_coords(coords, name)
     try:
         ra_name, dec_name = position
     except (TypeError, ValueError):
@@ -215,7 +208,7 @@ def _find_position(table: Table, name: str) -> str | tuple[str, str]:
     )
 
 
-def _find_pairs(table, pairs):
+def _find_pairs(table: Table, pairs: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     by_lower: dict[str, list[str]] = {}
     for name in table.colnames:
         by_lower.setdefault(name.lower(), []).append(name)
@@ -248,6 +241,16 @@ def _get_column(table, name):
             f"{', '.join(table.colnames) or '(none)'}"
         )
     return table[name]
+
+
+def _get_coords(table: Table, name: str) -> SkyCoord:
+    column = _get_column(table, name)
+    if not isinstance(column, SkyCoord):
+        raise ValueError(
+            f"position is the single column {name!r}, of type {type(column).__name__}, "
+            f"not a SkyCoord: {_HINT}"
+        )
+    return column
 
 
 def _from_coords(coords, name):

@@ -105,11 +105,13 @@ def read_nsa(
         raise ValueError(
             f"columns may hold {', '.join(_EXTRA)}: got {', '.join(map(repr, unknown))}"
         )
-    source = path
+    source: PathLike
     if path is None:
         from astropy.utils.data import download_file
 
         source = download_file(url or conf.nsa_url, cache=cache, show_progress=progress)
+    else:
+        source = path
     try:
         hdus = fits.open(source, memmap=True)
     except FileNotFoundError:
