@@ -1,8 +1,7 @@
-"""Draw the pictures of the documentation: ``python -m docs.pictures`` in a checkout.
+"""Plot the figures of the documentation: ``python -m docs.pictures`` in a checkout.
 
-Those of the landing page and the gallery show simulated fields, and are drawn anew only when they
-are to change; those of the gallery are made by the page's own examples. The diagram of the
-architecture is drawn from the layers that the tests hold the package to.
+The figures of the landing page and the gallery show simulated fields. The examples on the gallery
+page save its figures. Run this only to change a figure.
 """
 
 import contextlib
@@ -18,22 +17,21 @@ from shredfinder.datasets import make_field
 from shredfinder.plotting import plot_field
 from shredfinder.plotting.marks import draw_circles, draw_cross
 from shredfinder.plotting.shades import get_shade, get_text_color
-from tests.test_architecture import ASKING, LAYERS, NETWORKS
 
 STATIC = Path(__file__).parent / "_static"
-# A field whose most torn galaxy is a spiral, and the side in pixels of what is shown of it.
+# Seed of a field in which a spiral galaxy has most shreds, and size of its image in pixels.
 SEED, SIDE = 5, 300
-# Radius of the circles in pixels, and cutouts in a row and in a column.
+# Radius of the circles in pixels, and number of cutouts per row and column.
 RADIUS, N_CELLS = 10.0, 4
 TITLES = (
-    "What a catalogue lists",
+    "Catalogued sources",
     "Shreds (yellow) and galaxies (red)",
-    "p_cnn, from each one's cutout",
+    "Cutouts with p_cnn",
 )
 
 
 def draw_overview():
-    """Draw what goes in, what comes out, and what that comes from."""
+    """Plot the catalogued sources of a galaxy, their classification and their cutouts."""
     field = make_field(random_state=SEED)
     table = ShredTable(field.sources)
     cutouts = field.cutouts()
@@ -83,114 +81,14 @@ def _draw_cutout(ax, image, p_cnn):
 
 
 def run_gallery():
-    """Run the gallery's examples, which save their figures in the working folder."""
+    """Run the gallery's examples, which save their figures in the static folder."""
     page = Path(__file__).with_name("gallery.rst")
     with contextlib.chdir(STATIC):
         failed, _ = doctest.testfile(str(page), module_relative=False)
     if failed:
-        raise SystemExit("an example of the gallery fails")
-
-
-# What each room is for, and what the rooms of the ground layers are together.
-WORDS = {
-    "cli": "the command line",
-    "pipeline": "from a host to a clean catalogue",
-    "catalogs": "candidates from surveys",
-    "lsdb": "HATS catalogues, on clusters",
-    "table": "ShredTable, add_p_cnn, files",
-    "classifier": "ShredClassifier",
-    "evaluation": "metrics, folds",
-    "labelling": "labels by eye",
-    "training": "recipes, augmentation",
-    "cutouts": "images by position",
-    "cuts": "who is a candidate",
-    "hosts": "who is near whom",
-    "datasets": "simulated fields",
-    "plotting": "figures, notebooks",
-    "models": "networks, files",
-    "explanation": "why this answer",
-    "typing": "kinds of arguments",
-    "imaging": "Cutouts, checks, colours",
-    "positions": "where rows are",
-    "fractions": "shares of shreds",
-}
-KINDS = dict.fromkeys(NETWORKS, "knows the network") | dict.fromkeys(ASKING, "asks servers")
-KINDS["labelling"] = "is a server"
-FILLS = {
-    "asks servers": "#cfe3f7",
-    "is a server": "#d5ecd6",
-    "knows the network": "#ffe9a8",
-    None: "#eef0f3",
-}
-BOX, LINE, GAP, NEAR, WIDTH = 46, 15, 14, 5, 860
-
-
-def draw_architecture():
-    """Draw the rooms as boxes, each layer above those that it may import from."""
-    left, y, boxes = 40 + GAP, GAP, []
-    for layer in reversed(LAYERS):
-        rows = _wrap(sorted(layer & set(WORDS)))
-        for rooms in rows:
-            width = (WIDTH - left - GAP * len(rooms)) / len(rooms)
-            for i, room in enumerate(rooms):
-                boxes.append(_box(left + i * (width + GAP), y, width, room, WORDS[room]))
-            y += BOX + NEAR
-        y += GAP - NEAR if rows else 0
-    ground = sorted(room for layer in LAYERS for room in layer if room not in WORDS)
-    half = -(-len(ground) // 2)
-    boxes.append(
-        _box(
-            left, y, WIDTH - left - GAP, "facts and tools",
-            ", ".join(ground[:half]) + ",", ", ".join(ground[half:]),
-        )
-    )  # fmt: skip
-    y += BOX + LINE
-    legend = [
-        f'<rect x="{left + 190 * i}" y="{y + GAP}" width="16" height="16" rx="3" '
-        f'fill="{FILLS[kind]}" stroke="#9aa3af"/><text x="{left + 190 * i + 24}" '
-        f'y="{y + GAP + 13}" font-size="12" fill="#1c2430">{kind}</text>'
-        for i, kind in enumerate(FILLS)
-        if kind
-    ]
-    height = y + 2 * GAP + 16
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-            'font-family="DejaVu Sans, Helvetica, Arial, sans-serif">',
-            "<title>The rooms of shredfinder, each above those that it imports from</title>",
-            f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#ffffff"/>',
-            f'<path d="M30 {GAP}V{y - 4}m-6 -10l6 10l6 -10" stroke="#5b6675" stroke-width="2" '
-            f'fill="none"/><text transform="translate(20 {y / 2}) rotate(-90)" font-size="12" '
-            'fill="#5b6675" text-anchor="middle">imports point down</text>',
-            *boxes,
-            *legend,
-            "</svg>",
-            "",
-        ]
-    )
-
-
-def _wrap(rooms, most=4):
-    n_rows = -(-len(rooms) // most)
-    size = -(-len(rooms) // max(n_rows, 1))
-    return [rooms[i : i + size] for i in range(0, len(rooms), size)] if rooms else []
-
-
-def _box(x, y, width, name, *lines):
-    fill, center = FILLS[KINDS.get(name)], f'x="{x + width / 2:.1f}"'
-    texts = [
-        f'<text {center} y="{y + 36 + LINE * i}" font-size="11.5" fill="#3d4757" '
-        f'text-anchor="middle">{words}</text>'
-        for i, words in enumerate(lines)
-    ]
-    return (
-        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BOX + LINE * (len(lines) - 1)}" '
-        f'rx="5" fill="{fill}" stroke="#9aa3af"/><text {center} y="{y + 19}" font-size="14" '
-        f'font-weight="bold" fill="#1c2430" text-anchor="middle">{name}</text>{"".join(texts)}'
-    )
+        raise SystemExit("an example in docs/gallery.rst failed")
 
 
 if __name__ == "__main__":
-    (STATIC / "architecture.svg").write_text(draw_architecture(), encoding="utf-8")
     run_gallery()
     draw_overview().savefig(STATIC / "overview.jpg", dpi=115, pil_kwargs={"quality": 86})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import shredfinder
 from shredfinder.cli.main import _build_parser as build_parser
+from tests.test_architecture import HEIGHTS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -86,6 +87,13 @@ def test_public_functions_are_annotated():
             missing = wanted.difference(function.__annotations__)
             bare += [f"{module}.{function.__qualname__}: {name}" for name in sorted(missing)]
     assert not bare
+
+
+def test_architecture_page_lists_the_layers():
+    text = (DOCS / "architecture.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"^(\d+) +``(\w+)`` ", text, re.MULTILINE)
+    heights = {part: height for part, height in HEIGHTS.items() if part != "__main__"}
+    assert {part: int(layer) - 1 for layer, part in rows} == heights
 
 
 def test_commands_on_the_pages_parse():
