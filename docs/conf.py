@@ -20,23 +20,22 @@ exclude_patterns = ["_build", "_templates", "notebooks"]
 default_role = "obj"
 rst_epilog = ""
 
-# Every name in backticks must lead somewhere. Other projects' inventories are fetched only where
-# it is asked for, since a build must not depend on the network; without them, their names are not
-# links, and these only are excused.
+# Every name in backticks must resolve. A build must not depend on the network, so the inventories
+# of other projects are fetched only on request. Without them, the names below do not resolve.
 nitpicky = True
 if not os.environ.get("SHREDFINDER_DOCS_INTERSPHINX"):
     intersphinx_mapping.clear()
 nitpick_ignore_regex = [
     # The standard library
     (r"py:(obj|class|exc)", r"(abc|collections|enum|pathlib|threading|time)\..*"),
-    # What tables, images and coordinates are made of
+    # Tables, arrays, coordinates and figures
     (r"py:(obj|class|meth|func)", r"(numpy|astropy|matplotlib)\..*"),
-    # Services, training and clusters
+    # Services, training, clusters and file formats
     (r"py:(obj|class)", r"(astroquery|pyvo|requests|keras|lsdb|pandas|pyarrow)\..*"),
 ]
-# Types stand in the descriptions, in words and with shapes and units.
+# The numpydoc descriptions state the types, with shapes and units.
 autodoc_typehints = "none"
-# Data are described by what is said of them, not by all of their values.
+# Show the descriptions of constants, not their values.
 autodoc_default_options = {"no-value": True}
 
 html_math_renderer = "mathml"
@@ -46,20 +45,28 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
-    # The field would take a line of its own beside so many pages.
+    # The search field does not fit next to the page links.
     "navbar_persistent": ["search-button"],
 }
 html_static_path = ["_static"]
 html_css_files = ["shredfinder.css"]
-# Pages that stand alone have no section to navigate.
-_ALONE = ("index", "installation", "getting_started", "gallery", "changes", "search", "genindex")
-html_sidebars = {page: [] for page in _ALONE} | {"**": ["sidebar-nav-bs"]}
+# Top-level pages without a section have no sidebar.
+_TOP_LEVEL = (
+    "index",
+    "installation",
+    "getting_started",
+    "gallery",
+    "changes",
+    "search",
+    "genindex",
+)
+html_sidebars = {page: [] for page in _TOP_LEVEL} | {"**": ["sidebar-nav-bs"]}
 htmlhelp_basename = "shredfinderdoc"
 numpydoc_show_class_members = False
 
 
 def _hide_internal_bases(app, name, obj, options, bases):
-    """Name no base class of the package that its rooms don't show, and the reference hasn't."""
+    """Remove base classes that are not in the API reference."""
     bases[:] = [base for base in bases if _is_shown(base)] or [object]
 
 
@@ -72,11 +79,11 @@ def _is_shown(base):
 
 
 def _describe_data(app, what, name, obj, options, lines):
-    """Give data the comment above their definition, which may be in another module of the room."""
+    """Use the comment above the definition of a constant that its package re-exports."""
     if what not in ("data", "module_attribute") or not name.startswith("shredfinder."):
         return
-    room, _, key = name.rpartition(".")
-    for home in sorted(module for module in sys.modules if f"{module}.".startswith(f"{room}.")):
+    package, _, key = name.rpartition(".")
+    for home in sorted(module for module in sys.modules if f"{module}.".startswith(f"{package}.")):
         found = ModuleAnalyzer.for_module(home).find_attr_docs().get(("", key))
         if found:
             lines[:] = found
@@ -84,9 +91,9 @@ def _describe_data(app, what, name, obj, options, lines):
 
 
 def _visit_math(translator, node):
-    """Typeset a formula as MathML, which browsers show by themselves: no script is fetched."""
+    """Convert a formula to MathML, which browsers display without fetching a script."""
     block = isinstance(node, nodes.math_block)
-    # As elsewhere in Sphinx, an empty line begins another line of a formula.
+    # As elsewhere in Sphinx, an empty line starts a new line of the formula.
     lines = [line.strip() for line in node.astext().split("\n\n") if line.strip()]
     markup = tex2mathml(r" \\ ".join(lines), as_block=block)
     if block:
@@ -96,7 +103,7 @@ def _visit_math(translator, node):
 
 
 def setup(app):
-    """Connect what Sphinx calls."""
+    """Connect the functions above to Sphinx."""
     app.connect("autodoc-process-bases", _hide_internal_bases)
     app.connect("autodoc-process-docstring", _describe_data)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
