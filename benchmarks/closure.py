@@ -21,7 +21,7 @@ from astropy.stats import binom_conf_interval
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shredfinder.catalogs import skyserver
-from shredfinder.hosts import open_hosts
+from shredfinder.hosts import read_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.closure import judge
 from tests.pipeline.world import make_sky, running_services
@@ -45,7 +45,7 @@ def main():
         running_services(sky, folder) as services,
         services.configured(),
     ):
-        hosts = open_hosts(services.images.nsa)
+        hosts = read_hosts(services.images.nsa)
         for survey, offset in _OFFSETS.items():
             search = find_satellites(
                 "NGC 2903",

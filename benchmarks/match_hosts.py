@@ -1,9 +1,9 @@
-"""Time and peak memory of matching candidates to hosts.
+"""Measure time and peak memory of matching candidates to hosts.
 
 Run ``python benchmarks/match_hosts.py``. It simulates hosts like those of the NASA-Sloan Atlas
-(redshifts growing in number up to 0.15, a few hundred of them within 20 Mpc, whose 100 kpc span up
-to degrees) and candidates of which two in three lie near a host, then matches more and more of
-them. Each size runs in a process of its own, so that its peak memory is its own.
+(redshifts up to 0.15, a few hundred of them within 20 Mpc, where 100 kpc span up to degrees) and
+candidates of which two in three lie near a host, then matches increasing numbers of candidates.
+Each size runs in a separate process, which has its own peak memory.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def run(n_candidates, n_hosts, threads):
     rng = np.random.default_rng(0)
     hosts = simulate_hosts(rng, n_hosts)
     candidates = simulate_candidates(rng, n_candidates, hosts)
-    # Imports and the first cosmological distance are not the matching's.
+    # Exclude imports and the first cosmological distance from the measurement.
     match_hosts(candidates[:10], hosts[:10])
     before = peak_mib()
     with conf.set_temp("threads", threads):

@@ -69,7 +69,7 @@ def add_parser(commands):
 
 def run(args):
     """Tie to hosts, score, draw and write."""
-    from shredfinder.hosts import tie_to_hosts
+    from shredfinder.hosts import join_hosts
     from shredfinder.pipeline import build_pool
     from shredfinder.table import check_writing, identify_format, read_catalogue, write_catalogue
 
@@ -78,7 +78,7 @@ def run(args):
     images = get_image_options(args)
     rows = read_catalogue(args.catalogue, args.table)
     if (hosts := read_hosts(args)) is not None:
-        rows = tie_to_hosts(rows, hosts, args.host_radius, position=args.position)
+        rows = join_hosts(rows, hosts, args.host_radius, position=args.position)
         # The galaxies themselves are no candidates.
         rows = rows[~np.asarray(rows["host_entry"])]
     check_writing(rows, args.output)

@@ -1,7 +1,7 @@
 """Simulated fields whose truth is known, made without network."""
 
 from shredfinder.datasets.degrading import degrade_cutouts
-from shredfinder.datasets.field import SimulatedField
+from shredfinder.datasets.simulated_field import SimulatedField
 from shredfinder.datasets.simulation import make_field
 
 __all__ = ["SimulatedField", "degrade_cutouts", "make_field"]

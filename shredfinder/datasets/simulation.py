@@ -9,9 +9,9 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from shredfinder.datasets.discs import Piece, draw_disc
-from shredfinder.datasets.field import SimulatedField
 from shredfinder.datasets.observing import BANDS, Scene, add_noise, blur, star_stamp
 from shredfinder.datasets.population import draw_early, draw_field_galaxy, draw_host, draw_stars
+from shredfinder.datasets.simulated_field import SimulatedField
 from shredfinder.surveys import get_survey
 
 __all__ = ["make_field"]

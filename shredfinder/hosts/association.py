@@ -1,4 +1,4 @@
-"""Which host a shred is a piece of, and how many of a host's candidates are shreds."""
+"""Shreds assigned to their hosts, and the shred fraction of each host."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = ["ShredAssociation", "associate_shreds"]
 
 @dataclass(frozen=True)
 class ShredAssociation:
-    """Shreds and hosts that belong to each other.
+    """Shreds and the hosts that they belong to.
 
     Attributes
     ----------
     shreds : `~astropy.table.Table`
-        A row for each shred within reach of a host: the columns of `match_hosts`, and ``p_cnn``.
+        One row per shred near a host: the columns of `match_hosts`, and ``p_cnn``.
     hosts : `~astropy.table.Table`
-        A row for each host with candidates, in the order of the hosts' table: ``host_id``,
+        One row per host with candidates, in the order of the hosts' table: ``host_id``,
         ``host_index``, ``n_candidates``, ``n_shreds``, ``n_unscored``, ``shred_fraction``, and
-        ``shred_fraction_low`` and ``shred_fraction_high``, the ends of its interval.
+        the ends of its interval, ``shred_fraction_low`` and ``shred_fraction_high``.
     n_shreds_without_host : int
-        Shreds that are out of reach of all hosts.
+        Number of shreds that are not within the radius of any host.
 
     Examples
     --------
-    See `associate_shreds`, which makes it.
+    See `associate_shreds`, which returns it.
     """
 
     shreds: Table
@@ -61,31 +61,31 @@ def associate_shreds(
     confidence_level: float = 0.68269,
     interval: str = "wilson",
 ) -> ShredAssociation:
-    """Tie scored candidates to hosts, and count the shreds of each host.
+    """Assign scored candidates to hosts, and count the shreds of each host.
 
-    Each candidate belongs to one host, that which `match_hosts` names, so that the hosts' numbers
-    add up. Rows without an answer, whose ``p_cnn`` is NaN or masked, are neither candidates nor
-    shreds: they are counted by themselves.
+    Each candidate belongs to the one host that `match_hosts` returns, so that the numbers of all
+    hosts add up. Unscored rows, whose ``p_cnn`` is NaN or masked, count neither as candidates nor
+    as shreds, but separately.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         Candidates with columns ``ra``, ``dec`` and ``p_column``.
     hosts : `~astropy.table.Table`
-        Hosts as `match_hosts` takes them.
+        Hosts, as for `match_hosts`.
     radius, by, cosmology, min_distance
-        As `match_hosts` takes them. ``by="ellipse"`` is the better guess at which galaxy a shred
-        is a piece of, where the hosts' ellipses are known.
+        As for `match_hosts`. Where the hosts' ellipses are known, ``by="ellipse"`` finds the
+        parent galaxy of a shred more reliably.
     threshold : float, optional
-        A candidate of this ``p_cnn`` or more is a shred.
+        Candidates with ``p_cnn`` at or above this are shreds.
     p_column : str, optional
         Name of the column of probabilities.
     matches : `~astropy.table.Table`, optional
-        What `match_hosts` returned for ``table`` and ``hosts``, to be used as it is.
+        The result of `match_hosts` for ``table`` and ``hosts``; by default it is computed.
     confidence_level : float, optional
         Confidence level of the intervals.
     interval : str, optional
-        Kind of interval, as `astropy.stats.binom_conf_interval` knows them.
+        Kind of interval, as for `astropy.stats.binom_conf_interval`.
 
     Returns
     -------
@@ -99,19 +99,19 @@ def associate_shreds(
     ValueError
         If the threshold or a probability is not between 0 and 1.
     TypeError, astropy.units.UnitsError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong type or unit.
 
     Warns
     -----
     ShredfinderWarning
-        As `match_hosts`, and if rows have no answer.
+        As for `match_hosts`, and if rows are unscored.
 
     Notes
     -----
-    ``p_cnn`` holds for the mix of shreds and galaxies that the model was trained on (40 %
-    shreds), or for the prior that it was corrected for: so do counts of ``p_cnn >= threshold``.
-    The intervals are binomial; ``"wilson"`` has no gap at fractions of 0 and 1. A host without
-    scored candidates has a fraction of NaN.
+    ``p_cnn``, and so the number of rows with ``p_cnn >= threshold``, assumes the training set's
+    40 % shred fraction or the prior that it was corrected for. The intervals are binomial;
+    ``"wilson"`` intervals have a finite width at fractions of 0 and 1. The fraction of a host
+    without scored candidates is NaN.
 
     Examples
     --------
@@ -134,8 +134,8 @@ def associate_shreds(
     scored = np.isfinite(p_cnn)
     if not scored.all():
         warnings.warn(
-            f"{np.count_nonzero(~scored)} of {scored.size} rows have no {column}: they are "
-            "counted neither as candidates nor as shreds",
+            f"{np.count_nonzero(~scored)} of {scored.size} rows have no {column}: they count "
+            "neither as candidates nor as shreds",
             ShredfinderWarning,
             stacklevel=2,
         )

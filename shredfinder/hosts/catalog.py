@@ -3,82 +3,89 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.files import check_extensions, list_extensions, reading_errors
+from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from shredfinder._utils.types import PathLike
 
-__all__ = ["open_hosts", "read_hosts"]
+__all__ = ["read_hosts"]
 
-# Names that catalogues of hosts give to what is needed, in lower case, the best first.
-_KNOWN = {
-    "host_id": ("host_id", "nsaid", "name", "id", "objid", "pgc"),
-    "ra": ("ra", "raj2000", "ra_icrs", "_ra"),
-    "dec": ("dec", "dej2000", "decj2000", "de_icrs", "dec_icrs", "_de"),
-    "redshift": ("zdist", "z", "redshift", "zhelio"),
-    "distance": ("distance", "dist"),
-}
+# Common column names in catalogues of galaxies, in lower case and in order of preference.
+# ZDIST, corrected for peculiar motion, gives better distances than Z.
+_HOST_ID = ("host_id", "nsaid", "name", "id", "objid", "pgc")
+_REDSHIFT = ("zdist", "z", "redshift", "zhelio")
+_DISTANCE = ("distance", "dist")
 _SHAPES = ("petro_th50", "petro_th90", "petro_ba90", "petro_phi90", "r_mag")
 
 
 def read_hosts(
-    source: Table | PathLike,
+    source: Table | pd.DataFrame | PathLike,
     *,
     host_id: str | None = None,
-    ra: str = "ra",
-    dec: str = "dec",
+    position: str | tuple[str, str] | None = None,
     redshift: str | None = None,
     distance: str | None = None,
-    extra: Sequence[str] = (),
+    extra: Sequence[str] | None = None,
     format: str | None = None,
 ) -> Table:
-    """Read hosts from a table or a file, in the form that the other functions take.
+    """Read a catalogue of hosts from a table or a file.
 
     Parameters
     ----------
-    source : `~astropy.table.Table`, str or path-like
-        A table, or a file that `astropy.table.Table.read` reads.
+    source : `~astropy.table.Table`, `pandas.DataFrame`, str or path-like
+        A table, a file that `astropy.table.Table.read` reads, or the NASA-Sloan Atlas's
+        ``nsa_v1_0_1.fits``, which `read_nsa` reads.
     host_id : str, optional
-        Name of the column that names the hosts. Without it they are numbered by row, from 0.
-    ra, dec : str, optional
-        Names of the columns of ICRS coordinates, in degrees unless they have another unit. Upper
-        and lower case are the same in all names.
+        Name of the column of the hosts' names. By default ``host_id``, ``nsaid``, ``name``,
+        ``id``, ``objid`` or ``pgc``, else the row number, from 0. Case is ignored in all names.
+    position : str or tuple of str, optional
+        Names of the position columns, as for `~shredfinder.table.get_positions`, which finds
+        common names by itself.
     redshift : str, optional
-        Name of a column of redshifts, best corrected for peculiar motion.
+        Name of a column of redshifts, preferably corrected for peculiar motion. By default,
+        without ``distance``: ``zdist``, ``z``, ``redshift`` or ``zhelio``.
     distance : str, optional
-        Name of a column of distances, in Mpc unless it has another unit. They are taken to be
-        angular-diameter distances, which near galaxies' distances are within about 2 z. One of
-        ``redshift`` and ``distance`` is needed; with both, the redshift stands in where there is no
-        distance.
+        Name of a column of distances, in Mpc unless it has another unit. By default, without
+        ``redshift``: ``distance`` or ``dist``. Distances are used as angular-diameter distances;
+        for nearby galaxies other kinds of distance differ from these by a fraction of about 2 z.
+        Where the distance is missing, the redshift is used.
     extra : sequence of str, optional
-        Names of further columns to keep, such as ``petro_th90``.
+        Names of further columns to keep; by default those of the hosts' ellipses, such as
+        ``petro_th90``, and ``r_mag``.
     format : str, optional
         The file's format, for `astropy.table.Table.read`.
 
     Returns
     -------
     hosts : `~astropy.table.Table`
-        With the columns ``host_id``, ``ra``, ``dec`` and ``zdist`` or ``distance`` or both, then
-        those of ``extra`` in lower case; as many rows as ``source``, in its order. NaN stands for
-        masked numbers.
+        The columns ``host_id``, ``ra``, ``dec``, ``zdist`` or ``distance`` or both, and
+        ``extra`` in lower case; one row per row of ``source``, in its order. Masked numbers and
+        invalid positions are NaN.
 
     Raises
     ------
-    TypeError
-        If neither ``redshift`` nor ``distance`` is given, or a column holds no numbers.
+    FileNotFoundError
+        If the file does not exist.
     KeyError
-        If a column is missing.
+        If a column is missing, or no column of redshifts or distances is found.
+    ValueError
+        If no position is found, or the file cannot be read.
+    TypeError
+        If a column does not hold numbers.
     astropy.units.UnitsError
         If a column has a unit of the wrong kind.
 
@@ -88,31 +95,37 @@ def read_hosts(
     >>> from shredfinder.hosts import read_hosts
     >>> table = Table({"Name": ["NGC 2903"], "RAJ2000": [143.0421], "DEJ2000": [21.5008],
     ...                "D": [9.0]})
-    >>> hosts = read_hosts(table, host_id="name", ra="raj2000", dec="dej2000", distance="D")
+    >>> hosts = read_hosts(table, distance="D")
     >>> hosts.colnames, hosts["distance"].unit
     (['host_id', 'ra', 'dec', 'distance'], Unit("Mpc"))
     """
+    if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"the file of hosts {str(path)!r} does not exist")
+        with reading_errors(path, "the hosts", has_columns=True):
+            if _is_nsa(path) and not (host_id or position or redshift or distance or extra):
+                return read_nsa(path)
+            check_extensions(path)
+            table = Table.read(path, format=format)
+    else:
+        table = as_table(source, "the hosts")
     if redshift is None and distance is None:
-        raise TypeError(
-            "hosts need distances: name their column with redshift= or distance=: got neither"
-        )
-    if isinstance(source, Table):
-        table = source
-    else:
-        with reading_errors(source, "the hosts"):
-            check_extensions(source)
-            table = Table.read(source, format=format)
+        redshift, distance = _find(table, _REDSHIFT), _find(table, _DISTANCE)
+        if redshift is None and distance is None:
+            raise KeyError(
+                "no column zdist, z or distance was found among the hosts' columns "
+                f"{', '.join(table.colnames) or '(none)'}: name one with redshift= or distance="
+            )
+    host_id = _find(table, _HOST_ID) if host_id is None else find_column(table, host_id)
+    if extra is None:
+        extra = [name for name in _SHAPES if find_column(table, name, required=False)]
+
+    ra, dec = get_degrees(table, position, name="the hosts")
     hosts = Table()
-    if host_id is None:
-        hosts["host_id"] = np.arange(len(table))
-    else:
-        hosts["host_id"] = np.asarray(table[find_column(table, host_id)])
-    for name, column, unit in (
-        ("ra", ra, u.deg),
-        ("dec", dec, u.deg),
-        ("zdist", redshift, None),
-        ("distance", distance, u.Mpc),
-    ):
+    hosts["host_id"] = np.arange(len(table)) if host_id is None else np.asarray(table[host_id])
+    hosts["ra"], hosts["dec"] = Column(ra, unit=u.deg), Column(dec, unit=u.deg)
+    for name, column, unit in (("zdist", redshift, None), ("distance", distance, u.Mpc)):
         if column is not None:
             found = find_column(table, column)
             values = to_floats(table[found], found, unit or u.dimensionless_unscaled)
@@ -122,68 +135,10 @@ def read_hosts(
     return hosts
 
 
-def open_hosts(source: Table | PathLike, **columns: Any) -> Table:
-    """Read hosts from the NASA-Sloan Atlas or another catalogue, by common column names.
-
-    Parameters
-    ----------
-    source : `~astropy.table.Table`, str or path-like
-        The file ``nsa_v1_0_1.fits``; or a table, or a file that astropy reads, whose columns have
-        common names: ``host_id``, ``nsaid``, ``name`` or ``id``; ``ra`` and ``dec`` or
-        ``RAJ2000`` and ``DEJ2000``; ``zdist``, ``z`` or ``redshift``; ``distance`` or ``dist``.
-        Upper and lower case are the same.
-    **columns
-        Names of the columns, as `read_hosts` takes them, where they are others.
-
-    Returns
-    -------
-    hosts : `~astropy.table.Table`
-        As `read_nsa` or `read_hosts` returns them.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file is not there.
-    KeyError
-        If there is no position, redshift or distance among the columns.
-    ValueError
-        If it is no table that astropy reads.
-
-    Examples
-    --------
-    >>> from astropy.table import Table
-    >>> from shredfinder.hosts import open_hosts
-    >>> open_hosts(Table({"NAME": ["A"], "RA": [10.0], "DEC": [0.0], "Z": [0.01]})).colnames
-    ['host_id', 'ra', 'dec', 'zdist']
-    """
-    if isinstance(source, Table):
-        return _take_hosts(source, columns)
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file of hosts {str(path)!r}")
-    with reading_errors(path, "the hosts", has_columns=True):
-        if _is_nsa(path):
-            return read_nsa(path)
-        return _take_hosts(Table.read(path), columns)
-
-
-def _take_hosts(table, columns):
-    """Find the columns of hosts by the names that they usually have, and read them."""
+def _find(table: Table, names: Sequence[str]) -> str | None:
+    """Return the table's spelling of the first of several column names that it has."""
     by_lower = {name.lower(): name for name in table.colnames}
-    for role, names in _KNOWN.items():
-        known = next((by_lower[name] for name in names if name in by_lower), None)
-        if role not in columns and known is not None:
-            columns[role] = known
-    missing = [name for name in ("ra", "dec") if name not in columns]
-    if not {"redshift", "distance"} & set(columns):
-        missing.append("zdist, z or distance")
-    if missing:
-        raise KeyError(
-            f"the hosts lack columns {' and '.join(missing)}: they have "
-            f"{', '.join(table.colnames) or 'none'}; rename some, or use read_hosts"
-        )
-    columns.setdefault("extra", [name for name in _SHAPES if name in by_lower])
-    return read_hosts(table, **columns)
+    return next((by_lower[name] for name in names if name in by_lower), None)
 
 
 def _is_nsa(path):
@@ -193,6 +148,6 @@ def _is_nsa(path):
         with fits.open(path, memmap=True) as hdus:
             tables = [hdu for hdu in list_extensions(hdus) if isinstance(hdu, fits.BinTableHDU)]
             names = tables[0].columns.names if tables else []
-    except OSError:
+    except OSError:  # not a FITS file
         return False
     return {"NSAID", "ELPETRO_FLUX"} <= set(names)

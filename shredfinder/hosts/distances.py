@@ -1,4 +1,4 @@
-"""Distances of hosts, and the angles that a length spans there."""
+"""Distances of hosts from their redshifts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["host_distances"]
 
-# Distances are computed on a grid of this many redshifts, and more beyond z = 1.
+# Number of redshifts in the interpolation grid, which grows beyond z = 1.
 _GRID = 4096
 
 
 def host_distances(hosts: Table, *, cosmology: FLRW | None = None) -> Quantity:
-    """Angular-diameter distances of hosts.
+    """Compute the angular-diameter distances of hosts.
 
     Parameters
     ----------
     hosts : `~astropy.table.Table`
         Hosts with a column ``distance`` (Mpc, or its own unit), ``zdist`` or ``z``. A finite
-        ``distance`` is taken as it is; elsewhere the distance follows from ``zdist``, a redshift
-        corrected for peculiar motion, and without such a column from ``z``.
+        ``distance`` is used as it is. Elsewhere the distance is computed from ``zdist``, a
+        redshift corrected for peculiar motion, or without such a column from ``z``.
     cosmology : `~astropy.cosmology.FLRW`, optional
-        The cosmology; astropy's default one if none is given.
+        The cosmology; by default astropy's default cosmology.
 
     Returns
     -------
@@ -44,12 +44,12 @@ def host_distances(hosts: Table, *, cosmology: FLRW | None = None) -> Quantity:
     KeyError
         If the table has none of the columns.
     TypeError
-        If the cosmology gives no distances.
+        If the cosmology has no angular-diameter distance.
 
     Notes
     -----
-    Many redshifts are interpolated, linearly in d(z)/z, which is off by less than 1e-7 of the
-    distance: a cosmology with massive neutrinos takes a numerical integral for each.
+    More than 4096 redshifts are interpolated, linearly in d(z)/z, with a relative error below
+    1e-7: with massive neutrinos each exact distance takes a numerical integral.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def host_distances(hosts: Table, *, cosmology: FLRW | None = None) -> Quantity:
     cosmology = cosmology or default_cosmology.get()
     if not hasattr(cosmology, "angular_diameter_distance"):
         raise TypeError(
-            f"cosmology must be one of astropy.cosmology: got {type(cosmology).__name__}"
+            f"cosmology must be an astropy.cosmology object: got {type(cosmology).__name__}"
         )
     known = find_column(hosts, "distance", required=False)
     redshift = find_column(hosts, "zdist", required=False) or find_column(
@@ -71,8 +71,8 @@ def host_distances(hosts: Table, *, cosmology: FLRW | None = None) -> Quantity:
     )
     if known is None and redshift is None:
         raise KeyError(
-            "hosts must have a column zdist, z or distance: they have "
-            f"{', '.join(hosts.colnames) or 'no columns'}"
+            "hosts must have a column zdist, z or distance: their columns are "
+            f"{', '.join(hosts.colnames) or '(none)'}"
         )
     distance = np.full(len(hosts), np.nan)
     if redshift is not None:

@@ -1,4 +1,4 @@
-"""Shreds by rule: what lies inside the ellipse of a large galaxy, as SAGA removes it."""
+"""SAGA's rule for shreds: sources inside the light ellipse of a large galaxy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats, to_strings, to_value, verdict
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts._pairs import iter_pairs, separations, unit_vectors
+from shredfinder.hosts.sphere import iter_pairs, separations, unit_vectors
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -41,45 +41,45 @@ def in_host_ellipse(
     host_redshift: ArrayLike | None = None,
     max_velocity: float | Quantity = 300 * u.km / u.s,
 ) -> ScalarOrArray:
-    """Tell which sources lie in the ellipse of a host and are not at another redshift.
+    """Return whether sources lie in a host's ellipse and may be at its redshift.
 
     Parameters
     ----------
     coords : `~astropy.coordinates.SkyCoord`
         Positions of the sources, of any shape.
     host_coords : `~astropy.coordinates.SkyCoord`
-        Position of the host, or of one host for each source.
+        Position of the host, or of one host per source.
     petro_th90 : float, array_like or `~astropy.units.Quantity`
-        Radius that holds 90 % of the host's Petrosian light, in arcsec: the semi-major axis.
+        Radius that contains 90 % of the host's Petrosian light, in arcsec: the semi-major axis.
     petro_ba90 : float or array_like
-        Axis ratio b/a there.
+        Axis ratio b/a at that radius.
     petro_phi90 : float, array_like or `~astropy.units.Quantity`
-        Position angle of the major axis there, in degrees east of north.
+        Position angle of the major axis at that radius, in degrees east of north.
     scale : float, optional
-        The ellipse in units of ``petro_th90``.
+        Semi-major axis of the ellipse in units of ``petro_th90``.
     redshift, host_redshift : float or array_like, optional
-        Redshifts of sources and hosts. A source without one is taken to be at the host's.
+        Redshifts of sources and hosts. Sources without one may be at the host's redshift.
     max_velocity : `~astropy.units.Quantity` or float, optional
-        Redshifts that differ by less, times the speed of light, are the same; a plain number is
-        in km/s.
+        Largest velocity difference, c |z - z_host|, at which two redshifts count as equal; a
+        plain number is in km/s.
 
     Returns
     -------
     inside : bool or `~numpy.ndarray` of bool
-        True where the source lies in the ellipse and its redshift is the host's, or not known.
-        False where the host has no usable ellipse or a position is not finite.
+        True where the source lies in the ellipse and its redshift equals the host's or is
+        unknown. False where the host has no usable ellipse or a position is not finite.
 
     Raises
     ------
     TypeError, astropy.units.UnitsError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong type or unit.
 
     Notes
     -----
-    SAGA's rule, after its public code: the ellipse of 2 x PETRO_TH90, PETRO_BA90 and PETRO_PHI90
-    of the NASA-Sloan Atlas; sources with a redshift are removed if it differs by less than 300
-    km/s for hosts brighter than r = 14 (250, 200 and 150 km/s for fainter ones). SAGA exempts
-    the host's own entry (`shreds_by_rule`), and sources that are brighter than the host.
+    This is the rule of SAGA's public code: the ellipse of 2 x PETRO_TH90, PETRO_BA90 and
+    PETRO_PHI90 of the NASA-Sloan Atlas. Sources with a redshift are removed if it differs by less
+    than 300 km/s for hosts brighter than r = 14 (250, 200 and 150 km/s for fainter ones). SAGA
+    exempts the host's own entry (`shreds_by_rule`), and sources brighter than the host.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def in_host_ellipse(
             to_value(max_velocity, "max_velocity", u.km / u.s),
         )
     elif redshift is not None:
-        raise TypeError("redshift needs host_redshift to compare with: got none")
+        raise TypeError("redshift needs host_redshift to be compared with: pass both")
     return verdict(inside)
 
 
@@ -121,44 +121,44 @@ def shreds_by_rule(
     max_velocity: float | Quantity = 300 * u.km / u.s,
     keep_nearest: bool = True,
 ) -> np.ndarray:
-    """Tell which candidates a rule takes for shreds: those inside the ellipse of any host.
+    """Select the candidates inside the ellipse of any host, which SAGA's rule removes as shreds.
 
-    A baseline to compare ``p_cnn`` with.
+    Use it as a baseline for ``p_cnn``.
 
     Parameters
     ----------
     candidates : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
-        Positions of the candidates: coordinates, or a table with columns ``ra`` and ``dec``.
+        Positions of the candidates, in any form that `~shredfinder.table.get_positions` reads.
     hosts : `~astropy.table.Table`
-        Hosts as `read_nsa` returns them, with ``ra``, ``dec``, ``petro_th90``, ``petro_ba90``
-        and ``petro_phi90``, and with ``z`` if ``redshift`` is given.
+        Hosts from `read_nsa`, with positions, ``petro_th90``, ``petro_ba90`` and
+        ``petro_phi90``, and with ``z`` if ``redshift`` is given.
     scale, max_velocity
-        As `in_host_ellipse` takes them.
+        As for `in_host_ellipse`.
     redshift : array_like of shape (n_candidates,), optional
-        Redshifts of the candidates; NaN or masked where there is none.
+        Redshifts of the candidates; NaN or masked where unknown.
     keep_nearest : bool, optional
-        Whether to spare, for each host, the candidate nearest to its centre in units of the
-        ellipse: it is taken to be the catalogue's entry of the host itself. Switch it off if
-        hosts are not in the catalogue.
+        Whether to exempt, for each host, the candidate nearest to its centre in units of the
+        ellipse, which is probably the catalogue entry of the host itself. Use False if the
+        catalogue does not contain the hosts.
 
     Returns
     -------
     shred : `~numpy.ndarray` of bool, of shape (n_candidates,)
-        True where the rule takes the candidate for a shred.
+        True where the rule classifies the candidate as a shred.
 
     Raises
     ------
     KeyError
         If a table lacks a column.
     ValueError
-        If there are not as many redshifts as candidates.
+        If no positions are found, or ``redshift`` has another length than ``candidates``.
     TypeError, astropy.units.UnitsError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong type or unit.
 
     Warns
     -----
     ShredfinderWarning
-        If hosts are left out, because they have no position or no usable ellipse.
+        If hosts are ignored, because they have no position or no usable ellipse.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def shreds_by_rule(
     usable = np.isfinite(host_ra) & np.isfinite(ellipses[0])
     if not usable.all():
         warnings.warn(
-            f"{np.count_nonzero(~usable)} of {usable.size} hosts are left out: they have no "
+            f"{np.count_nonzero(~usable)} of {usable.size} hosts are ignored: they have no "
             "position, or no ellipse (petro_th90 > 0, 0 < petro_ba90 <= 1, a finite petro_phi90)",
             ShredfinderWarning,
             stacklevel=2,
@@ -188,6 +188,8 @@ def shreds_by_rule(
     limit = to_value(scale, "scale", u.dimensionless_unscaled)
     speeds = _speeds(redshift, hosts, ra.size, max_velocity)
 
+    # The pairs arrive in batches: count the hosts of each point, and keep the nearest point of
+    # each host, which is the host's own entry.
     count = np.zeros(len(points), dtype=np.int64)
     nearest = np.full(len(centers), -1, dtype=np.int64)
     best = np.full(len(centers), np.inf)
@@ -205,6 +207,7 @@ def shreds_by_rule(
         best[center[first][better]] = radii[first][better]
         nearest[center[first][better]] = point[first][better]
     if keep_nearest:
+        # An entry inside the ellipse of a second host remains a shred of that one.
         np.subtract.at(count, nearest[nearest >= 0], 1)
     shred = np.zeros(ra.size, dtype=bool)
     shred[rows] = count > 0
@@ -212,9 +215,9 @@ def shreds_by_rule(
 
 
 def is_large_galaxy_entry(ref_cat: ArrayLike) -> ScalarOrArray:
-    """Tell which rows of Legacy's catalogue are entries of its large-galaxy atlas.
+    """Return which rows of a Legacy Surveys catalogue are entries of its large-galaxy atlas.
 
-    Such a row is a large galaxy that was fitted as one object: never a shred, and a host.
+    Such a row is a large galaxy that was fitted as one object: a host, never a shred.
 
     Parameters
     ----------
@@ -233,7 +236,7 @@ def is_large_galaxy_entry(ref_cat: ArrayLike) -> ScalarOrArray:
 
     Notes
     -----
-    SAGA's public code reads REF_CAT likewise. Blanks around the value do not matter.
+    SAGA's public code uses REF_CAT in the same way. Blanks around the value are ignored.
 
     Examples
     --------
@@ -245,7 +248,7 @@ def is_large_galaxy_entry(ref_cat: ArrayLike) -> ScalarOrArray:
 
 
 def usable_ellipses(hosts):
-    """Read the ellipses of hosts: arcsec, axis ratio, radians; all NaN where one is unusable."""
+    """Return the hosts' semi-major axes (arcsec), axis ratios and angles (rad); NaN if unusable."""
     names = ("petro_th90", "petro_ba90", "petro_phi90")
     units = (u.arcsec, u.dimensionless_unscaled, u.deg)
     columns = [
@@ -256,7 +259,7 @@ def usable_ellipses(hosts):
 
 
 def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
-    """Return distances from centres in units of their ellipses.
+    """Compute distances from centres in units of their ellipses.
 
     Parameters
     ----------
@@ -272,13 +275,13 @@ def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
     Returns
     -------
     radii : `~numpy.ndarray`
-        1 on the ellipse, less inside of it; NaN where the ellipse is.
+        1 on the ellipse, less inside it; NaN where the ellipse is NaN.
     """
     x, y, z = np.moveaxis(centers, -1, 0)
     px, py, pz = np.moveaxis(points, -1, 0)
     east = py * x - px * y
     north = pz * (x**2 + y**2) - z * (px * x + py * y)
-    # At the very pole east has no direction; there the meridian of RA 0 points north, as elsewhere.
+    # At the pole, north is along the meridian of RA 0, the convention of astropy's offsets.
     pole = np.hypot(x, y) < 1e-12
     east = np.where(pole, py, east)
     north = np.where(pole, -np.sign(z) * px, north)

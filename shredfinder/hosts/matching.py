@@ -1,4 +1,4 @@
-"""Which candidates lie near a host, as projected on the sky."""
+"""Candidates within a projected radius of their hosts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts._pairs import iter_pairs, unit_vectors
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import elliptical_radii, usable_ellipses
+from shredfinder.hosts.sphere import iter_pairs, unit_vectors
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["match_hosts"]
 
-# Candidates that are matched at a time.
+# Candidates per part. The memory of a part grows with it: one host may contain all of them.
 _PART = 500_000
 
 
@@ -37,68 +37,66 @@ def match_hosts(
     cosmology: FLRW | None = None,
     min_distance: float | Quantity = 1 * u.Mpc,
 ) -> Table:
-    """Find the candidates within a projected radius of at least one host.
+    """Match candidates to the hosts within a projected radius.
 
-    The radius is projected at the distance of each host, so that it spans arcseconds around far
-    hosts and degrees around near ones.
+    The radius is a length at the distance of each host. It spans arcseconds around distant hosts
+    and degrees around nearby ones.
 
     Parameters
     ----------
     candidates : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
-        Positions of the candidates: coordinates, or a table with columns ``ra`` and ``dec``.
+        Positions of the candidates, in any form that `~shredfinder.table.get_positions` reads.
     hosts : `~astropy.table.Table`
-        Hosts as `read_nsa` or `read_hosts` returns them: with ``host_id``, ``ra``, ``dec``, and
-        ``zdist``, ``z`` or ``distance``.
+        Hosts from `read_nsa` or `read_hosts`: a table with ``host_id``, positions, and ``zdist``,
+        ``z`` or ``distance``.
     radius : `~astropy.units.Quantity` or float, optional
-        The projected radius; a plain number is in kpc. One value, or one for each host.
+        The projected radius; a plain number is in kpc. A single value, or one per host.
     by : {"projected", "ellipse"}, optional
-        Which host is named where several are in reach: the one with the smallest projected
-        separation in kpc, or the one that is nearest in units of its 90 % light ellipse, for
-        which the hosts need ``petro_th90``, ``petro_ba90`` and ``petro_phi90``. Ties go to the
-        host that comes first in the table.
+        How to choose among several hosts: by the smallest projected separation in kpc, or by the
+        smallest separation in units of the host's 90 % light ellipse, which needs the columns
+        ``petro_th90``, ``petro_ba90`` and ``petro_phi90``. Ties go to the first host in the table.
     cosmology : `~astropy.cosmology.FLRW`, optional
-        The cosmology for distances from redshifts; astropy's default one if none is given.
+        The cosmology for distances from redshifts; by default astropy's default cosmology.
     min_distance : `~astropy.units.Quantity` or float, optional
-        Nearer hosts are left out; a plain number is in Mpc. A redshift gives no distance there,
-        and the radius would span much of the sky.
+        Nearer hosts are ignored; a plain number is in Mpc. Peculiar motion dominates the
+        redshift there, and the radius would span much of the sky.
 
     Returns
     -------
     matches : `~astropy.table.Table`
-        A row for each candidate that is within reach of a host, in the candidates' order:
+        One row per candidate within the radius of a host, in the candidates' order; no rows if
+        nothing matches:
 
         ==================== =========================================================
-        index                row of the candidate, so that ``candidates[t["index"]]``
-                             are the matched ones
+        index                row of the candidate: ``candidates[t["index"]]`` selects
+                             the matched candidates
         host_id, host_index  the host's name and its row in ``hosts``
         separation           angle between the two, in arcsec
         projected_separation the same at the host's distance, in kpc
-        n_hosts              number of hosts in reach of the candidate
+        n_hosts              number of hosts within their radius of the candidate
         ==================== =========================================================
-
-        No rows where nothing matches.
 
     Raises
     ------
     KeyError
         If a table lacks a column.
     ValueError
-        If the radius is not positive, or ``by`` is neither of its choices.
+        If no positions are found, the radius is not positive, or ``by`` is unknown.
     TypeError, astropy.units.UnitsError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong type or unit.
 
     Warns
     -----
     ShredfinderWarning
-        If hosts are left out, because their position or distance is not finite or too near, or
-        candidates, because they have no position.
+        If hosts are ignored, because they have no position or usable distance, or candidates,
+        because they have no position.
 
     Notes
     -----
     The projected separation is the angle in radians times the angular-diameter distance. The
     paper keeps candidates within 100 kpc of a galaxy of the NASA-Sloan Atlas (arXiv:2301.09648,
-    section 3.1). Beyond positions and matches, memory does not grow with the number of
-    candidates, nor with that of pairs.
+    section 3.1). Candidates are processed in parts: apart from positions and matches, memory does
+    not grow with their number, nor with the number of pairs.
 
     Examples
     --------
@@ -128,7 +126,6 @@ def match_hosts(
     host_rows = np.flatnonzero(usable)
     centers = unit_vectors(host_ra[usable], host_dec[usable])
     ellipses = _ellipses(hosts, usable) if by == "ellipse" else None
-    # A part of the candidates at a time: all that is kept of it are its matches.
     parts = [
         _match_part(
             rows[start : start + _PART], ra, dec, centers, reach, distance[usable], ellipses
@@ -151,7 +148,7 @@ def match_hosts(
 
 
 def _match_part(rows, ra, dec, centers, reach, kpc, ellipses):
-    """Match some of the candidates; return what the table of matches is made of."""
+    """Match some candidates; return the columns of the table of matches."""
     points = unit_vectors(ra[rows], dec[rows])
     nearest = _Nearest(rows.size)
     for point, center, separation in iter_pairs(points, centers, reach):
@@ -159,7 +156,7 @@ def _match_part(rows, ra, dec, centers, reach, kpc, ellipses):
         score = projected
         if ellipses is not None:
             score = elliptical_radii(centers[center], points[point], *(e[center] for e in ellipses))
-            # A host without an ellipse comes after all those that have one.
+            # A host without an ellipse ranks below all that have one.
             score = np.where(np.isfinite(score), score, np.inf)
         nearest.add(point, center, score, projected, separation)
     found = np.flatnonzero(nearest.center >= 0)
@@ -173,9 +170,9 @@ def _match_part(rows, ra, dec, centers, reach, kpc, ellipses):
 
 
 class _Nearest:
-    """For each point, the best of the circles it lies in so far, and their number."""
+    """The best host so far of each point, and the number of hosts, over batches of pairs."""
 
-    def __init__(self, n_points):
+    def __init__(self, n_points: int) -> None:
         self.count = np.zeros(n_points, dtype=np.int32)
         self.center = np.full(n_points, -1, dtype=np.int64)
         self.score = np.full(n_points, np.inf)
@@ -186,10 +183,12 @@ class _Nearest:
         self.count += np.bincount(point, minlength=self.count.size).astype(np.int32)
         old = (self.score[point], self.projected[point], self.center[point])
         better = (self.center[point] < 0) | _before((score, projected, center), old)
-        # In crowded fields few pairs are left to sort.
+        # Few pairs of a crowded field beat the present best: discarding the rest first makes the
+        # sort cheap.
         point, center, score, projected, separation = (
             values[better] for values in (point, center, score, projected, separation)
         )
+        # A batch may hold several hosts of one point: the first after sorting is the best.
         order = np.lexsort((center, projected, score, point))
         order = order[np.r_[True, np.diff(point[order]) != 0][: order.size]]
         point = point[order]
@@ -200,7 +199,7 @@ class _Nearest:
 
 
 def _before(new, old):
-    """Compare lists of keys as tuples are compared, element by element."""
+    """Return where new keys sort before old ones: key by key, as tuples compare."""
     before = np.zeros(new[0].shape, dtype=bool)
     equal = np.ones(new[0].shape, dtype=bool)
     for mine, theirs in zip(new, old, strict=True):
@@ -210,12 +209,13 @@ def _before(new, old):
 
 
 def _candidate_positions(candidates):
-    """Return all positions, and the rows that have one; report the others."""
+    """Return all positions and the rows that have one; warn about the others."""
     ra, dec = get_degrees(candidates, name="candidates")
     rows = np.flatnonzero(np.isfinite(ra))
     if rows.size < ra.size:
         warnings.warn(
-            f"{ra.size - rows.size} of {ra.size} candidates have no position and match no host",
+            f"{ra.size - rows.size} of {ra.size} candidates have no valid position and match no "
+            "host",
             ShredfinderWarning,
             stacklevel=3,
         )
@@ -223,22 +223,22 @@ def _candidate_positions(candidates):
 
 
 def _usable_hosts(ra, dec, distance, min_distance):
-    """Tell which hosts can be matched, and report the others."""
+    """Return which hosts have a position and a usable distance; warn about the others."""
     limit = to_value(min_distance, "min_distance", u.Mpc)
     if not limit > 0:
         raise ValueError(f"min_distance must be positive: got {min_distance}")
     placed = np.isfinite(ra)
-    # NaN stands for redshifts that are zero or negative too.
+    # `host_distances` returns NaN for redshifts that are zero or negative.
     measured = np.isfinite(distance) & (distance > 0)
     far = measured & (distance >= limit * 1000.0)
     usable = placed & far
     if not usable.all():
         warnings.warn(
-            f"{np.count_nonzero(~usable)} of {usable.size} hosts are left out: "
-            f"{np.count_nonzero(~placed)} without a position, "
+            f"{np.count_nonzero(~usable)} of {usable.size} hosts are ignored: "
+            f"{np.count_nonzero(~placed)} without a valid position, "
             f"{np.count_nonzero(placed & ~measured)} without a finite and positive distance or "
             f"redshift, {np.count_nonzero(placed & measured & ~far)} nearer than {limit:g} Mpc "
-            "(give them a distance, or lower min_distance, to keep them)",
+            "(to keep them, add a distance column or lower min_distance)",
             ShredfinderWarning,
             stacklevel=3,
         )
@@ -250,7 +250,7 @@ def _angular_reach(radius, distance, usable):
     length = to_floats(radius, "radius", u.kpc)
     if length.ndim > 1 or (length.ndim == 1 and length.shape != distance.shape):
         raise ValueError(
-            f"radius must be one value, or one for each of {distance.size} hosts: "
+            f"radius must be a single value or one for each of {distance.size} hosts: "
             f"got shape {length.shape}"
         )
     length = np.broadcast_to(length, distance.shape)[usable]
@@ -260,6 +260,6 @@ def _angular_reach(radius, distance, usable):
 
 
 def _ellipses(hosts, usable):
-    """Return the usable hosts' ellipses, NaN where there is none."""
+    """Return the ellipses of the usable hosts, NaN for those without one."""
     semi_major, axis_ratio, angle = usable_ellipses(hosts)
     return semi_major[usable], axis_ratio[usable], angle[usable]

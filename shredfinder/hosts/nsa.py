@@ -1,4 +1,4 @@
-"""The NASA-Sloan Atlas: spectroscopically confirmed galaxies, mostly of z < 0.15."""
+"""The NASA-Sloan Atlas: spectroscopically confirmed galaxies, mostly at z < 0.15."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["read_nsa"]
 _R_BAND = 4
 
 _BASIC = ("host_id", "ra", "dec", "z", "zdist")
-# What can be read besides: unit and description.
+# Optional columns, with unit and description.
 _EXTRA = {
     "petro_th50": (u.arcsec, "Petrosian half-light radius in r"),
     "petro_th90": (u.arcsec, "Petrosian 90 % light radius in r"),
@@ -57,20 +57,20 @@ def read_nsa(
     Parameters
     ----------
     path : str or path-like, optional
-        The file ``nsa_v1_0_1.fits``. Without it the file is downloaded, once, into astropy's
-        cache; it takes some gigabytes.
+        The file ``nsa_v1_0_1.fits``. By default the file, of several gigabytes, is downloaded
+        once into astropy's cache.
     z_max : float, optional
-        Galaxies of redshift Z below this are read. None reads all.
+        Read only galaxies with redshift Z below this. None reads all.
     columns : sequence of str, optional
-        What to read besides ``host_id``, ``ra``, ``dec``, ``z`` and ``zdist``: any of
-        ``petro_th50``, ``petro_th90``, ``petro_ba90``, ``petro_phi90``, ``r_mag`` and
-        ``r_absmag``; all by default.
+        Optional columns, in addition to ``host_id``, ``ra``, ``dec``, ``z`` and ``zdist``: any
+        of ``petro_th50``, ``petro_th90``, ``petro_ba90``, ``petro_phi90``, ``r_mag`` and
+        ``r_absmag``; by default all.
     url : str, optional
-        Where to download the file from; ``shredfinder.conf.nsa_url`` by default.
+        URL of the file; ``shredfinder.conf.nsa_url`` by default.
     cache : bool, optional
-        Whether to keep the download in astropy's cache, and to use one that is there.
+        Whether to use and keep a copy in astropy's cache.
     progress : bool, optional
-        Whether to show the download's progress, where the output is a terminal.
+        Whether to show the progress of the download on a terminal.
 
     Returns
     -------
@@ -80,18 +80,17 @@ def read_nsa(
     Raises
     ------
     OSError
-        If the file is not there, or not a FITS file.
+        If the file does not exist, or is not a FITS file.
     KeyError
         If the file lacks a column.
     ValueError
-        If ``columns`` names something else, or the file holds no table.
+        If ``columns`` names an unknown column, or the file has no table.
 
     Notes
     -----
-    Only the columns that are asked for are read, from a memory map. The column names are those
-    of the data model of NSA v1.0.1 (Blanton et al. 2011, AJ 142, 31; SDSS DR17), and the band
-    arrays run over F, N, u, g, r, i, z. ``r_mag`` is 22.5 - 2.5 log10(ELPETRO_FLUX) - EXTINCTION;
-    it is NaN where the flux is not positive.
+    Only the requested columns are read, from a memory map. The column names are those of the
+    data model of NSA v1.0.1 (Blanton et al. 2011, AJ 142, 31; SDSS DR17). ``r_mag`` is
+    22.5 - 2.5 log10(ELPETRO_FLUX) - EXTINCTION, and NaN where the flux is not positive.
 
     Examples
     --------
@@ -103,7 +102,7 @@ def read_nsa(
     unknown = [name for name in columns if name not in _EXTRA]
     if unknown:
         raise ValueError(
-            f"columns may hold {', '.join(_EXTRA)}: got {', '.join(map(repr, unknown))}"
+            f"columns must be among {', '.join(_EXTRA)}: got {', '.join(map(repr, unknown))}"
         )
     source: PathLike
     if path is None:
@@ -118,8 +117,8 @@ def read_nsa(
         raise
     except OSError as error:
         hint = (
-            f"the download from {url or conf.nsa_url} was no FITS file; clear it with "
-            "astropy.utils.data.clear_download_cache"
+            f"the download from {url or conf.nsa_url} is not a FITS file; delete it with "
+            "astropy.utils.data.clear_download_cache and retry"
             if path is None
             else f"{path} is not a FITS file"
         )
@@ -133,7 +132,7 @@ def _first_table(hdus, source):
     for hdu in list_extensions(hdus):
         if isinstance(hdu, fits.BinTableHDU):
             return hdu.data
-    raise ValueError(f"{source} holds no table: the NASA-Sloan Atlas is one binary table")
+    raise ValueError(f"{source} has no table: expected the NASA-Sloan Atlas's binary table")
 
 
 def _to_hosts(data, columns, z_max):
@@ -155,7 +154,7 @@ def _to_hosts(data, columns, z_max):
 
 
 def _column(data, role, rows):
-    """Copy one column, of the r band where it has several, in the machine's byte order."""
+    """Copy one column (its r band, if it has several) in native byte order."""
     values = data[find_column(data, NSA_COLUMNS[role])]
     if values.ndim == 2:
         values = values[:, _R_BAND]

@@ -7,9 +7,9 @@ from shredfinder.labelling.agreement import (
     find_consensus,
     tabulate_labels,
 )
+from shredfinder.labelling.blind_session import LabellingSession, blind_order
 from shredfinder.labelling.cleaning import apply_corrections, rank_contradicted
 from shredfinder.labelling.page import LabellingPage
-from shredfinder.labelling.session import LabellingSession, blind_order
 from shredfinder.labelling.store import LABELS, LabelStore, read_answers
 from shredfinder.labelling.widget import LabellingWidget
 

@@ -12,14 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from shredfinder.labelling.images import encode_cutout
+from shredfinder.labelling.blind_session import encode_cutout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
     from typing import Self
 
-    from shredfinder.labelling.session import LabellingSession
+    from shredfinder.labelling.blind_session import LabellingSession
 
 __all__ = ["LabellingPage"]
 

@@ -6,14 +6,14 @@ import base64
 from typing import TYPE_CHECKING
 
 from shredfinder._utils.runtime import import_optional
-from shredfinder.labelling.images import encode_cutout
+from shredfinder.labelling.blind_session import encode_cutout
 from shredfinder.labelling.store import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from shredfinder.labelling.session import LabellingSession
+    from shredfinder.labelling.blind_session import LabellingSession
 
 __all__ = ["LabellingWidget"]
 

@@ -43,7 +43,7 @@ def build_pool(
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Scored candidates near hosts (`~shredfinder.hosts.tie_to_hosts`), with their positions.
+        Scored candidates near hosts (`~shredfinder.hosts.join_hosts`), with their positions.
     n_sources : int, optional
         Sources in the pool; the paper labelled 5,000.
     shred_share : float, optional

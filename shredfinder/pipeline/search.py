@@ -20,10 +20,10 @@ from shredfinder.hosts import (
     associate_shreds,
     find_host,
     host_distances,
-    hosts_in_reach,
-    open_hosts,
+    join_hosts,
+    read_hosts,
     read_nsa,
-    tie_to_hosts,
+    select_hosts,
 )
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.imaging import CutoutFlag
@@ -96,7 +96,7 @@ def find_satellites(
         spans at the distance of the host at the centre.
     hosts : str, path-like, `~astropy.table.Table` or None, optional
         The hosts: ``"nsa"`` for the NASA-Sloan Atlas, which is downloaded once, some gigabytes;
-        a file or table as `~shredfinder.hosts.open_hosts` takes it. None ties candidates to no
+        a file or table for `~shredfinder.hosts.read_hosts`. None ties candidates to no
         host and keeps them all.
     host_radius : `~astropy.units.Quantity` or float, optional
         Projected radius around a host within which candidates are kept; a plain number is in kpc.
@@ -234,7 +234,7 @@ def _search(
     nearby = None
     if table is not None:
         options = {"host_radius": host_radius, "cosmology": cosmology}
-        nearby = hosts_in_reach(table, center, radius, **options)
+        nearby = select_hosts(table, center, radius, **options)
         if not len(nearby):
             warnings.warn(
                 "no host of the catalogue has candidates in the region: all are left out; "
@@ -319,7 +319,7 @@ def get_hosts(hosts):
         return None
     if isinstance(hosts, str) and hosts == "nsa":
         return read_nsa()
-    return open_hosts(hosts)
+    return read_hosts(hosts)
 
 
 def _region_radius(radius, hosts, at_center, host_radius, cosmology):
@@ -349,7 +349,7 @@ def _count_region(preset, center, radius, query):
 
 def _tie(candidates, hosts, center, host_radius, cosmology):
     if hosts is not None:
-        return tie_to_hosts(candidates, hosts, host_radius, cosmology=cosmology)
+        return join_hosts(candidates, hosts, host_radius, cosmology=cosmology)
     tied = candidates.copy()
     sky = SkyCoord(np.asarray(tied["ra"]), np.asarray(tied["dec"]), unit="deg")
     entry = np.zeros(len(tied), dtype=bool)

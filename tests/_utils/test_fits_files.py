@@ -8,7 +8,7 @@ from astropy.table import Table
 from shredfinder._utils.files import list_extensions
 from shredfinder.catalogs import read_candidates
 from shredfinder.cutouts import LocalImages
-from shredfinder.hosts import open_hosts, read_hosts
+from shredfinder.hosts import read_hosts
 from shredfinder.imaging import Cutouts
 from shredfinder.table import read_catalogue
 
@@ -41,7 +41,7 @@ def test_headers_that_lead_in_a_circle(circle):
 @pytest.mark.parametrize(
     "read",
     [
-        read_candidates, read_catalogue, open_hosts, Cutouts.read,
+        read_candidates, read_catalogue, read_hosts, Cutouts.read,
         lambda path: read_hosts(path, redshift="z"), lambda path: LocalImages(str(path)),
     ],
 )  # fmt: skip

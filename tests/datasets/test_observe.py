@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shredfinder.datasets import make_field
-from shredfinder.datasets.colors import spread_bands
+from shredfinder.datasets.degrading import spread_bands
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from shredfinder.catalogs import read_candidates
 from shredfinder.cutouts import CutoutRequest, LocalImages
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
-from shredfinder.hosts import open_hosts
+from shredfinder.hosts import read_hosts
 from shredfinder.imaging import CutoutFlag, read_image
 from shredfinder.table import read_catalogue
 
@@ -141,7 +141,7 @@ def read_survey(path):
 def read_galaxies(path):
     """Read a catalogue of hosts, or the NASA-Sloan Atlas."""
     try:
-        assert isinstance(open_hosts(path), Table)
+        assert isinstance(read_hosts(path), Table)
     except (ValueError, KeyError, OSError) as error:
         return check_error(error, path)
     return "read"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import in_host_ellipse, is_large_galaxy_entry, shreds_by_rule
-from shredfinder.hosts._pairs import unit_vectors
 from shredfinder.hosts.ellipse import elliptical_radii
+from shredfinder.hosts.sphere import unit_vectors
 
 SHAPE = {"petro_th90": 60.0, "petro_ba90": 0.5, "petro_phi90": 30.0}
 
@@ -182,7 +182,7 @@ def test_entry_of_one_host_is_a_shred_of_another():
 def test_rule_reports_hosts_it_cannot_use():
     hosts, candidates = hosts_and_candidates()
     hosts["petro_th90"][0] = -9999.0
-    with pytest.warns(ShredfinderWarning, match="1 of 40 hosts are left out"):
+    with pytest.warns(ShredfinderWarning, match="1 of 40 hosts are ignored"):
         shreds_by_rule(candidates, hosts)
 
 

@@ -94,7 +94,7 @@ def test_nsa_wrong_files(tmp_path):
         read_nsa(page)
     image = tmp_path / "image.fits"
     fits.PrimaryHDU(np.zeros((2, 2))).writeto(image)
-    with pytest.raises(ValueError, match="holds no table"):
+    with pytest.raises(ValueError, match="has no table"):
         read_nsa(image)
 
 
@@ -145,35 +145,33 @@ def table():
 
 
 def test_read_hosts(table):
-    names = {"host_id": "name", "ra": "RAJ2000", "dec": "dej2000"}
-    hosts = read_hosts(table, **names, redshift="cz", distance="D", extra=["PA"])
+    hosts = read_hosts(table, host_id="name", redshift="cz", distance="D", extra=["PA"])
     assert hosts.colnames == ["host_id", "ra", "dec", "zdist", "distance", "pa"]
     assert hosts["host_id"].tolist() == ["A", "B", "C"]
     assert hosts["distance"].unit == u.Mpc
     np.testing.assert_allclose(hosts["distance"], [4.0, 5.0, np.nan])
-    assert np.isnan(hosts["dec"]).tolist() == [False, False, True]
-    assert read_hosts(table, ra="RAJ2000", dec="DEJ2000", redshift="cz")["host_id"].tolist() == [
-        0,
-        1,
-        2,
-    ]
+    assert np.isnan(hosts["ra"]).tolist() == [False, False, True]
+    table.rename_columns(["Name", "RAJ2000", "DEJ2000"], ["label", "x", "y"])
+    hosts = read_hosts(table, position=("x", "y"), redshift="cz")
+    assert hosts["host_id"].tolist() == [0, 1, 2]
+    assert hosts.colnames == ["host_id", "ra", "dec", "zdist"]
 
 
 def test_read_hosts_from_a_file(table, tmp_path):
     path = tmp_path / "hosts.ecsv"
     table.write(path)
-    hosts = read_hosts(path, host_id="Name", ra="RAJ2000", dec="DEJ2000", distance="D")
+    hosts = read_hosts(path, distance="D")
     np.testing.assert_allclose(hosts["distance"], [4.0, 5.0, np.nan])
-    with pytest.warns(ShredfinderWarning, match="1 of 3 hosts are left out"):
+    with pytest.warns(ShredfinderWarning, match="1 of 3 hosts are ignored"):
         matches = match_hosts(hosts["ra", "dec"][:2], hosts)
     assert matches["host_id"].tolist() == ["A", "B"]
 
 
 def test_read_hosts_wrong_input(table):
-    with pytest.raises(TypeError, match="redshift= or distance="):
-        read_hosts(table, ra="RAJ2000", dec="DEJ2000")
-    with pytest.raises(KeyError, match="'ra'"):
-        read_hosts(table, redshift="cz")
+    with pytest.raises(KeyError, match="redshift= or distance="):
+        read_hosts(table)
+    with pytest.raises(ValueError, match="no position was found in the hosts"):
+        read_hosts(table["Name", "cz"], redshift="cz")
     table["D"].unit = "mag"
     with pytest.raises(u.UnitsError, match="D must be in Mpc"):
-        read_hosts(table, ra="RAJ2000", dec="DEJ2000", distance="D")
+        read_hosts(table, distance="D")

@@ -11,7 +11,7 @@ from shredfinder._utils.runtime import count_threads
 from shredfinder.config import conf
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import host_distances, match_hosts, matching
-from shredfinder.hosts._pairs import iter_pairs, separations, unit_vectors
+from shredfinder.hosts.sphere import iter_pairs, separations, unit_vectors
 
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 
@@ -84,16 +84,14 @@ def test_equals_brute_force_for_any_radius(seed, where, radius):
     )
 
 
-@pytest.mark.parametrize(("tree_size", "max_pairs"), [(7, 1), (100, 50), (10**6, 10**6)])
-def test_batches_do_not_change_the_pairs(tree_size, max_pairs):
+@pytest.mark.parametrize("max_pairs", [1, 50, 10**6])
+def test_batches_do_not_change_the_pairs(max_pairs):
     candidates, hosts = sample(5, "wrap", 400, 60)
     points = unit_vectors(candidates.ra.deg, candidates.dec.deg)
     centers = unit_vectors(hosts["ra"].value, hosts["dec"].value)
     radii = 0.1 / hosts["distance"].value
     pairs = set()
-    for point, center, separation in iter_pairs(
-        points, centers, radii, tree_size=tree_size, max_pairs=max_pairs
-    ):
+    for point, center, separation in iter_pairs(points, centers, radii, max_pairs=max_pairs):
         assert (separation <= radii[center]).all()
         new = set(zip(point.tolist(), center.tolist(), strict=True))
         assert not new & pairs
@@ -112,12 +110,13 @@ def test_parts_do_not_change_the_matches(monkeypatch):
 
 
 def test_pairs_in_memory_are_bounded():
-    # One host that sees all points, and many that see a few.
-    points = unit_vectors(np.linspace(0, 1, 5000), np.zeros(5000))
+    # One circle contains all points, and many contain a few.
+    points = unit_vectors(np.linspace(0, 1, 500), np.zeros(500))
     centers = unit_vectors(np.linspace(0, 1, 200), np.zeros(200))
     radii = np.r_[1.0, np.full(199, 1e-4)]
-    sizes = [len(p) for p, _, _ in iter_pairs(points, centers, radii, tree_size=500, max_pairs=100)]
-    assert max(sizes) <= 500
+    sizes = [len(point) for point, _, _ in iter_pairs(points, centers, radii, max_pairs=100)]
+    assert max(sizes) == sizes[0] == 500
+    assert max(sizes[1:]) <= 100
     assert len(sizes) > 10
 
 
@@ -207,7 +206,7 @@ def test_radius_of_the_whole_sky():
 def test_hosts_without_a_distance_are_reported(distance):
     hosts = make_hosts([0.0, 50.0], [0.0, 0.0], [distance, 20.0])
     candidates = SkyCoord([0.0, 50.0], [0.0, 0.0], unit="deg")
-    with pytest.warns(ShredfinderWarning, match="1 of 2 hosts are left out"):
+    with pytest.warns(ShredfinderWarning, match="1 of 2 hosts are ignored"):
         matches = match_hosts(candidates, hosts)
     assert matches["host_id"].tolist() == [101]
     assert matches["index"].tolist() == [1]
@@ -226,8 +225,8 @@ def test_rows_without_positions_are_reported():
         {"RA": np.ma.array([0.0, 0.0, 0.0, 0.0], mask=[0, 1, 0, 0]), "Dec": [0, 0, np.nan, 95.0]}
     )
     with (
-        pytest.warns(ShredfinderWarning, match="1 without a position"),
-        pytest.warns(ShredfinderWarning, match="3 of 4 candidates have no position"),
+        pytest.warns(ShredfinderWarning, match="1 without a valid position"),
+        pytest.warns(ShredfinderWarning, match="3 of 4 candidates have no valid position"),
     ):
         matches = match_hosts(candidates, hosts)
     assert matches["index"].tolist() == [0]
@@ -262,7 +261,7 @@ def test_every_form_of_position_is_read():
 
 def test_right_ascension_out_of_range_is_no_position():
     hosts = make_hosts([40.0], [20.0], [20.0])
-    with pytest.warns(ShredfinderWarning, match="1 of 2 candidates have no position"):
+    with pytest.warns(ShredfinderWarning, match="1 of 2 candidates have no valid position"):
         matches = match_hosts(Table({"ra": [400.0, 40.0], "dec": [20.0, 20.0]}), hosts)
     assert matches["index"].tolist() == [1]
 

@@ -4,7 +4,7 @@ import astropy.units as u
 import pytest
 from astropy.config import set_temp_cache
 
-from shredfinder.hosts import open_hosts
+from shredfinder.hosts import read_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.closure import judge
 from tests.pipeline.world import make_sky, running_services
@@ -28,7 +28,7 @@ def found(tmp_path_factory):
             pictures=False,
             progress=False,
         )
-        return judge(search, sky, open_hosts(services.images.nsa)), search
+        return judge(search, sky, read_hosts(services.images.nsa)), search
 
 
 def test_purity_rises_and_completeness_stays(found):

@@ -13,7 +13,7 @@ from astropy.table import Table
 from shredfinder import ShredTable, conf
 from shredfinder.cutouts import RetryPolicy
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
-from shredfinder.hosts import match_hosts, open_hosts
+from shredfinder.hosts import match_hosts, read_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.world import make_legacy
 
@@ -65,7 +65,7 @@ def test_counts_columns_and_halves(services, sky):
 
 def test_hosts_are_those_of_the_pure_function(services):
     found = search()
-    hosts = open_hosts(services.images.nsa)
+    hosts = read_hosts(services.images.nsa)
     matches = match_hosts(found.candidates, hosts)
     assert len(matches) == len(found.candidates)
     assert matches["host_id"].tolist() == found.candidates["host_id"].tolist()

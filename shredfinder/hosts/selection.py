@@ -1,4 +1,4 @@
-"""Hosts around a position, and candidates tied to them."""
+"""Hosts around a position, and tables of candidates joined to their hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from astropy.table import Column
 
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees, get_positions
-from shredfinder._utils.units import to_floats, to_value
+from shredfinder._utils.units import to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
 
-__all__ = ["find_host", "hosts_in_reach", "tie_to_hosts"]
+__all__ = ["find_host", "join_hosts", "select_hosts"]
 
 
 def find_host(
@@ -34,12 +34,12 @@ def find_host(
     Parameters
     ----------
     hosts : `~astropy.table.Table`
-        Hosts as `match_hosts` takes them.
+        Hosts, as for `match_hosts`.
     center : `~astropy.coordinates.SkyCoord`
-        One position, such as a resolved name's.
+        A single position, such as that of a resolved name.
     within : `~astropy.units.Quantity` or float, optional
-        How far away the host may be; a plain number is in arcsec. Catalogues put the centres of
-        large, irregular galaxies some arcsec apart.
+        Largest separation; a plain number is in arcsec. The centres of large, irregular galaxies
+        differ by several arcsec between catalogues.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def find_host(
     return index if angle[index] * 3600 <= to_value(within, "within", u.arcsec) else None
 
 
-def hosts_in_reach(
+def select_hosts(
     hosts: Table,
     center: SkyCoord,
     radius: float | Quantity,
@@ -79,19 +79,20 @@ def hosts_in_reach(
     Parameters
     ----------
     hosts : `~astropy.table.Table`
-        Hosts as `match_hosts` takes them.
+        Hosts, as for `match_hosts`.
     center : `~astropy.coordinates.SkyCoord`
         Centre of the circle.
     radius : `~astropy.units.Quantity` or float
         Its radius; a plain number is in degrees.
     host_radius, cosmology, min_distance
-        As `match_hosts` takes them: the projected radius around a host, and the least distance of
-        one.
+        The projected radius around each host, the cosmology and the smallest distance of a
+        host, as for `match_hosts`.
 
     Returns
     -------
     selected : `~astropy.table.Table`
-        Rows of ``hosts``: those that `match_hosts` can use and whose circle touches this one.
+        Rows of ``hosts`` that `match_hosts` can use and whose projected radius overlaps the
+        circle.
 
     Warns
     -----
@@ -103,11 +104,11 @@ def hosts_in_reach(
     >>> import astropy.units as u
     >>> from astropy.coordinates import SkyCoord
     >>> from astropy.table import Table
-    >>> from shredfinder.hosts import hosts_in_reach
+    >>> from shredfinder.hosts import select_hosts
     >>> hosts = Table({"host_id": ["in", "near", "far"], "ra": [150.0, 150.7, 151.0],
     ...                "dec": [2.0, 2.0, 2.0], "distance": [80.0, 9.0, 80.0] * u.Mpc})
     >>> circle = SkyCoord(150.0, 2.0, unit="deg"), 0.2 * u.deg
-    >>> hosts_in_reach(hosts, *circle)["host_id"].tolist()
+    >>> select_hosts(hosts, *circle)["host_id"].tolist()
     ['in', 'near']
     """
     angle = _angles(hosts, center)
@@ -121,15 +122,15 @@ def hosts_in_reach(
         touching = usable & (angle <= size + reach)
     if lost.any():
         warnings.warn(
-            f"{np.count_nonzero(lost)} hosts in the region are left out: they have no finite and "
-            f"positive distance or redshift, or are nearer than {limit / 1000:g} Mpc",
+            f"{np.count_nonzero(lost)} hosts in the region are ignored: their distance or redshift "
+            f"is not finite and positive, or they are nearer than {limit / 1000:g} Mpc",
             ShredfinderWarning,
             stacklevel=2,
         )
     return hosts[touching]
 
 
-def tie_to_hosts(
+def join_hosts(
     candidates: Table,
     hosts: Table,
     radius: float | Quantity = 100 * u.kpc,
@@ -139,24 +140,24 @@ def tie_to_hosts(
     min_distance: float | Quantity = 1 * u.Mpc,
     position: str | tuple[str, str] | SkyCoord | None = None,
 ) -> Table:
-    """Keep the candidates near hosts, with the hosts' names and separations as columns.
+    """Select the candidates near hosts, and add the host's name and separation as columns.
 
     Parameters
     ----------
     candidates : `~astropy.table.Table`
         Candidates with their positions, and ``ref_cat`` where the survey has it.
     hosts, radius, cosmology, min_distance
-        As `match_hosts` takes them.
+        As for `match_hosts`.
     entry_radius : `~astropy.units.Quantity` or float, optional
-        A candidate this near to the position of a host is the catalogue's entry of the host
-        itself; a plain number is in arcsec. So is an entry of Legacy's large-galaxy atlas
-        (`is_large_galaxy_entry`).
+        A candidate within this separation of a host's position is the catalogue entry of the
+        host itself; a plain number is in arcsec. Entries of the Legacy Surveys' large-galaxy
+        atlas count as well (`is_large_galaxy_entry`).
     position
-        Where the candidates are, as `~shredfinder.table.get_positions` takes it.
+        The position columns of ``candidates``, as for `~shredfinder.table.get_positions`.
 
     Returns
     -------
-    tied : `~astropy.table.Table`
+    joined : `~astropy.table.Table`
         The rows within the radius of at least one host, of the class of ``candidates``, with
         ``host_id``, ``separation`` (arcsec), ``projected_separation`` (kpc), ``n_hosts`` and
         ``host_entry``, which is True for the entry of a host itself.
@@ -164,18 +165,18 @@ def tie_to_hosts(
     Raises
     ------
     KeyError, ValueError, TypeError, astropy.units.UnitsError
-        As `match_hosts`.
+        As for `match_hosts`.
 
     Examples
     --------
     >>> import astropy.units as u
     >>> from astropy.table import Table
-    >>> from shredfinder.hosts import tie_to_hosts
+    >>> from shredfinder.hosts import join_hosts
     >>> hosts = Table({"host_id": ["A"], "ra": [10.0], "dec": [0.0], "distance": [20.0] * u.Mpc})
     >>> candidates = Table({"ra": [10.0001, 10.02, 50.0], "dec": [0.0, 0.0, 0.0]})
-    >>> tied = tie_to_hosts(candidates, hosts)
-    >>> tied["projected_separation"].format = ".2f"
-    >>> tied["host_id", "projected_separation", "host_entry"].pprint(show_unit=False)
+    >>> joined = join_hosts(candidates, hosts)
+    >>> joined["projected_separation"].format = ".2f"
+    >>> joined["host_id", "projected_separation", "host_entry"].pprint(show_unit=False)
     host_id projected_separation host_entry
     ------- -------------------- ----------
           A                 0.03       True
@@ -183,32 +184,31 @@ def tie_to_hosts(
     """
     coords = get_positions(candidates, position)
     matches = match_hosts(coords, hosts, radius, cosmology=cosmology, min_distance=min_distance)
-    tied = candidates[np.asarray(matches["index"])]
+    joined = candidates[np.asarray(matches["index"])]
     entry = np.asarray(matches["separation"]) <= to_value(entry_radius, "entry_radius", u.arcsec)
-    ref_cat = find_column(tied, "ref_cat", required=False)
-    if ref_cat is not None and len(tied):
-        entry |= is_large_galaxy_entry(tied[ref_cat])
+    ref_cat = find_column(joined, "ref_cat", required=False)
+    if ref_cat is not None and len(joined):
+        entry |= is_large_galaxy_entry(joined[ref_cat])
     separation, projected = (
         np.asarray(matches[name]) for name in ("separation", "projected_separation")
     )
     for name, values, unit, ucd, words in (
-        ("host_id", np.asarray(matches["host_id"]), None, "meta.id.parent", "Host in reach"),
+        ("host_id", np.asarray(matches["host_id"]), None, "meta.id.parent", "Nearest host"),
         ("separation", separation, u.arcsec, "pos.angDistance", "Angle from the host"),
-        ("projected_separation", projected, u.kpc, "pos.distance", "The same at its distance"),
-        ("n_hosts", np.asarray(matches["n_hosts"]), None, "meta.number", "Hosts in reach"),
+        ("projected_separation", projected, u.kpc, "pos.distance", "Separation at its distance"),
+        ("n_hosts", np.asarray(matches["n_hosts"]), None, "meta.number", "Hosts within the radius"),
         ("host_entry", entry, None, "meta.code", "Whether it is the entry of a host itself"),
     ):
-        tied[name] = Column(values, unit=unit, description=words, meta={"ucd": ucd})
-    return tied
+        joined[name] = Column(values, unit=unit, description=words, meta={"ucd": ucd})
+    return joined
 
 
-def _angles(hosts, center):
-    """Angles of hosts from a position in degrees, NaN for hosts without a position."""
+def _angles(hosts: Table, center: SkyCoord) -> np.ndarray:
+    """Return the angles of hosts from a position in degrees, NaN for hosts without a position."""
     ra, dec = get_degrees(hosts, name="hosts")
-    good = np.isfinite(ra)
+    # Hosts without a position are skipped: SkyCoord would warn about each NaN.
+    known = np.isfinite(ra)
     angle = np.full(ra.shape, np.nan)
-    sky = center.icrs
-    if good.any():
-        there = SkyCoord(to_floats(ra[good], "ra"), to_floats(dec[good], "dec"), unit="deg")
-        angle[good] = there.separation(sky).deg
+    if known.any():
+        angle[known] = SkyCoord(ra[known], dec[known], unit="deg").separation(center.icrs).deg
     return angle

@@ -1,4 +1,4 @@
-"""Hosts around a position, and candidates tied to them."""
+"""Selecting hosts around a position, and joining candidates to hosts."""
 
 import astropy.units as u
 import numpy as np
@@ -10,11 +10,10 @@ from shredfinder import ShredTable
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import (
     find_host,
-    hosts_in_reach,
+    join_hosts,
     match_hosts,
-    open_hosts,
     read_hosts,
-    tie_to_hosts,
+    select_hosts,
 )
 
 
@@ -30,10 +29,10 @@ def simulate(n_hosts=300, n=2000, *, center, seed=0):
 
 
 @pytest.mark.parametrize("ra_dec", [(143.0, 21.5), (0.01, -5.0), (77.0, 89.9)])
-def test_hosts_out_of_reach_would_match_nothing(ra_dec):
+def test_hosts_that_are_not_selected_match_nothing(ra_dec):
     center = SkyCoord(*ra_dec, unit="deg")
     hosts, candidates = simulate(center=center)
-    near = hosts_in_reach(hosts, center, 0.5 * u.deg)
+    near = select_hosts(hosts, center, 0.5 * u.deg)
     assert 0 < len(near) < len(hosts)
     whole, part = match_hosts(candidates, hosts), match_hosts(candidates, near)
     assert part["index"].tolist() == whole["index"].tolist()
@@ -41,12 +40,12 @@ def test_hosts_out_of_reach_would_match_nothing(ra_dec):
     assert part["n_hosts"].tolist() == whole["n_hosts"].tolist()
 
 
-def test_hosts_without_a_distance_are_told_where_they_are_inside():
+def test_only_hosts_inside_the_circle_are_reported_without_a_distance():
     hosts = Table({"host_id": [1, 2, 3, 4], "ra": [10.0, 10.1, 80.0, np.nan], "dec": [0.0] * 4,
                    "z": [0.01, -0.001, np.nan, 0.02]})  # fmt: skip
     center = SkyCoord(10, 0, unit="deg")
-    with pytest.warns(ShredfinderWarning, match="1 hosts in the region are left out"):
-        assert hosts_in_reach(hosts, center, 0.5)["host_id"].tolist() == [1]
+    with pytest.warns(ShredfinderWarning, match="1 hosts in the region are ignored"):
+        assert select_hosts(hosts, center, 0.5)["host_id"].tolist() == [1]
 
 
 def test_the_nearest_host_is_found():
@@ -56,38 +55,38 @@ def test_the_nearest_host_is_found():
     assert find_host(hosts[:0], SkyCoord(10, 0, unit="deg")) is None
 
 
-def test_entries_of_hosts_are_told_apart():
+def test_entries_of_hosts_are_marked():
     hosts = Table({"host_id": ["A"], "ra": [10.0], "dec": [0.0], "distance": [20.0] * u.Mpc})
     candidates = ShredTable({"ra": [10.0005, 10.01, 10.02, 60.0], "dec": [0.0] * 4,
                              "ref_cat": ["  ", "L3", "G2", "L3"]})  # fmt: skip
-    tied = tie_to_hosts(candidates, hosts)
-    assert type(tied) is ShredTable
-    assert tied["host_entry"].tolist() == [True, True, False]
-    assert tied["separation"].unit == u.arcsec
-    assert tied["projected_separation"].tolist() == pytest.approx(
+    joined = join_hosts(candidates, hosts)
+    assert type(joined) is ShredTable
+    assert joined["host_entry"].tolist() == [True, True, False]
+    assert joined["separation"].unit == u.arcsec
+    assert joined["projected_separation"].tolist() == pytest.approx(
         20_000 * np.radians([0.0005, 0.01, 0.02])
     )
-    assert tie_to_hosts(candidates, hosts, entry_radius=1)["host_entry"].tolist()[0] is False
+    assert join_hosts(candidates, hosts, entry_radius=1)["host_entry"].tolist()[0] is False
     assert "host_id" not in candidates.colnames
-    assert len(tie_to_hosts(candidates[:0], hosts)) == 0
+    assert len(join_hosts(candidates[:0], hosts)) == 0
     quantities = QTable({"ra": [10.01] * u.deg, "dec": [0.0] * u.deg})
-    assert len(tie_to_hosts(quantities, hosts)) == 1
+    assert len(join_hosts(quantities, hosts)) == 1
 
 
-def test_hosts_open_by_common_names(tmp_path):
+def test_common_column_names_are_found(tmp_path):
     table = Table({"PGC": [7], "RAJ2000": [10.0], "DEJ2000": [1.0], "Dist": [12.0],
                    "PETRO_TH90": [60.0]})  # fmt: skip
-    hosts = open_hosts(table)
+    hosts = read_hosts(table)
     assert hosts.colnames == ["host_id", "ra", "dec", "distance", "petro_th90"]
     table.write(tmp_path / "hosts.csv")
-    assert open_hosts(tmp_path / "hosts.csv")["distance"].tolist() == [12.0]
+    assert read_hosts(tmp_path / "hosts.csv")["distance"].tolist() == [12.0]
     table.rename_column("Dist", "d25")
     with pytest.raises(KeyError, match="zdist, z or distance"):
-        open_hosts(table)
-    assert open_hosts(table, distance="d25")["distance"].tolist() == [12.0]
-    assert read_hosts(table, distance="d25", ra="raj2000", dec="dej2000")["ra"].tolist() == [10.0]
+        read_hosts(table)
+    assert read_hosts(table, distance="d25")["distance"].tolist() == [12.0]
+    assert read_hosts(table, distance="d25", position=("RAJ2000", "DEJ2000"))["ra"][0] == 10.0
     (tmp_path / "hosts.fits").write_text("no table")
     with pytest.raises(ValueError, match="cannot read the hosts"):
-        open_hosts(tmp_path / "hosts.fits")
-    with pytest.raises(FileNotFoundError, match="no file of hosts"):
-        open_hosts(tmp_path / "none.fits")
+        read_hosts(tmp_path / "hosts.fits")
+    with pytest.raises(FileNotFoundError, match=r"none\.fits' does not exist"):
+        read_hosts(tmp_path / "none.fits")

@@ -10,8 +10,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from PIL import Image
 
-from shredfinder.datasets.colors import spread_bands
-from shredfinder.datasets.degrading import degrade_fluxes, get_imaging
+from shredfinder.datasets.degrading import degrade_fluxes, get_imaging, spread_bands
 from shredfinder.imaging import CutoutFlag, Cutouts, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import get_survey

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from shredfinder.imaging.reading import read_image
 from shredfinder.labelling.store import check_labeller
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from shredfinder.labelling.store import LabelStore
 
-__all__ = ["LabellingSession", "blind_order"]
+__all__ = ["LabellingSession", "blind_order", "encode_cutout"]
 
 
 def blind_order(n: int, labeller: str, *, random_state: int = 0) -> np.ndarray:
@@ -192,3 +195,28 @@ class LabellingSession:
             if row in self._queue:
                 self._queue.remove(row)
             self._queue.appendleft(row)
+
+
+def encode_cutout(path):
+    """Read a cutout and encode it as a PNG.
+
+    Nothing but pixels passes: neither what else the file holds, nor a file that is no image.
+
+    Parameters
+    ----------
+    path : path-like or None
+        The image file.
+
+    Returns
+    -------
+    png : bytes or None
+        The image; None if it is unusable.
+    flag : str
+        Why it is, such as ``"missing"``; empty otherwise.
+    """
+    image, flag = read_image(path)
+    if image is None:
+        return None, str(flag)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue(), ""
