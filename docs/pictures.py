@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from shredfinder import ShredTable
 from shredfinder.datasets import make_field
 from shredfinder.plotting import plot_field
-from shredfinder.plotting.marks import draw_circles, draw_cross
-from shredfinder.plotting.shades import get_shade, get_text_color
+from shredfinder.plotting.style import draw_circles, draw_cross, get_shade, get_text_color
 
 STATIC = Path(__file__).parent / "_static"
 # Seed of a field in which a spiral galaxy has most shreds, and size of its image in pixels.

@@ -26,7 +26,7 @@ from sources import load_sources
 
 from shredfinder._utils.files import atomic_write
 from shredfinder.labelling import next_to_label
-from shredfinder.plotting.marks import make_figure
+from shredfinder.plotting.style import make_figure
 
 _STRATEGIES = ("random", "uncertain", "uncertain and diverse")
 _N_COMPONENTS = 512

@@ -29,7 +29,7 @@ from shredfinder.plotting import (
     plot_reliability,
     plot_roc,
 )
-from shredfinder.plotting.marks import make_figure
+from shredfinder.plotting.style import make_figure
 
 _OTHER = "#1f5fa8"
 

@@ -19,7 +19,7 @@ from runs import RUNS
 from sources import load_sources
 
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics
-from shredfinder.plotting.marks import make_figure
+from shredfinder.plotting.style import make_figure
 
 DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "soft")
 

@@ -30,7 +30,7 @@ from shredfinder.plotting import (
     plot_reliability,
     plot_roc,
 )
-from shredfinder.plotting.marks import make_figure
+from shredfinder.plotting.style import make_figure
 
 COLORS = {"published": "#1f5fa8", "compact": "#c8342b"}
 

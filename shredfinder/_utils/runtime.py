@@ -73,6 +73,7 @@ _EXTRAS = {
     "h5py": "tables",
     "ipyaladin": "notebook",
     "ipywidgets": "label",
+    "jinja2": "plot",
     "lsdb": "lsdb",
     "matplotlib": "plot",
     "pandas": "tables",

@@ -58,7 +58,7 @@ def run(args):
     from shredfinder._utils.columns import find_column
     from shredfinder._utils.positions import get_positions
     from shredfinder.hosts import match_hosts
-    from shredfinder.pipeline.presets import fractions_by_preset, read_passing
+    from shredfinder.pipeline.preset_fractions import fractions_by_preset, read_passing
     from shredfinder.table import identify_format, write_catalogue
 
     if args.output is not None:

@@ -121,12 +121,10 @@ def run(args):
             check_output(path, args.overwrite)
             check_writing(ShredTable({P_NAME: [0.5]}), path)
     if args.report is not None:
-        from shredfinder._utils.runtime import import_optional
-        from shredfinder.pipeline.report import check_report_name
+        from shredfinder.pipeline.report import check_report
 
         check_output(args.report, args.overwrite)
-        check_report_name(args.report)
-        import_optional("matplotlib", "a report")
+        check_report(args.report)
     query = {} if args.ebv is None else {"ebv": args.ebv}
     if args.raw:
         query["columns"] = "all"

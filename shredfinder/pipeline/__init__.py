@@ -1,13 +1,12 @@
-"""From a patch of sky to a clean satellite catalogue: query, cuts, hosts, cutouts, scores."""
+"""Find satellites around a host: query, cuts, hosts, cutouts, scores, report."""
 
+from shredfinder.pipeline.pictures import make_field_view
 from shredfinder.pipeline.pool import build_pool
-from shredfinder.pipeline.presets import fractions_by_preset, read_passing
-from shredfinder.pipeline.report import write_report
-from shredfinder.pipeline.result import SatelliteSearch
+from shredfinder.pipeline.preset_fractions import fractions_by_preset, read_passing
 from shredfinder.pipeline.samp import send_samp
+from shredfinder.pipeline.satellites import SatelliteSearch
 from shredfinder.pipeline.search import find_satellites
 from shredfinder.pipeline.steps import StepFolder
-from shredfinder.pipeline.view import make_field_view
 
 __all__ = [
     "SatelliteSearch",
@@ -18,5 +17,4 @@ __all__ = [
     "make_field_view",
     "read_passing",
     "send_samp",
-    "write_report",
 ]

@@ -1,8 +1,9 @@
-"""From a patch of sky to a clean satellite catalogue, in one call."""
+"""Find satellites: query, cuts, hosts, cutouts and scores in one call."""
 
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,13 +28,13 @@ from shredfinder.hosts import (
 )
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.imaging import CutoutFlag
-from shredfinder.pipeline.examples import choose_galleries
-from shredfinder.pipeline.result import SatelliteSearch, count_steps
-from shredfinder.pipeline.settings import digest_table, name_hosts, name_images, to_plain
-from shredfinder.pipeline.steps import StepFolder
-from shredfinder.pipeline.view import make_field_view
+from shredfinder.pipeline.pictures import choose_galleries, make_field_view
+from shredfinder.pipeline.satellites import SatelliteSearch, count_steps
+from shredfinder.pipeline.steps import StepFolder, digest_table, name_hosts, name_images, to_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from astropy.cosmology import FLRW
     from astropy.units import Quantity
 
@@ -41,11 +42,12 @@ if TYPE_CHECKING:
     from shredfinder.catalogs.presets import CatalogPreset
     from shredfinder.classifier import ShredClassifier
     from shredfinder.cuts.presets import CutPreset
+    from shredfinder.table import ShredTable
 
 __all__ = ["find_satellites"]
 
-# Why rows have no answer that another try may have.
-_MENDABLE = [
+# Flags of unscored rows that can be retried: a service or a file may be back.
+_RETRIABLE = [
     flag.value
     for flag in (
         CutoutFlag.FAILED,
@@ -80,59 +82,59 @@ def find_satellites(
     resume: bool = True,
     progress: bool | Literal["auto"] = "auto",
 ) -> SatelliteSearch:
-    """Find the satellite-galaxy candidates around a position, without the shreds among them.
+    """Find satellite-galaxy candidates around a position, and remove the shreds among them.
 
-    It asks the survey's catalogue, applies the cuts, ties the candidates to their hosts, fetches
-    their cutouts, scores them, and counts the rows after each step.
+    Query the survey's catalogue, apply the cuts, match the candidates to hosts, fetch their
+    cutouts, score them, and count the rows after each step.
 
     Parameters
     ----------
     center : str or `~astropy.coordinates.SkyCoord`
-        Name of a host galaxy, which astropy's name resolver looks up, or a position.
+        Position, or name of a host galaxy, resolved by Sesame.
     survey : str or CatalogPreset, optional
-        The catalogue: ``"legacy-dr9"``, ``"sdss-dr17"`` or ``"ps1-dr2"``.
+        Catalogue of the candidates: ``"legacy-dr9"``, ``"sdss-dr17"`` or ``"ps1-dr2"``.
     radius : `~astropy.units.Quantity` or float, optional
-        Radius of the region; a plain number is in degrees. By default it is what ``host_radius``
-        spans at the distance of the host at the centre.
+        Radius of the region; a plain number is in degrees. By default the angle of
+        ``host_radius`` at the distance of the host at the centre.
     hosts : str, path-like, `~astropy.table.Table` or None, optional
-        The hosts: ``"nsa"`` for the NASA-Sloan Atlas, which is downloaded once, some gigabytes;
-        a file or table for `~shredfinder.hosts.read_hosts`. None ties candidates to no
-        host and keeps them all.
+        The hosts: ``"nsa"`` for the NASA-Sloan Atlas, downloaded once (some gigabytes), or a
+        file or table accepted by `~shredfinder.hosts.read_hosts`. None keeps all candidates,
+        without matching them to hosts.
     host_radius : `~astropy.units.Quantity` or float, optional
-        Projected radius around a host within which candidates are kept; a plain number is in kpc.
+        Largest projected separation from a host; a plain number is in kpc.
     cosmology : `~astropy.cosmology.FLRW`, optional
-        For distances from redshifts; astropy's default one if none is given.
+        Cosmology for distances from redshifts; by default astropy's default cosmology.
     cuts : str or CutPreset, optional
-        The cuts: one of `shredfinder.cuts.CUT_PRESETS`.
+        Cut preset: one of `shredfinder.cuts.CUT_PRESETS`.
     classifier : ShredClassifier, optional
-        Scores the cutouts; by default the model that comes with the package.
+        Scores the cutouts; by default the embedded model.
     cutouts, pattern : path-like and str, optional
-        A folder of cutouts and the name of each row's file in it, such as ``"{objid}.png"``. By
-        default cutouts are fetched by position.
+        Folder of cutouts and pattern of their file names, by default ``"{objid}.png"``. Without
+        a folder, cutouts are fetched by position.
     prior, allow_other_colors
-        As `~shredfinder.add_p_cnn` takes them.
+        See `~shredfinder.add_p_cnn`.
     threshold : float, optional
-        A candidate of this ``p_cnn`` or more is a shred.
+        Candidates with ``p_cnn`` at or above it are shreds.
     query : dict, optional
         Further arguments of `~shredfinder.catalogs.query_candidates`, such as ``columns``,
-        ``ebv``, ``cache`` and ``timeout``. Addresses of services are items of
+        ``ebv``, ``cache`` and ``timeout``. The addresses of services are set in
         `shredfinder.conf`.
     fetch : dict, optional
-        How cutouts are fetched: arguments of `~shredfinder.cutouts.fetch_cutouts` such as
-        ``service``, ``layer``, ``base_url``, ``cache`` and ``rate``. Whatever the survey of the
-        candidates, images are those of the Legacy Surveys by default, as in the paper.
+        Further arguments of `~shredfinder.cutouts.fetch_cutouts`, such as ``service``,
+        ``layer``, ``base_url``, ``cache`` and ``rate``. By default images of the Legacy Surveys
+        are fetched for the candidates of any survey, as in the paper.
     pictures : bool, optional
-        Whether to collect what a report shows: the field around the centre, with a query of both
-        Legacy and SDSS, and examples of shreds and galaxies.
+        Whether to collect the pictures of a report: the field around the centre, which queries
+        both Legacy and SDSS, and examples of shreds and galaxies.
     field_width : `~astropy.units.Quantity` or float, optional
-        Side of that field; a plain number is in arcsec. By default 134 arcsec, as in the paper.
+        Width of that field; a plain number is in arcsec. By default 134 arcsec, as in the paper.
     folder : path-like, optional
-        Where each step's table is kept, and the cutouts, if ``fetch`` names no other cache. The
-        same call goes on from there where it stopped.
+        Folder for each step's table and, unless ``fetch`` names another cache, the cutouts. An
+        interrupted search resumes from it.
     resume : bool, optional
-        Whether to use what is in that folder.
+        Whether to reuse the tables in that folder.
     progress : bool or "auto", optional
-        Whether to show progress bars; ``"auto"`` does on a terminal and in a notebook.
+        Whether to show progress bars; ``"auto"`` shows them on a terminal and in a notebook.
 
     Returns
     -------
@@ -142,25 +144,28 @@ def find_satellites(
     Raises
     ------
     ValueError
-        If the name is not known, the radius can't be found out, or an option is not valid.
+        If the name is unknown, the radius cannot be determined, or an option is invalid.
     shredfinder.exceptions.CatalogServiceError
-        If a catalogue service does not answer. Steps that were done stay in ``folder``.
-    FileNotFoundError, KeyError, TypeError, astropy.units.UnitsError
-        As the functions of each step.
+        If a catalogue service fails. Finished steps stay in ``folder``.
+    FileNotFoundError
+        If a file of hosts or a folder of cutouts does not exist.
+    KeyError
+        If the table of hosts lacks a column.
+    TypeError, astropy.units.UnitsError
+        If an argument has the wrong type or unit.
 
     Warns
     -----
     ShredfinderWarning
-        If hosts are left out, no host is in reach, or a service for the pictures fails.
+        If hosts are left out, no host is near the region, or a service for the pictures fails.
 
     Notes
     -----
-    SDSS and PS1 candidates outside the footprint of the images are flagged ``blank`` or ``no
-    coverage``: they have no answer, and are in no fraction and not in the clean table. Nor is the
-    entry of a host itself (``host_entry``), which is a galaxy and no satellite.
+    SDSS and PS1 candidates outside the footprint of the images are unscored (``blank`` or ``no
+    coverage``), so they are in no fraction and not in the clean table. The entries of the hosts
+    themselves (``host_entry``) are excluded too.
 
-    Fractions are those of ``p_cnn`` at or above the threshold. ``p_cnn`` holds at the training
-    mix, 40 % shreds, unless a prior is given.
+    Unless a prior is given, ``p_cnn`` assumes the training set's 40 % shred fraction.
 
     Examples
     --------
@@ -173,138 +178,133 @@ def find_satellites(
     preset, cut = get_catalog_preset(survey), get_preset(cuts)
     limit = check_threshold(threshold)
     if cutouts is not None and fetch:
-        raise ValueError("cutouts names a folder, so that nothing is fetched: leave out fetch")
+        raise ValueError("cutouts are read from a folder, so nothing is fetched: leave out fetch")
     if classifier is None:
         from shredfinder.classifier import ShredClassifier
 
         classifier = ShredClassifier.load()
     query, fetch = dict(query or {}), dict(fetch or {})
     steps = StepFolder(folder, resume=resume)
-    if steps.path is not None and cutouts is None:
-        fetch.setdefault("cache", steps.path / "cutouts")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ShredfinderWarning)
-        search = _search(
-            center,
-            preset,
-            cut,
-            radius=radius,
-            hosts=hosts,
-            host_radius=to_value(host_radius, "host_radius", u.kpc) * u.kpc,
-            cosmology=cosmology,
-            threshold=limit,
-            classifier=classifier,
-            images={"fetch": fetch} if cutouts is None else {
-                "cutouts": cutouts, "pattern": pattern or "{objid}.png"
-            },
-            scoring={"prior": prior, "allow_other_colors": allow_other_colors},
-            query=query,
-            pictures=pictures,
-            field_width=field_width,
-            steps=steps,
-            progress=progress,
-        )  # fmt: skip
-    for warning in caught:
-        if issubclass(warning.category, ShredfinderWarning):
-            search.warnings.append(" ".join(str(warning.message).split()))
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return search
+    if cutouts is None:
+        if steps.path is not None:
+            fetch.setdefault("cache", steps.path / "cutouts")
+        images: dict[str, Any] = {"fetch": fetch}
+    else:
+        images = {"cutouts": cutouts, "pattern": pattern or "{objid}.png"}
+    scoring = {"prior": prior, "allow_other_colors": allow_other_colors}
+    reach = to_value(host_radius, "host_radius", u.kpc) * u.kpc
+    with _recorded_warnings() as messages:
+        name, center = _resolve_center(center, steps)
+        table = get_hosts(hosts)
+        region_radius = _region_radius(radius, table, center, reach, cosmology)
+        where = {"ra": center.ra.deg, "dec": center.dec.deg, "radius": region_radius.value}
+        endpoint = query.get("endpoint") or getattr(conf, preset.endpoint)
+        region = where | {"survey": repr(preset), "cuts": repr(cut), "endpoint": endpoint}
+        region |= {key: to_plain(value) for key, value in query.items() if key != "cache"}
 
-
-def _search(
-    center, preset, cut, *, radius, hosts, host_radius, cosmology, threshold, classifier, images,
-    scoring, query, pictures, field_width, steps, progress,
-):  # fmt: skip
-    """Run the steps, each on what the one before put out."""
-    name, center = _place(center, steps)
-    table = get_hosts(hosts)
-    at_center = find_host(table, center) if table is not None else None
-    radius = _region_radius(radius, table, at_center, host_radius, cosmology)
-    where = {"ra": center.ra.deg, "dec": center.dec.deg, "radius": radius.value}
-    endpoint = query.get("endpoint") or getattr(conf, preset.endpoint)
-    asked = where | {"survey": repr(preset), "cuts": repr(cut), "endpoint": endpoint}
-    asked |= {key: to_plain(value) for key, value in query.items() if key != "cache"}
-
-    def ask():
-        found = query_candidates(preset, center, radius, cuts=cut, progress=progress, **query)
-        found.meta["ncatalog"] = _count_region(preset, center, radius, query)
-        return found
-
-    candidates = steps.run("query", ask, asked)
-    nearby = None
-    if table is not None:
-        options = {"host_radius": host_radius, "cosmology": cosmology}
-        nearby = select_hosts(table, center, radius, **options)
-        if not len(nearby):
-            warnings.warn(
-                "no host of the catalogue has candidates in the region: all are left out; "
-                "hosts=None keeps them",
-                ShredfinderWarning,
+        def query_region() -> Table:
+            found = query_candidates(
+                preset, center, region_radius, cuts=cut, progress=progress, **query
             )
-    tied = steps.run(
-        "hosts",
-        lambda: _tie(candidates, nearby, center, host_radius, cosmology),
-        {"hosts": digest_table(nearby), "kpc": host_radius.value, "cosmology": repr(cosmology)},
-        after=["query"],
-    )
-    scored = steps.run(
-        "score",
-        lambda: _score(tied, classifier, images, scoring, progress),
-        {
-            "model": classifier.provenance,
-            **scoring,
-            **{key: to_plain(value) for key, value in images.items()},
-            "viewer": conf.legacy_viewer_url,
-        },
-        after=["hosts"],
-        # What did not come the last time may come now.
-        accept=lambda found: not np.isin(found["p_cnn_flag"], _MENDABLE).any(),
-    )
-    settings = {
-        "survey": preset.survey,
-        "catalogue": endpoint,
-        "cuts": f"{cut.name}: {cut.description} ({cut.source})",
-        "hosts": name_hosts(hosts),
-        "host radius kpc": float(host_radius.value),
-        "images": name_images(images),
-        "model": classifier.provenance,
-        "prior": scoring["prior"],
-    }
-    search = SatelliteSearch(
-        candidates=scored,
-        counts=count_steps(candidates, scored, threshold),
-        hosts=_count_by_host(scored, nearby, host_radius, cosmology, threshold),
-        center=center,
-        radius=radius,
-        name=name,
-        survey=preset.survey,
-        threshold=threshold,
-        settings=settings,
-    )
-    if pictures:
-        search.galleries = choose_galleries(search, classifier, images)
-        if "fetch" in images:
+            found.meta["ncatalog"] = _count_region(preset, center, region_radius, query)
+            return found
+
+        candidates = steps.run("query", query_region, region)
+        nearby = None
+        if table is not None:
+            nearby = select_hosts(
+                table, center, region_radius, host_radius=reach, cosmology=cosmology
+            )  # fmt: skip
+            if not len(nearby):
+                warnings.warn(
+                    "no host is near the region, so all candidates are left out: hosts=None keeps "
+                    "them",
+                    ShredfinderWarning,
+                )
+        matched = steps.run(
+            "hosts",
+            lambda: _match_hosts(candidates, nearby, center, reach, cosmology),
+            {"hosts": digest_table(nearby), "kpc": reach.value, "cosmology": repr(cosmology)},
+            after=["query"],
+        )
+        scored = steps.run(
+            "score",
+            lambda: _score(matched, classifier, images, scoring, progress),
+            {
+                "model": classifier.provenance,
+                **scoring,
+                **{key: to_plain(value) for key, value in images.items()},
+                "viewer": conf.legacy_viewer_url,
+            },
+            after=["hosts"],
+            # Retry images that a service failed to deliver.
+            accept=lambda found: not np.isin(found["p_cnn_flag"], _RETRIABLE).any(),
+        )
+        search = SatelliteSearch(
+            candidates=scored,
+            counts=count_steps(candidates, scored, limit),
+            hosts=_count_by_host(scored, nearby, reach, cosmology, limit),
+            center=center,
+            radius=region_radius,
+            name=name,
+            survey=preset.survey,
+            threshold=limit,
+            settings={
+                "survey": preset.survey,
+                "catalogue": endpoint,
+                "cuts": f"{cut.name}: {cut.description} ({cut.source})",
+                "hosts": name_hosts(hosts),
+                "host radius kpc": float(reach.value),
+                "images": name_images(images),
+                "model": classifier.provenance,
+                "prior": prior,
+            },
+        )
+        if pictures:
+            examples = {"shreds": search.shreds, "galaxies": search.satellites}
+            search.galleries = choose_galleries(examples, classifier, images)
+        if pictures and cutouts is None:
             search.view = make_field_view(
                 center,
                 classifier,
                 width=field_width,
                 name=name,
                 cuts=cut,
-                fetch=images["fetch"],
+                fetch=fetch,
                 query={key: query[key] for key in ("cache", "timeout") if key in query},
                 steps=steps,
                 **scoring,
             )
+    search.warnings = messages
     return search
 
 
-def _place(center, steps):
+@contextmanager
+def _recorded_warnings() -> Iterator[list[str]]:
+    """Yield a list that holds the messages of the package's warnings at the end."""
+    messages: list[str] = []
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ShredfinderWarning)
+            yield messages
+    finally:
+        # Recording hides the warnings: show them now.
+        for warning in caught:
+            if issubclass(warning.category, ShredfinderWarning):
+                messages.append(" ".join(str(warning.message).split()))
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )  # fmt: skip
+
+
+def _resolve_center(center: str | SkyCoord, steps: StepFolder) -> tuple[str, SkyCoord]:
     if isinstance(center, SkyCoord):
         if not center.isscalar:
-            raise TypeError(f"center must be one position: got {len(center)}")
+            raise TypeError(f"center must be a single position: got {len(center)} positions")
         return "", center.icrs
 
-    def look_up():
+    def look_up() -> Table:
         found = resolve_name(center)
         return Table({"name": [center], "ra": [found.ra.deg], "dec": [found.dec.deg]})
 
@@ -313,8 +313,8 @@ def _place(center, steps):
     return center, SkyCoord(row["ra"], row["dec"], unit="deg")
 
 
-def get_hosts(hosts):
-    """Read the hosts that `find_satellites` is asked to use; None for none."""
+def get_hosts(hosts: PathLike | Table | None) -> Table | None:
+    """Read the hosts given to `find_satellites`; None for none."""
     if hosts is None:
         return None
     if isinstance(hosts, str) and hosts == "nsa":
@@ -322,63 +322,95 @@ def get_hosts(hosts):
     return read_hosts(hosts)
 
 
-def _region_radius(radius, hosts, at_center, host_radius, cosmology):
+def _region_radius(
+    radius: float | Quantity | None,
+    hosts: Table | None,
+    center: SkyCoord,
+    host_radius: Quantity,
+    cosmology: FLRW | None,
+) -> Quantity:
     if radius is not None:
         return to_value(radius, "radius", u.deg) * u.deg
-    if at_center is None:
+    at_center = None if hosts is None else find_host(hosts, center)
+    if hosts is None or at_center is None:
         raise ValueError(
-            "the radius of the region can't be found out: there is no host at the centre in the "
-            "catalogue of hosts; give radius="
+            "the radius of the region cannot be determined, because no host is at the centre: give "
+            "radius="
         )
     distance = host_distances(hosts[at_center : at_center + 1], cosmology=cosmology)[0]
     if not np.isfinite(distance):
-        raise ValueError("the host at the centre has no usable distance: give radius=")
+        raise ValueError(
+            "the radius of the region cannot be determined, because the host at the centre has no "
+            "usable distance: give radius="
+        )
     return (host_radius / distance).to(u.deg, u.dimensionless_angles())
 
 
-def _count_region(preset, center, radius, query):
+def _count_region(
+    preset: CatalogPreset, center: SkyCoord, radius: Quantity, query: dict[str, Any]
+) -> int:
     options = {key: query[key] for key in ("endpoint", "cache", "timeout") if key in query}
     try:
         return count_sources(preset, center, radius, **options)
     except CatalogServiceError as error:
-        # A number for the record: the candidates are there.
+        # The number is only for the record: the search goes on without it.
         message = " ".join(str(error).split())
-        warnings.warn(f"the region's sources could not be counted: {message}", ShredfinderWarning)
+        warnings.warn(
+            f"the sources in the region could not be counted: {message}", ShredfinderWarning
+        )
         return -1
 
 
-def _tie(candidates, hosts, center, host_radius, cosmology):
+def _match_hosts(
+    candidates: ShredTable,
+    hosts: Table | None,
+    center: SkyCoord,
+    host_radius: Quantity,
+    cosmology: FLRW | None,
+) -> Table:
     if hosts is not None:
         return join_hosts(candidates, hosts, host_radius, cosmology=cosmology)
-    tied = candidates.copy()
-    sky = SkyCoord(np.asarray(tied["ra"]), np.asarray(tied["dec"]), unit="deg")
-    entry = np.zeros(len(tied), dtype=bool)
-    if "ref_cat" in tied.colnames and len(tied):
-        entry |= is_large_galaxy_entry(tied["ref_cat"])
-    tied["separation"] = Column(
+    matched = candidates.copy()
+    sky = SkyCoord(np.asarray(matched["ra"]), np.asarray(matched["dec"]), unit="deg")
+    entry = np.zeros(len(matched), dtype=bool)
+    if "ref_cat" in matched.colnames and len(matched):
+        entry |= is_large_galaxy_entry(matched["ref_cat"])
+    matched["separation"] = Column(
         sky.separation(center).to_value(u.arcsec),
         unit=u.arcsec,
         description="Angle from the centre of the region",
         meta={"ucd": "pos.angDistance"},
     )
-    tied["host_entry"] = Column(
-        entry, description="Whether it is a large galaxy's entry", meta={"ucd": "meta.code"}
+    matched["host_entry"] = Column(
+        entry, description="Whether it is the entry of a large galaxy", meta={"ucd": "meta.code"}
     )
-    return tied
+    return matched
 
 
-def _score(tied, classifier, images, scoring, progress):
-    scored = tied.copy()
+def _score(
+    candidates: ShredTable,
+    classifier: ShredClassifier,
+    images: dict[str, Any],
+    scoring: dict[str, Any],
+    progress: bool | Literal["auto"],
+) -> ShredTable:
+    scored = candidates.copy()
     scored.add_p_cnn(classifier, **images, **scoring, progress=progress)
     return scored
 
 
-def _count_by_host(scored, hosts, host_radius, cosmology, threshold):
+def _count_by_host(
+    scored: ShredTable,
+    hosts: Table | None,
+    host_radius: Quantity,
+    cosmology: FLRW | None,
+    threshold: float,
+) -> Table:
     if hosts is None or not len(scored):
         return Table()
     rows = scored[~np.asarray(scored["host_entry"], dtype=bool)]
     with warnings.catch_warnings():
-        # Rows without an answer are counted in the summary.
+        # Warns of unscored rows, which the summary counts already.
         warnings.simplefilter("ignore", ShredfinderWarning)
         found = associate_shreds(rows, hosts, host_radius, threshold=threshold, cosmology=cosmology)
     return found.hosts

@@ -1,4 +1,4 @@
-"""What each step of a search put out, in a folder, so that a search can go on where it stopped."""
+"""Tables of the finished steps of a search, kept in a folder so that the search can resume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from astropy.table import Table
+
 from shredfinder._utils.files import atomic_write
+from shredfinder.config import conf
 from shredfinder.table import read_catalogue, write_catalogue
 
 if TYPE_CHECKING:
@@ -17,23 +20,23 @@ if TYPE_CHECKING:
     from shredfinder._utils.types import PathLike
     from shredfinder.table.tables import ShredTable
 
-__all__ = ["StepFolder"]
+__all__ = ["StepFolder", "digest_table", "name_hosts", "name_images", "to_plain"]
 
 _RECORD = "steps.json"
 
 
 class StepFolder:
-    """A folder with one table for each step, and a record of what each was made from.
+    """A folder with one table per step, and a record of the settings behind each.
 
-    A step's table is used again if the step's settings, and those of the steps before it, are what
-    they were. Tables are written whole or not at all.
+    A step's table is reused if its settings and those of all earlier steps are unchanged. Tables
+    are written atomically.
 
     Parameters
     ----------
     path : path-like or None
-        The folder, made if it is not there. None keeps nothing.
+        The folder, created if it does not exist. None keeps nothing.
     resume : bool, optional
-        Whether to use tables that are there; otherwise all are made anew.
+        Whether to reuse tables in the folder; otherwise every step is rerun.
 
     Examples
     --------
@@ -57,11 +60,11 @@ class StepFolder:
         self.path = None if path is None else Path(path)
         self.reused: list[str] = []
         self._digests: dict[str, str] = {}
-        self._record = {}
+        self._record: dict[str, Any] = {}
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True)
             if resume:
-                self._record = self._read_record()
+                self._record = _read_record(self.path / _RECORD)
 
     def run(
         self,
@@ -72,27 +75,28 @@ class StepFolder:
         after: Sequence[str] = (),
         accept: Callable[..., Any] | None = None,
     ) -> ShredTable:
-        """Give a step's table: the one in the folder, or else a new one.
+        """Return a step's table: the one in the folder if it is current, else a new one.
 
         Parameters
         ----------
         name : str
-            Name of the step, and of its file.
+            Name of the step and of its file.
         make : callable
-            Makes the table, if it is needed.
+            Makes the table; called without arguments, and only if it is needed.
         settings : dict
-            What the table depends on: plain values that JSON can hold.
+            JSON-serialisable settings that the table depends on.
         after : sequence of str, optional
-            Steps that it depends on, which ran before.
+            Earlier steps that it depends on.
         accept : callable, optional
-            Called with a table from the folder; if it returns False the table is made anew, as
-            for one with rows that another try may mend.
+            Called with a table from the folder; if it returns False the step is rerun, as for a
+            table with rows that can be retried.
 
         Returns
         -------
         table : `~shredfinder.ShredTable`
             The table.
         """
+        # Digests are chained: a changed setting invalidates all later steps too.
         chain = [settings, [self._digests[step] for step in after]]
         text = json.dumps(chain, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -104,7 +108,7 @@ class StepFolder:
             try:
                 table = read_catalogue(file)
             except ValueError:
-                table = None  # a damaged file is as good as none
+                table = None  # a damaged file counts as missing
             if table is not None and (accept is None or accept(table)):
                 self.reused.append(name)
                 return table
@@ -120,9 +124,51 @@ class StepFolder:
             temporary.write_text(json.dumps(self._record, indent=1))
         return table
 
-    def _read_record(self):
-        try:
-            record = json.loads((self.path / _RECORD).read_text())
-        except (OSError, ValueError):
-            return {}
-        return record if isinstance(record, dict) else {}
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def digest_table(table: Table | None) -> str | None:
+    """Compute a hash of a table's content; None for no table."""
+    if table is None:
+        return None
+    text = "\n".join(table.pformat(max_lines=-1, max_width=-1))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def name_hosts(hosts: PathLike | Table | None) -> str:
+    """Name the source of the hosts, for the record."""
+    if hosts is None:
+        return "none"
+    if isinstance(hosts, Table):
+        return hosts.meta.get("catalog", f"a table of {len(hosts)} rows")
+    return "NASA-Sloan Atlas v1.0.1" if str(hosts) == "nsa" else str(hosts)
+
+
+def name_images(images: dict[str, Any]) -> str:
+    """Name the source of the cutouts, for the record."""
+    if "cutouts" in images:
+        return f"{images['cutouts']}, {images['pattern']}"
+    fetch = images["fetch"]
+    service = fetch.get("service") or conf.service
+    address = fetch.get("base_url") or (conf.legacy_viewer_url if service == "legacy" else "")
+    return f"{service} {address}".strip()
+
+
+def to_plain(value: Any) -> Any:
+    """Convert a setting to JSON-serialisable values, by text where nothing simpler fits."""
+    if isinstance(value, dict):
+        # The cache and the rate of requests do not change the results.
+        return {key: to_plain(item) for key, item in value.items() if key not in ("cache", "rate")}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if callable(value):
+        return getattr(value, "__qualname__", None) or type(value).__name__
+    return str(value)

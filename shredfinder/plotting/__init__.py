@@ -3,13 +3,10 @@
 from shredfinder.plotting.aladin import show_aladin
 from shredfinder.plotting.curves import plot_precision_recall, plot_reliability, plot_roc
 from shredfinder.plotting.explanation import plot_explanation
-from shredfinder.plotting.field import plot_field
-from shredfinder.plotting.fractions import plot_shred_fractions
+from shredfinder.plotting.fields import FieldPanel, FieldView, plot_field, plot_field_view
 from shredfinder.plotting.gallery import plot_class_gallery, plot_gallery
-from shredfinder.plotting.history import plot_history
-from shredfinder.plotting.network import plot_network
-from shredfinder.plotting.panels import FieldPanel, FieldView, plot_field_view
-from shredfinder.plotting.scores import plot_binned_metrics, plot_p_cnn
+from shredfinder.plotting.network import plot_history, plot_network
+from shredfinder.plotting.scores import plot_binned_metrics, plot_p_cnn, plot_shred_fractions
 from shredfinder.plotting.thumbnails import CutoutGrid, make_thumbnails
 
 __all__ = [

@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
-from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
+from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from shredfinder._utils.runtime import import_optional
 from shredfinder.evaluation import calibration_error, compute_metrics
 from shredfinder.evaluation.metrics import validate_answers
 from shredfinder.models.priors import check_prior
-from shredfinder.plotting.marks import make_figure
+from shredfinder.plotting.style import make_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.runtime import import_optional
-from shredfinder.plotting.marks import make_figure
+from shredfinder.plotting.style import make_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

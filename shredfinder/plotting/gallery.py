@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder.plotting.marks import draw_cross, make_figure
+from shredfinder.plotting.style import draw_cross, make_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

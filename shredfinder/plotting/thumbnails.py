@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade, get_text_color
+from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade, get_text_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

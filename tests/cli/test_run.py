@@ -30,7 +30,7 @@ def test_the_first_command_of_the_guide(services, where, tmp_path, capsys):
     summary = capsys.readouterr().err
     assert "shred fraction" in summary
     table, everything = Table.read(clean), Table.read(scored)
-    assert f"{len(table):>8}  not the entry of a host itself" in summary
+    assert f"{len(table):>8}  without the entries of hosts" in summary
     assert 20 < len(table) < len(everything)
     assert (table["p_cnn"] < 0.5).all()
     assert {"rchisq_g", "host_id"} <= set(table.colnames)
@@ -62,7 +62,7 @@ def test_positions(services, where, sky, tmp_path, place):
         (["--center", "north"], "right ascension and declination"),
         (["--radius", "near"], "--radius must be an angle"),
         (["--cuts", "mine"], "no cut preset"),
-        (["--report", "report.docx"], "an .html or a .pdf file"),
+        (["--report", "report.docx"], "an .html or .pdf file"),
         (["-o", "out.nonsense"], "no table format"),
         (["--hosts", "nowhere.csv"], "no file of hosts"),
         (["--cutouts", "."], "leave out --base-url"),

@@ -7,7 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 
-from shredfinder.pipeline import find_satellites, write_report
+from shredfinder.pipeline import find_satellites
 
 pytest.importorskip("matplotlib")
 
@@ -61,7 +61,7 @@ def test_html_is_self_contained_and_says_what_was_found(found, tmp_path):
         f"{found.shred_fraction['shred_fraction'][0]:.1%}",
         str(len(found.satellites)),
         "sources of the catalogue in the region",
-        "What each criterion removes",
+        "Sources removed by each criterion",
         "arXiv:2301.09648",
         str(found.satellites["objid"][np.argmin(found.satellites["r"])]),
         str(found.hosts["host_id"][0]),
@@ -75,7 +75,7 @@ def test_names_are_escaped_and_warnings_shown(found, tmp_path):
     found.warnings = ["the field view lacks sdss-dr17: <html>"]
     found.candidates["p_cnn_flag"][0], found.candidates["p_cnn"][0] = "no coverage", np.nan
     path = tmp_path / "report.html"
-    write_report(found, path)
+    found.write_report(path)
     assert "<script" not in path.read_text()
     text = " ".join(read(path).text)
     assert "lacks sdss-dr17: <html>" in text
@@ -91,7 +91,7 @@ def test_pdf(found, tmp_path):
 
 
 def test_bad_names(found, tmp_path):
-    with pytest.raises(ValueError, match=r"an \.html or a \.pdf file"):
+    with pytest.raises(ValueError, match=r"an \.html or \.pdf file"):
         found.write_report(tmp_path / "report.docx")
     with pytest.raises(FileNotFoundError, match="no folder"):
         found.write_report(tmp_path / "nowhere" / "report.html")

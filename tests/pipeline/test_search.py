@@ -89,7 +89,7 @@ def test_the_radius_follows_from_the_host_at_the_centre(services, sky):
     assert narrow.radius.value == pytest.approx(0.3 * found.radius.value)
     assert narrow.candidates["projected_separation"].max() <= 30
     elsewhere = SkyCoord(143.0, 21.4, unit="deg")
-    with pytest.raises(ValueError, match="no host at the centre"):
+    with pytest.raises(ValueError, match="no host is at the centre"):
         search(elsewhere, radius=None)
     with pytest.raises(ValueError, match="no object named 'NGC 0'"):
         search("NGC 0")
@@ -97,7 +97,7 @@ def test_the_radius_follows_from_the_host_at_the_centre(services, sky):
 
 def test_no_host_in_reach_is_told(services, tmp_path):
     far = Table({"name": ["far"], "ra": [10.0], "dec": [0.0], "z": [0.02]})
-    with pytest.warns(ShredfinderWarning, match="no host of the catalogue"):
+    with pytest.warns(ShredfinderWarning, match="no host is near the region"):
         found = search(hosts=far)
     assert len(found.candidates) == len(found.satellites) == 0
     assert found.candidates["p_cnn"].dtype == np.float32
@@ -185,7 +185,7 @@ def test_the_field_view_survives_a_service_that_is_down(services):
     assert titles == [
         ("Legacy DR9, all sources", True, ""),
         ("Legacy DR9, cut", True, ""),
-        ("SDSS DR17, cut", False, "the catalogue did not answer"),
+        ("SDSS DR17, cut", False, "no response from the catalogue"),
     ]
     with conf.set_temp("legacy_tap_url", "http://127.0.0.1:9"), pytest.raises(CatalogServiceError):
         search(query={"cache": False})
@@ -219,7 +219,7 @@ def test_bad_arguments(services):
         ({"survey": "dss"}, ValueError, "no catalogue preset"),
         ({"cuts": "none"}, ValueError, "no cut preset"),
         ({"threshold": 2}, ValueError, "threshold must be"),
-        ({"center": SkyCoord([1, 2], [1, 2], unit="deg")}, TypeError, "one position"),
+        ({"center": SkyCoord([1, 2], [1, 2], unit="deg")}, TypeError, "single position"),
         ({"hosts": "nowhere.fits"}, FileNotFoundError, "no file of hosts"),
         ({"radius": 1 * u.kpc}, u.UnitsError, "radius must be in deg"),
     ):

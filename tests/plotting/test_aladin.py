@@ -9,7 +9,7 @@ from astropy.table import Table
 from shredfinder import ShredTable
 from shredfinder.exceptions import MissingDependencyError
 from shredfinder.plotting import show_aladin
-from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
+from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade
 
 
 class Recorder:

@@ -56,7 +56,7 @@ def test_field_view(field):
     panels = [
         FieldPanel("all", field.sources["ra", "dec"]),
         FieldPanel("cut", table),
-        FieldPanel("other", table[:0], "the catalogue did not answer"),
+        FieldPanel("other", table[:0], "no response from the catalogue"),
     ]
     figure = plot_field_view(FieldView(field.image, field.wcs, panels, host, "A disc"))
     first, second, third = figure.axes
@@ -65,7 +65,7 @@ def test_field_view(field):
     x, y = field.wcs.world_to_pixel_values(table["ra"], table["dec"])
     np.testing.assert_allclose(white.get_offsets(), np.column_stack([x, y]))
     assert {c.get_label() for c in second.collections} == {"shred", "galaxy"}
-    assert "the catalogue did not answer" in [text.get_text() for text in third.texts]
+    assert "no response from the catalogue" in [text.get_text() for text in third.texts]
     for ax in figure.axes:
         assert "A disc" in [text.get_text() for text in ax.texts]
         assert len(ax.lines) == 4

@@ -3,7 +3,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade, get_text_color
+from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade, get_text_color
 
 
 def to_luminance(color):

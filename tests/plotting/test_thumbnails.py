@@ -8,7 +8,7 @@ from PIL import Image
 
 from shredfinder import Cutouts
 from shredfinder.plotting import make_thumbnails
-from shredfinder.plotting.shades import get_shade
+from shredfinder.plotting.style import get_shade
 
 SOURCES = re.compile(r'src="data:image/jpeg;base64,([^"]+)"')
 

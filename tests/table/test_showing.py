@@ -7,7 +7,7 @@ from PIL import Image
 
 from shredfinder import Cutouts, ShredQTable, ShredTable
 from shredfinder.imaging import ImageFiles
-from shredfinder.plotting.shades import NO_ANSWER_SHADE, get_shade
+from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade
 from shredfinder.table import show_cutouts
 from tests.table.conftest import FACTS
 

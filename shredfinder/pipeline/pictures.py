@@ -1,4 +1,4 @@
-"""The field around a position, as in figure 1 of the paper: what the catalogues say is there."""
+"""Pictures of a search: the field around its centre, and examples of shreds and galaxies."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from shredfinder.config import conf
 from shredfinder.cutouts import fetch_cutouts
 from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
+from shredfinder.pipeline.steps import StepFolder
 from shredfinder.plotting import FieldPanel, FieldView
 from shredfinder.surveys import get_survey
 from shredfinder.table import add_p_cnn
+from shredfinder.table.sources import complete_options, open_cutouts
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -26,15 +28,17 @@ if TYPE_CHECKING:
 
     from shredfinder.classifier import ShredClassifier
     from shredfinder.cuts.presets import CutPreset
-    from shredfinder.pipeline.steps import StepFolder
+    from shredfinder.imaging import Cutouts
+    from shredfinder.table import ShredTable
 
-__all__ = ["make_field_view"]
+__all__ = ["choose_galleries", "make_field_view"]
 
-# The paper's figure has 512 px of the survey's native scale.
+# The paper's figure 1 is 512 px wide at the native 0.262 arcsec.
 _PAPER_PIXELS = 512
-# Images of wider fields are coarser, and have no more pixels than this.
+# Wider fields get coarser pixels, to keep the image this small.
 _MAX_PIXELS = 1024
-_SCORED = "{survey}, cut"
+# Examples per class, as in the paper's figure 4.
+_N_EXAMPLES = 15
 
 
 def make_field_view(
@@ -49,7 +53,7 @@ def make_field_view(
     steps: StepFolder | None = None,
     **scoring: Any,
 ) -> FieldView:
-    """Collect what the catalogues have in a field, and an image of it.
+    """Fetch an image of a field and the catalogued sources in it, before and after cuts.
 
     Parameters
     ----------
@@ -58,30 +62,36 @@ def make_field_view(
     classifier : ShredClassifier
         Scores the sources that pass the cuts.
     width : `~astropy.units.Quantity` or float, optional
-        Side of the square field; a plain number is in arcsec. By default that of the paper's
-        figure 1, 134 arcsec.
+        Width and height of the field; a plain number is in arcsec. By default 134 arcsec, as in
+        the paper's figure 1.
     name : str, optional
-        Name of what is at the centre.
+        Name of the object at the centre.
     cuts : str or CutPreset, optional
-        The cuts of the second and third panel.
+        Cuts applied in the second and third panel.
     fetch : dict, optional
-        Arguments of `~shredfinder.cutouts.fetch_cutouts`.
+        Further arguments of `~shredfinder.cutouts.fetch_cutouts`.
     query : dict, optional
-        Arguments of `~shredfinder.catalogs.query_candidates`.
+        Further arguments of `~shredfinder.catalogs.query_candidates`.
     steps : StepFolder, optional
-        Keeps the tables.
+        Folder that keeps the tables.
     **scoring
         Further arguments of `~shredfinder.add_p_cnn`.
 
     Returns
     -------
     view : FieldView
-        With three panels. Where a service fails, the panel or the image says so in its note.
+        The image, and three panels: all Legacy sources, those that pass the Legacy cuts, and those
+        that pass the SDSS cuts. A panel whose service failed has a note.
 
     Warns
     -----
     ShredfinderWarning
         If a service fails.
+
+    Raises
+    ------
+    ValueError
+        If the width is not above 0 and at most 1 degree.
 
     Examples
     --------
@@ -93,17 +103,15 @@ def make_field_view(
     >>> [panel.title for panel in view.panels]
     ['Legacy DR9, all sources', 'Legacy DR9, cut', 'SDSS DR17, cut']
     """
-    from shredfinder.pipeline.steps import StepFolder
-
     fetch, query = dict(fetch or {}), dict(query or {})
     steps = steps or StepFolder(None)
     image, wcs, note = _fetch_image(center, width, fetch)
     side = np.array(image.shape[:2]) * _pixel_scale(wcs)
-    # A circle around the square; what is outside of it is left out.
+    # Services take circles: query the one around the square, then drop sources outside the square.
     radius = float(np.hypot(*side) / 2) * u.arcsec
     where = {"ra": center.icrs.ra.deg, "dec": center.icrs.dec.deg, "arcsec": radius.value}
 
-    def ask(survey, label, **options):
+    def query_field(survey: str, label: str, **options: Any) -> tuple[Table, str]:
         settings = where | {"survey": survey, **{key: str(v) for key, v in options.items()}}
         settings["endpoint"] = getattr(conf, get_catalog_preset(survey).endpoint)
         try:
@@ -117,33 +125,38 @@ def make_field_view(
         except (CatalogServiceError, KeyError) as error:
             message = " ".join(str(error).split())
             warnings.warn(f"the field view lacks {survey}: {message}", ShredfinderWarning)
-            return Table(names=("ra", "dec"), dtype=(float, float)), "the catalogue did not answer"
+            return Table(
+                names=("ra", "dec"), dtype=(float, float)
+            ), "no response from the catalogue"
         return table[_inside(table, wcs, image.shape)], ""
 
-    everything, lost = ask("legacy-dr9", "field-all", cuts=None, columns="all")
+    everything, note_legacy = query_field("legacy-dr9", "field-all", cuts=None, columns="all")
     legacy, criteria = everything, Table()
     if len(everything):
         result = candidate_cut(everything, "legacy-dr9", preset=cuts)
         legacy, criteria = everything[result.passed], result.summary()
-    sdss, lost_sdss = ask("sdss-dr17", "field-sdss", cuts=cuts)
-    # Away from SDSS's footprint its catalogue is empty, which is no failure.
+    sdss, note_sdss = query_field("sdss-dr17", "field-sdss", cuts=cuts)
+    # Outside the SDSS footprint its table is empty, which is not a failure.
     for table in (legacy, sdss):
         if len(table):
             add_p_cnn(table, classifier, fetch=fetch, progress=False, **scoring)
     panels = [
-        FieldPanel("Legacy DR9, all sources", everything["ra", "dec"], lost),
-        FieldPanel(_SCORED.format(survey="Legacy DR9"), legacy, lost),
-        FieldPanel(_SCORED.format(survey="SDSS DR17"), sdss, lost_sdss),
+        FieldPanel("Legacy DR9, all sources", everything["ra", "dec"], note_legacy),
+        FieldPanel("Legacy DR9, cut", legacy, note_legacy),
+        FieldPanel("SDSS DR17, cut", sdss, note_sdss),
     ]
     size = classifier.size_[0] * classifier.pixel_scale_ * u.arcsec
     return FieldView(image, wcs, panels, center, name, size, criteria, note)
 
 
-def _fetch_image(center, width, fetch):
+def _fetch_image(
+    center: SkyCoord, width: float | Quantity | None, fetch: dict[str, Any]
+) -> tuple[np.ndarray, WCS, str]:
+    """Fetch a colour image; where that fails, return a dark one and a note that says why."""
     native = get_survey("legacy-dr9").native_pixel_scale
     arcsec = _PAPER_PIXELS * native if width is None else to_value(width, "width", u.arcsec)
     if not 0 < arcsec <= 3600:
-        raise ValueError(f"the field's width must be above 0 and at most a degree: got {width}")
+        raise ValueError(f"the field width must be above 0 and at most 1 degree: got {width}")
     n_pixels = int(np.clip(round(arcsec / native), 64, _MAX_PIXELS))
     scale = arcsec / n_pixels
     cutouts = fetch_cutouts(
@@ -154,11 +167,11 @@ def _fetch_image(center, width, fetch):
     if not cutouts.good[0] or image.shape[-1] != 3:
         note = f"no image of the field ({cutouts.flags[0] or 'not in colour'})"
         image = np.full((n_pixels, n_pixels, 3), 32, dtype=np.uint8)
-    # Cutouts have the north in their first row, FITS coordinates count from the south.
+    # Cutouts begin with the northernmost row, FITS images with the southernmost.
     return np.ascontiguousarray(image[::-1]), _make_wcs(center, n_pixels, scale), note
 
 
-def _make_wcs(center, n_pixels, scale):
+def _make_wcs(center: SkyCoord, n_pixels: int, scale: float) -> WCS:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
     wcs.wcs.crval = center.icrs.ra.deg, center.icrs.dec.deg
@@ -170,10 +183,54 @@ def _make_wcs(center, n_pixels, scale):
     return wcs
 
 
-def _pixel_scale(wcs):
+def _pixel_scale(wcs: WCS) -> float:
     return float(wcs.wcs.cdelt[1]) * 3600
 
 
-def _inside(table, wcs, shape):
+def _inside(table: Table, wcs: WCS, shape: tuple[int, ...]) -> np.ndarray:
     x, y = wcs.wcs_world2pix(np.asarray(table["ra"]), np.asarray(table["dec"]), 0)
     return (x > -0.5) & (y > -0.5) & (x < shape[1] - 0.5) & (y < shape[0] - 0.5)
+
+
+def choose_galleries(
+    tables: dict[str, ShredTable],
+    classifier: ShredClassifier,
+    images: dict[str, Any],
+    *,
+    n_examples: int = _N_EXAMPLES,
+    random_state: int = 1,
+) -> dict[str, tuple[ShredTable, Cutouts]]:
+    """Draw random rows from tables, with their cutouts.
+
+    Parameters
+    ----------
+    tables : dict
+        Scored tables by name.
+    classifier : ShredClassifier
+        The classifier, for the survey and size of the cutouts.
+    images : dict
+        Source of the cutouts: ``fetch``, or ``cutouts`` and ``pattern``.
+    n_examples : int, optional
+        Largest number of rows from each table.
+    random_state : int, optional
+        Random seed.
+
+    Returns
+    -------
+    galleries : dict
+        Rows, by falling ``p_cnn``, and their `~shredfinder.Cutouts`, by the name of the table.
+        Empty tables are left out.
+    """
+    rng = np.random.default_rng(random_state)
+    galleries = {}
+    for name, table in tables.items():
+        if not len(table):
+            continue
+        chosen = rng.choice(len(table), min(n_examples, len(table)), replace=False)
+        rows = table[chosen[np.argsort(-np.asarray(table["p_cnn"])[chosen])]]
+        if "fetch" in images:
+            found = fetch_cutouts(rows, **complete_options(classifier, images["fetch"]))
+        else:
+            found = open_cutouts(rows, classifier, images["cutouts"], pattern=images["pattern"])[:]
+        galleries[name] = rows, found
+    return galleries

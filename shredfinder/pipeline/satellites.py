@@ -1,10 +1,10 @@
-"""What a search for satellites found."""
+"""The result of a search for satellites."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
@@ -13,52 +13,56 @@ from shredfinder._utils.fractions import binned_shred_fractions, shred_fraction
 from shredfinder.imaging import CutoutFlag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from astropy import units as u
     from astropy.coordinates import SkyCoord
     from numpy.typing import ArrayLike
 
     from shredfinder._utils.types import PathLike
+    from shredfinder.imaging import Cutouts
+    from shredfinder.plotting import FieldView
     from shredfinder.table import ShredTable
 
 __all__ = ["SatelliteSearch"]
 
-# Separations are counted in so many bins, magnitudes in bins of one.
+# Bins in separation. Bins in magnitude are 1 mag wide.
 _N_BINS = 5
 
 
 @dataclass(repr=False)
 class SatelliteSearch:
-    """Satellite candidates around a position, scored, with all that was counted on the way.
+    """Scored satellite candidates around a position, with the counts after each step.
 
     Attributes
     ----------
     candidates : `~shredfinder.ShredTable`
-        The candidates within reach of a host: the survey's columns, ``host_id``,
+        The candidates near a host: the survey's columns, ``host_id``,
         ``separation``, ``projected_separation``, ``n_hosts``, ``host_entry``, ``p_cnn`` and
         ``p_cnn_flag``.
     counts : `~astropy.table.Table`
-        Rows after each step: ``step``, ``n`` and ``what``. A number that is not known is -1.
+        Rows after each step: ``step``, ``n`` (−1 if unknown) and ``what``.
     hosts : `~astropy.table.Table`
-        The hosts with candidates, and the shreds of each, as
-        `~shredfinder.hosts.associate_shreds` gives them; empty without hosts.
+        The hosts with candidates and the shreds of each, as returned by
+        `~shredfinder.hosts.associate_shreds`; empty without hosts.
     center : `~astropy.coordinates.SkyCoord`
         Centre of the region.
     radius : `~astropy.units.Quantity`
-        Its radius, in degrees.
+        Radius of the region, in degrees.
     name : str
-        Name of the object at the centre; empty if a position was given.
+        Name of the object at the centre; empty if only a position was given.
     survey : str
         The survey of the candidates.
     threshold : float
-        Candidates of this ``p_cnn`` or more are shreds.
+        Candidates with ``p_cnn`` at or above it are shreds.
     settings : dict
-        What was asked for, for the record.
+        Survey, cuts, hosts, images, model and prior, for the record.
     view : FieldView or None
         The field around the centre, as in figure 1 of the paper.
     galleries : dict
-        From ``"shreds"`` and ``"galaxies"`` to a pair of rows and `~shredfinder.Cutouts`: examples.
+        Examples: rows and their `~shredfinder.Cutouts`, by ``"shreds"`` and ``"galaxies"``.
     warnings : list of str
-        What went otherwise than it was asked for.
+        Warnings raised during the search.
 
     Examples
     --------
@@ -87,10 +91,10 @@ class SatelliteSearch:
     name: str
     survey: str
     threshold: float
-    settings: dict = field(default_factory=dict)
-    view: object = None
-    galleries: dict = field(default_factory=dict)
-    warnings: list = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    view: FieldView | None = None
+    galleries: dict[str, tuple[ShredTable, Cutouts]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def satellites(self) -> ShredTable:
@@ -108,52 +112,57 @@ class SatelliteSearch:
         return self.candidates[shred & ~self._entry]
 
     @property
-    def _entry(self):
+    def _entry(self) -> np.ndarray:
         return np.asarray(self.candidates["host_entry"], dtype=bool)
 
     @property
-    def _counted(self):
-        """Rows that are counted in fractions: a host's own entry is neither shred nor satellite."""
+    def _counted(self) -> ShredTable:
+        """Rows counted in fractions: without the entries of hosts, which are known galaxies."""
         return self.candidates[~self._entry]
 
     @property
     def shred_fraction(self) -> Table:
-        """`~astropy.table.Table`: one row, as `~shredfinder.evaluation.shred_fraction` gives it."""
+        """`~astropy.table.Table`: one row, from `~shredfinder.evaluation.shred_fraction`."""
         return shred_fraction(self._counted["p_cnn"], threshold=self.threshold)
 
     def fractions_by_magnitude(self, edges: ArrayLike | None = None) -> Table:
-        """Count the shreds by r magnitude.
+        """Compute the shred fraction in bins of r magnitude.
 
         Parameters
         ----------
         edges : array_like, optional
-            Edges of the bins in mag; by default whole magnitudes.
+            Bin edges in mag; by default whole magnitudes.
 
         Returns
         -------
         fractions : `~astropy.table.Table`
-            As `~shredfinder.evaluation.binned_shred_fractions` gives it.
+            As returned by `~shredfinder.evaluation.binned_shred_fractions`.
         """
         return self._binned("r", edges, _whole_edges)
 
     def fractions_by_separation(self, edges: ArrayLike | None = None) -> Table:
-        """Count the shreds by projected separation from the host.
+        """Compute the shred fraction in bins of projected separation from the host.
 
         Parameters
         ----------
         edges : array_like, optional
-            Edges of the bins in kpc, or in arcsec for candidates that are tied to no host; by
+            Bin edges in kpc, or in arcsec if the candidates were not matched to hosts; by
             default five bins.
 
         Returns
         -------
         fractions : `~astropy.table.Table`
-            As `~shredfinder.evaluation.binned_shred_fractions` gives it.
+            As returned by `~shredfinder.evaluation.binned_shred_fractions`.
         """
-        tied = "projected_separation" in self.candidates.colnames
-        return self._binned("projected_separation" if tied else "separation", edges, _even_edges)
+        matched = "projected_separation" in self.candidates.colnames
+        return self._binned("projected_separation" if matched else "separation", edges, _even_edges)
 
-    def _binned(self, name, edges, make_edges):
+    def _binned(
+        self,
+        name: str,
+        edges: ArrayLike | None,
+        make_edges: Callable[[np.ndarray], np.ndarray],
+    ) -> Table:
         rows = self._counted
         values = rows[name]
         edges = make_edges(np.asarray(values, dtype=float)) if edges is None else edges
@@ -161,18 +170,18 @@ class SatelliteSearch:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """dict: why candidates have no answer, and how many for each reason."""
+        """dict: number of unscored candidates by reason, the most frequent first."""
         unscored = np.isnan(np.asarray(self.candidates["p_cnn"]))
         flags = np.asarray(self.candidates["p_cnn_flag"])[unscored]
         return dict(Counter(flags.tolist()).most_common())
 
     def summary(self) -> str:
-        """Sum up the search in a few lines.
+        """Summarise the search in a few lines.
 
         Returns
         -------
         summary : str
-            The number of rows after each step, and the fraction of shreds.
+            The rows after each step, and the shred fraction with its 68 % interval.
         """
         width = max(len(row["step"]) for row in self.counts)
         lines = [
@@ -188,10 +197,10 @@ class SatelliteSearch:
             )
         if self.reasons:
             listed = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
-            lines.append(f"without an answer, and in no fraction: {listed}")
+            lines.append(f"unscored, and in no fraction: {listed}")
         return "\n".join(lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         where = self.name or self.center.to_string("decimal")
         return (
             f"<SatelliteSearch: {self.survey} around {where}, {len(self.candidates)} candidates, "
@@ -199,35 +208,51 @@ class SatelliteSearch:
         )
 
     def write_report(self, path: PathLike) -> None:
-        """Write a report for reading: HTML in one file, or PDF.
+        """Write a report: counts, fractions, the field, examples, hosts, provenance.
 
         Parameters
         ----------
         path : path-like
-            A file that ends in ``.html`` or ``.pdf``; it is replaced if it exists.
+            An ``.html`` file, which needs no other file and no network to be read, or a ``.pdf``
+            file. It is replaced if it exists.
+
+        Raises
+        ------
+        ValueError
+            If the file name has another extension.
+        MissingDependencyError
+            If matplotlib or Jinja2 is not installed.
+        FileNotFoundError
+            If the folder does not exist.
+
+        Examples
+        --------
+        >>> from shredfinder.pipeline import find_satellites
+        >>> search = find_satellites("NGC 2903", pictures=False)
+        >>> search.write_report("ngc2903.html")
         """
         from shredfinder.pipeline.report import write_report
 
         write_report(self, path)
 
 
-def count_steps(table, candidates, threshold):
+def count_steps(table: Table, candidates: Table, threshold: float) -> Table:
     """Count the rows after each step of a search.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The candidates after the cuts, whose ``meta`` says how many rows the catalogue has in the
-        region and how many the server sent.
+        The candidates after the cuts. Its ``meta`` holds the numbers of catalogue rows in the
+        region (``ncatalog``) and of rows sent by the server (``nfetched``).
     candidates : `~astropy.table.Table`
         The scored candidates near hosts.
     threshold : float
-        Candidates of this ``p_cnn`` or more are shreds.
+        Candidates with ``p_cnn`` at or above it are shreds.
 
     Returns
     -------
     counts : `~astropy.table.Table`
-        As `SatelliteSearch` has it.
+        The attribute ``counts`` of `SatelliteSearch`.
     """
     p_cnn = np.asarray(candidates["p_cnn"])
     usable = np.isin(
@@ -242,18 +267,22 @@ def count_steps(table, candidates, threshold):
             table.meta.get("ncatalog", -1),
             "sources of the catalogue in the region",
         ),
-        ("query", table.meta.get("nfetched", -1), "sent by the server, after its part of the cuts"),
-        ("cuts", len(table), "candidates: pass the exact cuts"),
-        ("hosts", len(candidates), "candidates within reach of a host"),
+        (
+            "query",
+            table.meta.get("nfetched", -1),
+            "returned by the server, after its part of the cuts",
+        ),
+        ("cuts", len(table), "candidates that pass the cuts"),
+        ("hosts", len(candidates), "candidates near a host"),
         ("cutouts", int(np.count_nonzero(usable)), "with a usable image"),
         ("score", int(np.count_nonzero(np.isfinite(p_cnn))), "scored"),
         ("galaxies", int(np.count_nonzero(galaxy)), f"p_cnn < {threshold:g}"),
-        ("satellites", int(np.count_nonzero(galaxy & ~entry)), "not the entry of a host itself"),
+        ("satellites", int(np.count_nonzero(galaxy & ~entry)), "without the entries of hosts"),
     ]
     return Table(rows=rows, names=("step", "n", "what"))
 
 
-def _whole_edges(values):
+def _whole_edges(values: np.ndarray) -> np.ndarray:
     values = values[np.isfinite(values)]
     if not values.size:
         return np.array([15.0, 21.0])
@@ -261,10 +290,10 @@ def _whole_edges(values):
     return np.arange(low, max(high, low + 1) + 1)
 
 
-def _even_edges(values):
+def _even_edges(values: np.ndarray) -> np.ndarray:
     values = values[np.isfinite(values)]
     largest = float(values.max()) if values.size else 0.0
-    # Rounded up, so that the bins have edges that one can read.
+    # The largest value is rounded up to one digit, for round bin edges.
     step = 10 ** np.floor(np.log10(largest)) if largest > 0 else 100.0
     top = step * np.ceil(largest / step) if largest > 0 else step
     return np.linspace(0.0, top, _N_BINS + 1)
