@@ -93,7 +93,7 @@ def test_pdf(found, tmp_path):
 def test_bad_names(found, tmp_path):
     with pytest.raises(ValueError, match=r"an \.html or \.pdf file"):
         found.write_report(tmp_path / "report.docx")
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         found.write_report(tmp_path / "nowhere" / "report.html")
 
 
