@@ -1,16 +1,17 @@
-"""Rank the labels that cross-validation contradicts, and draw them to be looked at, blind.
+"""Rank the labels that cross-validation contradicts, and plot the cutouts for blind inspection.
 
     python studies/clean.py state/ sheets/
 
-Sheets of 15 cutouts in random order, with neither label nor answer; ``ranked.csv`` beside them
-says which is which. What was seen on them is in ``contradicted.csv`` and ``corrections.csv``.
+The sheets show 15 cutouts each in random order, without label and score; ``ranked.csv`` in the same
+folder identifies them. The results of the inspection are in ``contradicted.csv`` and
+``corrections.csv``.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from answers import answer, gather
+from scores import compute_scores, gather
 from sources import load_sources
 
 from shredfinder.labelling import rank_contradicted
@@ -20,19 +21,21 @@ _PER_SHEET = 15
 
 
 def main():
-    """Rank and draw."""
+    """Write the ranking and the sheets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
-    parser.add_argument("sheets", type=Path, help="folder, made if it is not there")
+    parser.add_argument("sheets", type=Path, help="output folder, created if missing")
     parser.add_argument("--runs", nargs="+", default=["distilled", "pretrained"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("-n", type=int, default=150, help="how many to look at")
+    parser.add_argument("-n", type=int, default=150, help="number of labels to inspect")
     args = parser.parse_args()
     sources = load_sources(args.data)
     logits = np.mean([gather(args.state, run, len(sources.table)) for run in args.runs], axis=0)
-    p_shred = answer(logits, sources.shred, sources.fold, sources.agreed, symmetry="all")
+    p_shred = compute_scores(logits, sources.shred, sources.fold, sources.agreed, symmetry="all")
     ranked = rank_contradicted(sources.table["final"], p_shred)
-    print(f"{len(ranked)} labels, {np.sum(ranked['p_label'] < 0.5)} of them contradicted")
+    print(
+        f"{len(ranked)} labels, {np.sum(ranked['p_label'] < 0.5)} of them contradicted by the networks"
+    )
     ranked = ranked[: args.n]
     ranked["objID"] = sources.table["objID"][ranked["row"]]
     ranked["place"] = np.random.default_rng(20261125).permutation(len(ranked))

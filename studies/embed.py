@@ -1,11 +1,11 @@
-"""Make the package's own model of a network of the study that was trained on all sources.
+"""Make the package's embedded model from a network of the study trained on all sources.
 
     python studies/embed.py state/ distilled --name legacy-dr9-compact-3 --corrected
 
-Its temperature is that of the cross-validated answers on the sources whose raters agree, or, where
-there are none, as given. The measure of novelty is learnt on the training images, some of them
-degraded as the network saw them. With ``--fold K`` it is the network that was trained without
-that fold, for ``benchmarks/faster_scoring.py``.
+The temperature is fitted to the cross-validated scores of the sources on which the raters agree,
+unless given. The novelty measure is fitted to the training images, degraded in the same proportions
+as for the training. ``--fold K`` uses the network trained without that fold, for
+``benchmarks/faster_scoring.py``.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from answers import average, calibrate, gather
 from runs import RUNS
+from scores import average, calibrate, gather
 from sources import SURVEY, load_sources
 
 from shredfinder.datasets import degrade_cutouts
@@ -27,16 +27,18 @@ from shredfinder.models.novelty import NoveltyMeasure
 
 
 def main():
-    """Convert, describe and write the model."""
+    """Convert the network and write the model file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("run")
     parser.add_argument("--name", required=True)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--fold", default="all", help="the fold left out (default: none)")
+    parser.add_argument("--fold", default="all", help="held-out fold (default: none)")
     parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
-    parser.add_argument("--temperature", type=float, help="where no folds are there to tell")
+    parser.add_argument(
+        "--temperature", type=float, help="fixed temperature (default: fitted to the folds)"
+    )
     parser.add_argument("--corrected", action="store_true", help="trained on corrected labels")
     parser.add_argument("--output", type=Path, default=EMBEDDED_MODEL)
     args = parser.parse_args()
@@ -61,7 +63,9 @@ def main():
         },
     )
     description.temperature = temperature
-    images = np.concatenate([cutouts.images for cutouts in see(sources, args.run, trained)])
+    images = np.concatenate(
+        [cutouts.images for cutouts in degrade_images(sources, args.run, trained)]
+    )
     description.novelty = NoveltyMeasure.of_images(images).to_dict()
     state = torch.load(args.state / f"{args.run}-{args.fold}-0.pt")
     network = to_keras(state, description.input_shape)
@@ -70,24 +74,25 @@ def main():
 
 
 def find_temperature(args, sources):
-    """Find the temperature of the cross-validated answers."""
+    """Fit the temperature of the cross-validated scores."""
     logits = gather(args.state, args.run, len(sources.table), args.folds)
     usable = sources.agreed & np.isfinite(logits[:, 0])
     return calibrate(average(logits[usable], args.symmetry, 1.0), sources.shred[usable])
 
 
-def see(sources, run, trained):
-    """Give the training images as the network saw them, in equal parts as clear as they are."""
+def degrade_images(sources, run, trained):
+    """Yield the training images in equal parts: as they are, and degraded to each survey."""
     surveys = RUNS[run].surveys
     for kind, survey in enumerate((SURVEY.name, *surveys)):
         cutouts = sources.cutouts(np.flatnonzero(trained)[kind :: 1 + len(surveys)])
-        clear = survey == SURVEY.name
-        yield cutouts if clear else degrade_cutouts(cutouts, survey, random_state=kind)
+        if survey != SURVEY.name:
+            cutouts = degrade_cutouts(cutouts, survey, random_state=kind)
+        yield cutouts
 
 
 def to_keras(state, input_shape):
-    """Put the weights of a PyTorch `networks.Compact` into the package's network."""
-    import_keras()  # with a backend that is there
+    """Convert a PyTorch `networks.Compact` to the package's Keras network."""
+    import_keras()  # selects an installed backend
     network = build_network("compact", input_shape)
     values = [value.double().numpy() for name, value in state.items() if "num_batches" not in name]
     weights, epsilon = [], 1e-5
@@ -95,11 +100,11 @@ def to_keras(state, input_shape):
     for _ in range(n_layers):
         kernel, gamma, beta, mean, variance = values[:5]
         del values[:5]
-        # Keras adds 1e-3 to the variance where PyTorch adds 1e-5.
+        # Batch normalisation adds 1e-3 to the variance in Keras and 1e-5 in PyTorch.
         gamma = gamma * np.sqrt((variance + 1e-3) / (variance + epsilon))
         weights += [kernel.transpose(2, 3, 1, 0), gamma, beta, mean, variance]
     hidden, hidden_bias, last, last_bias = values
-    # One logit becomes two of half its size and opposite signs.
+    # Replace the single logit by two of half its size with opposite signs.
     ends = np.concatenate([-last, last]).T / 2, np.concatenate([-last_bias, last_bias]) / 2
     network.set_weights([*weights, hidden.T, hidden_bias, *ends])
     return network

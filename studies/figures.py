@@ -10,8 +10,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from answers import answer, gather
 from PIL import Image
+from scores import compute_scores, gather
 from sources import load_sources
 
 from shredfinder import ShredClassifier
@@ -46,7 +46,7 @@ def main():
     args = parser.parse_args()
     sources = load_sources(args.data)
     answers = {
-        run: answer(
+        run: compute_scores(
             gather(args.state, run, len(sources.table)),
             sources.shred,
             sources.fold,

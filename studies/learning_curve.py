@@ -13,9 +13,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from answers import gather
 from figures import save
 from runs import RUNS
+from scores import gather
 from sources import load_sources
 
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics

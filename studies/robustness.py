@@ -60,7 +60,7 @@ def score_folds(args, name, images, folds):
         network = NETWORKS[RUNS[name].network]()
         network.load_state_dict(torch.load(args.state / f"{name}-{fold}-0.pt"))
         rows = np.flatnonzero(folds == fold)
-        logits[rows] = score(network, images[rows], n_sides=1)[:, 0]
+        logits[rows] = score(network, images[rows], n_symmetries=1)[:, 0]
     return logits
 
 

@@ -1,4 +1,4 @@
-"""What the study tries: a name and the settings of each training."""
+"""Names and settings of the trainings in the study."""
 
 from dataclasses import dataclass
 
@@ -14,24 +14,24 @@ class Run:
     labels : str
         ``hard``: the final labels; ``soft``: the raters' labels by their confidences.
     epochs, batch_size, rate, weight_decay
-        Of the training, by AdamW in one cycle.
+        Settings of AdamW with a one-cycle learning rate.
     max_scale, unresampled
-        Of the augmentation, see `shredfinder.training.augment_image`.
+        Settings of the augmentation, see `shredfinder.training.augment_image`.
     teachers : tuple
-        Runs and seeds of the networks whose mean answer is learnt, instead of the labels alone.
+        Runs and seeds of the networks whose mean output is learned in addition to the labels.
     trust : float
-        Weight of the teachers' answer against the labels'.
+        Weight of the teachers' output; the labels have the rest.
     bank : int
-        Number of views of each source that the teachers are asked about.
+        Number of augmented images of each source that the teachers evaluate.
     surveys : tuple
-        Surveys by whose seeing and depth the views are degraded that the network learns from, in
-        equal parts with views as they are; the teachers are asked about the latter alone.
+        Surveys to whose seeing and depth training images are degraded, in equal parts with
+        original images. The teachers evaluate original images only.
     n_labels : int or None
-        Train on so many sources, chosen at random; by default on all.
+        Number of randomly selected training sources; by default all.
     certain : bool
-        Train only on sources of whose label both raters were certain.
+        Train only on sources for which both raters were certain.
     flipped : float
-        Share of the sources whose label is turned into the other before the training.
+        Fraction of the sources whose label is flipped before training.
     """
 
     network: str = "compact"
@@ -55,9 +55,9 @@ _TEACHERS = (("soft", 0), ("pretrained", 0))
 _SIX = tuple((name, seed) for name in ("soft", "pretrained") for seed in range(3))
 
 RUNS = {
-    # What the issue compares with: full resolution everywhere, hard labels.
+    # Baseline: full resolution everywhere, hard labels.
     "plain": Run("plain", "hard", 40, 32, 1e-3, 0.01, 1.1, 1.0),
-    # The package's first recipe, and one change after the other.
+    # The package's first recipe, and its changes one by one.
     "first": Run(labels="hard", epochs=30, max_scale=1.15, unresampled=0.0),
     "soft": Run(),
     "pretrained": Run("pretrained", epochs=12, batch_size=32, rate=1e-3),
@@ -65,10 +65,10 @@ RUNS = {
     "symmetric": Run("symmetric"),
     "distilled": Run(epochs=120, teachers=_TEACHERS),
     "distilled-six": Run(epochs=120, teachers=_SIX),
-    # For images poorer than the Legacy Surveys'.
+    # For images with poorer seeing or depth than the Legacy Surveys.
     "robust": Run(epochs=120, teachers=_TEACHERS, surveys=("sdss-dr17", "ps1-dr2")),
-    # How much the number and the quality of labels matter. Fewer sources are seen more often, up
-    # to four times, so that it is the labels and not the steps that are too few.
+    # Number and quality of labels. Runs with fewer sources have more epochs, up to four times as
+    # many, so that the number of labels limits them and not the number of steps.
     "labels-160": Run(epochs=360, n_labels=160),
     "labels-320": Run(epochs=360, n_labels=320),
     "labels-640": Run(epochs=360, n_labels=640),

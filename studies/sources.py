@@ -20,7 +20,7 @@ CORRECTIONS = Path(__file__).with_name("corrections.csv")
 
 @dataclass
 class Sources:
-    """What the study trains on and judges by."""
+    """Training and test data of the study."""
 
     table: Table
     images: torch.Tensor
@@ -30,11 +30,11 @@ class Sources:
 
     @property
     def shred(self):
-        """Whether each source is a shred by its final label."""
+        """Whether the final label of each source is shred."""
         return self.targets["hard"] == 1
 
     def cutouts(self, rows):
-        """Give the images of some sources as the package takes them."""
+        """Return the images of the selected sources as `Cutouts`."""
         return Cutouts(
             self.images[rows].permute(0, 2, 3, 1).numpy(),
             bands=SURVEY.bands,
@@ -44,23 +44,23 @@ class Sources:
 
 
 def load_sources(folder, images=True, corrected=False):
-    """Read the labels, corrected if told so, and, unless told otherwise, the images."""
+    """Read the labels, optionally corrected, and optionally the images."""
     table = Table.read(folder / "labels.ecsv")
     hard = encode_labels(table["final"])
     disputed = np.asarray(table["consensus"]) == "disputed"
-    # A third look at the disputed ones is one more opinion, and no surer than a guess.
+    # The third label of disputed sources counts as one more rater with the confidence of a guess.
     third = np.ma.array(np.asarray(table["final"]), mask=~disputed)
     soft = combine_raters(
         [table["label"], table["label2"], third],
         [table["confidence"], table["confidence2"], np.ones(len(table), int)],
     )
-    # The folds must not change with the labels.
+    # Make the folds from the original labels, so that corrections do not change them.
     fold = make_folds(hard, np.asarray(table["sky_group"]), n_splits=5, random_state=0)
     if corrected:
         label = apply_corrections(table, Table.read(CORRECTIONS))
         changed = np.asarray(label != table["final"])
         hard = encode_labels(label)
-        # The look that corrected a label replaces the others; it is "likely" to be right.
+        # The corrected label replaces the others, with the confidence "likely".
         soft[changed] = combine_raters([label[changed]], [np.full(changed.sum(), 2)])
     pixels = torch.empty(0)
     if images:

@@ -1,13 +1,13 @@
-"""Train the networks of the study, fold by fold; what is there already is not trained again.
+"""Train the networks of the study, fold by fold, except those already in the state folder.
 
     python studies/study.py state/ plain soft distilled --folds 0 1 2 3 4
 
-``state/`` gets, for each training, the logits of the sources left out, from eight sides
-(``NAME-FOLD-SEED.npz``), the weights (``.pt``) and, while it runs, a checkpoint after each tenth of
-it. ``--folds all`` trains on every source, for the package's own model, and ``--corrected`` on the
-labels with ``corrections.csv``, in a ``state/`` of its own. It multiplies in bfloat16, which
-``--float32`` does without: ten times as fast on a processor that has no such instructions.
-With ``--device cuda`` it trains on a GPU, where several trainings can run side by side.
+For each training, ``state/`` holds the logits of the held-out sources for the 8 rotations and
+reflections (``NAME-FOLD-SEED.npz``), the weights (``.pt``) and, during training, a checkpoint after
+each tenth. ``--folds all`` trains on every source, for the package's embedded model. ``--corrected``
+trains on the labels corrected by ``corrections.csv``; use a separate ``state/`` for it. Training
+multiplies in bfloat16; ``--float32`` is ten times as fast on processors without bfloat16
+instructions. ``--device cuda`` trains on a GPU, on which several trainings can run in parallel.
 """
 
 import argparse
@@ -34,7 +34,7 @@ NETWORKS = {
 
 
 def main():
-    """Train what the command line asks for."""
+    """Train the runs and folds given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("runs", nargs="+", choices=sorted(RUNS))
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--corrected", action="store_true", help="train on corrected labels")
-    parser.add_argument("--device", default="cpu", help="as PyTorch names it")
+    parser.add_argument("--device", default="cpu", help="PyTorch device")
     parser.add_argument("--float32", action="store_true", help="multiply in full precision")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -63,7 +63,7 @@ def main():
 
 
 def train(sources, state, name, fold, *, seed=0, mixed=True, device="cpu"):
-    """Train one network without one fold and score that fold."""
+    """Train one network on all folds except one, and score that fold."""
     path = state / f"{name}-{fold}-{seed}.npz"
     if path.exists():
         return
@@ -72,21 +72,21 @@ def train(sources, state, name, fold, *, seed=0, mixed=True, device="cpu"):
     rows = np.setdiff1d(np.flatnonzero(sources.fold >= 0), held)
     number = 1000 * seed + (99 if fold == "all" else int(fold))
     torch.manual_seed(number)
-    # Chance stays on the processor: the same draws on each device, and none waits for them.
+    # Draw random numbers on the CPU, so that they are the same for every device.
     generator = torch.Generator().manual_seed(number)
     network = NETWORKS[run.network]().to(device, memory_format=torch.channels_last)
     rows, targets = choose_labels(sources, rows, run, number)
-    views = Views(sources.images[rows].to(device), targets, run, generator, mixed)
+    batches = Batches(sources.images[rows].to(device), targets, run, generator, mixed)
     if run.teachers:
-        views.teach(_load_teachers(state, run.teachers, fold, device))
-    fit(network, views, run, generator, path.with_suffix(".ckpt"), f"{name} {fold}")
+        batches.teach(_load_teachers(state, run.teachers, fold, device))
+    fit(network, batches, run, generator, path.with_suffix(".ckpt"), f"{name} {fold}")
     weights = {key: value.cpu() for key, value in network.state_dict().items()}
     torch.save(weights, path.with_suffix(".pt"))
     np.savez(path, rows=held, logits=score(network, sources.images[held], device=device))
 
 
 def choose_labels(sources, rows, run, seed):
-    """Choose the sources to train on, and spoil labels, where the run asks for it."""
+    """Select the training sources, and flip labels if the run requires it."""
     rng = np.random.default_rng(seed)
     if run.certain:
         sure = [np.asarray(sources.table[name]) == 3 for name in ("confidence", "confidence2")]
@@ -94,13 +94,13 @@ def choose_labels(sources, rows, run, seed):
     if run.n_labels is not None:
         rows = np.sort(rng.choice(rows, run.n_labels, replace=False))
     targets = sources.targets[run.labels][rows].copy()
-    turned = rng.random(len(rows)) < run.flipped
-    targets[turned] = 1 - targets[turned]
+    flipped = rng.random(len(rows)) < run.flipped
+    targets[flipped] = 1 - targets[flipped]
     return rows, targets
 
 
-class Views:
-    """Endless batches of augmented training images and their targets."""
+class Batches:
+    """Batches of augmented training images and their targets."""
 
     def __init__(self, images, targets, run, generator, mixed):
         self.images, self.run, self.generator = images, run, generator
@@ -109,29 +109,29 @@ class Views:
         self.bank = None
 
     def teach(self, teachers):
-        """Draw a number of views of each source and ask the teachers about each of them."""
+        """Augment each source several times and mix the teachers' outputs into the targets."""
         images, targets = [], []
         trust = self.run.trust
         for _ in range(self.run.bank):
             for start in range(0, len(self.images), 64):
                 rows = slice(start, start + 64)
-                view = self._augment(self.images[rows])
+                augmented = self._augment(self.images[rows])
                 with torch.no_grad(), self.precision():
-                    logits = sum(teacher(view).float() for teacher in teachers) / len(teachers)
+                    logits = sum(teacher(augmented).float() for teacher in teachers) / len(teachers)
                 own = self.targets[rows]
                 targets.append(trust * torch.sigmoid(logits) + (1 - trust) * own)
-                images.append(self._degrade((view * 255).round().to(torch.uint8)))
+                images.append(self._degrade((augmented * 255).round().to(torch.uint8)))
         self.bank = torch.cat(images), torch.cat(targets)
 
     def precision(self):
-        """Multiply in bfloat16 for a while, where it is wanted."""
+        """Return a context that multiplies in bfloat16, if mixed precision is on."""
         return torch.autocast(self.images.device.type, torch.bfloat16, enabled=self.mixed)
 
     def __len__(self):
         return len(self.images) // self.run.batch_size
 
     def epoch(self):
-        """Give the batches of an epoch: each source once, in random order."""
+        """Yield the batches of one epoch: each source once, in random order."""
         order = torch.randperm(len(self.images), generator=self.generator)
         for index in range(len(self)):
             rows = order[index * self.run.batch_size : (index + 1) * self.run.batch_size]
@@ -140,11 +140,11 @@ class Views:
                 continue
             draw = torch.randint(self.run.bank, (len(rows),), generator=self.generator)
             chosen = draw * len(self.images) + rows
-            view = self.bank[0][chosen].float() / 255
-            yield _turn(view, self.generator), self.bank[1][chosen]
+            images = self.bank[0][chosen].float() / 255
+            yield _rotate(images, self.generator), self.bank[1][chosen]
 
     def _degrade(self, images):
-        """Show a part of the images as each of the surveys would have seen them."""
+        """Degrade a random part of the images to the seeing and depth of each survey."""
         if not self.run.surveys:
             return images
         kinds = torch.randint(len(self.run.surveys) + 1, (len(images),), generator=self.generator)
@@ -159,28 +159,28 @@ class Views:
         images = images.float() / 255
         resampled = _resample(images, self.run.max_scale, self.generator)
         exact = torch.rand(len(images), generator=self.generator) < self.run.unresampled
-        views = torch.where(exact[:, None, None, None].to(images.device), images, resampled)
-        return _turn(views, self.generator).contiguous(memory_format=torch.channels_last)
+        images = torch.where(exact[:, None, None, None].to(images.device), images, resampled)
+        return _rotate(images, self.generator).contiguous(memory_format=torch.channels_last)
 
 
-def _turn(images, generator):
-    """Turn by right angles and mirror each image at random."""
-    sides = torch.randint(8, (len(images),), generator=generator)
+def _rotate(images, generator):
+    """Apply a random one of the 8 rotations and reflections to each image."""
+    symmetries = torch.randint(8, (len(images),), generator=generator)
     out = torch.empty_like(images)
-    for side in range(8):
-        chosen = sides == side
-        out[chosen] = _show_side(images[chosen], side)
+    for symmetry in range(8):
+        chosen = symmetries == symmetry
+        out[chosen] = _transform(images[chosen], symmetry)
     return out
 
 
-def _show_side(images, side):
-    """Turn and mirror images: the eight sides that right angles and a mirror give, 0 as it is."""
-    view = torch.rot90(images, side // 2, (2, 3))
-    return view.flip(3) if side % 2 else view
+def _transform(images, symmetry):
+    """Apply one of the 8 rotations and reflections to images; number 0 is the identity."""
+    images = torch.rot90(images, symmetry // 2, (2, 3))
+    return images.flip(3) if symmetry % 2 else images
 
 
 def _resample(images, max_scale, generator):
-    """Turn by any angle, scale, and shift by up to a pixel."""
+    """Rotate by any angle, scale, and shift by up to one pixel."""
     n, size = len(images), images.shape[-1]
     angle = torch.rand(n, generator=generator) * 2 * np.pi
     scale = torch.exp((torch.rand(n, generator=generator) * 2 - 1) * np.log(max_scale))
@@ -193,11 +193,11 @@ def _resample(images, max_scale, generator):
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def fit(network, views, run, generator, checkpoint, title):
-    """Train by AdamW in one cycle, going on from a checkpoint if there is one."""
+def fit(network, batches, run, generator, checkpoint, title):
+    """Train with AdamW and a one-cycle learning rate; resume from a checkpoint if present."""
     optimizer = torch.optim.AdamW(network.parameters(), run.rate, weight_decay=run.weight_decay)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, run.rate, total_steps=len(views) * run.epochs, pct_start=0.25
+        optimizer, run.rate, total_steps=len(batches) * run.epochs, pct_start=0.25
     )
     parts = {"network": network, "optimizer": optimizer, "cycle": cycle}
     first = 0
@@ -207,13 +207,13 @@ def fit(network, views, run, generator, checkpoint, title):
         generator.set_state(saved["generator"])
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-    began = time.time()
+    start = time.time()
     for epoch in range(first, run.epochs):
         network.train()
         losses = []
-        for images, targets in views.epoch():
+        for images, targets in batches.epoch():
             optimizer.zero_grad()
-            with views.precision():
+            with batches.precision():
                 logits = network(images)
             loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
             loss.backward()
@@ -222,7 +222,7 @@ def fit(network, views, run, generator, checkpoint, title):
             cycle.step()
             losses.append(loss.detach())
         mean = torch.stack(losses).mean().item()
-        print(f"{title} {epoch + 1} {mean:.4f} {time.time() - began:.0f} s", flush=True)
+        print(f"{title} {epoch + 1} {mean:.4f} {time.time() - start:.0f} s", flush=True)
         if (epoch + 1) % max(run.epochs // 10, 1) == 0:
             state = {name: part.state_dict() for name, part in parts.items()}
             state |= {"epoch": epoch + 1, "generator": generator.get_state()}
@@ -232,16 +232,18 @@ def fit(network, views, run, generator, checkpoint, title):
     checkpoint.unlink(missing_ok=True)
 
 
-def score(network, images, n_sides=8, device="cpu"):
-    """Give the logits of images from their eight sides, ``(n, 8)``; the first is as it is."""
+def score(network, images, n_symmetries=8, device="cpu"):
+    """Return the logits of the symmetries of images, shape ``(n, 8)``; the first is unchanged."""
     network.eval()
-    logits = np.empty((len(images), n_sides), np.float32)
+    logits = np.empty((len(images), n_symmetries), np.float32)
     with torch.no_grad():
         for start in range(0, len(images), 64):
             batch = images[start : start + 64].to(device).float() / 255
-            for side in range(n_sides):
-                view = _show_side(batch, side).contiguous(memory_format=torch.channels_last)
-                logits[start : start + 64, side] = network(view).cpu().numpy()
+            for symmetry in range(n_symmetries):
+                transformed = _transform(batch, symmetry).contiguous(
+                    memory_format=torch.channels_last
+                )
+                logits[start : start + 64, symmetry] = network(transformed).cpu().numpy()
     return logits
 
 

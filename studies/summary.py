@@ -1,17 +1,18 @@
-"""Print the study's table: what was tried, what it gave, and the gain over the plain network.
+"""Print the study's table: runs, metrics, and the gain over a reference run.
 
     python studies/summary.py state/ --runs plain first soft distilled
 
-Judged on the sources whose raters agree; intervals hold 95 % of 1,000 resamples of the groups on
-the sky. The gain is paired: both networks' AUC on the same resample, on the folds that both have.
+The metrics are for the sources on which the raters agree, with 95 % intervals from 1,000 resamples of
+the groups on the sky. The gain is paired: both networks use the same resamples and the folds that
+both have.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from answers import answer, gather
 from astropy.table import Table
+from scores import compute_scores, gather
 from sources import load_sources
 
 from shredfinder.evaluation import (
@@ -24,7 +25,7 @@ from shredfinder.evaluation import (
 
 
 def main():
-    """Read the answers and print the table."""
+    """Read the scores and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("--runs", nargs="+", required=True, help="NAME, or NAME+NAME to average")
@@ -32,7 +33,7 @@ def main():
     parser.add_argument("--against", default="plain")
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
-    parser.add_argument("--corrected", action="store_true", help="judge by corrected labels")
+    parser.add_argument("--corrected", action="store_true", help="test on corrected labels")
     args = parser.parse_args()
     sources = load_sources(args.data, images=False, corrected=args.corrected)
     groups = np.asarray(sources.table["sky_group"])
@@ -42,7 +43,7 @@ def main():
             [gather(args.state, run, len(groups), args.folds) for run in runs.split("+")], axis=0
         )
         usable = sources.agreed & np.isfinite(logits[:, 0])
-        return answer(logits, sources.shred, sources.fold, usable, args.symmetry)
+        return compute_scores(logits, sources.shred, sources.fold, usable, args.symmetry)
 
     try:
         reference = probabilities(args.against)
@@ -74,7 +75,7 @@ def main():
 
 
 def operating_point(y, p, prevalence=0.05, completeness=0.95):
-    """Compute the purity at 5 % shreds: at 0.5, and at the threshold that keeps 95 %."""
+    """Compute the purity at 5 % shreds for a threshold of 0.5 and for 95 % completeness."""
     return {
         "purity": prevalence_metrics(y, p, prevalence)["purity"],
         "pure": choose_threshold(y, p, prevalence, completeness=completeness)["purity"],

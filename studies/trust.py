@@ -1,16 +1,16 @@
-"""How far to trust the model: by agreement of the raters, by kind of source, by prior; its errors.
+"""Tabulate performance by rater agreement, kind of source and prior, and plot the worst errors.
 
     python studies/trust.py state/ distilled --gallery worst_errors.png
 
-All of it on the cross-validated answers of the study.
+Everything uses the cross-validated scores of the study.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from answers import answer, gather
 from astropy.table import Table
+from scores import compute_scores, gather
 from sources import load_sources
 
 from shredfinder.evaluation import calibration_error, compute_metrics
@@ -21,37 +21,37 @@ _KINDS = Path(__file__).with_name("kinds.csv")
 
 
 def main():
-    """Print the tables and draw the gallery."""
+    """Print the tables and plot the gallery."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("run")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
-    parser.add_argument("--gallery", type=Path, help="file for a picture of the worst errors")
+    parser.add_argument("--gallery", type=Path, help="image file for the worst errors")
     args = parser.parse_args()
     sources = load_sources(args.data, images=args.gallery is not None)
     logits = gather(args.state, args.run, len(sources.table))
-    p = answer(logits, sources.shred, sources.fold, sources.agreed, args.symmetry)
+    p = compute_scores(logits, sources.shred, sources.fold, sources.agreed, args.symmetry)
     print(by_agreement(sources, p), by_kind(sources, p), priors(sources, p), sep="\n\n")
     if args.gallery:
-        draw_worst(sources, p, args.gallery)
+        plot_worst(sources, p, args.gallery)
 
 
 def by_agreement(sources, p):
-    """Tabulate metrics by how sure and of one mind the raters are."""
+    """Tabulate metrics by agreement and confidence of the raters."""
     table = sources.table
     surer, less = (f(table["confidence"], table["confidence2"]) for f in (np.maximum, np.minimum))
     rows = [
         ("agree, both certain", sources.agreed & (less == 3)),
         ("agree, one certain, one likely", sources.agreed & (less == 2) & (surer == 3)),
         ("agree, less sure", sources.agreed & ((less == 1) | (surer < 3))),
-        ("disagree; judged by the third look", ~sources.agreed & (sources.fold >= 0)),
+        ("disagree; judged by the third label", ~sources.agreed & (sources.fold >= 0)),
     ]
     return _tabulate("raters", rows, sources, p)
 
 
 def by_kind(sources, p):
-    """Tabulate metrics by kind of source, of the sources tagged by eye whose raters agree."""
+    """Tabulate metrics by kind, for visually tagged sources on which the raters agree."""
     tags = Table.read(_KINDS)
     tagged = dict(zip(tags["objID"].tolist(), tags["kinds"].tolist(), strict=True))
     kinds = [tagged.get(name, "").split("+") for name in sources.table["objID"].tolist()]
@@ -63,15 +63,15 @@ def by_kind(sources, p):
 def priors(sources, p, n_resamples=200):
     """Test the correction for the prior on resampled folds with 5 % and 20 % shreds.
 
-    For each fold sources are drawn anew, with replacement, at the wanted share, and the share is
-    estimated from their answers alone. The interval of an estimate comes from resampling those
-    answers; how often it holds the true share is counted.
+    For each fold, sources are drawn with replacement at the given shred fraction, which is then
+    estimated from their scores alone. The interval of an estimate comes from resampling those
+    scores; the table gives how often it contains the true fraction.
     """
     rng = np.random.default_rng(0)
     training_prior = float(np.mean(sources.shred[sources.fold >= 0]))
     rows = []
     for prior in (0.05, 0.2):
-        estimates, covered, given, truth = [], [], [], []
+        estimates, covered, adjusted, truth = [], [], [], []
         for k in range(5):
             held = sources.agreed & (sources.fold == k)
             shreds, galaxies = (
@@ -84,16 +84,16 @@ def priors(sources, p, n_resamples=200):
                 low, high = _interval(p[drawn], training_prior, rng)
                 estimates.append(estimate_prior(p[drawn], training_prior))
                 covered.append(low <= prior <= high)
-                given.append(adjust_prior(p[drawn], estimates[-1], training_prior))
+                adjusted.append(adjust_prior(p[drawn], estimates[-1], training_prior))
                 truth.append(sources.shred[drawn])
-        error = calibration_error(np.concatenate(truth).astype(int), np.concatenate(given))
+        error = calibration_error(np.concatenate(truth).astype(int), np.concatenate(adjusted))
         rows.append(
             {
                 "true prior": prior,
                 "estimate": f"{np.mean(estimates):.3f} ± {np.std(estimates):.3f}",
                 "in 95 % interval": f"{np.mean(covered):.2f}",
                 "calibration error": f"{error:.4f}",
-                "mean p": f"{np.mean(np.concatenate(given)):.3f}",
+                "mean p": f"{np.mean(np.concatenate(adjusted)):.3f}",
             }
         )
     return "\n".join(Table(rows).pformat(max_lines=-1, max_width=-1))
@@ -126,8 +126,8 @@ def _tabulate(title, rows, sources, p):
     return "\n".join(Table(out).pformat(max_lines=-1, max_width=-1))
 
 
-def draw_worst(sources, p, path, n=24):
-    """Draw the errors that the model was surest of."""
+def plot_worst(sources, p, path, n=24):
+    """Plot the most confident errors of the model."""
     wrong = sources.agreed & np.isfinite(p) & ((p >= 0.5) != sources.shred)
     rows = np.flatnonzero(wrong)
     rows = rows[np.argsort(-np.abs(p[rows] - 0.5))][:n]

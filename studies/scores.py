@@ -1,4 +1,4 @@
-"""Cross-validated answers of the study's networks, as the package would give them."""
+"""Cross-validated scores of the study's networks, computed as the package computes them."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ _UNCERTAIN = np.log(0.95 / 0.05)
 
 
 def read_logits(state, name, fold, seed):
-    """Read the logits of one training, ``(rows, logits from eight sides)``."""
+    """Read the row numbers and logits ``(n, 8)`` of one training."""
     with np.load(state / f"{name}-{fold}-{seed}.npz") as saved:
         return saved["rows"], saved["logits"].astype(float)
 
 
 def gather(state, name, n_sources, folds=range(5), seeds=(0,)):
-    """Put the folds together: logits from eight sides, NaN where no fold has answered."""
+    """Combine the folds to logits ``(n_sources, 8)``; NaN for sources that no fold has scored."""
     logits = np.full((n_sources, 8), np.nan)
     for fold in folds:
         parts = [read_logits(state, name, fold, seed) for seed in seeds]
@@ -23,19 +23,19 @@ def gather(state, name, n_sources, folds=range(5), seeds=(0,)):
 
 
 def calibrate(logits, shred):
-    """Find the temperature of least cross-entropy."""
+    """Fit the temperature that minimises the cross-entropy."""
     return fit_calibration(shred, 1 / (1 + np.exp(-logits))).temperature
 
 
-def answer(logits, shred, fold, usable, symmetry="uncertain"):
-    """Give calibrated probabilities; the temperature of a fold comes from the others.
+def compute_scores(logits, shred, fold, usable, symmetry="uncertain"):
+    """Return calibrated probabilities; the temperature of each fold is fitted to the others.
 
     Parameters
     ----------
     logits : `~numpy.ndarray`
-        From eight sides, ``(n, 8)``.
+        Logits of the 8 rotations and reflections, ``(n, 8)``.
     shred, fold, usable : `~numpy.ndarray`
-        Label and fold of each source, and whether it may calibrate.
+        Label and fold of each source, and whether it is used for the calibration.
     symmetry : {"uncertain", "all", "none"}
         As in `shredfinder.ShredClassifier`.
     """
@@ -51,7 +51,7 @@ def answer(logits, shred, fold, usable, symmetry="uncertain"):
 
 
 def average(logits, symmetry, temperature):
-    """Average the eight sides of all, of uncertain or of no sources."""
+    """Average over the symmetries for all, for uncertain or for no sources."""
     mean = logits.mean(1)
     if symmetry == "uncertain":
         return np.where(np.abs(logits[:, 0] / temperature) < _UNCERTAIN, mean, logits[:, 0])
