@@ -1,14 +1,14 @@
-"""Simulate how many labels active learning saves against labelling in random order.
+"""Simulate how many labels active learning saves compared with labelling in random order.
 
     python studies/active_learning.py state/ -o docs/measured/active_learning.ecsv --figure FILE
 
-The learner is cheap, for it is trained thousands of times: a logistic regression on features of
-EfficientNet-Lite0 as ImageNet left it, which has seen none of the labels: means and maxima over
-the middle 15 and 30 arcsec and over the whole field, averaged over four rotations, and turned
-into their 512 principal components. (Of three numbers of components and six strengths of
-regularisation the best with labels in random order was taken.) The sources of four folds are the
-pool; the fifth, in other groups on the sky, judges, by the sources whose raters agree. A batch of
-labels at a time is asked for, and the labels are the final ones of the data.
+The classifier is trained thousands of times and must be fast. It is a logistic regression on
+features of EfficientNet-Lite0 with ImageNet weights, which was not trained on any of the labels:
+means and maxima over the central 15 and 30 arcsec and over the whole field, averaged over four
+rotations, reduced to 512 principal components. (Of three numbers of components and six
+regularisation strengths, these perform best with labels in random order.) The sources of four folds
+are the pool. The fifth fold, in other groups on the sky, is the test set, restricted to sources on
+which the raters agree. Labels are added in batches; they are the final labels of the data.
 """
 
 import argparse
@@ -34,13 +34,13 @@ _REGULARISATION = 1.0
 
 
 def main():
-    """Simulate, print what it comes to, write the curves and draw them."""
+    """Simulate all strategies, print a summary, write the curves and plot them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("state", type=Path, help="folder that keeps the features")
+    parser.add_argument("state", type=Path, help="folder that caches the features")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--start", type=int, default=100, help="labels in random order at first")
-    parser.add_argument("--batch", type=int, default=50, help="labels asked for at a time")
-    parser.add_argument("--stop", type=int, default=1500, help="labels at which it ends")
+    parser.add_argument("--start", type=int, default=100, help="initial random labels")
+    parser.add_argument("--batch", type=int, default=50, help="labels per batch")
+    parser.add_argument("--stop", type=int, default=1500, help="final number of labels")
     parser.add_argument("--seeds", type=int, default=4, help="repetitions of each fold")
     parser.add_argument("-o", "--output", type=Path, required=True, help="table of the curves")
     parser.add_argument("--figure", type=Path)
@@ -53,13 +53,13 @@ def main():
     whole = []
     for fold in range(5):
         pool = np.flatnonzero((sources.fold >= 0) & (sources.fold != fold))
-        judges = np.flatnonzero(sources.agreed & (sources.fold == fold))
+        test_rows = np.flatnonzero(sources.agreed & (sources.fold == fold))
         X = reduce_features(features, pool)
         truth = sources.shred
-        whole.append(roc_auc_score(truth[judges], learn(X, truth, pool)[judges]))
+        whole.append(roc_auc_score(truth[test_rows], fit_predict(X, truth, pool)[test_rows]))
         for seed in range(args.seeds):
             for name in _STRATEGIES:
-                curves[name].append(simulate(X, truth, pool, judges, counts, name, seed))
+                curves[name].append(simulate(X, truth, pool, test_rows, counts, name, seed))
             print(f"fold {fold}, seed {seed}: {[round(c[-1][-1], 4) for c in curves.values()]}")
     curves = {name: np.array(values) for name, values in curves.items()}
     print("\n".join(summarise(curves, counts, np.mean(whole), len(pool))))
@@ -70,7 +70,7 @@ def main():
     table.meta = {"auc of the whole pool": round(float(np.mean(whole)), 5)}
     table.write(args.output, overwrite=True)
     if args.figure:
-        draw(table, args.figure)
+        plot_curves(table, args.figure)
 
 
 def _cache(args):
@@ -78,7 +78,7 @@ def _cache(args):
 
 
 def get_features(sources, path):
-    """Give ImageNet's features of the images, ``(n, 7680)``, computed once."""
+    """Return the ImageNet features of the images, ``(n, 7680)``, computed once and cached."""
     if path.exists():
         return np.load(path)
     network = Pretrained().eval()
@@ -86,30 +86,28 @@ def get_features(sources, path):
     with torch.inference_mode():
         for start in range(0, len(sources.images), 64):
             images = sources.images[start : start + 64].float() / 255
-            sides = [
-                give_features(network, torch.rot90(images, turns, (2, 3))) for turns in range(4)
-            ]
-            features.append(torch.stack(sides).mean(0).numpy())
+            rotated = [compute_features(network, torch.rot90(images, k, (2, 3))) for k in range(4)]
+            features.append(torch.stack(rotated).mean(0).numpy())
     features = np.concatenate(features)
     with atomic_write(path) as temporary:
         np.save(temporary, features)
     return features
 
 
-def give_features(network, images):
-    """Give means and maxima of ImageNet's features over three views, the inmost enlarged."""
-    views = [
+def compute_features(network, images):
+    """Compute means and maxima of ImageNet features for three crops, the smallest enlarged."""
+    crops = [
         F.interpolate(images[:, :, 48:80, 48:80], scale_factor=2, mode="bilinear"),
         images[:, :, 32:96, 32:96],
         F.avg_pool2d(images, 2),
     ]
-    # The weights are for (value - 127) / 128.
-    maps = [network.body.extract_features((view - 0.498) / 0.502) for view in views]
+    # The weights expect (value - 127) / 128.
+    maps = [network.body.extract_features((crop - 0.498) / 0.502) for crop in crops]
     return torch.cat([pool(map_, (2, 3)) for map_ in maps for pool in (torch.mean, torch.amax)], 1)
 
 
 def reduce_features(features, pool):
-    """Give the principal components, the first of unit variance over the pool; by no label."""
+    """Return principal components, scaled to unit variance of the first one in the pool."""
     scaled = features - features[pool].mean(0)
     scaled /= scaled[pool].std(0) + 1e-6
     components = PCA(_N_COMPONENTS, svd_solver="randomized", random_state=0).fit(scaled[pool])
@@ -117,24 +115,24 @@ def reduce_features(features, pool):
     return X / X[pool, 0].std()
 
 
-def learn(X, truth, rows):
-    """Train on some rows and give the probabilities of all."""
+def fit_predict(X, truth, rows):
+    """Train on the given rows and return the probabilities of all rows."""
     model = LogisticRegression(C=_REGULARISATION, max_iter=500)
     return model.fit(X[rows], truth[rows]).predict_proba(X)[:, 1]
 
 
-def simulate(X, truth, pool, judges, counts, strategy, seed):
-    """Label in the order of a strategy, and give the AUC at each count of labels."""
+def simulate(X, truth, pool, test_rows, counts, strategy, seed):
+    """Label in the order of a strategy and return the AUC for each number of labels."""
     rng = np.random.default_rng(seed)
     labelled = np.zeros(len(X), bool)
-    # All strategies begin with the same sources.
+    # All strategies start with the same sources.
     order = rng.permutation(pool)
     labelled[order[: counts[0]]] = True
     out_of_pool = ~np.isin(np.arange(len(X)), pool)
     aucs = []
     for i, count in enumerate(counts):
-        p = learn(X, truth, np.flatnonzero(labelled))
-        aucs.append(roc_auc_score(truth[judges], p[judges]))
+        p = fit_predict(X, truth, np.flatnonzero(labelled))
+        aucs.append(roc_auc_score(truth[test_rows], p[test_rows]))
         if count == counts[-1]:
             return aucs
         n = counts[i + 1] - count
@@ -153,7 +151,7 @@ def simulate(X, truth, pool, judges, counts, strategy, seed):
 
 
 def labels_needed(counts, curve, auc):
-    """Give the number of labels at which a curve reaches an AUC for good, between counts."""
+    """Return the interpolated number of labels from which a curve stays above an AUC."""
     below = np.flatnonzero(curve < auc)
     if not len(below):
         return float(counts[0])
@@ -165,7 +163,7 @@ def labels_needed(counts, curve, auc):
 
 
 def summarise(curves, counts, whole, n_pool, n_resamples=1000):
-    """Say what labels the AUC of a random order takes; intervals by resampling the runs."""
+    """Yield the labels needed for the AUC of random order; intervals from resampled runs."""
     yield f"AUC with all {n_pool} labels of the pool: {whole:.4f}"
     rng = np.random.default_rng(0)
     n_runs = len(curves["random"])
@@ -188,8 +186,8 @@ def summarise(curves, counts, whole, n_pool, n_resamples=1000):
         yield line
 
 
-def draw(table, path):
-    """Draw the curves."""
+def plot_curves(table, path):
+    """Plot the AUC over the number of labels."""
     figure = make_figure(6.4, 4)
     ax = figure.add_subplot()
     for name, color in zip(_STRATEGIES, ("#777777", "#d98a1f", "#1f6fb4"), strict=True):

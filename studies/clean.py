@@ -33,9 +33,7 @@ def main():
     logits = np.mean([gather(args.state, run, len(sources.table)) for run in args.runs], axis=0)
     p_shred = compute_scores(logits, sources.shred, sources.fold, sources.agreed, symmetry="all")
     ranked = rank_contradicted(sources.table["final"], p_shred)
-    print(
-        f"{len(ranked)} labels, {np.sum(ranked['p_label'] < 0.5)} of them contradicted by the networks"
-    )
+    print(f"{len(ranked)} labels, {np.sum(ranked['p_label'] < 0.5)} contradicted by the networks")
     ranked = ranked[: args.n]
     ranked["objID"] = sources.table["objID"][ranked["row"]]
     ranked["place"] = np.random.default_rng(20261125).permutation(len(ranked))

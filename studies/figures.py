@@ -1,8 +1,9 @@
-"""Draw the figures of the documentation from the study's cross-validated answers.
+"""Plot the figures of the documentation from the study's cross-validated scores.
 
     python studies/figures.py state/ distilled --against soft
 
-Judged, as in `summary.py`, on the sources whose raters agree. Pictures go to ``docs/_static``.
+As in `summary.py`, they use the sources on which the raters agree. The images are written to
+``docs/_static``.
 """
 
 import argparse
@@ -32,20 +33,21 @@ from shredfinder.plotting import (
 from shredfinder.plotting.style import make_figure
 
 _OTHER = "#1f5fa8"
+_RADII = [0, 2, 4, 6, 8, 12, 16, 24, 34]
 
 
 def main():
-    """Draw them all."""
+    """Plot all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("run")
-    parser.add_argument("--against", help="another run, drawn beside it")
+    parser.add_argument("--against", help="another run to compare with")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--symmetry", default="none", choices=["uncertain", "all", "none"])
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
     sources = load_sources(args.data)
-    answers = {
+    scores = {
         run: compute_scores(
             gather(args.state, run, len(sources.table)),
             sources.shred,
@@ -56,16 +58,16 @@ def main():
         for run in (args.run, args.against)
         if run
     }
-    use = sources.agreed & np.all([np.isfinite(p) for p in answers.values()], axis=0)
+    use = sources.agreed & np.all([np.isfinite(p) for p in scores.values()], axis=0)
     rows = np.flatnonzero(use)
-    answers = {run: p[rows] for run, p in answers.items()}
+    scores = {run: p[rows] for run, p in scores.items()}
     y, fold = sources.shred[rows].astype(int), sources.fold[rows]
     figures = {
-        "curves": draw_curves(y, answers, fold),
-        "calibration": draw_calibration(y, answers),
-        "by_kind_of_source": draw_bins(sources, rows, y, answers[args.run]),
-        "classes": plot_class_gallery(sources.cutouts(rows), answers[args.run], y, random_state=1),
-        "explanation": draw_explanation(),
+        "curves": plot_curves(y, scores, fold),
+        "calibration": plot_calibration(y, scores),
+        "by_kind_of_source": plot_bins(sources, rows, y, scores[args.run]),
+        "classes": plot_class_gallery(sources.cutouts(rows), scores[args.run], y, random_state=1),
+        "explanation": plot_occlusion(),
         "network_published": plot_network("published"),
         "network_compact": plot_network("compact"),
     }
@@ -73,59 +75,59 @@ def main():
         save(figure, args.output / f"{name}.jpg")
 
 
-def draw_curves(y, answers, fold):
-    """Draw ROC curves, and precision against recall at the judged share and at 5 % shreds."""
+def plot_curves(y, scores, fold):
+    """Plot ROC and precision-recall curves, the latter also for a shred fraction of 5 %."""
     figure = make_figure(9.4, 4.3)
     roc, pr = figure.subplots(1, 2)
     for ax in (roc, pr):
         ax.set_xlim(0, 1)
         ax.set_ylim(0, 1.005)
-    for (run, p), color in zip(answers.items(), ("#c8342b", _OTHER), strict=False):
+    for (run, p), color in zip(scores.items(), ("#c8342b", _OTHER), strict=False):
         plot_roc(y, p, fold, label=run, color=color, ax=roc)
-    first = next(iter(answers))
-    plot_precision_recall(y, answers[first], fold, label=first, ax=pr)
+    first = next(iter(scores))
+    plot_precision_recall(y, scores[first], fold, label=first, ax=pr)
     plot_precision_recall(
-        y, answers[first], fold, prevalence=0.05, label=first, color="#d99a00", ax=pr
+        y, scores[first], fold, prevalence=0.05, label=first, color="#d99a00", ax=pr
     )
     return figure
 
 
-def draw_calibration(y, answers):
-    """Draw the reliability diagram and the histogram of the answers."""
-    first, p = next(iter(answers.items()))
+def plot_calibration(y, scores):
+    """Plot the reliability diagram and the histogram of the scores."""
+    first, p = next(iter(scores.items()))
     reliability = plot_reliability(y, p, label=first)
     histogram = plot_p_cnn(p, y)
     histogram.figure.set_size_inches(4.8, 4.2)
     return side_by_side([reliability.figure, histogram.figure])
 
 
-def draw_bins(sources, rows, y, p):
-    """Draw metrics by the raters' confidence, by brightness and by size."""
+def plot_bins(sources, rows, y, p):
+    """Plot metrics by the raters' confidence, by brightness and by size."""
     groups = np.asarray(sources.table["sky_group"])[rows]
     less = np.minimum(sources.table["confidence"], sources.table["confidence2"])
-    look = measure_appearance(sources.cutouts(rows))
+    appearance = measure_appearance(sources.cutouts(rows))
     words = np.array(["", "guess", "likely", "certain"])[np.asarray(less)[rows]]
     properties = [
-        ("the less sure rater", words, None),
-        ("central magnitude (r, within 3″)", look["central_mag"], 6),
-        ("isophotal radius (arcsec)", look["isophotal_radius"], [0, 2, 4, 6, 8, 12, 16, 24, 34]),
+        ("the less certain rater", words, None),
+        ("central magnitude (r, within 3″)", appearance["central_mag"], 6),
+        ("isophotal radius (arcsec)", appearance["isophotal_radius"], _RADII),
     ]
     figures = []
     for label, values, edges in properties:
         table = binned_metrics(y, p, values, edges, groups=groups, n_resamples=1000)
         if edges is None:
-            table = table[[list(table["value"]).index(name) for name in words_in_order(words)]]
+            table = table[[list(table["value"]).index(name) for name in sort_confidences(words)]]
         figures.append(plot_binned_metrics(table, label=label).figure)
     return side_by_side(figures)
 
 
-def words_in_order(words):
-    """Give the confidences that occur, from the least on."""
+def sort_confidences(words):
+    """Return the confidences that occur, in increasing order."""
     return [word for word in ("guess", "likely", "certain") if word in words]
 
 
-def draw_explanation():
-    """Draw occlusion maps of simulated sources: three shreds, three galaxies."""
+def plot_occlusion():
+    """Plot occlusion maps of three simulated shreds and three galaxies."""
     field = make_field(size=1024, n_hosts=8, random_state=7)
     classifier = ShredClassifier.load()
     cutouts = field.cutouts()
@@ -144,29 +146,29 @@ def draw_explanation():
 
 
 def side_by_side(figures):
-    """Put figures beside each other, as pictures, for they share nothing."""
+    """Convert separate figures to images, to be arranged in a row."""
     return [render(figure) for figure in figures]
 
 
 def render(figure, dpi=110):
-    """Give a figure as a picture."""
+    """Convert a figure to an image."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi)
     return Image.open(file).convert("RGB")
 
 
 def save(figure, path, n_columns=2):
-    """Write a figure, or pictures in rows of two, as a small JPEG."""
-    pictures = figure if isinstance(figure, list) else [render(figure)]
-    rows = [pictures[i : i + n_columns] for i in range(0, len(pictures), n_columns)]
-    heights = [max(picture.height for picture in row) for row in rows]
-    width = max(sum(picture.width for picture in row) for row in rows)
+    """Write a figure, or images arranged in rows, as a small JPEG."""
+    images = figure if isinstance(figure, list) else [render(figure)]
+    rows = [images[i : i + n_columns] for i in range(0, len(images), n_columns)]
+    heights = [max(image.height for image in row) for row in rows]
+    width = max(sum(image.width for image in row) for row in rows)
     whole = Image.new("RGB", (width, sum(heights)), "white")
     for k, row in enumerate(rows):
         left = 0
-        for picture in row:
-            whole.paste(picture, (left, sum(heights[:k])))
-            left += picture.width
+        for image in row:
+            whole.paste(image, (left, sum(heights[:k])))
+            left += image.width
     whole.save(path, quality=85, optimize=True)
     print(f"{path}: {whole.width}×{whole.height} px, {path.stat().st_size / 1e3:.0f} kB")
 

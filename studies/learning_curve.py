@@ -1,12 +1,12 @@
-"""How good the compact network gets with how many labels, and what more of them would buy.
+"""Fit the AUC of the compact network over the number of labels and extrapolate it.
 
     python studies/study.py state/ labels-160 labels-320 labels-640 labels-1280 soft --folds 0
     python studies/learning_curve.py state/ --folds 0
 
-Judged, as in ``summary.py``, on the sources whose raters agree, looked at once. A power law of the
-number of labels is laid through the missing part of the AUC, 1 − AUC, by least squares in
-logarithms; intervals hold 95 % of 1,000 resamples of the groups on the sky, the same for all
-numbers. The figure goes to ``docs/_static``.
+As in ``summary.py``, the test set is the sources on which the raters agree, with single
+evaluations. A power law of the number of labels is fitted to 1 − AUC by least squares in
+logarithms. The 95 % intervals are from 1,000 resamples of the groups on the sky, the same for all
+numbers of labels. The figure is written to ``docs/_static``.
 """
 
 import argparse
@@ -25,12 +25,14 @@ DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "soft")
 
 
 def main():
-    """Print the table and the expectation, and draw the figure."""
+    """Print the table and the extrapolation, and plot the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
-    parser.add_argument("--runs", nargs="+", default=DEFAULT, help="three or more, by their labels")
+    parser.add_argument("--runs", nargs="+", default=DEFAULT, help="three or more runs")
     parser.add_argument("--folds", nargs="+", type=int, default=[0])
-    parser.add_argument("--more", type=int, default=1000, help="labels to be added")
+    parser.add_argument(
+        "--more", type=int, default=1000, help="additional labels to extrapolate to"
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
@@ -38,29 +40,29 @@ def main():
     use = sources.agreed & np.isin(sources.fold, args.folds)
     y, groups = sources.shred[use].astype(int), np.asarray(sources.table["sky_group"])[use]
     logits = [gather(args.state, name, len(use), args.folds)[use, 0] for name in args.runs]
-    answers = [1 / (1 + np.exp(-values)) for values in logits]
+    scores = [1 / (1 + np.exp(-values)) for values in logits]
     everything = np.mean([np.sum((sources.fold >= 0) & (sources.fold != k)) for k in args.folds])
     n = np.array([RUNS[name].n_labels or everything for name in args.runs], float)
 
     def curve(y, index):
         rows = index.astype(int)
-        auc = np.array([compute_metrics(y, p[rows])["auc"] for p in answers])
-        return {str(k): value for k, value in enumerate(auc)} | expect(n, auc, args.more)
+        auc = np.array([compute_metrics(y, p[rows])["auc"] for p in scores])
+        return {str(k): value for k, value in enumerate(auc)} | extrapolate(n, auc, args.more)
 
     index = np.arange(len(y), dtype=float)
     values, intervals = curve(y, index), bootstrap_metrics(y, index, groups, metric=curve)
     print(f"{len(y)} sources of the folds {', '.join(map(str, args.folds))}")
     for k, name in enumerate(args.runs):
-        accuracy = compute_metrics(y, answers[k])["accuracy"]
+        accuracy = compute_metrics(y, scores[k])["accuracy"]
         print(f"{n[k]:6.0f} labels ({name}): {show(values, intervals, str(k))}, {accuracy=:.3f}")
     print(f"exponent: {show(values, intervals, 'exponent', 2)}")
-    print(f"AUC with {args.more} more, by the law: {show(values, intervals, 'more')}")
-    print(f"gain of these: {show(values, intervals, 'gain')}")
-    save(draw(n, args.more, values, intervals), args.output / "learning_curve.jpg")
+    print(f"AUC with {args.more} more, by the power law: {show(values, intervals, 'more')}")
+    print(f"gain from these: {show(values, intervals, 'gain')}")
+    save(plot_curve(n, args.more, values, intervals), args.output / "learning_curve.jpg")
 
 
-def expect(n, auc, more):
-    """Lay the law through the points; give its exponent and what it expects of more labels."""
+def extrapolate(n, auc, more):
+    """Fit the power law; return its parameters, the AUC for more labels and the gain."""
     missing = np.log(np.maximum(1 - auc, 1e-5))
     exponent, constant = np.polyfit(np.log(n), missing, 1)
     now, then = (
@@ -70,13 +72,13 @@ def expect(n, auc, more):
 
 
 def show(values, intervals, name, digits=4):
-    """Write a value with its interval."""
+    """Format a value with its interval."""
     low, high = intervals[name]
     return f"{values[name]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def draw(n, more, values, intervals):
-    """Draw the missing part of the AUC over the number of labels, both in logarithms."""
+def plot_curve(n, more, values, intervals):
+    """Plot 1 − AUC over the number of labels, both on logarithmic scales."""
     figure = make_figure(5.2, 4.0)
     ax = figure.subplots()
     missing = np.array([1 - values[str(k)] for k in range(len(n))])
@@ -94,7 +96,7 @@ def draw(n, more, values, intervals):
     low, high = ax.get_ylim()
     shown = [value for value in shown if low < value < high]
     ax.set_yticks(shown, [f"{value:g}" for value in shown])
-    ax.set_xlabel("labels to learn from")
+    ax.set_xlabel("number of training labels")
     ax.set_ylabel("1 − AUC")
     return figure
 

@@ -1,18 +1,18 @@
-"""Repeat the paper's experiment with its network and with the embedded model's, side by side.
+"""Repeat the paper's experiment with the published and the compact network.
 
     python studies/paper.py state/ --data ../shared/data
 
-As in arXiv 2301.09648, a fifth of the sources is reserved, here by whole groups on the sky, and the
-rest is split into five parts, each of which in turn stops the training early on the four others
-(at most 100 epochs, patience 5). The published network is trained with both of its settings of
-RMSprop on the first part, and with the better of them on all five; the compact one on the same
-parts, for its 90 epochs, and the weights of the best of these are kept. All are judged on the
+As in arXiv 2301.09648, one fifth of the sources is reserved for testing, here by whole groups on
+the sky, and the rest is split into five folds. Each fold in turn is the validation set for training
+on the other four (at most 100 epochs, patience 5). The published network is trained with both
+RMSprop settings on the first fold, and with the better one on all five. The compact network is
+trained on the same folds for 90 epochs, of which the best is kept. All models are tested on the
 reserved sources.
 
-``state/`` keeps each training's checkpoint after every epoch, and its model: an interrupted
-training goes on. What a finished training gave, losses by epoch and the answers to the reserved
-sources, is kept in ``docs/measured/paper/``, and is not trained again: on one machine after the
-other, or part by part (``--parts``), the experiment comes together. The table is of what is there.
+``state/`` holds the checkpoint and the model of each training; an interrupted training resumes.
+Completed trainings are recorded in ``docs/measured/paper/`` (losses by epoch and scores of the
+reserved sources) and not repeated, so that the trainings can be done on several machines or fold by
+fold (``--folds``). The table uses the records that exist.
 """
 
 import argparse
@@ -36,18 +36,18 @@ SHOWN = ("auc", "accuracy", "precision", "recall", "specificity", "f1", "calibra
 
 
 def main():
-    """Train what is missing and write the table."""
+    """Run the missing trainings and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", choices=["published", "compact"], help="train one network only")
-    parser.add_argument("--parts", nargs="+", type=int, default=list(range(N_FOLDS)))
+    parser.add_argument("--folds", nargs="+", type=int, default=list(range(N_FOLDS)))
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument(
         "--mixed",
         action="store_true",
-        help="multiply in bfloat16: nearly twice as fast on a processor that has it, and ten times "
-        "slower on others",
+        help="multiply in bfloat16: nearly twice as fast on processors with bfloat16 instructions, "
+        "and ten times slower on others",
     )
     args = parser.parse_args()
     if args.mixed:
@@ -58,25 +58,25 @@ def main():
     reserved, folds = split(sources)
     trainings = Trainings(args, sources, reserved, folds)
     if args.only != "published":
-        for fold in args.parts:
+        for fold in args.folds:
             trainings.run("compact", "compact", fold)
     if args.only != "compact":
         better = choose_setting({name: trainings.run("published", name, 0) for name in SETTINGS})
-        for fold in args.parts:
+        for fold in args.folds:
             trainings.run("published", better, fold)
     summarize(args.records, sources, reserved)
 
 
 def choose_setting(firsts):
-    """Choose the setting of the lowest validation loss, from the records of the first part."""
+    """Select the setting with the lowest validation loss on the first fold."""
     losses = {name: min(record["history"]["val_loss"]) for name, record in firsts.items()}
     better = min(losses, key=losses.get)
-    print(f"lowest validation loss on the first part: {losses}; {better} goes on", flush=True)
+    print(f"lowest validation loss on the first fold: {losses}; using {better}", flush=True)
     return better
 
 
 def split(sources):
-    """Reserve a fifth of the sources, and split the rest; whole groups on the sky."""
+    """Reserve one fifth of the sources and split the rest, by whole groups on the sky."""
     groups = np.asarray(sources.table["sky_group"])
     labels = sources.targets["hard"]
     reserved = make_folds(labels, groups, n_splits=5, random_state=1) == 0
@@ -85,13 +85,13 @@ def split(sources):
 
 
 class Trainings:
-    """Models of the parts, trained once."""
+    """Train the models of the folds, each once."""
 
     def __init__(self, args, sources, reserved, folds):
         self.args, self.sources, self.reserved, self.folds = args, sources, reserved, folds
 
     def run(self, architecture, recipe, fold):
-        """Train a network without one part, judge the reserved sources; give its record."""
+        """Train on all folds except one, score the reserved sources, and return the record."""
         path = path_of(self.args.records, recipe, fold)
         if path.exists():
             return json.loads(path.read_text())
@@ -109,12 +109,12 @@ class Trainings:
                 validation=(self.sources.cutouts(held), labels[held]),
                 recipe=recipe,
                 checkpoint=folder / "checkpoint",
-                name=f"{recipe}, part {fold}",
+                name=f"{recipe}, fold {fold}",
                 progress=False,
             )
-        began = time.perf_counter()
+        start = time.perf_counter()
         p_cnn, _ = classifier.predict_p_cnn(self.sources.cutouts(self.reserved))
-        speed = len(self.reserved) / (time.perf_counter() - began)
+        speed = len(self.reserved) / (time.perf_counter() - start)
         classifier.save(folder / "model.shredmodel")
         history = {
             name: [round(float(value), 5) for value in values]
@@ -136,7 +136,7 @@ class Trainings:
 
 
 class Clock:
-    """Adds up the time of a training that may be interrupted; NaN if it was once killed."""
+    """Add up the time of a training with interruptions; NaN if it was killed once."""
 
     def __init__(self, path, known):
         self.path = path
@@ -145,22 +145,22 @@ class Clock:
             self.total = float(path.read_text())
 
     def __enter__(self):
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
 
     def __exit__(self, *error):
-        self.total += time.perf_counter() - self.began
+        self.total += time.perf_counter() - self.start
         self.path.write_text(str(self.total))
 
 
 def summarize(folder, sources, reserved):
-    """Print the table of what is there: means over the parts, intervals by group."""
+    """Print the table of all records: means over the folds, intervals by group."""
     agreed = sources.agreed[reserved]
     y = sources.shred[reserved][agreed].astype(int)
     groups = np.asarray(sources.table["sky_group"])[reserved][agreed]
     names = [str(name) for name in sources.table["objID"][reserved]]
-    # A resample of the groups holds for all models at once: it draws the numbers of sources.
+    # All models use the same resamples, because the source indices are resampled.
     numbers = np.arange(len(y), dtype=float)
-    print(f"{len(y)} reserved sources whose raters agree; mean over parts (95 % of resamples)")
+    print(f"{len(y)} reserved sources on which the raters agree; mean over folds (95 % interval)")
     found = {}
     for recipe in (*SETTINGS, "compact"):
         records = read_records(folder, recipe)
@@ -168,11 +168,11 @@ def summarize(folder, sources, reserved):
             continue
         for record in records:
             if record["objID"] != names:
-                raise ValueError(f"the records of {recipe!r} are of other reserved sources")
-        answers = found[recipe] = [np.array(record["p_cnn"])[agreed] for record in records]
-        metrics = [compute_metrics(y, p_cnn) for p_cnn in answers]
-        intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, answers))
-        row = {"network": recipe, "parts": len(records), "multiplied in": records[0]["precision"]}
+                raise ValueError(f"the records of {recipe!r} have other reserved sources")
+        scores = found[recipe] = [np.array(record["p_cnn"])[agreed] for record in records]
+        metrics = [compute_metrics(y, p_cnn) for p_cnn in scores]
+        intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, scores))
+        row = {"network": recipe, "folds": len(records), "precision": records[0]["precision"]}
         for name in SHOWN:
             values = [part[name] for part in metrics]
             low, high = intervals[name]
@@ -188,32 +188,32 @@ def summarize(folder, sources, reserved):
     if "published" in found and "compact" in found:
         gains = partial(gain, found["compact"], found["published"])
         values, intervals = gains(y, numbers), bootstrap_metrics(y, numbers, groups, metric=gains)
-        print("compact over published, paired")
+        print("compact minus published, paired")
         for name, (low, high) in intervals.items():
             print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
 
 
-def mean(answers, y, numbers):
-    """Compute the mean over the parts' models of each figure, on sources by their numbers."""
+def mean(scores, y, numbers):
+    """Compute the mean metrics over the models of the folds, for the given source indices."""
     rows = numbers.astype(int)
-    parts = [compute_metrics(y, p_cnn[rows]) for p_cnn in answers]
+    parts = [compute_metrics(y, p_cnn[rows]) for p_cnn in scores]
     return {name: float(np.mean([part[name] for part in parts])) for name in SHOWN}
 
 
-def gain(answers, others, y, numbers):
-    """Compute how much higher the figures of some models are than those of others."""
-    first, second = mean(answers, y, numbers), mean(others, y, numbers)
+def gain(scores, others, y, numbers):
+    """Compute the differences in mean metrics between two sets of models."""
+    first, second = mean(scores, y, numbers), mean(others, y, numbers)
     return {name: first[name] - second[name] for name in SHOWN}
 
 
 def read_records(folder, recipe):
-    """Read what finished trainings gave."""
+    """Read the records of completed trainings."""
     paths = [path_of(folder, recipe, fold) for fold in range(N_FOLDS)]
     return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
 def path_of(folder, recipe, fold):
-    """Give the file of a training's record."""
+    """Return the path of a training's record."""
     return folder / f"{recipe}-{fold}.json"
 
 

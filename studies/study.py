@@ -3,11 +3,12 @@
     python studies/study.py state/ plain soft distilled --folds 0 1 2 3 4
 
 For each training, ``state/`` holds the logits of the held-out sources for the 8 rotations and
-reflections (``NAME-FOLD-SEED.npz``), the weights (``.pt``) and, during training, a checkpoint after
-each tenth. ``--folds all`` trains on every source, for the package's embedded model. ``--corrected``
-trains on the labels corrected by ``corrections.csv``; use a separate ``state/`` for it. Training
-multiplies in bfloat16; ``--float32`` is ten times as fast on processors without bfloat16
-instructions. ``--device cuda`` trains on a GPU, on which several trainings can run in parallel.
+reflections (``NAME-FOLD-SEED.npz``), the weights (``.pt``) and, during training, checkpoints (one
+per tenth of the epochs). ``--folds all`` trains on every source, for the package's embedded model.
+``--corrected`` trains on the labels corrected by ``corrections.csv``; use a separate ``state/`` for
+it. Training multiplies in bfloat16; ``--float32`` is ten times as fast on processors without
+bfloat16 instructions. ``--device cuda`` trains on a GPU, on which several trainings can run in
+parallel.
 """
 
 import argparse

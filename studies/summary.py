@@ -2,9 +2,9 @@
 
     python studies/summary.py state/ --runs plain first soft distilled
 
-The metrics are for the sources on which the raters agree, with 95 % intervals from 1,000 resamples of
-the groups on the sky. The gain is paired: both networks use the same resamples and the folds that
-both have.
+The metrics are for the sources on which the raters agree, with 95 % intervals from 1,000 resamples
+of the groups on the sky. The gain is paired: both networks use the same resamples and the folds
+that both have.
 """
 
 import argparse
