@@ -1,12 +1,11 @@
-"""Closure of the pipeline: a known, simulated sky through the whole of it.
+"""Closure test of the pipeline on a simulated sky with known truth.
 
-Run it in the repository's root: ``python benchmarks/closure.py``. It simulates fields with
-galaxies, shreds, stars and hosts, makes catalogues of them as the surveys' pipelines might, serves
-all of it on loopback, and runs ``find_satellites`` on each survey. It prints how many of the
-galaxies that pass SAGA's selection by their true properties come out, and how many of the rows are
-galaxies, with and without p_cnn. How often a piece of a galaxy passes the cuts on quality is
-assumed (see tests/pipeline/world/catalogues.py): the figures say that the pipeline closes, and
-nothing about the surveys.
+Run ``python benchmarks/closure.py`` in the repository root. It simulates fields with galaxies,
+shreds, stars and hosts, derives survey-like catalogues, serves everything on local servers, and
+runs ``find_satellites`` on each survey. It prints the completeness for galaxies whose true
+properties pass SAGA's selection, and the purity of the output, with and without p_cnn. The
+probability that a shred passes the quality cuts is assumed (see
+tests/pipeline/world/catalogues.py): the numbers test the pipeline and do not describe the surveys.
 """
 
 import argparse
@@ -30,7 +29,7 @@ _OFFSETS = {"legacy-dr9": 0, "sdss-dr17": 1237661068180127744, "ps1-dr2": 133801
 
 
 def main():
-    """Simulate, search and print."""
+    """Simulate, run the pipeline and print the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fields", type=int, default=9)
     parser.add_argument("--seed", type=int, default=20)

@@ -1,7 +1,7 @@
-"""Time cutouts from a server on loopback: grouped, one by one, and with a plain loop.
+"""Time cutouts from a local server: grouped, one by one, and with a plain loop.
 
-Run it in the repository's root: ``python benchmarks/cutout_services.py``. The server runs in a
-process of its own, waits before each answer, and draws simulated sky.
+Run ``python benchmarks/cutout_services.py`` in the repository root. The server runs in a separate
+process, waits before each response, and returns images of a simulated sky.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tests.cutouts.conftest import differences, host_centred  # noqa: E402
 
 
 class Server:
-    """The loopback server in another process; a context manager."""
+    """Context manager for the local server in a separate process."""
 
     def __init__(self, latency):
         self._command = [sys.executable, "-m", "tests.cutouts.loopback", str(latency)]
@@ -41,14 +41,14 @@ class Server:
         self._process.stdout.close()
 
     def count(self):
-        """Count the requests so far."""
+        """Return the number of requests so far."""
         self._process.stdin.write("count\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
 
 def plain_loop(coords, url):
-    """Ask for one after the other, as notebooks do."""
+    """Request one cutout after the other, as notebooks do."""
     images = []
     for coord in coords:
         params = {
@@ -64,11 +64,11 @@ def plain_loop(coords, url):
 
 
 def main():
-    """Print a table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", type=int, default=50)
-    parser.add_argument("--sources", type=int, default=20, help="sources a host")
-    parser.add_argument("--latency", type=float, default=0.05, help="seconds before each answer")
+    parser.add_argument("--sources", type=int, default=20, help="sources per host")
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds before each response")
     parser.add_argument("--workers", type=int, default=16)
     options = parser.parse_args()
     coords = host_centred(options.hosts, options.sources)

@@ -1,18 +1,19 @@
-"""What faster ways to score cost in accuracy: int8, fewer symmetries, cascades.
+"""Measure the accuracy of faster scoring methods: int8, fewer symmetries, cascades.
 
-Run ``python benchmarks/faster_scoring.py ../shared/data`` in the repository's root, with a folder
-of labelled cutouts (``labels.ecsv`` and ``cutouts/``). With ``--folds FOLDER``, which holds
-``fold-0/model.shredmodel`` and so on, each source is scored by the model that has not seen it:
-``shredfinder evaluate … --cross-validate 5 --checkpoint FOLDER`` makes them, and
-``studies/embed.py`` with ``--fold 0`` and so on those of the embedded model's own study. Without,
-the embedded model scores, which has seen all, so that only the differences mean something.
+Run ``python benchmarks/faster_scoring.py ../shared/data`` in the repository root, with a folder of
+labelled cutouts (``labels.ecsv`` and ``cutouts/``). ``--folds FOLDER`` names a folder with
+``fold-0/model.shredmodel`` and so on; each source is then scored by the model trained without it.
+``shredfinder evaluate … --cross-validate 5 --checkpoint FOLDER`` makes such models, and
+``studies/embed.py`` with ``--fold 0`` and so on makes those of the embedded model's study. Without
+``--folds`` the embedded model is used, which was trained on all sources, so that only the
+differences are meaningful.
 
-Each way is compared with the reference (the mean of all eight sides of each source, in float32) on
-the same sources: the difference of AUC with the interval that holds 95 % of resamples of the
-groups on the sky; what surely loses less than 0.001 may be kept. A cascade looks once, and again
-only at sources whose first answer, calibrated, lies within some logits of even. A look takes the
-same time whichever side it is at, so that images per second of one core's time ("/core-s") are
-looks per second over looks per image; the two precisions' looks are timed by turns.
+Each method is compared with the reference (the mean over the 8 rotations and reflections, in
+float32) on the same sources, by the difference in AUC with its 95 % interval from resamples of the
+groups on the sky. A method qualifies if the whole interval lies above −0.001. A cascade evaluates
+each source once, and again only if the first calibrated score is within some logits of 0.5. Every
+evaluation takes the same time, so images per second of core time ("/core-s") are evaluations per
+second divided by evaluations per image. The two precisions are timed in turn.
 """
 
 import argparse
@@ -33,17 +34,17 @@ from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 from shredfinder.training import encode_labels
 
 KEPT = -0.001
-# Sides as `symmetric_views` gives them, after the image itself: mirrored and turned by turns.
-# The four are rotations, the two half a turn apart.
-SIDES = {"8": range(8), "4": (0, 2, 4, 6), "2": (0, 4), "1": (0,)}
-# Logits within which a first answer is doubtful: p_cnn from 0.27 to 0.73, and from 0.05 to 0.95.
+# Indices of the image and its `symmetric_views`, which alternate reflections and rotations. The set
+# of four are the rotations, the set of two are 180° apart.
+SYMMETRIES = {"8": range(8), "4": (0, 2, 4, 6), "2": (0, 4), "1": (0,)}
+# Logits within which a first score is uncertain: p_cnn from 0.27 to 0.73 and from 0.05 to 0.95.
 LIMITS = (1, 3)
-REFERENCE = "float32, 8 sides"
+REFERENCE = "float32, 8 symmetries"
 ROUNDS = 3
 
 
 def quantize(graph, images):
-    """Make an int8 copy of a network, its scales per channel and calibrated on images."""
+    """Quantise a network to int8, with scales per channel calibrated on images."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -65,63 +66,62 @@ def quantize(graph, images):
         return Path(paths[2]).read_bytes()
 
 
-def look(network, images):
-    """Give the logits of images, in all threads."""
+def evaluate(network, images):
+    """Return the logits of images, using all threads."""
     parts = np.array_split(images, max(1, len(images) // 32))
     with ThreadPoolExecutor(count_threads()) as executor:
         return np.concatenate(list(executor.map(network.logits, parts)))
 
 
-def look_from_all_sides(network, images):
-    """Give the logits of each image's eight sides, of shape ``(8, n)``."""
-    sides = [images, *symmetric_views(images)]
-    return np.stack([look(network, side) for side in sides])
+def evaluate_symmetries(network, images):
+    """Return the logits of the 8 rotations and reflections, of shape ``(8, n)``."""
+    return np.stack([evaluate(network, view) for view in (images, *symmetric_views(images))])
 
 
-def time_looks(networks, images):
-    """Time networks by turns; give each one's looks per second of one core's time."""
+def time_evaluations(networks, images):
+    """Time networks in turn; return evaluations per second of core time of each."""
     seconds = dict.fromkeys(networks, 0.0)
     for _ in range(ROUNDS):
         for name, network in networks.items():
-            look(network, images[:64])
+            evaluate(network, images[:64])
             start = time.process_time()
-            look(network, images)
+            evaluate(network, images)
             seconds[name] += time.process_time() - start
     return {name: ROUNDS * len(images) / spent for name, spent in seconds.items()}
 
 
-def list_ways(logits):
-    """Make each way's logits, and its looks per image in each precision.
+def list_methods(logits):
+    """Return the logits of each method and its evaluations per image in each precision.
 
-    ``logits`` holds those of all sides by precision, calibrated, of shape ``(8, n)``.
+    ``logits`` maps precisions to calibrated logits of all symmetries, of shape ``(8, n)``.
     """
-    ways = {}
-    for precision, of_sides in logits.items():
-        for name, sides in SIDES.items():
-            ways[f"{precision}, {name} side{'s' if len(sides) > 1 else ''}"] = (
-                of_sides[list(sides)].mean(axis=0),
-                {precision: len(sides)},
+    methods = {}
+    for precision, symmetric in logits.items():
+        for name, chosen in SYMMETRIES.items():
+            methods[f"{precision}, {name} symmetr{'ies' if len(chosen) > 1 else 'y'}"] = (
+                symmetric[list(chosen)].mean(axis=0),
+                {precision: len(chosen)},
             )
     exact = logits["float32"]
     for first in logits:
         for limit in LIMITS:
-            doubtful = np.abs(logits[first][0]) < limit
+            uncertain = np.abs(logits[first][0]) < limit
             for name in ("8", "4"):
-                sides = list(SIDES[name])
-                answer = np.where(doubtful, exact[sides].mean(axis=0), logits[first][0])
-                looks = {first: 1.0}
-                # The first look, if it was as exact, is one of the sides.
-                again = len(sides) - (first == "float32")
-                looks["float32"] = looks.get("float32", 0) + again * doubtful.mean()
-                ways[f"{first}, then {name} if |logit| < {limit}"] = answer, looks
-    return ways
+                chosen = list(SYMMETRIES[name])
+                combined = np.where(uncertain, exact[chosen].mean(axis=0), logits[first][0])
+                counts = {first: 1.0}
+                # The first evaluation, if in the same precision, is one of the symmetries.
+                again = len(chosen) - (first == "float32")
+                counts["float32"] = counts.get("float32", 0) + again * uncertain.mean()
+                methods[f"{first}, then {name} if |logit| < {limit}"] = combined, counts
+    return methods
 
 
 def area(is_shred, p_cnn, weights):
-    """Compute the area under the ROC curve, of sources that may count several times."""
+    """Compute the area under the ROC curve of weighted sources."""
     order = np.argsort(p_cnn, kind="stable")
     shreds, galaxies = (weights * is_shred)[order], (weights * ~is_shred)[order]
-    # Ties are as good as right half of the time.
+    # Ties count one half.
     _, first = np.unique(p_cnn[order], return_index=True)
     shreds, galaxies = np.add.reduceat(shreds, first), np.add.reduceat(galaxies, first)
     below = np.cumsum(galaxies) - galaxies / 2
@@ -129,7 +129,7 @@ def area(is_shred, p_cnn, weights):
 
 
 def compare(is_shred, reference, p_cnn, groups, n=1000):
-    """Give the difference of two AUCs and the interval that holds 95 % of its resamples."""
+    """Return the difference of two AUCs and its 95 % interval from resamples."""
     rng = np.random.default_rng(0)
     _, groups = np.unique(groups, return_inverse=True)
     n_groups = groups.max() + 1
@@ -144,13 +144,13 @@ def compare(is_shred, reference, p_cnn, groups, n=1000):
 
 
 def main():
-    """Print a table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of labels.ecsv and cutouts/")
     parser.add_argument("--folds", type=Path, help="folder of fold-0/model.shredmodel and so on")
-    parser.add_argument("--n-folds", type=int, default=5, help="of that cross-validation")
-    parser.add_argument("--label", default="final", help="labels that the folds were made by")
-    parser.add_argument("--judge", default="consensus", help="labels to judge by")
+    parser.add_argument("--n-folds", type=int, default=5, help="number of folds")
+    parser.add_argument("--label", default="final", help="column of labels that defined the folds")
+    parser.add_argument("--judge", default="consensus", help="column of labels to test on")
     options = parser.parse_args()
     table = Table.read(options.data / "labels.ecsv")
     labels, judged = (encode_labels(table[name]) for name in (options.label, options.judge))
@@ -162,7 +162,7 @@ def main():
     cutouts = files[:]
     if options.folds is None:
         models, folds = {0: embedded.model_}, np.where(np.isfinite(labels), 0, -1)
-        print("embedded model, judged on what it was trained on: only differences count")
+        print("embedded model, tested on its training set: only differences are meaningful")
     else:
         folds = make_folds(labels, groups, n_splits=options.n_folds)
         paths = {
@@ -170,10 +170,10 @@ def main():
         }
         models = {k: TrainedModel.read(path) for k, path in paths.items() if path.exists()}
         if not models:
-            parser.error(f"{options.folds} holds no fold-*/model.shredmodel")
+            parser.error(f"no files fold-*/model.shredmodel in {options.folds}")
         print(
-            f"models of {len(models)} of {options.n_folds} folds; each source by one that has "
-            "not seen it"
+            f"models of {len(models)} of {options.n_folds} folds; each source scored by the model "
+            "trained without it"
         )
     rng = np.random.default_rng(0)
     logits = {name: np.full((8, len(table)), np.nan) for name in ("float32", "int8")}
@@ -188,27 +188,30 @@ def main():
         }
         images = cutouts.images[rows].astype(np.float32) / 255
         for name, network in networks.items():
-            sides = look_from_all_sides(network, images)
-            logits[name][:, rows] = sides / model.description.temperature
-    speeds = time_looks(networks, images)
+            values = evaluate_symmetries(network, images)
+            logits[name][:, rows] = values / model.description.temperature
+    speeds = time_evaluations(networks, images)
     known = np.isfinite(judged) & np.isfinite(logits["float32"][0])
     is_shred, groups = judged[known] >= 0.5, groups[known]
-    ways = list_ways({name: values[:, known] for name, values in logits.items()})
+    methods = list_methods({name: values[:, known] for name, values in logits.items()})
     print(f"{np.count_nonzero(known)} sources, {np.count_nonzero(is_shred)} shreds")
-    print("looks per core-second: " + ", ".join(f"{n} {speed:.0f}" for n, speed in speeds.items()))
     print(
-        f"\n{'':<32}{'looks':>6}{'/core-s':>8}{'AUC':>8}{'1000 ΔAUC (95 %)':>25}"
+        "evaluations per core-second: "
+        + ", ".join(f"{n} {speed:.0f}" for n, speed in speeds.items())
+    )
+    print(
+        f"\n{'':<32}{'evals':>6}{'/core-s':>8}{'AUC':>8}{'1000 ΔAUC (95 %)':>25}"
         f"{'accuracy':>10}{'ECE':>7}  > {KEPT * 1e3:g}"
     )
-    reference = ways[REFERENCE][0]
-    for name, (answer, looks) in ways.items():
-        metrics = compute_metrics(is_shred.astype(int), 1 / (1 + np.exp(-answer)))
-        change, low, high = compare(is_shred, reference, answer, groups)
-        verdict = "yes" if low > KEPT else "not sure" if high > KEPT else "no"
-        speed = 1 / sum(n / speeds[precision] for precision, n in looks.items())
+    reference = methods[REFERENCE][0]
+    for name, (combined, counts) in methods.items():
+        metrics = compute_metrics(is_shred.astype(int), 1 / (1 + np.exp(-combined)))
+        change, low, high = compare(is_shred, reference, combined, groups)
+        verdict = "yes" if low > KEPT else "unclear" if high > KEPT else "no"
+        speed = 1 / sum(n / speeds[precision] for precision, n in counts.items())
         interval = f"{change * 1e3:+.2f} ({low * 1e3:+.2f} to {high * 1e3:+.2f})"
         print(
-            f"{name:<32}{sum(looks.values()):6.2f}{speed:8.0f}{metrics['auc']:8.4f}{interval:>25}"
+            f"{name:<32}{sum(counts.values()):6.2f}{speed:8.0f}{metrics['auc']:8.4f}{interval:>25}"
             f"{metrics['accuracy']:10.4f}{metrics['calibration_error']:7.4f}  {verdict}"
         )
 

@@ -23,7 +23,7 @@ from shredfinder.hosts import match_hosts
 
 
 def random_sky(rng, size):
-    """Draw positions evenly over the sky, in degrees."""
+    """Draw positions uniformly on the sky, in degrees."""
     return rng.uniform(0.0, 360.0, size), np.degrees(np.arcsin(rng.uniform(-1.0, 1.0, size)))
 
 
@@ -37,7 +37,7 @@ def simulate_hosts(rng, size):
 
 
 def simulate_candidates(rng, size, hosts):
-    """Draw candidates, two in three of them scattered by an arcminute around hosts."""
+    """Draw candidates, two thirds of them scattered around hosts by one arcminute."""
     ra, dec = random_sky(rng, size)
     clustered = rng.random(size) < 2 / 3
     host = rng.integers(0, len(hosts), np.count_nonzero(clustered))
@@ -53,7 +53,7 @@ def peak_mib():
 
 
 def run(n_candidates, n_hosts, threads):
-    """Match once, and print a line of figures."""
+    """Match once and print one line of the table."""
     rng = np.random.default_rng(0)
     hosts = simulate_hosts(rng, n_hosts)
     candidates = simulate_candidates(rng, n_candidates, hosts)
@@ -72,7 +72,7 @@ def run(n_candidates, n_hosts, threads):
 
 
 def main():
-    """Run all sizes, or one in this process."""
+    """Run all sizes in separate processes, or one size in this process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", type=int, default=640_000)
     parser.add_argument("--candidates", type=int, nargs="+", help="sizes to run")

@@ -1,8 +1,8 @@
-"""Measure what slicing cutouts from shared images does to ``p_cnn``, on a simulated field.
+"""Measure how slicing cutouts from shared images changes ``p_cnn`` on simulated fields.
 
-Run it in the repository's root: ``python benchmarks/shared_images.py``. Each source is
-scored twice: on an image of its own, centred on it, and on a slice of an image that it shares
-with its neighbours. Both are JPEG-compressed, as the viewer's are.
+Run ``python benchmarks/shared_images.py`` in the repository root. Each source is scored twice: on
+an image centred on it, and on a slice of an image shared with its neighbours. Both are
+JPEG-compressed, as the viewer's are.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from shredfinder.datasets import make_field
 
 
 class FieldViewer(CutoutService):
-    """Plays the viewer from a simulated field."""
+    """Emulate the viewer with a simulated field."""
 
     name = "field"
     remote = False
@@ -33,12 +33,12 @@ class FieldViewer(CutoutService):
 
     def __init__(self, field):
         images = {b: (f, field.wcs) for b, f in zip(field.bands, field.fluxes, strict=True)}
-        # The field's values are nanomaggies per native pixel, whatever its own are.
+        # The field's values are nanomaggies per native pixel of the survey at any pixel scale.
         self._local = LocalImages(images, flux_scale=1)
         self.n_requests = 0
 
     def fetch(self, request, client):
-        """Cut an image, compress and decompress it."""
+        """Make a cutout, and compress and decompress it."""
         self.n_requests += 1
         file = io.BytesIO()
         Image.fromarray(self._local.fetch(request).image).save(file, "JPEG", quality=75)
@@ -74,7 +74,7 @@ def main():
         f"|Δ p_cnn|: mean {differences.mean():.4f}, median {np.median(differences):.4f}, "
         f"99 % {np.quantile(differences, 0.99):.4f}, largest {differences.max():.4f}"
     )
-    print(f"on another side of 0.5: {n_changed}")
+    print(f"classified differently at 0.5: {n_changed}")
 
 
 if __name__ == "__main__":

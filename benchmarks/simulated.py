@@ -1,4 +1,4 @@
-"""Simulated image files, survey bricks and catalogues, for the benchmarks."""
+"""Simulated image files, survey bricks and catalogues for the benchmarks."""
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -19,7 +19,7 @@ FACTS = {
 
 
 def make_files(folder, n, suffix="png"):
-    """Write simulated cutouts; give their paths."""
+    """Write simulated cutouts and return their paths."""
     paths, seed = [], 0
     while len(paths) < n:
         for image in make_field(random_state=seed).cutouts().images[: n - len(paths)]:
@@ -30,7 +30,7 @@ def make_files(folder, n, suffix="png"):
 
 
 def make_bricks(folder, n_bricks, n_positions=200):
-    """Write simulated bricks of 1024 px of the survey's own scale; give positions on each."""
+    """Write simulated bricks of 1024 px at the native pixel scale; return positions on them."""
     positions = []
     for seed in range(n_bricks):
         center = SkyCoord(150 + 0.08 * seed, 2.2, unit="deg")
@@ -46,7 +46,7 @@ def make_bricks(folder, n_bricks, n_positions=200):
 
 
 def make_catalogue(path, n, n_images, positions):
-    """Write a catalogue of ``n`` rows and a few columns that scoring does not look at."""
+    """Write a catalogue of ``n`` rows, with some columns that scoring does not use."""
     rng = np.random.default_rng(0)
     table = Table({"objID": np.arange(n), "image": np.arange(n) % n_images})
     order = np.arange(n) % positions.shape[1]

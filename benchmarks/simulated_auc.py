@@ -1,4 +1,4 @@
-"""Score simulated fields with the embedded model: AUC and accuracy against the known truth.
+"""Measure AUC and accuracy of the embedded model on simulated fields with known truth.
 
 python benchmarks/simulated_auc.py --n-fields 20
 """
@@ -13,7 +13,7 @@ from shredfinder.evaluation import bootstrap_metrics, compute_metrics
 
 
 def main():
-    """Simulate, score and print."""
+    """Simulate, score and print the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n-fields", type=int, default=20)
     args = parser.parse_args()

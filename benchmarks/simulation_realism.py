@@ -1,6 +1,6 @@
 """Compare simulated fields with real cutouts: colours, brightness, sizes, surroundings, noise.
 
-Prints a table of medians and 16th to 84th percentiles, real beside simulated, for each class:
+Prints medians and 16th to 84th percentiles of real and simulated sources for each class:
 
     python benchmarks/simulation_realism.py ../shared/data
 
@@ -20,40 +20,40 @@ from shredfinder.surveys import get_survey
 
 SURVEY = get_survey("legacy-dr9")
 SCALE = SURVEY.pixel_scale
-# Fluxes are per native pixel; this many of those make a cutout's pixel.
+# Fluxes are per native pixel; number of native pixels per cutout pixel.
 NATIVE_PER_PIXEL = (SCALE / SURVEY.native_pixel_scale) ** 2
 QUANTITIES = {
     "mu_center": ("central surface brightness, r", "mag/arcsec²"),
-    "r_mag": ("r in a 3″ radius, less its surroundings", "mag"),
+    "r_mag": ("r within 3″, background subtracted", "mag"),
     "g_r": ("g − r at the centre", "mag"),
     "r_z": ("r − z at the centre", "mag"),
     "r_half": ("half-light radius within 6″", "arcsec"),
     "mu_around": ("surroundings at 5–8″, r", "mag/arcsec²"),
-    "contrast": ("share of the centre above its surroundings", ""),
-    "offset": ("distance from the brightest place nearby", "arcsec"),
-    "covered": ("share of the cutout above the sky", ""),
+    "contrast": ("contrast of the centre to its surroundings", ""),
+    "offset": ("distance from the brightest pixel nearby", "arcsec"),
+    "covered": ("fraction of the cutout above the sky", ""),
 }
 
 SKY_QUANTITIES = {
-    "noise_g": ("noise of a pixel in g", "nmgy/0.262″²"),
-    "noise_r": ("noise of a pixel in r", "nmgy/0.262″²"),
-    "noise_z": ("noise of a pixel in z", "nmgy/0.262″²"),
+    "noise_g": ("noise per pixel in g", "nmgy/0.262″²"),
+    "noise_r": ("noise per pixel in r", "nmgy/0.262″²"),
+    "noise_z": ("noise per pixel in z", "nmgy/0.262″²"),
     "correlation_1": ("correlation of adjacent pixels in r", ""),
-    "correlation_2": ("correlation of the next but one in r", ""),
-    "sky_r": ("level of the sky in r", "nmgy/0.262″²"),
-    "fwhm": ("full width of the narrowest bright point", "arcsec"),
-    "n_points": ("number of bright points", ""),
+    "correlation_2": ("correlation of pixels 2 px apart in r", ""),
+    "sky_r": ("sky level in r", "nmgy/0.262″²"),
+    "fwhm": ("FWHM of the narrowest point source", "arcsec"),
+    "n_points": ("number of point sources", ""),
 }
 
 
 def mu(flux):
-    """Surface brightness in mag/arcsec² of nanomaggies per native pixel (NaN where negative)."""
+    """Convert nanomaggies per native pixel to mag/arcsec²; NaN where negative."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return 22.5 - 2.5 * np.log10(flux / SURVEY.native_pixel_scale**2)
 
 
 def smooth(image, times=3):
-    """Smooth the last two axes with (1, 2, 1)/4, some times over."""
+    """Smooth the last two axes repeatedly with (1, 2, 1)/4."""
     for _ in range(times):
         for axis in (-1, -2):
             image = (np.roll(image, 1, axis) + 2 * image + np.roll(image, -1, axis)) / 4
@@ -61,7 +61,7 @@ def smooth(image, times=3):
 
 
 def measure_cutout(image):
-    """Measure one cutout, of shape (height, width, 3) and uint8."""
+    """Measure one cutout, of shape (height, width, 3), uint8."""
     z, r, g = rgb_to_flux(image).astype(float)
     height, width = r.shape
     y, x = np.indices(r.shape)
@@ -96,7 +96,7 @@ def measure_cutout(image):
 
 
 def measure_sky(image):
-    """Measure noise and stars of one cutout: σ per band, its correlation, widths of points."""
+    """Measure noise and point sources of one cutout: σ per band, correlation, widths."""
     fluxes = rgb_to_flux(image).astype(float)
     r = fluxes[1]
     smoothed = smooth(r)
@@ -116,7 +116,7 @@ def measure_sky(image):
 
 
 def measure_points(r):
-    """Full width at half maximum in arcsec of the narrowest bright points, and their number."""
+    """Return the FWHM of the narrowest point source in arcsec and the number of points."""
     inside = r[2:-2, 2:-2]
     around = [
         r[2 + dy : r.shape[0] - 2 + dy, 2 + dx : r.shape[1] - 2 + dx]
@@ -142,7 +142,7 @@ def measure_points(r):
 
 
 def measure(images, labels):
-    """Measure cutouts: a table of sources and one of skies."""
+    """Measure cutouts; return a table of source properties and one of sky properties."""
     rows, skies = [], []
     for image, label in zip(images, labels, strict=True):
         rows.append({"label": label, **measure_cutout(image)})
@@ -151,7 +151,7 @@ def measure(images, labels):
 
 
 def describe(values):
-    """Median and 16th to 84th percentiles, as text."""
+    """Format the median and the 16th to 84th percentiles."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -162,7 +162,7 @@ def describe(values):
 
 
 def read_real(folder, n, rng):
-    """Read real cutouts that both raters agree on: images and labels."""
+    """Read images and labels of real cutouts on which both raters agree."""
     table = Table.read(folder / "labels.ecsv")
     table = table[np.isin(table["consensus"], ("galaxy", "shred"))]
     table = table[np.sort(rng.permutation(len(table))[:n])]
@@ -174,7 +174,7 @@ def read_real(folder, n, rng):
 
 
 def simulate(n_fields, seed):
-    """Simulate fields: images of their sources' cutouts, labels, and the catalogue."""
+    """Simulate fields and return the cutouts and labels of their sources."""
     images, tables = [], []
     for i in range(n_fields):
         field = make_field(random_state=seed + i)
@@ -191,12 +191,12 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--n-real", type=int, default=3200, help="real cutouts at most")
-    parser.add_argument("--n-fields", type=int, default=12, help="simulated fields")
+    parser.add_argument("--n-real", type=int, default=3200, help="maximum number of real cutouts")
+    parser.add_argument("--n-fields", type=int, default=12, help="number of simulated fields")
     parser.add_argument("--seed", type=int, default=1000)
     arguments = parser.parse_args()
     if not (arguments.data / "labels.ecsv").is_file():
-        print(f"skipped: there are no real cutouts in {arguments.data}")
+        print(f"skipped: no real cutouts in {arguments.data}")
         return
     rng = np.random.default_rng(arguments.seed)
     real = measure(*read_real(arguments.data, arguments.n_real, rng))

@@ -1,9 +1,9 @@
-"""The stages of scoring as benchmarks of pytest-benchmark, to watch for regressions.
+"""Time the stages of scoring with pytest-benchmark, to detect regressions.
 
-Run ``tox -e benchmark``, or ``pytest benchmarks/test_stages.py --benchmark-only``; with
-``--benchmark-autosave`` and ``--benchmark-compare`` it compares with an earlier run. One round is
-128 images, so that "OPS" times 128 is images per second; of table work it is 10,000 rows.
-``throughput.py`` measures the whole.
+Run ``tox -e benchmark``, or ``pytest benchmarks/test_stages.py --benchmark-only``;
+``--benchmark-autosave`` and ``--benchmark-compare`` compare with an earlier run. One round is 128
+images, so that "OPS" times 128 is images per second; for table work it is 10,000 rows.
+``throughput.py`` measures complete runs.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ N = 128
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Image files, bricks, and positions on them."""
+    """Return a folder, image files, and positions on bricks."""
     folder = tmp_path_factory.mktemp("world")
     images, bricks = folder / "images", folder / "bricks"
     images.mkdir()

@@ -1,17 +1,17 @@
-"""Where the time goes: images per second for each stage, and the share of the machine's peak.
+"""Measure images per second of each stage of scoring, and the fraction of the machine's peak.
 
-Each rate is given by the clock, and per second of one core's time ("/core-s"): where other programs
-use the machine, only the latter means something; on an idle machine the former is the latter times
-the number of cores that are busy. The share of the peak is by core time as well.
+Rates are given per second of wall time and per second of core time ("/core-s"). If other programs
+use the machine, only the latter is meaningful; on an idle machine the former is the latter times
+the number of busy cores. The fraction of the peak is also in core time.
 
-Run ``python benchmarks/throughput.py`` in the repository's root. It prints one table, of one run:
-decoding, cutting from FITS bricks, scoring by each network, table work, and the whole way from
-file to file with its memory, next to the most that the stages could reach together. The published
-network has no weights here and is timed with random ones, under each Keras backend that is
-installed; the compact one is the embedded model, whatever that is.
+Run ``python benchmarks/throughput.py`` in the repository root. It prints one table of one run:
+decoding, making cutouts from FITS bricks, scoring with each network, table operations, and the
+complete run from file to file with its memory, compared with the maximum that the stages could
+reach together. The published network is timed with random weights, under each installed Keras
+backend; the compact network is the embedded model.
 
-Images are simulated, unless ``--cutouts`` names a folder of real ones: how many sources are
-uncertain, and looked at from eight sides, decides how fast the default is.
+Images are simulated unless ``--cutouts`` names a folder of real ones. The fraction of uncertain
+sources, which are evaluated 8 times, determines the speed of ``symmetry="uncertain"``.
 """
 
 import argparse
@@ -44,30 +44,30 @@ BATCH = 128
 
 
 class Rate(NamedTuple):
-    """Images per second, and per second of processor time, which other programs hardly change."""
+    """Images per second of wall time and per second of core time."""
 
     wall: float
     core: float
 
     @classmethod
     def combine(cls, *stages):
-        """Give the most that stages which share the processors can reach."""
+        """Return the maximum rate of stages that share the processors."""
         return cls(*(1 / np.sum(1 / np.array(stages), axis=0)))
 
 
 class Clock:
-    """Seconds, and seconds of processor time, since it was made."""
+    """Measure wall time and core time in seconds since creation."""
 
     def __init__(self):
         self._wall, self._core = time.perf_counter(), time.process_time()
 
     def read(self):
-        """Give both."""
+        """Return wall time and core time."""
         return time.perf_counter() - self._wall, time.process_time() - self._core
 
 
 def rate(function, n, *, seconds=3.0):
-    """Call a function that works on ``n`` images for some seconds; give the rate."""
+    """Call a function that processes ``n`` images for some seconds and return the rate."""
     function()
     clock, calls = Clock(), 0
     while not calls or clock.read()[0] < seconds:
@@ -78,15 +78,15 @@ def rate(function, n, *, seconds=3.0):
 
 
 def in_threads(function, items):
-    """Call a function for each item in as many threads as scoring takes."""
+    """Call a function for each item in as many threads as scoring uses."""
     with ThreadPoolExecutor(count_threads()) as executor:
         return list(executor.map(function, items))
 
 
 def measure_peak(size=1024, rounds=20):
-    """Measure the machine's FLOP/s in single precision: the best of multiplying matrices.
+    """Measure the machine's peak FLOP/s in single precision by multiplying matrices.
 
-    By ONNX Runtime, one multiplication a thread, so that no thread waits for another.
+    Uses ONNX Runtime with one multiplication per thread, so that threads do not wait.
     """
     import onnxruntime as ort
     from onnx import TensorProto, helper, numpy_helper
@@ -116,7 +116,7 @@ def measure_peak(size=1024, rounds=20):
 
 
 def count_flops(graph):
-    """Count the floating-point operations that one image takes, from an ONNX graph."""
+    """Count the floating-point operations per image of an ONNX graph."""
     import onnx
 
     model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(graph))
@@ -136,7 +136,7 @@ def count_flops(graph):
 
 
 def time_keras(backend, threads):
-    """Time the published network under a Keras backend; runs in a process of its own."""
+    """Time the published network under a Keras backend in a separate process."""
     environment = os.environ | {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, __file__, "--keras"]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -144,7 +144,7 @@ def time_keras(backend, threads):
 
 
 def run_keras():
-    """Do the timing of `time_keras`, and print it."""
+    """Run the timing of `time_keras` and print it."""
     network = build_network("published", SHAPE)
     images = np.random.default_rng(0).random((64, *SHAPE), dtype=np.float32)
     best = max(
@@ -155,25 +155,25 @@ def run_keras():
 
 
 def time_network(graph, images):
-    """Time a network under ONNX Runtime, each image looked at once."""
+    """Time a network under ONNX Runtime, with one evaluation per image."""
     network = OnnxNetwork(graph, SHAPE)
     parts = np.array_split(images, max(1, len(images) // 32))
     return rate(lambda: in_threads(network.logits, parts), len(images))
 
 
 def time_classifier(cutouts, symmetry, seconds=3.0):
-    """Time the embedded model; give the rate and looks per image.
+    """Time the embedded model and return the rate and the evaluations per image.
 
-    ``symmetry`` is None for the model's own default.
+    ``symmetry=None`` means the default of the model.
     """
     classifier = ShredClassifier.load()
     if symmetry is not None:
         classifier.symmetry = symmetry
-    network, looks = classifier.model_.network, []
+    network, counts = classifier.model_.network, []
     logits = network.logits
 
     def counted(images):
-        looks.append(len(images))
+        counts.append(len(images))
         return logits(images)
 
     network.logits = counted
@@ -181,11 +181,11 @@ def time_classifier(cutouts, symmetry, seconds=3.0):
     network.logits = logits
     n_scored = np.count_nonzero(cutouts.good)
     speed = rate(lambda: classifier.predict_p_cnn(cutouts), len(cutouts), seconds=seconds)
-    return speed, sum(looks) / max(n_scored, 1)
+    return speed, sum(counts) / max(n_scored, 1)
 
 
 def time_decoding(files, seconds=3.0):
-    """Time reading image files in as many threads as scoring does."""
+    """Time reading image files in as many threads as scoring uses."""
     starts = range(0, len(files), BATCH)
     return rate(
         lambda: in_threads(lambda i: files[i : i + BATCH], starts), len(files), seconds=seconds
@@ -193,7 +193,7 @@ def time_decoding(files, seconds=3.0):
 
 
 def run_end_to_end(options):
-    """Score a catalogue from file to file, and print seconds and peak memory in MiB."""
+    """Score a catalogue from file to file and print times and peak memory in MiB."""
     clock = Clock()
     classify_catalogue(
         options["catalogue"], options["output"], overwrite=True, progress=False, **options["images"]
@@ -202,16 +202,16 @@ def run_end_to_end(options):
 
 
 def measure_memory():
-    """Measure this process's peak memory in MiB."""
+    """Return the peak memory of this process in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss begins with what the parent had when it started this process
+    if status.exists():  # ru_maxrss includes the parent's memory at the start of this process
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def time_end_to_end(catalogue, images):
-    """Score a catalogue in a process of its own, whose peak memory is the run's."""
+    """Score a catalogue in a separate process, to measure its peak memory."""
     output = str(catalogue.with_name(f"scored{catalogue.suffix}"))
     options = {"catalogue": str(catalogue), "output": output, "images": images}
     command = [sys.executable, __file__, "--end-to-end", json.dumps(options)]
@@ -220,7 +220,7 @@ def time_end_to_end(catalogue, images):
 
 
 def time_table(catalogue):
-    """Time reading what scoring needs, and writing the output, without any image."""
+    """Time reading the catalogue and writing the output, without images."""
     output = catalogue.with_name(f"written{catalogue.suffix}")
     clock = Clock()
     store = open_store(catalogue, output)
@@ -237,7 +237,7 @@ def time_table(catalogue):
 
 
 def describe_machine():
-    """Name the machine and what runs on it."""
+    """Describe the machine and the software versions."""
     import onnxruntime
 
     model = platform.processor() or platform.machine()
@@ -253,7 +253,7 @@ def describe_machine():
 
 
 class Report:
-    """The table, printed line by line."""
+    """Table that is printed line by line."""
 
     def __init__(self, peak):
         self.peak = peak
@@ -263,7 +263,7 @@ class Report:
         )
 
     def add(self, name, speed, flops=None):
-        """Print a line."""
+        """Print one line."""
         share = "" if flops is None else f"{speed.core * flops / self.peak.core:9.1%}"
         flops = "" if flops is None else f"{flops / 1e6:13.1f}"
         wall, core = (f"{value:,.0f}" if value > 1000 else f"{value:.1f}" for value in speed)
@@ -273,14 +273,16 @@ class Report:
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100_000, help="largest catalogue")
-    parser.add_argument("--brick-rows", type=int, default=5_000, help="the same for bricks")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of the largest catalogue")
+    parser.add_argument(
+        "--brick-rows", type=int, default=5_000, help="the same for scoring from bricks"
+    )
     parser.add_argument("--table-rows", type=int, default=1_000_000, help="rows without images")
-    parser.add_argument("--images", type=int, default=4_000, help="different image files")
-    parser.add_argument("--cutouts", type=Path, help="folder of real cutouts, in place of them")
+    parser.add_argument("--images", type=int, default=4_000, help="number of different image files")
+    parser.add_argument("--cutouts", type=Path, help="folder of real cutouts to use instead")
     parser.add_argument("--format", choices=("parquet", "fits"), default="parquet")
-    parser.add_argument("--folder", type=Path, help="where to put files (default: temporary)")
-    parser.add_argument("--no-keras", action="store_true", help="leave Keras out, which is slow")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
+    parser.add_argument("--no-keras", action="store_true", help="skip Keras, which is slow")
     parser.add_argument("--keras", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--end-to-end", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -294,12 +296,12 @@ def main():
 
 
 def run(options, folder):
-    """Measure everything, in one process but for what must be alone."""
+    """Run all measurements, in separate processes where necessary."""
     peak = measure_peak()
     print(describe_machine())
     print(
         f"measured peak: {peak.wall / 1e9:.0f} GFLOP/s in single precision, "
-        f"{peak.core / 1e9:.0f} GFLOP a second of one core"
+        f"{peak.core / 1e9:.0f} GFLOP per core-second"
     )
     print(f"model: {ShredClassifier.load()!r}, {ShredClassifier.load().provenance['sha256'][:12]}")
     images_folder, bricks, nothing = (folder / name for name in ("images", "bricks", "nothing"))
@@ -312,29 +314,29 @@ def run(options, folder):
         for i, path in enumerate(sorted(p for p in options.cutouts.iterdir() if p.is_file())):
             paths.append(images_folder / f"{i}.png")
             paths[-1].symlink_to(path.resolve())
-    # A position for each row: what is asked for twice is cut once.
+    # One position per row: repeated positions would be cut only once.
     positions = make_bricks(bricks, 3, max(200, -(-options.brick_rows // 3)))
     catalogue = folder / f"catalogue.{options.format}"
     make_catalogue(catalogue, options.table_rows, len(paths), positions)
 
     report = Report(peak)
     files = ImageFiles(paths[:1024], size=SHAPE[:2], **FACTS)
-    report.add("decode, image files", time_decoding(files))
-    report.add("cut, FITS bricks", time_bricks(bricks, positions[:, :200]))
+    report.add("decode image files", time_decoding(files))
+    report.add("make cutouts, FITS bricks", time_bricks(bricks, positions[:, :200]))
     cutouts = files[:]
     unit = cutouts.images[cutouts.good][:256].astype(np.float32) / 255
     report_published(report, unit, options)
     report_compact(report, cutouts)
-    report.add(f"table work, {options.format}", time_table(catalogue))
+    report.add(f"table operations, {options.format}", time_table(catalogue))
 
     missing = {"cutouts": str(nothing), "pattern": "{image}.png"}
     seconds, core, memory = time_end_to_end(catalogue, missing)
     print(
-        f"\na catalogue without images, {options.format} to {options.format}: "
+        f"\ncatalogue without images, {options.format} to {options.format}: "
         f"{options.table_rows:,} rows, {seconds:.0f} s, {core:.0f} core-s, "
-        f"{memory:.0f} MiB at most"
+        f"peak {memory:.0f} MiB"
     )
-    cut_out = cut_some(bricks, positions[:, :200])
+    cutouts_from_bricks = make_cutouts(bricks, positions[:, :200])
     report_end_to_end(
         f"image files, {options.format} to {options.format}",
         {"cutouts": str(images_folder), "pattern": "{image}.png"},
@@ -348,17 +350,17 @@ def run(options, folder):
         options.brick_rows,
         lambda: (
             time_bricks(bricks, positions[:, :200], 1.5),
-            time_classifier(cut_out, None, 1.5)[0],
+            time_classifier(cutouts_from_bricks, None, 1.5)[0],
         ),
         lambda n: make_catalogue(catalogue, n, len(paths), positions) or catalogue,
     )
 
 
 def report_end_to_end(name, images, n_rows, time_stages, make):
-    """Score catalogues of three sizes from file to file, and extrapolate to a million rows.
+    """Score catalogues of three sizes from file to file and extrapolate to a million rows.
 
-    The two stages are timed before and after each run, so that what else the machine does
-    at the time slows down both them and the run.
+    The two stages are timed before and after each run, so that other load on the machine slows
+    down both.
     """
     print(
         f"\nend to end, {name}:\n{'rows':>10}{'seconds':>9}{'cores busy':>12}{'peak MiB':>10}"
@@ -378,11 +380,14 @@ def report_end_to_end(name, images, n_rows, time_stages, make):
         print(flush=True)
     n, seconds, core = np.array(results).T
     wall, core = (np.polyval(np.polyfit(n, spent, 1), 1e6) / 3600 for spent in (seconds, core))
-    print(f"a million rows by linear growth: {wall:.1f} hours, {core:.1f} core-hours", flush=True)
+    print(
+        f"a million rows, linearly extrapolated: {wall:.1f} hours, {core:.1f} core-hours",
+        flush=True,
+    )
 
 
 def report_published(report, images, options):
-    """Time the published network, which has a thousand times the work."""
+    """Time the published network."""
     backends = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
     os.environ.setdefault("KERAS_BACKEND", backends[0])
     from shredfinder.models.onnx_graph import network_to_onnx
@@ -397,18 +402,18 @@ def report_published(report, images, options):
 
 
 def report_compact(report, cutouts):
-    """Time the embedded model: as it is by default, and otherwise."""
+    """Time the embedded model with its default symmetry and the others."""
     flops = count_flops(ShredClassifier.load().model_.graph)
     default = ShredClassifier.load().symmetry
     for symmetry in dict.fromkeys((default, "none", "uncertain", "all")):
-        speed, looks = time_classifier(cutouts, symmetry)
+        speed, n_evaluations = time_classifier(cutouts, symmetry)
         by_default = " (default)" if symmetry == default else ""
-        name = f"score, compact, {symmetry!r}{by_default}, {looks:.2f} looks"
-        report.add(name, speed, flops * looks)
+        name = f"score, compact, {symmetry!r}{by_default}, {n_evaluations:.2f} evaluations"
+        report.add(name, speed, flops * n_evaluations)
 
 
-def cut_some(bricks, positions):
-    """Cut from bricks."""
+def make_cutouts(bricks, positions):
+    """Make cutouts from bricks."""
     from astropy.coordinates import SkyCoord
 
     from shredfinder.cutouts import LocalImages, fetch_cutouts
@@ -422,8 +427,8 @@ def cut_some(bricks, positions):
 
 
 def time_bricks(bricks, positions, seconds=3.0):
-    """Time cutting from bricks."""
-    return rate(lambda: cut_some(bricks, positions), positions.shape[1], seconds=seconds)
+    """Time making cutouts from bricks."""
+    return rate(lambda: make_cutouts(bricks, positions), positions.shape[1], seconds=seconds)
 
 
 if __name__ == "__main__":

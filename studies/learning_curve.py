@@ -51,7 +51,7 @@ def main():
 
     index = np.arange(len(y), dtype=float)
     values, intervals = curve(y, index), bootstrap_metrics(y, index, groups, metric=curve)
-    print(f"{len(y)} sources of the folds {', '.join(map(str, args.folds))}")
+    print(f"{len(y)} sources in folds {', '.join(map(str, args.folds))}")
     for k, name in enumerate(args.runs):
         accuracy = compute_metrics(y, scores[k])["accuracy"]
         print(f"{n[k]:6.0f} labels ({name}): {show(values, intervals, str(k))}, {accuracy=:.3f}")

@@ -1,11 +1,12 @@
-"""How the AUC suffers from another survey's seeing and depth, and what learning from it helps.
+"""Measure the AUC at other surveys' seeing and depth, with and without training on such images.
 
     python studies/robustness.py state/ distilled robust
 
-Each source is scored by the network that was trained without its fold, on the image as it is and
-degraded to the seeing, depth and pixels of SDSS and PS1 (`shredfinder.datasets.degrade_cutouts`),
-looked at once. Judged on the sources whose raters agree; intervals hold 95 % of 1,000 resamples
-of the groups on the sky. The gain is that of the second run over the first, paired.
+Each source is scored once by the network trained without its fold, on the original image and on
+images degraded to the seeing, depth and pixel scale of SDSS and PS1
+(`shredfinder.datasets.degrade_cutouts`). The test set is the sources on which the raters agree; the
+95 % intervals are from 1,000 resamples of the groups on the sky. The gain is that of the second run
+over the first, paired.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from shredfinder.surveys import IMAGING
 
 
 def main():
-    """Score the folds that are there, and print the table."""
+    """Score the folds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("runs", nargs="+", choices=sorted(RUNS))
@@ -35,26 +36,26 @@ def main():
     rows = np.flatnonzero(sources.agreed & np.isin(sources.fold, args.folds))
     y = sources.shred[rows].astype(int)
     groups = np.asarray(sources.table["sky_group"])[rows]
-    print(f"{len(rows)} sources of the folds {', '.join(map(str, args.folds))}")
+    print(f"{len(rows)} sources in folds {', '.join(map(str, args.folds))}")
     for kind in ("legacy-dr9", *sorted(IMAGING)):
         images = sources.images[rows]
         if kind != "legacy-dr9":
             images = degrade(images, kind, random_state=0)
         logits = [score_folds(args, name, images, sources.fold[rows]) for name in args.runs]
-        answers = [1 / (1 + np.exp(-values)) for values in logits]
-        for name, p_cnn in zip(args.runs, answers, strict=True):
+        scores = [1 / (1 + np.exp(-values)) for values in logits]
+        for name, p_cnn in zip(args.runs, scores, strict=True):
             values = compute_metrics(y, p_cnn)
             low, high = bootstrap_metrics(y, p_cnn, groups)["auc"]
             line = f"{kind:12} {name:12} AUC {values['auc']:.4f} ({low:.4f}-{high:.4f})"
             print(f"{line} accuracy {values['accuracy']:.3f}", flush=True)
-        for name, p_cnn in zip(args.runs[1:], answers[1:], strict=True):
-            found = compare_models(y, p_cnn, answers[0], groups)["auc"]
+        for name, p_cnn in zip(args.runs[1:], scores[1:], strict=True):
+            found = compare_models(y, p_cnn, scores[0], groups)["auc"]
             gain = "{difference:+.4f} ({low:+.4f} to {high:+.4f})".format(**found)
             print(f"{'':12} {name} over {args.runs[0]}: {gain}")
 
 
 def score_folds(args, name, images, folds):
-    """Give the logits of sources, each by the network that has not seen it."""
+    """Return the logits of sources, each from the network trained without it."""
     logits = np.full(len(images), np.nan)
     for fold in args.folds:
         network = NETWORKS[RUNS[name].network]()

@@ -1,10 +1,10 @@
-"""What the novelty of images catches and misses.
+"""Measure which images the novelty measure detects as out of distribution.
 
     python studies/unfamiliar.py
 
-The measure is learnt on half of the groups on the sky and judged on the other half, on these made
-to look like other surveys, on simulated fields, and on images that show no sky at all. The embedded
-model's own is learnt on all labelled sources, as the model was.
+The measure is fitted to half of the groups on the sky and tested on the other half, on these images
+degraded to other surveys, on simulated fields, and on images that do not show the sky. The embedded
+model's measure is fitted to all labelled sources.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from shredfinder.datasets.observing import NOISE
 from shredfinder.imaging import flux_to_rgb, rgb_to_flux
 from shredfinder.models import NoveltyMeasure
 
-# Depths of a point source at 5 sigma, and widths of the point-spread function in r in arcsec,
-# roughly: Dey et al. 2019, AJ 157, 168; SDSS's page on the scope of its imaging; Chambers et al.
-# 2016, arXiv 1612.05560.
+# Approximate 5σ depths for point sources, and FWHM of the point-spread function in r in arcsec:
+# Dey et al. 2019, AJ 157, 168; SDSS's page on the scope of its imaging; Chambers et al. 2016,
+# arXiv 1612.05560.
 _DEPTHS = {
     "Legacy": {"g": 24.0, "r": 23.4, "z": 22.5},
     "SDSS": {"g": 23.1, "r": 22.7, "z": 20.7},
@@ -46,9 +46,9 @@ def main():
     rng = np.random.default_rng(1)
     groups = np.asarray(sources.table["sky_group"])
     names = np.unique(groups)
-    learnt = np.isin(groups, rng.permutation(names)[: len(names) // 2])
-    measure = NoveltyMeasure.of_images(images[trained[learnt[trained]]])
-    held = images[trained[~learnt[trained]]]
+    fitted = np.isin(groups, rng.permutation(names)[: len(names) // 2])
+    measure = NoveltyMeasure.of_images(images[trained[fitted[trained]]])
+    held = images[trained[~fitted[trained]]]
     rows = [("real, held out", held)]
     rows += list(make_others(held[rng.permutation(len(held))[:300]], rng))
     neither = images[sources.fold < 0]
@@ -62,7 +62,7 @@ def main():
 
 
 def make_others(real, rng, n=100):
-    """Yield names and images of what the model was not trained on, and of what is like it."""
+    """Yield names and images like the training set and unlike it."""
     fields = [make_field(size=768, n_hosts=5, random_state=k) for k in range(6)]
     for name, compressed in (("simulated Legacy", True), ("simulated Legacy, no JPEG", False)):
         seen = [field.cutouts(compress=compressed).images for field in fields]
@@ -87,13 +87,13 @@ def make_others(real, rng, n=100):
     yield "real, twice as bright", np.clip(real.astype(int) * 2, 0, 255).astype(np.uint8)
     yield "real, blurred by 3 px", np.stack([gaussian_filter(im, (3, 3, 0)) for im in real])
     yield "real, JPEG of quality 20", np.stack([compress(image, 20) for image in real])
-    yield "noise, of any value", rng.integers(0, 255, (n, 128, 128, 3), dtype=np.uint8)
+    yield "noise, uniform", rng.integers(0, 255, (n, 128, 128, 3), dtype=np.uint8)
     sky = rng.normal(32, 6, (n, 128, 128, 3))
-    yield "noise, of the sky's level", np.clip(sky, 0, 255).astype(np.uint8)
+    yield "noise, at sky level", np.clip(sky, 0, 255).astype(np.uint8)
     clouds = [gaussian_filter(rng.standard_normal((128, 128, 3)), (4, 4, 0)) for _ in range(n)]
     yield "noise, smooth", np.clip(60 + 850 * np.stack(clouds), 0, 255).astype(np.uint8)
     yield "text", np.stack([draw_text(rng, dark=k % 2 == 0) for k in range(n)])
-    yield "gradients, as of photographs", np.stack([draw_gradient(rng) for _ in range(n)])
+    yield "gradients, as in photographs", np.stack([draw_gradient(rng) for _ in range(n)])
     yield "checkerboards", np.stack([draw_checkerboard(rng) for _ in range(n)])
 
 
@@ -103,7 +103,7 @@ def observe(fluxes, survey, rng):
     seen = np.empty(fluxes.shape, np.float32)
     for i, band in enumerate("grz"):
         deeper = _DEPTHS["Legacy"][band] - _DEPTHS[survey][band]
-        # Noise within a wider point-spread function adds up to more.
+        # A depth is per point-spread function: for a wider one the noise per pixel is lower.
         noise = NOISE[band] * 10 ** (0.4 * deeper) * _WIDTHS["Legacy"] / _WIDTHS[survey]
         seen[i] = gaussian_filter(fluxes[i], width)
         seen[i] += noise * rng.standard_normal(fluxes[i].shape)
@@ -111,14 +111,14 @@ def observe(fluxes, survey, rng):
 
 
 def compress(image, quality=90):
-    """Put an image through JPEG, as the viewer's are."""
+    """Compress and decompress an image as JPEG, as the viewer does."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
 
 
 def draw_text(rng, *, dark):
-    """Draw letters, light on dark or dark on light."""
+    """Draw an image of letters, light on dark or dark on light."""
     image = Image.new("RGB", (128, 128), (20, 20, 20) if dark else (255, 255, 255))
     draw = ImageDraw.Draw(image)
     for y in range(0, 128, 12):
@@ -128,7 +128,7 @@ def draw_text(rng, *, dark):
 
 
 def draw_gradient(rng):
-    """Draw soft changes of brightness and colour, with little noise."""
+    """Draw smooth gradients of brightness and colour with little noise."""
     y, x = np.mgrid[-1:1:128j, -1:1:128j]
     a, b, c = rng.uniform(-1, 1, 3)
     shape = 127 + 100 * (a * x + b * y + 0.5 * np.sin(3 * c * x + rng.uniform(0, 6)))
@@ -139,7 +139,7 @@ def draw_gradient(rng):
 
 
 def draw_checkerboard(rng):
-    """Draw squares of two colours."""
+    """Draw a checkerboard of two colours."""
     y, x = np.mgrid[:128, :128]
     side = rng.integers(4, 24)
     white = ((x // side + y // side) % 2)[..., np.newaxis]
