@@ -19,7 +19,7 @@ from sources import load_sources
 from study import NETWORKS, degrade, score
 
 from shredfinder.evaluation import bootstrap_metrics, compare_models, compute_metrics
-from shredfinder.surveys import IMAGING
+from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
 
 
 def main():
@@ -37,9 +37,9 @@ def main():
     y = sources.shred[rows].astype(int)
     groups = np.asarray(sources.table["sky_group"])[rows]
     print(f"{len(rows)} sources in folds {', '.join(map(str, args.folds))}")
-    for kind in ("legacy-dr9", *sorted(IMAGING)):
+    for kind in SURVEYS:
         images = sources.images[rows]
-        if kind != "legacy-dr9":
+        if kind != DEFAULT_SURVEY:
             images = degrade(images, kind, random_state=0)
         logits = [score_folds(args, name, images, sources.fold[rows]) for name in args.runs]
         scores = [1 / (1 + np.exp(-values)) for values in logits]

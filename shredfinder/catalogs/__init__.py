@@ -1,19 +1,13 @@
-"""Candidates from the surveys' catalogues: around a position, or in files."""
+"""Satellite candidates from the surveys' catalogues: around a position, or in files."""
 
-from shredfinder.catalogs.cache import QueryCache
-from shredfinder.catalogs.files import iter_rows, read_candidates
+from shredfinder.catalogs.candidate_files import iter_rows, read_candidates
 from shredfinder.catalogs.names import resolve_name
-from shredfinder.catalogs.presets import (
-    CATALOG_PRESETS,
-    CatalogPreset,
-    get_catalog_preset,
-    register_catalog_preset,
-)
 from shredfinder.catalogs.query import count_sources, query_candidates
+from shredfinder.catalogs.query_cache import QueryCache
 from shredfinder.catalogs.reddening import DustMap, fetch_dust_map
+from shredfinder.surveys import CatalogPreset, get_catalog_preset
 
 __all__ = [
-    "CATALOG_PRESETS",
     "CatalogPreset",
     "DustMap",
     "QueryCache",
@@ -23,6 +17,5 @@ __all__ = [
     "iter_rows",
     "query_candidates",
     "read_candidates",
-    "register_catalog_preset",
     "resolve_name",
 ]

@@ -1,82 +1,69 @@
-"""The part of the cuts that a server can do: conditions that no candidate fails.
+"""The part of the cuts that a server applies: conditions that every candidate fulfils.
 
-They are looser than the cuts, so that a server's own arithmetic can't remove a row that the pure
-functions of `shredfinder.cuts` keep; these are applied to what comes back.
+They are slightly looser than the cuts, so that a server's arithmetic cannot remove a row that
+`shredfinder.cuts` would keep. The exact cuts are applied to the rows that the server sends.
 """
 
-import inspect
+from __future__ import annotations
+
 import itertools
 import math
+from typing import TYPE_CHECKING, Any
 
 from astropy import units as u
 
-from shredfinder.cuts import legacy_quality_cut, ps1_quality_cut, sdss_quality_cut
-from shredfinder.cuts.presets import get_preset
+from shredfinder.surveys import get_survey
 
-__all__ = ["legacy_conditions", "ps1_conditions", "sdss_conditions"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-# How much looser than the cut, in units of the threshold or 1.
+    from astropy.units import Quantity
+
+    from shredfinder.cuts import CutPreset
+    from shredfinder.surveys import CatalogPreset
+
+__all__ = ["write_conditions"]
+
+# How much looser than the cut, in units of the threshold or of 1, whichever is larger.
 _MARGIN = 1e-4
-# The paper's and SAGA's magnitude limit and colour line, where a preset does not say otherwise.
-_SAGA = {"r_max": 21.0, "color_slope": 0.06, "color_limit": 0.90}
-# Below this a magnitude is a mark of a missing one.
+# Magnitudes below this mark missing measurements.
 _MISSING = -900.0
 
 
-def _thresholds(cuts, survey, function):
-    """Thresholds of a preset, and the functions' own where it names none."""
-    preset = get_preset(cuts)
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    return {**defaults, **preset.quality.get(survey, {})}, {**_SAGA, **preset.saga}
-
-
-def _number(limit):
-    """Take a threshold's unit off, as the cuts do."""
-    if not isinstance(limit, u.Quantity):
-        return float(limit)
-    return float(limit.to_value(u.arcsec if limit.unit.is_equivalent(u.arcsec) else limit.unit))
-
-
-def _margin(limit):
-    # Any arithmetic gets a sign right. Digits beyond the eighth are far below the margin.
-    return _MARGIN * max(1.0, abs(limit)) if limit else 0.0
-
-
-def _up(limit):
-    limit = _number(limit)
-    return f"{limit + _margin(limit):.8f}"
-
-
-def _down(limit):
-    limit = _number(limit)
-    return f"{limit - _margin(limit):.8f}"
-
-
-def _any(conditions):
-    return "(" + " OR ".join(conditions) + ")"
-
-
-def legacy_conditions(cuts, name, **_):
-    """Write the loose part of the cuts on Legacy DR9.
+def write_conditions(
+    catalog: CatalogPreset, cuts: CutPreset, *, max_extinction: float | None = None
+) -> list[str]:
+    """Write the SQL conditions that every row fulfils that passes the cuts.
 
     Parameters
     ----------
-    cuts : str or CutPreset
+    catalog : CatalogPreset
+        The survey's catalogue.
+    cuts : CutPreset
         The cuts.
-    name : callable
-        From role and band to a column's name in the query.
+    max_extinction : float, optional
+        Largest extinction in r within the region in mag, for catalogues of uncorrected
+        magnitudes. If omitted, these get no condition on the magnitude.
 
     Returns
     -------
     conditions : list of str
-        To be joined by AND. Surface brightness is left to the exact cut: its error, which helps a
-        source to pass, has no bound.
+        Conditions to be joined by AND. Surface brightness is left to the exact cut: its error,
+        which relaxes the cut, is unbounded.
     """
-    limits, saga = _thresholds(cuts, "legacy-dr9", legacy_quality_cut)
+    limits = cuts.quality_thresholds(get_survey(catalog.survey))
+    limits.setdefault("bands", catalog.bands)
+    saga = cuts.saga_thresholds
+    if catalog.criteria == "legacy":
+        return _legacy_conditions(catalog.qualified, limits, saga)
+    if catalog.criteria == "sdss":
+        return _sdss_conditions(catalog.qualified, limits, saga)
+    return _ps1_conditions(catalog.qualified, limits, saga, max_extinction)
+
+
+def _legacy_conditions(
+    name: Callable[..., str], limits: dict[str, Any], saga: dict[str, Any]
+) -> list[str]:
     bands = tuple(limits["bands"])
     conditions = []
     if limits["excluded_types"]:
@@ -89,7 +76,8 @@ def legacy_conditions(cuts, name, **_):
         for role in ("fracmasked", "fracflux", "rchisq"):
             conditions += _at_most(name(role, band), limits[f"max_{role}"])
         if limits["max_mag_err"] is not None:
-            # The magnitude's error is (2.5 / ln 10) / (flux sqrt(ivar)).
+            # The magnitude error is (2.5 / ln 10) / (flux sqrt(ivar)). ABS keeps SQRT from failing
+            # on a negative value.
             least = 2.5 / math.log(10) / _number(limits["max_mag_err"])
             signal = f"{name('flux', band)} * SQRT(ABS({name('flux_ivar', band)}))"
             conditions.append(f"{signal} > {least * (1 - 1e-3):.8f}")
@@ -101,7 +89,7 @@ def legacy_conditions(cuts, name, **_):
         conditions += [_any(alternatives)] if alternatives else []
     conditions.append(f"{name('dered_mag', 'r')} <= {_up(saga['r_max'])}")
     if limits["max_mag_err"] is not None and {"g", "r"} <= set(bands):
-        # No candidate's colour error exceeds that of two magnitudes at the limit.
+        # A candidate's colour error is at most that of two magnitudes at the limit.
         green, red = name("dered_mag", "g"), name("dered_mag", "r")
         largest = _number(saga["color_limit"]) + math.sqrt(2) * _number(limits["max_mag_err"])
         slope = _number(saga["color_slope"])
@@ -109,22 +97,10 @@ def legacy_conditions(cuts, name, **_):
     return conditions
 
 
-def sdss_conditions(cuts, name, **_):
-    """Write the loose part of the cuts on SDSS DR17, in SkyServer's SQL.
-
-    Parameters
-    ----------
-    cuts : str or CutPreset
-        The cuts.
-    name : callable
-        From role and band to a column's name in the query.
-
-    Returns
-    -------
-    conditions : list of str
-        To be joined by AND. Colour and surface brightness are left to the exact cut.
-    """
-    limits, saga = _thresholds(cuts, "sdss-dr17", sdss_quality_cut)
+def _sdss_conditions(
+    name: Callable[..., str], limits: dict[str, Any], saga: dict[str, Any]
+) -> list[str]:
+    # In SkyServer's SQL. The colour is left to the exact cut too.
     conditions = []
     if limits["galaxy_types"] is not None:
         types = ", ".join(str(int(kind)) for kind in limits["galaxy_types"])
@@ -145,26 +121,13 @@ def sdss_conditions(cuts, name, **_):
     return conditions
 
 
-def ps1_conditions(cuts, name, *, max_extinction=None):
-    """Write the loose part of the cuts on Pan-STARRS1 DR2, in ADQL.
-
-    Parameters
-    ----------
-    cuts : str or CutPreset
-        The cuts.
-    name : callable
-        From role and band to a column's name in the query.
-    max_extinction : float, optional
-        The largest extinction in r within the region, in mag. Without it there is no condition on
-        the magnitude, which the catalogue holds uncorrected.
-
-    Returns
-    -------
-    conditions : list of str
-        To be joined by AND. Bit flags, colour and surface brightness are left to the exact cut:
-        ADQL has no operators for bits.
-    """
-    limits, saga = _thresholds(cuts, "ps1-dr2", ps1_quality_cut)
+def _ps1_conditions(
+    name: Callable[..., str],
+    limits: dict[str, Any],
+    saga: dict[str, Any],
+    max_extinction: float | None,
+) -> list[str]:
+    # ADQL has no bit operators: flags and colour are left to the exact cut too.
     conditions = [f"{name('primary_detection')} = 1"]
     conditions += _at_least(name("n_detections"), limits["min_detections"])
     if limits["min_psf_minus_kron"] is not None:
@@ -180,9 +143,36 @@ def ps1_conditions(cuts, name, *, max_extinction=None):
     return conditions
 
 
-def _at_least(column, limit):
+def _at_least(column: str, limit: float | Quantity | None) -> list[str]:
     return [] if limit is None else [f"{column} > {_down(limit)}"]
 
 
-def _at_most(column, limit):
+def _at_most(column: str, limit: float | Quantity | None) -> list[str]:
     return [] if limit is None else [f"{column} < {_up(limit)}"]
+
+
+def _any(conditions: list[str]) -> str:
+    return "(" + " OR ".join(conditions) + ")"
+
+
+def _number(limit: float | Quantity) -> float:
+    """Convert a threshold to the unit of the catalogue's column, as the cuts do."""
+    if not isinstance(limit, u.Quantity):
+        return float(limit)
+    return float(limit.to_value(u.arcsec if limit.unit.is_equivalent(u.arcsec) else limit.unit))
+
+
+def _margin(limit: float) -> float:
+    # At 0 only the sign counts, which any arithmetic gets right.
+    return _MARGIN * max(1.0, abs(limit)) if limit else 0.0
+
+
+def _up(limit: float | Quantity) -> str:
+    # Eight digits are far finer than the margin, and need no exponent, which some parsers refuse.
+    number = _number(limit)
+    return f"{number + _margin(number):.8f}"
+
+
+def _down(limit: float | Quantity) -> str:
+    number = _number(limit)
+    return f"{number - _margin(number):.8f}"

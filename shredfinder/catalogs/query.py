@@ -1,8 +1,8 @@
-"""Candidates around a position, from the surveys' servers."""
+"""Candidates around a position, from the surveys' catalogue services."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from astropy import units as u
@@ -10,17 +10,17 @@ from astropy import units as u
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats, to_value
-from shredfinder.catalogs.cache import QueryCache
+from shredfinder.catalogs.conditions import write_conditions
 from shredfinder.catalogs.fetching import CachedService, fetch_region
-from shredfinder.catalogs.presets import get_catalog_preset
+from shredfinder.catalogs.query_cache import QueryCache
 from shredfinder.catalogs.reddening import evaluate, fetch_dust_map
 from shredfinder.catalogs.regions import Circle
 from shredfinder.catalogs.skyserver import SkyServer
 from shredfinder.catalogs.standard import empty_rows, raw_columns, standardize
 from shredfinder.catalogs.tap import TapService, sort_columns
 from shredfinder.config import conf
-from shredfinder.cuts import extinction
-from shredfinder.cuts.presets import get_preset
+from shredfinder.cuts import extinction, get_preset
+from shredfinder.surveys import CatalogPreset, get_catalog_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from shredfinder._utils.types import PathLike
-    from shredfinder.catalogs.presets import CatalogPreset
-    from shredfinder.cuts.presets import CutPreset
-    from shredfinder.table.tables import ShredTable
+    from shredfinder.catalogs.regions import Box
+    from shredfinder.cuts import CutPreset
+    from shredfinder.table import ShredTable
+
+    Reddening: TypeAlias = float | Quantity | Callable[[SkyCoord], ArrayLike]
 
 __all__ = ["count_sources", "query_candidates"]
 
@@ -44,52 +46,53 @@ def query_candidates(
     *,
     cuts: str | CutPreset | None = "paper",
     columns: Sequence[str] | Literal["all"] | None = None,
-    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None = None,
+    ebv: Reddening | None = None,
     endpoint: str | None = None,
     cache: bool | PathLike | QueryCache = True,
     max_rows: int = 100_000,
     timeout: float | Quantity = 300.0,
-    mode: str = "auto",
+    mode: Literal["auto", "sync", "async"] = "auto",
     push_down: bool = True,
     verify_counts: bool = True,
     progress: bool | Literal["auto"] = "auto",
 ) -> ShredTable:
-    """Fetch satellite-galaxy candidates around a position from a survey's catalogue.
+    """Query a survey's catalogue for satellite-galaxy candidates around a position.
 
     Parameters
     ----------
-    survey : str or CatalogPreset
-        ``"legacy-dr9"``, ``"sdss-dr17"``, ``"ps1-dr2"`` or a preset of one's own.
+    survey : str or `~shredfinder.surveys.CatalogPreset`
+        Name or alias of the survey, such as ``"legacy-dr9"`` or ``"sdss"``, or a catalogue
+        elsewhere.
     center : `~astropy.coordinates.SkyCoord`
-        One position.
-    radius : `~astropy.units.Quantity` or float
-        Radius of the region; a plain number is in degrees.
+        A single position.
+    radius : float or `~astropy.units.Quantity`
+        Radius of the region in degrees, or an angle.
     cuts : str, CutPreset or None, optional
-        The cuts: one of `shredfinder.cuts.CUT_PRESETS`. None applies none, and fetches stars and
-        bad measurements too.
+        The cuts, one of `shredfinder.cuts.CUT_PRESETS`. None applies no cut, so that stars and bad
+        measurements are fetched too.
     columns : sequence of str or "all", optional
-        The survey's own columns to have as well, by the survey's names; ``"all"`` has those that
-        the cuts read. Where a standard column has the name, ``raw_`` is put before it.
+        The survey's columns to keep, by their names in the survey; ``"all"`` keeps those that the
+        cuts read. A column whose name is that of a standard column gets the prefix ``raw_``.
     ebv : float, `~astropy.units.Quantity` or callable, optional
         For PS1, which has no extinction: E(B-V) of Schlegel, Finkbeiner & Davis (1998) in mag, as
-        one value or a function from a `~astropy.coordinates.SkyCoord` to values. By default
-        IRSA's dust service is asked for its map of the region.
+        one value or as a function of a `~astropy.coordinates.SkyCoord`. By default a map of the
+        region is fetched from IRSA's dust service.
     endpoint : str, optional
-        Base URL of the service, in place of that in `shredfinder.conf`.
+        Base URL of the service; by default that in `shredfinder.conf`.
     cache : bool, str, path-like or QueryCache, optional
-        Whether to keep answers on disk and use those that are there, or where. See `QueryCache`.
+        Whether to cache results on disk, or the folder to cache them in. See `QueryCache`.
     max_rows : int, optional
-        The most rows to ask for in one request. More rows are fetched in parts of the region.
+        Maximum number of rows per request. Larger regions are split.
     timeout : float or `~astropy.units.Quantity`, optional
-        Time that each request or job may take; a plain number is in seconds.
-    mode : str, optional
-        For TAP: ``"auto"`` runs queries for many rows as asynchronous jobs, ``"sync"`` none and
-        ``"async"`` all. Where a service refuses jobs, queries are synchronous and smaller.
+        Maximum duration of each request or job in seconds, or a time.
+    mode : {"auto", "sync", "async"}, optional
+        For TAP: run large queries (``"auto"``), no queries or all queries as asynchronous jobs.
+        If the service refuses jobs, queries are synchronous and smaller.
     push_down : bool, optional
-        Whether the server applies what it can of the cuts. The result is the same without it.
+        Whether the server applies as much of the cuts as it can. The result is the same.
     verify_counts : bool, optional
-        Whether to have the server count the rows first. It is one more request for each part, and
-        the only way to notice a service that cuts answers off without saying so.
+        Whether the server counts the rows first. This costs one request per part, and is the only
+        way to notice a service that truncates results without saying so.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
 
@@ -97,32 +100,31 @@ def query_candidates(
     -------
     candidates : `~shredfinder.ShredTable`
         The rows within the radius that pass, with units, UCDs and descriptions: ``objid``,
-        ``ra``, ``dec``, the magnitudes ``g``, ``r`` and ``z`` (Legacy) or ``i``, corrected for
-        extinction, and their errors ``g_err``, ..., ``gr_err``, ``r_eff``, ``mu_eff`` and
-        ``mu_err``; then ``type`` and ``ref_cat`` for Legacy and ``ebv`` for PS1; then ``columns``.
-        An empty region gives all columns and no row. ``meta`` says where it comes from.
+        ``ra``, ``dec``, the extinction-corrected magnitudes ``g``, ``r`` and ``z`` (Legacy) or
+        ``i``, their errors ``g_err``, ..., ``gr_err``, ``r_eff``, ``mu_eff`` and ``mu_err``; then
+        ``type`` and ``ref_cat`` for Legacy and ``ebv`` for PS1; then ``columns``. An empty region
+        gives all columns and no rows. ``meta`` records survey, service, region and cuts.
 
     Raises
     ------
     ValueError
-        If there is no such survey, cut preset or mode, or the radius or a number is out of range.
+        If the survey, the cuts or the mode are unknown, or a number is out of range.
     TypeError
-        If the centre is no single position.
+        If the centre is not a single position.
     KeyError
-        If the service's tables lack columns that are needed; it says which.
+        If the service's tables lack required columns.
     shredfinder.exceptions.CatalogServiceError
-        If the service does not answer, or not with what was asked for. Nothing is cached then.
+        If the service fails or its response is invalid. Such a response is not cached.
 
     Notes
     -----
-    Legacy DR9 is asked over TAP (``ls_dr9.tractor`` at NOIRLab's Data Lab), PS1 DR2 likewise
-    (ObjectThin, StackObjectThin and StackPetrosian at MAST), SDSS DR17 in SQL (PhotoPrimary at
-    SkyServer). Addresses and names are from the services' documentation; the package's tests run
-    against servers of their own.
+    Legacy DR9 is queried over TAP (``ls_dr9.tractor`` at NOIRLab's Data Lab), as is PS1 DR2
+    (ObjectThin, StackObjectThin and StackPetrosian at MAST); SDSS DR17 in SQL (PhotoPrimary at
+    SkyServer). URLs and names are from the services' documentation; the package's tests run
+    against local servers.
 
-    The exact cuts are those of `shredfinder.cuts.candidate_cut`; the server removes only what
-    they would remove. Parts of a region share no source: a source belongs to the part that holds
-    its position.
+    The server removes only rows that the exact cuts, those of `shredfinder.cuts.candidate_cut`,
+    would remove. Each source belongs to exactly one part of a split region.
 
     Examples
     --------
@@ -136,8 +138,7 @@ def query_candidates(
     """
     preset = get_catalog_preset(survey)
     circle = Circle.of(center, radius)
-    if cuts is not None:
-        cuts = get_preset(cuts)
+    cuts = get_preset(cuts) if cuts is not None else None
     if max_rows < 1:
         raise ValueError(f"max_rows must be at least 1: got {max_rows}")
     seconds = _to_seconds(timeout)
@@ -145,22 +146,23 @@ def query_candidates(
     service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
     address = service.service.endpoint
 
-    described, lacking = {}, ()
+    described: dict[str, dict[str, tuple[str, str]]] = {}
+    lacking: tuple[str, ...] = ()
     if preset.service == "tap":
         described, lacking = _check_columns(service, preset, wanted)
     if preset.needs_ebv and ebv is None:
         ebv = fetch_dust_map(center, circle.radius, url=conf.dust_url, timeout=seconds)
     elif not preset.needs_ebv and ebv is not None:
-        raise ValueError(f"ebv is not used for {preset.survey}, which has its own: leave it out")
-    conditions = []
+        raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
+    conditions: list[str] = []
     if push_down and cuts is not None:
-        options = {"max_extinction": _max_extinction(ebv, preset)} if preset.needs_ebv else {}
-        conditions = preset.conditions(cuts, preset.qualified, **options)
+        largest = _max_extinction(ebv, preset) if preset.needs_ebv else None
+        conditions = write_conditions(preset, cuts, max_extinction=largest)
 
     selected = {name: alias for name, alias in preset.columns.items() if name not in lacking}
     for name in wanted:
         if name.lower() not in {known.lower() for known in selected}:
-            selected[name] = _home(name, preset, described)
+            selected[name] = _find_alias(name, preset, described)
     query = _QueryWriter(preset, circle, selected, conditions)
     with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
         raw, n_parts = fetch_region(
@@ -174,9 +176,9 @@ def query_candidates(
         )
     if raw is None or not len(raw):
         if preset.service == "tap":
-            # What is empty comes with types and units all the same.
+            # An empty result has the columns' types and units.
             raw, _ = service.ask(query(circle.boxes()[0], False), max_rows=max_rows, short=True)
-            # A server is asked for a little more than the circle.
+            # The margin around the circle may contain a row.
             raw = raw[:0]
         else:
             raw = empty_rows(preset, selected)
@@ -200,7 +202,7 @@ def query_candidates(
     from shredfinder.table import ShredTable
 
     candidates = ShredTable(table, copy=False)
-    # FITS has keywords of eight characters.
+    # FITS keywords have at most eight characters.
     candidates.meta.update(
         {
             "survey": preset.survey,
@@ -225,26 +227,26 @@ def count_sources(
     cache: bool | PathLike | QueryCache = True,
     timeout: float | Quantity = 300.0,
 ) -> int:
-    """Have a survey's server count all rows of its catalogue around a position.
+    """Count all rows of a survey's catalogue around a position.
 
     Parameters
     ----------
     survey, center, radius, endpoint, cache, timeout
-        As `query_candidates` takes them.
+        See `query_candidates`.
 
     Returns
     -------
     n_rows : int
-        Number of rows before any cut: stars and bad measurements too.
+        Number of rows before any cut, stars and bad measurements included.
 
     Raises
     ------
     ValueError, TypeError, shredfinder.exceptions.CatalogServiceError
-        As `query_candidates`.
+        As for `query_candidates`.
 
     Notes
     -----
-    A row within 0.004 arcsec of the circle's rim may be counted though it is outside.
+    Rows up to 0.004 arcsec outside the circle may be counted.
 
     Examples
     --------
@@ -264,15 +266,23 @@ def count_sources(
     return sum(service.count(query(box, True)) for box in circle.boxes())
 
 
-def _to_seconds(timeout):
+def _to_seconds(timeout: float | Quantity) -> float:
     seconds = to_value(timeout, "timeout", u.s)
     if not seconds > 0:
         raise ValueError(f"timeout must be positive: got {timeout}")
     return seconds
 
 
-def _open_service(preset, endpoint, *, cache, seconds, mode):
+def _open_service(
+    preset: CatalogPreset,
+    endpoint: str | None,
+    *,
+    cache: bool | PathLike | QueryCache,
+    seconds: float,
+    mode: str,
+) -> CachedService:
     address = endpoint or getattr(conf, preset.endpoint)
+    backend: TapService | SkyServer
     if preset.service == "tap":
         backend = TapService(address, timeout=seconds, mode=mode, async_rows=conf.async_rows)
     else:
@@ -280,7 +290,7 @@ def _open_service(preset, endpoint, *, cache, seconds, mode):
     return CachedService(backend, preset.survey, _open_cache(cache))
 
 
-def _open_cache(cache):
+def _open_cache(cache: bool | PathLike | QueryCache | None) -> QueryCache | None:
     if cache is True:
         return QueryCache()
     if cache is False or cache is None:
@@ -288,9 +298,10 @@ def _open_cache(cache):
     return cache if isinstance(cache, QueryCache) else QueryCache(cache)
 
 
-def _max_extinction(ebv, preset):
-    """Find the largest extinction in r, if it can be known before the rows are."""
+def _max_extinction(ebv: Reddening | None, preset: CatalogPreset) -> float | None:
+    """Return the largest extinction in r within the region, if known before the query."""
     if callable(ebv):
+        # A DustMap has a maximum; other functions can be evaluated at known positions only.
         ebv = getattr(ebv, "maximum", None)
     if ebv is None:
         return None
@@ -300,21 +311,32 @@ def _max_extinction(ebv, preset):
     return max(0.0, extinction(largest, "r", survey=preset.survey))
 
 
-def _check_columns(service, preset, wanted):
-    """Ask the service which columns it has, and say which are missing."""
+def _check_columns(
+    service: CachedService, preset: CatalogPreset, wanted: list[str]
+) -> tuple[dict[str, dict[str, tuple[str, str]]], tuple[str, ...]]:
+    """Query the service for its columns, and check that none is missing.
+
+    Returns
+    -------
+    described : dict
+        UCD and description of each column, by table and lower-case name.
+    lacking : tuple of str
+        Optional columns that the service lacks.
+    """
     text = service.service.schema_query(list(preset.tables))
     answer, _ = service.ask(text, max_rows=100_000, short=True)
     described = sort_columns(answer, list(preset.tables))
     absent = [table for table, columns in described.items() if not columns]
     if absent:
         raise KeyError(
-            f"{service.service.endpoint} has no table {', '.join(absent)} in its TAP_SCHEMA: give "
-            "the endpoint of a service that has it, or a preset with the table's name there"
+            f"{service.service.endpoint} has no table {', '.join(absent)} in its TAP_SCHEMA: pass "
+            "the endpoint of a service that has it, or a CatalogPreset with the table's name there"
         )
     service.keep(text, answer)
     tables = {alias: table for table, alias in preset.tables.items()}
     optional = {name for role in preset.optional for name in preset.names_of(role)}
-    missing, lacking = [], []
+    missing: list[tuple[str, str]] = []
+    lacking: list[tuple[str, str]] = []
     for name, alias in preset.columns.items():
         if name.lower() not in described[tables[alias]]:
             (lacking if name in optional else missing).append((tables[alias], name))
@@ -323,14 +345,16 @@ def _check_columns(service, preset, wanted):
     if missing:
         names = ", ".join(f"{name} ({table})" for table, name in missing)
         raise KeyError(
-            f"{service.service.endpoint} lacks columns of {preset.survey}: {names}; give the "
-            "endpoint of a service that has them, or a preset with the names that they have there"
+            f"{service.service.endpoint} lacks columns of {preset.survey}: {names}; pass the "
+            "endpoint of a service that has them, or a CatalogPreset with their names there"
         )
     return described, tuple(name for _, name in lacking)
 
 
-def _home(name, preset, described):
-    """Find the alias of the table that has a column."""
+def _find_alias(
+    name: str, preset: CatalogPreset, described: dict[str, dict[str, tuple[str, str]]]
+) -> str:
+    """Return the alias of the table that has a column."""
     for table, alias in preset.tables.items():
         if not described or name.lower() in described[table]:
             return alias
@@ -338,25 +362,33 @@ def _home(name, preset, described):
 
 
 class _QueryWriter:
-    """Writes the query of a part of a region, or of the number of its rows."""
+    """Writes the query for the rows in a part of a region, or for their number."""
 
-    def __init__(self, preset, circle, selected, conditions, *, cover=True):
+    def __init__(
+        self,
+        preset: CatalogPreset,
+        circle: Circle,
+        selected: dict[str, str],
+        conditions: list[str],
+        *,
+        cover: bool = True,
+    ) -> None:
         self.preset = preset
         self.circle = circle
         self.selected = selected
         self.conditions = conditions
         self.cover = cover
 
-    def __call__(self, box, count):
+    def __call__(self, box: Box, count: bool) -> str:
         preset = self.preset
         ra, dec, radius = self.circle.ra, self.circle.dec, self.circle.padded_radius
         if preset.circle is None and self.cover:
-            # A circle around the box spares the server the rest of a large region.
+            # A circle around the box saves the server from searching the rest of a large region.
             cover = box.cover()
             if cover is not None and cover[2] < radius:
                 ra, dec, radius = cover
         ra_col, dec_col = preset.qualified(preset.ra), preset.qualified(preset.dec)
-        # As in the conditions, no exponents.
+        # No exponents, as in the conditions.
         fields = {"ra": f"{ra:.9f}", "dec": f"{dec:.9f}", "radius": f"{radius:.9f}"}
         fields |= {"arcmin": f"{60 * radius:.9f}", "ra_col": ra_col, "dec_col": dec_col}
         conditions = [] if preset.circle is None else [preset.circle.format(**fields)]

@@ -1,30 +1,38 @@
-"""Circles on the sky, cut into boxes that share no source and leave none out."""
+"""Circles on the sky, divided into boxes such that each source is in exactly one box."""
+
+from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from shredfinder._utils.units import to_value
 
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
 __all__ = ["Box", "Circle"]
 
-# Servers compare numbers in their own way: what they are asked for is wider by this, in degrees,
-# and the exact limits are applied here.
+# Margin in degrees of the regions that servers are asked for, since they may round. The exact
+# limits are applied to the rows that they send.
 _PAD = 1e-6
-# A box below this size, in degrees, is not split further.
+# Size in degrees below which a box is not split.
 _SMALLEST = 1.0 / 3600.0
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in right ascension and declination, without its upper edges.
+    """A box in right ascension and declination.
 
     Attributes
     ----------
     ra_min, ra_max, dec_min, dec_max : float
-        Edges in degrees; 0 <= ra_min < ra_max <= 360. A lower edge belongs to the box and an
-        upper one does not, but for the pole.
+        Edges in degrees; 0 <= ra_min < ra_max <= 360. Lower edges belong to the box; upper edges
+        do not, except the north pole.
     """
 
     ra_min: float
@@ -32,8 +40,8 @@ class Box:
     dec_min: float
     dec_max: float
 
-    def contains(self, ra, dec):
-        """Tell which positions are in the box.
+    def contains(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Select the positions in the box.
 
         Parameters
         ----------
@@ -48,8 +56,8 @@ class Box:
         below = dec <= 90.0 if self.dec_max >= 90.0 else dec < self.dec_max
         return (ra >= self.ra_min) & (ra < self.ra_max) & (dec >= self.dec_min) & below
 
-    def condition(self, ra, dec):
-        """Write the box as SQL, a little too wide.
+    def condition(self, ra: str, dec: str) -> list[str]:
+        """Write the box as SQL, with a margin.
 
         Parameters
         ----------
@@ -59,25 +67,26 @@ class Box:
         Returns
         -------
         conditions : list of str
-            To be joined by AND.
+            Conditions to be joined by AND.
         """
         return [
-            # No exponents: not every parser of ADQL takes them.
+            # No exponents: not every ADQL parser accepts them.
             f"{dec} >= {self.dec_min - _PAD:.9f}",
             f"{dec} <= {self.dec_max + _PAD:.9f}",
             f"{ra} >= {self.ra_min - _PAD:.9f}",
             f"{ra} <= {self.ra_max + _PAD:.9f}",
         ]
 
-    def split(self):
-        """Cut the box into smaller ones.
+    def split(self) -> list[Box]:
+        """Split the box into smaller ones.
 
         Returns
         -------
         boxes : list of Box
-            Four, or two where the box is much longer than wide; none if it is as small as a
-            source.
+            Four boxes, or two if the box is much longer than wide; none if it is smaller than an
+            arcsec.
         """
+        # A box is widest at the declination nearest to the equator.
         widest = min(abs(self.dec_min), abs(self.dec_max))
         if self.dec_min < 0 < self.dec_max:
             widest = 0.0
@@ -94,18 +103,19 @@ class Box:
             Box(*ra, *dec) for dec in itertools.pairwise(decs) for ra in itertools.pairwise(ras)
         ]
 
-    def cover(self):
-        """Find a circle around the box.
+    def cover(self) -> tuple[float, float, float] | None:
+        """Compute a circle that encloses the box.
 
         Returns
         -------
-        ra, dec, radius : float or None
-            In degrees; None for a box that is wider than a quarter of the sky.
+        circle : tuple of float or None
+            Right ascension, declination and radius in degrees; None if the box spans more than
+            90 degrees in right ascension.
         """
         if self.ra_max - self.ra_min > 90.0:
             return None
         ra, dec = (self.ra_min + self.ra_max) / 2, (self.dec_min + self.dec_max) / 2
-        # The farthest points are on the edges of constant right ascension.
+        # The points farthest from the centre are on the edges of constant right ascension.
         edge = np.linspace(self.dec_min, self.dec_max, 65)
         farthest = separation(ra, dec, self.ra_min, edge).max()
         return ra, dec, float(1.01 * farthest) + 2 * _PAD
@@ -113,7 +123,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Circle:
-    """The sources within a radius of a position.
+    """A circle on the sky.
 
     Attributes
     ----------
@@ -128,15 +138,15 @@ class Circle:
     radius: float
 
     @classmethod
-    def of(cls, center, radius):
-        """Make a circle of a position and an angle.
+    def of(cls, center: SkyCoord, radius: float | Quantity) -> Circle:
+        """Create a circle from a position and an angle.
 
         Parameters
         ----------
         center : `~astropy.coordinates.SkyCoord`
-            One position, in any frame.
-        radius : `~astropy.units.Quantity` or float
-            Radius; a plain number is in degrees.
+            A single position, in any frame.
+        radius : float or `~astropy.units.Quantity`
+            Radius in degrees, or an angle.
 
         Returns
         -------
@@ -146,17 +156,14 @@ class Circle:
         Raises
         ------
         TypeError
-            If the centre is no position, or not a single one.
+            If the centre is not a single position.
         ValueError
             If the radius is not positive, not finite or above 90 degrees.
         """
-        from astropy import units as u
-        from astropy.coordinates import SkyCoord
-
         if not isinstance(center, SkyCoord) or not center.isscalar:
             raise TypeError(
-                f"center must be a SkyCoord of one position: got {center!r}; for a name, give "
-                "SkyCoord.from_name(name)"
+                f"center must be a SkyCoord of one position: got {center!r}; for a name, use "
+                "shredfinder.catalogs.resolve_name(name)"
             )
         degrees = to_value(radius, "radius", u.deg)
         if not 0 < degrees <= 90:
@@ -165,12 +172,12 @@ class Circle:
         return cls(float(icrs.ra.deg), float(icrs.dec.deg), degrees)
 
     @property
-    def padded_radius(self):
-        """float: Radius in degrees to ask a server for, a little too wide."""
+    def padded_radius(self) -> float:
+        """float: Radius in degrees to ask a server for, with a margin."""
         return self.radius + _PAD
 
-    def contains(self, ra, dec):
-        """Tell which positions are in the circle.
+    def contains(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Select the positions in the circle.
 
         Parameters
         ----------
@@ -184,18 +191,19 @@ class Circle:
         """
         return separation(self.ra, self.dec, ra, dec) <= self.radius
 
-    def boxes(self):
-        """Find boxes that hold the circle: one, or two where it crosses RA 0.
+    def boxes(self) -> list[Box]:
+        """Return boxes that enclose the circle.
 
         Returns
         -------
         boxes : list of Box
-            Boxes that do not overlap.
+            One box, or two that do not overlap if the circle crosses RA 0.
         """
         margin = self.radius + 2 * _PAD
         south, north = self.dec - margin, self.dec + margin
         if south <= -90 or north >= 90:
             return [Box(0.0, 360.0, max(south, -90.0), min(north, 90.0))]
+        # Half-width in right ascension of a circle on the sphere.
         ratio = np.sin(np.radians(margin)) / np.cos(np.radians(self.dec))
         half = float(np.degrees(np.arcsin(ratio))) + _PAD if ratio < 1 else 180.0
         if half >= 180:
@@ -208,8 +216,14 @@ class Circle:
         return [Box(west, east, south, north)]
 
 
-def separation(ra1, dec1, ra2, dec2):
-    """Angle between positions, all in degrees; exact for small and large ones alike."""
+def separation(
+    ra1: float | np.ndarray,
+    dec1: float | np.ndarray,
+    ra2: float | np.ndarray,
+    dec2: float | np.ndarray,
+) -> np.ndarray:
+    """Compute the angle between positions, all in degrees."""
+    # The haversine formula is accurate for small angles as well.
     ra1, dec1, ra2, dec2 = map(np.radians, (ra1, dec1, ra2, dec2))
     with np.errstate(invalid="ignore"):
         haversine = (

@@ -1,4 +1,8 @@
-"""From a survey's own columns to the standard ones, and the exact part of the cuts."""
+"""Conversion of a survey's columns to the standard ones, with the exact cuts applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy import units as u
@@ -8,13 +12,19 @@ from shredfinder._utils.columns import find_column
 from shredfinder._utils.units import to_floats, to_strings
 from shredfinder.cuts import candidate_cut, photometry
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from shredfinder.cuts import CutPreset
+    from shredfinder.surveys import CatalogPreset
+
 __all__ = ["STANDARD_COLUMNS", "empty_rows", "raw_columns", "standardize"]
 
-# UCD1+ has no words for single filters: these are the nearest bands.
+# UCD1+ has no words for single filters. These are the nearest bands.
 _BAND_UCDS = {"g": "em.opt.B", "r": "em.opt.R", "i": "em.opt.I", "z": "em.opt.I"}
 
-#: From the names of the standard columns, with ``{band}``, to unit, UCD and description.
-STANDARD_COLUMNS = {
+#: Unit, UCD and description of the standard columns, whose names may contain ``{band}``.
+STANDARD_COLUMNS: dict[str, tuple[u.UnitBase | None, str, str]] = {
     "objid": (None, "meta.id;meta.main", "Identifier in the survey's catalogue"),
     "ra": (u.deg, "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
     "dec": (u.deg, "pos.eq.dec;meta.main", "Declination (ICRS)"),
@@ -31,122 +41,129 @@ STANDARD_COLUMNS = {
 }
 
 
-def raw_columns(preset, columns):
-    """Work out which of the survey's own columns a user asks for.
+def raw_columns(preset: CatalogPreset, columns: Sequence[str] | Literal["all"] | None) -> list[str]:
+    """List the survey's columns that a user asks for.
 
     Parameters
     ----------
     preset : CatalogPreset
         The survey's catalogue.
-    columns : None, "all" or sequence of str
-        What was asked for.
+    columns : sequence of str, "all" or None
+        The user's choice.
 
     Returns
     -------
     names : list of str
-        Names of columns.
+        Column names.
 
     Raises
     ------
     TypeError
-        If it is a string other than "all".
+        If ``columns`` is a string other than "all".
     """
     if columns is None:
         return []
     if isinstance(columns, str):
         if columns != "all":
-            raise TypeError(
-                f"columns must be a list of the survey's names, or 'all': got {columns!r}"
-            )
+            raise TypeError(f"columns must be a list of column names or 'all': got {columns!r}")
         return [
             name for name in preset.columns if name not in (preset.objid, preset.ra, preset.dec)
         ]
     return list(dict.fromkeys(columns))
 
 
-def standardize(raw, preset, *, cuts, columns, ebv=None, described=None):
-    """Apply the cuts to rows of a survey's catalogue and give them standard columns.
+def standardize(
+    raw: Table,
+    preset: CatalogPreset,
+    *,
+    cuts: CutPreset | None,
+    columns: Sequence[str],
+    ebv: np.ndarray | None = None,
+    described: dict[str, tuple[str, str]] | None = None,
+) -> Table:
+    """Apply the cuts to rows of a survey's catalogue and convert them to standard columns.
 
     Parameters
     ----------
     raw : `~astropy.table.Table`
-        Rows with the survey's own columns.
+        Rows with the survey's columns.
     preset : CatalogPreset
         The survey's catalogue.
-    cuts : str, CutPreset or None
+    cuts : CutPreset or None
         The cuts; None keeps all rows.
-    columns : list of str
-        Names of the survey's own columns to keep.
+    columns : sequence of str
+        The survey's columns to keep.
     ebv : `~numpy.ndarray`, optional
-        E(B-V) of each row in mag, for surveys that do not have it.
+        E(B-V) of each row in mag, of shape ``(n,)``, for surveys without extinction.
     described : dict, optional
-        From names of raw columns, in lower case, to UCD and description.
+        UCD and description of the survey's columns, by lower-case name.
 
     Returns
     -------
     table : `~astropy.table.Table`
-        The rows that pass, with the standard columns, then the survey's extras, then raw ones.
+        The rows that pass, with the standard columns, then the survey's extra columns, then the
+        columns to keep.
     """
     if ebv is not None:
         raw = raw.copy(copy_data=False)
         raw["ebv"] = ebv
     elif preset.needs_ebv:
         ebv = raw[find_column(raw, "ebv")]
-    passed = np.ones(len(raw), dtype=bool)
     if cuts is not None and len(raw):
-        passed = candidate_cut(raw, preset.survey, preset=cuts).passed
-    raw = raw[passed]
-    found = photometry(raw, preset.survey)
+        raw = raw[candidate_cut(raw, preset, preset=cuts).passed]
+    found = photometry(raw, preset)
     values = {
         "objid": _identifiers(raw, preset),
         "ra": to_floats(raw[find_column(raw, preset.ra)], preset.ra, u.deg),
         "dec": to_floats(raw[find_column(raw, preset.dec)], preset.dec, u.deg),
+        **{name: found[name] for name in ("gr_err", "r_eff", "mu_eff", "mu_err")},
+        **found["mag"],
+        **{f"{band}_err": errors for band, errors in found["mag_err"].items()},
     }
     table = Table()
     for name, (unit, ucd, description) in STANDARD_COLUMNS.items():
-        for band in preset.catalog.bands if "{band}" in name else ("",):
+        for band in preset.bands if "{band}" in name else ("",):
             key = name.format(band=band)
-            if key in values:
-                data = values[key]
-            elif name == "{band}":
-                data = found["mag"][band]
-            elif name == "{band}_err":
-                data = found["mag_err"][band]
-            else:
-                data = found[key]
             fields = {"band": band, "em": _BAND_UCDS.get(band, "em.opt")}
-            _add(table, key, data, unit, ucd.format(**fields), description.format(**fields))
+            _add(table, key, values[key], unit, ucd.format(**fields), description.format(**fields))
     for role, (ucd, description) in preset.extras.items():
-        name = find_column(raw, preset.names_of(role)[0], required=False)
-        if name is not None:
-            _add(table, role, _plain(raw[name], name), raw[name].unit, ucd, description)
+        column = find_column(raw, preset.name(role), required=False)
+        if column is not None:
+            _add(table, role, _plain(raw[column], column), raw[column].unit, ucd, description)
     if ebv is not None:
-        values = to_floats(raw[find_column(raw, "ebv")], "ebv", u.mag)
-        _add(table, "ebv", values, u.mag, "phot.color.excess", "E(B-V) (SFD)")
+        reddening = to_floats(raw[find_column(raw, "ebv")], "ebv", u.mag)
+        _add(table, "ebv", reddening, u.mag, "phot.color.excess", "E(B-V) (SFD)")
     _add_raw(table, raw, preset, columns, described or {})
     return table
 
 
-def _identifiers(raw, preset):
-    name = find_column(raw, preset.objid, required=preset.composite_id is None)
-    if name is not None:
-        values = raw[name]
-        # astroquery and some files have them unsigned; 64 bits with sign hold all that there are.
-        return np.asarray(values).astype(np.int64) if values.dtype.kind in "iu" else values
-    parts = (np.asarray(raw[find_column(raw, name)]) for name in preset.composite_names)
-    return preset.composite_id(*parts)
+def _identifiers(raw: Table, preset: CatalogPreset) -> Any:
+    if preset.composite_id and not find_column(raw, preset.objid, required=False):
+        parts = (np.asarray(raw[find_column(raw, name)]) for name in preset.composite_names)
+        return preset.composite_id(*parts)
+    values = raw[find_column(raw, preset.objid)]
+    # astroquery and some files have unsigned identifiers. All fit into signed 64 bits.
+    return np.asarray(values).astype(np.int64) if values.dtype.kind in "iu" else values
 
 
-def _plain(column, name):
+def _plain(column: Column, name: str) -> np.ndarray:
     return to_strings(column, name) if column.dtype.kind in "SUO" else column.data
 
 
-def _add(table, name, data, unit, ucd, description):
+def _add(
+    table: Table, name: str, data: Any, unit: u.UnitBase | None, ucd: str, description: str
+) -> None:
     meta = {"ucd": ucd} if ucd else {}
     table[name] = Column(data, unit=unit, description=description or None, meta=meta)
 
 
-def _add_raw(table, raw, preset, columns, described):
+def _add_raw(
+    table: Table,
+    raw: Table,
+    preset: CatalogPreset,
+    columns: Sequence[str],
+    described: dict[str, tuple[str, str]],
+) -> None:
     for wanted in columns:
         name = find_column(raw, wanted)
         column = raw[name]
@@ -154,7 +171,7 @@ def _add_raw(table, raw, preset, columns, described):
             continue
         ucd, description = described.get(name.lower(), ("", ""))
         ucd = ucd or column.meta.get("ucd", "")
-        # The survey's own objid or ra is not the standard one.
+        # The survey's objid or ra is not the standard one.
         title = f"raw_{name}" if name in table.colnames else name
         new = column.copy()
         new.meta = {"ucd": ucd} if ucd else {}
@@ -162,23 +179,23 @@ def _add_raw(table, raw, preset, columns, described):
         table[title] = new
 
 
-def empty_rows(preset, names):
-    """Make a table without rows that has a survey's own columns.
+def empty_rows(preset: CatalogPreset, names: Iterable[str]) -> Table:
+    """Create an empty table with a survey's columns.
 
     Parameters
     ----------
     preset : CatalogPreset
         The survey's catalogue.
     names : iterable of str
-        Names of the columns.
+        Column names.
 
     Returns
     -------
     table : `~astropy.table.Table`
-        An empty table.
+        A table without rows.
     """
-    integer = {preset.objid.lower(), preset.names_of("flags_r")[0].lower()}
-    text = {preset.names_of(role)[0] for role in preset.extras}
+    integer = {preset.objid.lower(), preset.name("flags_r").lower()}
+    text = {preset.name(role) for role in preset.extras}
     kinds = [
         np.int64 if name.lower() in integer else "U4" if name in text else float for name in names
     ]

@@ -1,30 +1,31 @@
-"""Cuts on photometric catalogues: SAGA's selection and each survey's quality criteria."""
+"""Photometric cuts: SAGA's selection and the quality criteria of each survey."""
 
-from shredfinder.cuts.errors import color_error, magnitude_error, surface_brightness_error
-from shredfinder.cuts.extinction import (
-    EXTINCTION_COEFFICIENTS,
+from shredfinder.cuts.criteria import (
+    CUT_PRESETS,
+    CutPreset,
+    QualityResult,
+    get_preset,
+    register_preset,
+)
+from shredfinder.cuts.magnitudes import (
+    color_error,
     deredden,
     dereddened_magnitude,
     extinction,
+    magnitude_error,
+    surface_brightness_error,
 )
-from shredfinder.cuts.legacy import legacy_quality_cut
-from shredfinder.cuts.presets import CUT_PRESETS, CutPreset, get_preset, register_preset
-from shredfinder.cuts.ps1 import PS1_QUALITY_FLAGS, ps1_quality_cut
-from shredfinder.cuts.result import QualityResult
+from shredfinder.cuts.quality import legacy_quality_cut, ps1_quality_cut, sdss_quality_cut
 from shredfinder.cuts.saga import (
     effective_surface_brightness,
     saga_color_cut,
     saga_cut,
     saga_surface_brightness_cut,
 )
-from shredfinder.cuts.sdss import SDSS_FLAGS, sdss_quality_cut
-from shredfinder.cuts.tables import candidate_cut, photometry, quality_cut
+from shredfinder.cuts.table_cuts import candidate_cut, photometry, quality_cut
 
 __all__ = [
     "CUT_PRESETS",
-    "EXTINCTION_COEFFICIENTS",
-    "PS1_QUALITY_FLAGS",
-    "SDSS_FLAGS",
     "CutPreset",
     "QualityResult",
     "candidate_cut",

@@ -1,4 +1,4 @@
-"""The photometric cuts of the SAGA survey, in surface brightness, colour and magnitude."""
+"""The SAGA survey's cuts in surface brightness, colour and magnitude."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from astropy import units as u
 
 from shredfinder._utils.units import to_floats, to_value, verdict, with_unit
+from shredfinder.surveys import SAGA_THRESHOLDS
 
 if TYPE_CHECKING:
     from astropy.units import Quantity
@@ -21,40 +22,40 @@ __all__ = [
     "saga_surface_brightness_cut",
 ]
 
-# A surface brightness is quoted in mag per square arcsec, and often just in mag.
+# Surface brightnesses come in mag / arcsec², and often just in mag.
 _MU_UNITS = (u.mag, u.mag / u.arcsec**2)
 
 
 def effective_surface_brightness(r_mag: QuantityLike, r_eff: QuantityLike) -> ScalarOrArray:
-    r"""Effective surface brightness: the mean one within the half-light radius.
+    r"""Compute the mean surface brightness within the half-light radius.
 
     .. math:: \mu_\mathrm{eff} = r + 2.5 \log_{10} (2 \pi R^2)
 
     Parameters
     ----------
     r_mag : float, array_like or `~astropy.units.Quantity`
-        r magnitude corrected for extinction, in mag.
+        Extinction-corrected r magnitude in mag.
     r_eff : float, array_like or `~astropy.units.Quantity`
-        Half-light radius R in the r band; arcsec, or another angle as a Quantity.
+        Half-light radius R in r, in arcsec, or another angle as a Quantity.
 
     Returns
     -------
     mu_eff : float, `~numpy.ndarray` or `~astropy.units.Quantity`
         Surface brightness in mag / arcsec², of the inputs' broadcast shape. NaN where the radius
-        is not positive and where an input is masked or not finite.
+        is not positive or an input is masked or not finite.
 
     Raises
     ------
     TypeError
-        If an argument does not hold numbers.
+        If an argument is not numeric.
     astropy.units.UnitsError
-        If an argument is of the wrong kind, such as a radius in pixels.
+        If an argument has the wrong unit, such as a radius in pixels.
 
     Notes
     -----
-    Half of the light falls within π R², hence the factor 2. Source: Mao et al. (2021), SAGA.
-    The paper (arXiv:2301.09648, section 3.1) prints R in place of R², a misprint: only R² makes
-    it a surface brightness.
+    Half of the light falls within π R², hence the factor 2. Source: Mao et al. (2021, ApJ 907,
+    85). The paper (arXiv:2301.09648, section 3.1) prints R instead of R², a misprint: only R²
+    gives a surface brightness.
 
     Examples
     --------
@@ -78,38 +79,39 @@ def saga_surface_brightness_cut(
     mu_eff: QuantityLike,
     mu_err: QuantityLike,
     *,
-    slope: float = 0.7,
-    limit: float = 18.5,
+    slope: float | Quantity = SAGA_THRESHOLDS["sb_slope"],
+    limit: float | Quantity = SAGA_THRESHOLDS["sb_limit"],
 ) -> ScalarOrArray:
-    r"""Keep sources of low surface brightness for their magnitude.
+    r"""Select sources of low surface brightness for their magnitude.
 
     .. math:: \mu_\mathrm{eff} + \sigma_\mu - 0.7 (r - 14) > 18.5
 
     Parameters
     ----------
     r_mag : float, array_like or `~astropy.units.Quantity`
-        r magnitude corrected for extinction, in mag.
+        Extinction-corrected r magnitude in mag.
     mu_eff : float, array_like or `~astropy.units.Quantity`
-        Effective surface brightness, in mag / arcsec² (`effective_surface_brightness`).
+        Effective surface brightness in mag / arcsec² (`effective_surface_brightness`).
     mu_err : float, array_like or `~astropy.units.Quantity`
-        Its error, in the same unit (`surface_brightness_error`).
-    slope, limit : float, optional
-        The line; the paper's by default. SAGA's later selection has 0.6 and 18.55.
+        Error of ``mu_eff``, in the same unit (`surface_brightness_error`).
+    slope, limit : float or `~astropy.units.Quantity`, optional
+        Slope and offset of the line, by default the paper's. SAGA's later selection uses 0.6 and
+        18.55.
 
     Returns
     -------
     passed : bool or `~numpy.ndarray` of bool
-        True where the source passes, of the inputs' broadcast shape. Where an input is masked or
-        not finite, or the error negative, it is False.
+        True where the source passes, of the inputs' broadcast shape. False where an input is
+        masked or not finite, or the error is negative.
 
     Raises
     ------
     TypeError, astropy.units.UnitsError
-        If an argument holds no numbers, or is of the wrong kind.
+        If an argument is not numeric, or has the wrong unit.
 
     Notes
     -----
-    Mao et al. (2021), as arXiv:2301.09648, section 3.1, gives it.
+    Mao et al. (2021, ApJ 907, 85), as given in arXiv:2301.09648, section 3.1.
 
     Examples
     --------
@@ -132,36 +134,37 @@ def saga_color_cut(
     r_mag: QuantityLike,
     gr_err: QuantityLike,
     *,
-    slope: float = 0.06,
-    limit: float = 0.90,
+    slope: float | Quantity = SAGA_THRESHOLDS["color_slope"],
+    limit: float | Quantity = SAGA_THRESHOLDS["color_limit"],
 ) -> ScalarOrArray:
-    r"""Keep sources that are not too red for their magnitude.
+    r"""Select sources that are not too red for their magnitude.
 
     .. math:: (g - r) - \sigma_{gr} + 0.06 (r - 14) < 0.90
 
     Parameters
     ----------
     g_mag, r_mag : float, array_like or `~astropy.units.Quantity`
-        Magnitudes corrected for extinction, in mag.
+        Extinction-corrected magnitudes in mag.
     gr_err : float, array_like or `~astropy.units.Quantity`
-        Error of g - r, in mag (`color_error`).
-    slope, limit : float, optional
-        The line; the paper's by default, which SAGA's later selection keeps.
+        Error of g - r in mag (`color_error`).
+    slope, limit : float or `~astropy.units.Quantity`, optional
+        Slope and offset of the line, by default the paper's, which are also those of SAGA's later
+        selection.
 
     Returns
     -------
     passed : bool or `~numpy.ndarray` of bool
-        True where the source passes, of the inputs' broadcast shape. Where an input is masked or
-        not finite, or the error negative, it is False.
+        True where the source passes, of the inputs' broadcast shape. False where an input is
+        masked or not finite, or the error is negative.
 
     Raises
     ------
     TypeError, astropy.units.UnitsError
-        If an argument holds no numbers, or is of the wrong kind.
+        If an argument is not numeric, or has the wrong unit.
 
     Notes
     -----
-    Mao et al. (2021), as arXiv:2301.09648, section 3.1, gives it.
+    Mao et al. (2021, ApJ 907, 85), as given in arXiv:2301.09648, section 3.1.
 
     Examples
     --------
@@ -186,13 +189,13 @@ def saga_cut(
     *,
     mu_err: QuantityLike = 0.0,
     gr_err: QuantityLike = 0.0,
-    r_max: float | Quantity = 21.0,
-    sb_slope: float = 0.7,
-    sb_limit: float = 18.5,
-    color_slope: float = 0.06,
-    color_limit: float = 0.90,
+    r_max: float | Quantity = SAGA_THRESHOLDS["r_max"],
+    sb_slope: float | Quantity = SAGA_THRESHOLDS["sb_slope"],
+    sb_limit: float | Quantity = SAGA_THRESHOLDS["sb_limit"],
+    color_slope: float | Quantity = SAGA_THRESHOLDS["color_slope"],
+    color_limit: float | Quantity = SAGA_THRESHOLDS["color_limit"],
 ) -> ScalarOrArray:
-    """Keep satellite-galaxy candidates: bright enough, diffuse enough and blue enough.
+    """Select satellite-galaxy candidates: bright enough, diffuse enough and blue enough.
 
     A source passes if ``r_mag <= r_max`` and it passes `saga_surface_brightness_cut` and
     `saga_color_cut`.
@@ -200,33 +203,34 @@ def saga_cut(
     Parameters
     ----------
     g_mag, r_mag : float, array_like or `~astropy.units.Quantity`
-        Magnitudes corrected for extinction, in mag.
+        Extinction-corrected magnitudes in mag.
     r_eff : float, array_like or `~astropy.units.Quantity`
-        Half-light radius in the r band; arcsec, or another angle as a Quantity.
+        Half-light radius in r, in arcsec, or another angle as a Quantity.
     mu_err, gr_err : float, array_like or `~astropy.units.Quantity`, optional
         Errors of the effective surface brightness (`surface_brightness_error`) and of g - r
-        (`color_error`), in mag. Both cuts yield by one error; at 0 they are at their strictest.
+        (`color_error`), in mag. Both lines are relaxed by one error, so 0 is the strictest.
     r_max : float or `~astropy.units.Quantity`, optional
-        The faintest r magnitude that passes.
-    sb_slope, sb_limit, color_slope, color_limit : float, optional
-        The two lines. The defaults are the paper's; ``**get_preset("saga-later").saga`` gives
-        those of SAGA's later selection.
+        Faintest r magnitude that passes.
+    sb_slope, sb_limit, color_slope, color_limit : float or Quantity, optional
+        The two lines, by default the paper's. For SAGA's later selection, pass
+        ``**get_preset("saga-later").saga``.
 
     Returns
     -------
     passed : bool or `~numpy.ndarray` of bool
-        True where the source passes, of the inputs' broadcast shape. Where an input is masked or
-        not finite, an error negative or the radius not positive, it is False.
+        True where the source passes, of the inputs' broadcast shape. False where an input is
+        masked or not finite, an error is negative or the radius is not positive.
 
     Raises
     ------
     TypeError, astropy.units.UnitsError
-        If an argument holds no numbers, or is of the wrong kind.
+        If an argument is not numeric, or has the wrong unit.
 
     Notes
     -----
-    Mao et al. (2021), as arXiv:2301.09648, section 3.1, gives it. A survey's own marks of missing
-    values, such as -9999, are numbers here: make them NaN first, as `candidate_cut` does.
+    Mao et al. (2021, ApJ 907, 85), as given in arXiv:2301.09648, section 3.1. Values such as
+    -9999, which surveys write for missing measurements, count as numbers here: convert them to
+    NaN first, as `candidate_cut` does.
 
     Examples
     --------
@@ -247,8 +251,8 @@ def saga_cut(
     )
 
 
-def _usable(*values, error):
-    """Tell where all values are finite and the error is one: an infinite one excuses nothing."""
+def _usable(*values: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return where all values are finite and the error is finite and not negative."""
     good = np.isfinite(error) & (error >= 0)
     for value in values:
         good = good & np.isfinite(value)

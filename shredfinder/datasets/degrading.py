@@ -8,7 +8,7 @@ import numpy as np
 
 from shredfinder.datasets.observing import NOISE
 from shredfinder.imaging import Cutouts, flux_to_rgb, rgb_to_flux
-from shredfinder.surveys import COLOR_MAPPINGS, IMAGING, get_wavelength
+from shredfinder.surveys import COLOR_MAPPINGS, SURVEYS, get_survey, get_wavelength
 
 if TYPE_CHECKING:
     from shredfinder.surveys import Imaging
@@ -28,7 +28,7 @@ def get_imaging(survey):
     Parameters
     ----------
     survey : str or `~shredfinder.surveys.Imaging`
-        A key of `shredfinder.surveys.IMAGING`, or the facts themselves.
+        Name or alias of a survey of known seeing and depth, or these themselves.
 
     Returns
     -------
@@ -48,12 +48,14 @@ def get_imaging(survey):
     """
     if not isinstance(survey, str):
         return survey
-    if survey not in IMAGING:
+    imaging = get_survey(survey).imaging
+    if imaging is None:
+        known = ", ".join(name for name, other in SURVEYS.items() if other.imaging is not None)
         raise ValueError(
-            f"seeing and depth of {survey!r} are not known: choose one of "
-            f"{', '.join(sorted(IMAGING))}, or give a shredfinder.surveys.Imaging"
+            f"seeing and depth of {survey!r} are unknown: choose one of {known}, or pass a "
+            "shredfinder.surveys.Imaging"
         )
-    return IMAGING[survey]
+    return imaging
 
 
 def degrade_fluxes(

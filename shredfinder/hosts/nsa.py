@@ -12,7 +12,6 @@ from astropy.table import Column, Table
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder.config import conf
-from shredfinder.surveys import NSA_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["read_nsa"]
 
+# Names in the file of what is read: the data model of ``nsa_v1_0_1.fits``.
+_COLUMNS = {
+    "host_id": "NSAID",
+    "ra": "RA",
+    "dec": "DEC",
+    "z": "Z",
+    "zdist": "ZDIST",
+    "petro_th50": "PETRO_TH50",
+    "petro_th90": "PETRO_TH90",
+    "petro_ba90": "PETRO_BA90",
+    "petro_phi90": "PETRO_PHI90",
+    "elpetro_flux": "ELPETRO_FLUX",
+    "elpetro_absmag": "ELPETRO_ABSMAG",
+    "extinction": "EXTINCTION",
+}
 # The atlas orders its bands F, N, u, g, r, i, z (GALEX far and near ultraviolet, then SDSS).
 _R_BAND = 4
 
@@ -155,7 +169,7 @@ def _to_hosts(data, columns, z_max):
 
 def _column(data, role, rows):
     """Copy one column (its r band, if it has several) in native byte order."""
-    values = data[find_column(data, NSA_COLUMNS[role])]
+    values = data[find_column(data, _COLUMNS[role])]
     if values.ndim == 2:
         values = values[:, _R_BAND]
     values = np.array(values[rows])

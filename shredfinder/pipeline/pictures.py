@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
     from shredfinder.classifier import ShredClassifier
-    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.cuts import CutPreset
     from shredfinder.imaging import Cutouts
     from shredfinder.table import ShredTable
 

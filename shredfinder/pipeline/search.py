@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
     from shredfinder._utils.types import PathLike
-    from shredfinder.catalogs.presets import CatalogPreset
+    from shredfinder.catalogs import CatalogPreset
     from shredfinder.classifier import ShredClassifier
-    from shredfinder.cuts.presets import CutPreset
+    from shredfinder.cuts import CutPreset
     from shredfinder.table import ShredTable
 
 __all__ = ["find_satellites"]

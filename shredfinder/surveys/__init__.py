@@ -1,35 +1,39 @@
-"""Facts about each survey: bands, scale, seeing, column names and colours."""
+"""Facts about each survey: images, catalogue, quality thresholds and extinction."""
 
-from shredfinder.surveys.catalog_columns import (
-    CATALOGS,
-    NSA_COLUMNS,
-    CatalogColumns,
-    get_catalog_columns,
-)
+from shredfinder.surveys.catalog_preset import CatalogPreset
+from shredfinder.surveys.legacy import LEGACY
+from shredfinder.surveys.ps1 import PS1, PS1_QUALITY_FLAGS
 from shredfinder.surveys.registry import (
     COLOR_MAPPINGS,
     DEFAULT_SURVEY,
-    IMAGING,
+    SAGA_THRESHOLDS,
     SURVEYS,
     ColorMapping,
     Imaging,
     Survey,
+    get_catalog_preset,
     get_survey,
     get_wavelength,
+    register_survey,
 )
+from shredfinder.surveys.sdss import SDSS, SDSS_FLAGS
 
 __all__ = [
-    "CATALOGS",
     "COLOR_MAPPINGS",
     "DEFAULT_SURVEY",
-    "IMAGING",
-    "NSA_COLUMNS",
+    "LEGACY",
+    "PS1",
+    "PS1_QUALITY_FLAGS",
+    "SAGA_THRESHOLDS",
+    "SDSS",
+    "SDSS_FLAGS",
     "SURVEYS",
-    "CatalogColumns",
+    "CatalogPreset",
     "ColorMapping",
     "Imaging",
     "Survey",
-    "get_catalog_columns",
+    "get_catalog_preset",
     "get_survey",
     "get_wavelength",
+    "register_survey",
 ]

@@ -1,84 +1,49 @@
-"""Facts about the surveys, as data.
+"""The registry of surveys, and the data classes that describe one.
 
-Each fact stands here once. Sources: the Legacy Surveys' DR9 description (Dey et al. 2019,
-AJ 157, 168) and the colour code of its sky viewer; others are named beside the facts.
+Each survey has a module of its own, which fills in a `Survey` and registers it. Code elsewhere
+looks surveys up here and holds no survey's numbers or names.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from shredfinder.surveys.catalog_preset import CatalogPreset
 
 __all__ = [
     "COLOR_MAPPINGS",
     "DEFAULT_SURVEY",
-    "IMAGING",
+    "SAGA_THRESHOLDS",
     "SURVEYS",
     "ColorMapping",
     "Imaging",
     "Survey",
+    "get_catalog_preset",
     "get_survey",
     "get_wavelength",
+    "register_survey",
 ]
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What a model must know of the images of a survey.
-
-    Attributes
-    ----------
-    name : str
-        Name by which users choose the survey.
-    bands : tuple of str
-        Bands of the images' channels, in the channels' order. In a colour image they are
-        red, green and blue.
-    pixel_scale : float
-        Pixel scale of the cutouts in arcsec per pixel.
-    native_pixel_scale : float
-        Pixel scale of the survey's own images in arcsec per pixel.
-    size : int
-        Width and height of the cutouts in pixels.
-    color_mapping : str or None
-        Name of the mapping from fluxes to colours; None where channels are fluxes.
-    service, layer : str
-        Where its cutouts come from: a service's name, and which of its images.
-
-    Examples
-    --------
-    >>> from shredfinder.surveys import get_survey
-    >>> survey = get_survey("legacy-dr9")
-    >>> survey.bands, survey.pixel_scale, survey.size
-    (('z', 'r', 'g'), 0.46875, 128)
-    """
-
-    name: str
-    bands: tuple
-    pixel_scale: float
-    native_pixel_scale: float
-    size: int
-    color_mapping: str | None
-    service: str = "legacy"
-    layer: str = "ls-dr9"
-
-
-@dataclass(frozen=True)
 class ColorMapping:
-    """The numbers of an arcsinh mapping from fluxes to a colour image.
+    """Parameters of an arcsinh mapping from fluxes to a colour image.
 
     Attributes
     ----------
     name : str
         Name by which cutouts and models refer to the mapping.
     bands : tuple of str
-        Bands shown as red, green and blue, in this order.
+        Bands shown as red, green and blue.
     scales : tuple of float
-        Factor for the flux of each of ``bands``, per nanomaggy.
+        Factor applied to the flux of each of ``bands``, per nanomaggy.
     offset : float
-        Added to each scaled flux, so that the sky is dark grey and not black (*m*).
+        Constant *m* added to each scaled flux, so that the sky is dark grey rather than black.
     softening : float
-        Where the mapping turns from linear to logarithmic (*Q*).
+        Softening *Q*: where the mapping turns from linear to logarithmic.
     native_pixel_scale : float
-        Side in arcsec of the pixels that the fluxes are given for.
+        Side in arcsec of the pixels to which the fluxes refer.
 
     Examples
     --------
@@ -88,8 +53,8 @@ class ColorMapping:
     """
 
     name: str
-    bands: tuple
-    scales: tuple
+    bands: tuple[str, ...]
+    scales: tuple[float, ...]
     offset: float
     softening: float
     native_pixel_scale: float
@@ -97,88 +62,177 @@ class ColorMapping:
 
 @dataclass(frozen=True)
 class Imaging:
-    """How sharp and how deep a survey's images are.
+    """Pixel scale, seeing and depth of a survey's images.
 
     Attributes
     ----------
     pixel_scale : float
         Native pixel scale in arcsec per pixel.
     seeing : dict of float
-        For each band the full width at half maximum of a point source, in arcsec.
+        Full width at half maximum of a point source in arcsec, by band.
     depth : dict of float
-        For each band the AB magnitude of a point source that is found at 5 σ.
+        5 σ point-source depth in AB mag, by band.
 
     Examples
     --------
-    >>> from shredfinder.surveys import IMAGING
-    >>> IMAGING["ps1-dr2"].seeing["r"], IMAGING["ps1-dr2"].depth["r"]
+    >>> from shredfinder.surveys import get_survey
+    >>> imaging = get_survey("ps1").imaging
+    >>> imaging.seeing["r"], imaging.depth["r"]
     (1.19, 23.2)
     """
 
     pixel_scale: float
-    seeing: dict
-    depth: dict
+    seeing: dict[str, float]
+    depth: dict[str, float]
 
 
-#: The mappings from fluxes to colours, by name.
-COLOR_MAPPINGS = {
-    mapping.name: mapping
-    for mapping in (
-        # The sky viewer's code (Lupton et al. 2004, PASP 116, 133, with the survey's numbers).
-        ColorMapping("legacy-grz", ("z", "r", "g"), (2.2, 3.4, 6.0), 0.03, 20.0, 0.262),
-    )
-}
+@dataclass(frozen=True)
+class Survey:
+    """Everything the package knows about a survey.
 
-#: The surveys, by name.
-SURVEYS = {
-    survey.name: survey
-    for survey in (
-        # The viewer's red, green and blue are z, r and g. 0.46875"/px makes 128 px span 60".
-        Survey("legacy-dr9", ("z", "r", "g"), 0.46875, 0.262, 128, "legacy-grz"),
-        # SkyServer's red, green and blue are i, r and g (Lupton et al. 2004, PASP 116, 133).
-        Survey("sdss-dr17", ("i", "r", "g"), 0.46875, 0.396127, 128, "sdss-gri", "sdss", "dr17"),
-        Survey("ps1-dr2", ("i", "r", "g"), 0.46875, 0.25, 128, "ps1-gri", "ps1", "stack"),
-    )
-}
+    Attributes
+    ----------
+    name : str
+        Name of the survey and its data release.
+    bands : tuple of str
+        Bands of the cutouts' channels, in channel order: red, green and blue for colour images.
+    pixel_scale : float
+        Pixel scale of the cutouts in arcsec per pixel.
+    native_pixel_scale : float
+        Pixel scale of the survey's images in arcsec per pixel.
+    size : int
+        Width and height of the cutouts in pixels.
+    color_mapping : str or None
+        Name of the mapping from fluxes to colours; None if the channels are fluxes.
+    service, layer : str
+        Default cutout service and image layer.
+    aliases : tuple of str
+        Shorter names that `get_survey` accepts.
+    layers : dict
+        Colour mapping of each image layer of the service, by layer name.
+    color_mappings : tuple of ColorMapping
+        Colour mappings whose parameters are known.
+    imaging : Imaging or None
+        Seeing and depth; None if they are not known.
+    catalog : CatalogPreset or None
+        The source catalogue; None if there is none to query.
+    quality : dict
+        Default thresholds of the survey's quality cut, by keyword argument.
+    extinction : dict of float
+        A(band) / E(B-V), by band, for E(B-V) of Schlegel, Finkbeiner & Davis (1998).
 
-#: The imaging of other surveys than the embedded model's, by name.
-IMAGING = {
-    # Seeing: the median in r, 1.43" (SDSS DR7, "Seeing and sky brightness"), and in the other
-    # bands by the wavelength to the power of -0.3 (Xin et al. 2018, AJ 156, 222). Depth: the
-    # magnitudes at which 95 % of stars are found (Abazajian et al. 2004, AJ 128, 502).
-    "sdss-dr17": Imaging(
-        0.396127,
-        {"u": 1.70, "g": 1.54, "r": 1.43, "i": 1.35, "z": 1.29},
-        {"u": 22.0, "g": 22.2, "r": 22.2, "i": 21.3, "z": 20.5},
-    ),
-    # Chambers et al. 2016, arXiv 1612.05560.
-    "ps1-dr2": Imaging(
-        0.25,
-        {"g": 1.31, "r": 1.19, "i": 1.11, "z": 1.07, "y": 1.02},
-        {"g": 23.3, "r": 23.2, "i": 23.1, "z": 22.3, "y": 21.4},
-    ),
-}
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_survey
+    >>> survey = get_survey("legacy")
+    >>> survey.name, survey.bands, survey.pixel_scale, survey.size
+    ('legacy-dr9', ('z', 'r', 'g'), 0.46875, 128)
+    >>> survey.extinction["r"], survey.quality["max_fracflux"]
+    (2.165, 4.0)
+    """
 
-# Effective wavelengths in nm: u of SDSS (Fukugita et al. 1996, AJ 111, 1748), the others of PS1
-# (Tonry et al. 2012, ApJ 750, 99), to which those of other surveys come near.
-_WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
+    name: str
+    bands: tuple[str, ...]
+    pixel_scale: float
+    native_pixel_scale: float
+    size: int
+    color_mapping: str | None
+    service: str
+    layer: str
+    aliases: tuple[str, ...] = ()
+    layers: dict[str, str] = field(default_factory=dict)
+    color_mappings: tuple[ColorMapping, ...] = ()
+    imaging: Imaging | None = None
+    catalog: CatalogPreset | None = None
+    quality: dict[str, Any] = field(default_factory=dict)
+    extinction: dict[str, float] = field(default_factory=dict)
+
 
 #: The survey of the embedded model.
 DEFAULT_SURVEY = "legacy-dr9"
 
+#: The surveys by name. `register_survey` adds to them.
+SURVEYS: dict[str, Survey] = {}
 
-def get_survey(name: str) -> Survey:
-    """Look up a survey by name.
+#: The colour mappings by name, those of all registered surveys.
+COLOR_MAPPINGS: dict[str, ColorMapping] = {}
+
+#: Thresholds of the SAGA cuts by keyword argument of `shredfinder.cuts.saga_cut`: Mao et al.
+#: (2021, ApJ 907, 85), as arXiv:2301.09648, section 3.1, gives them.
+SAGA_THRESHOLDS = {
+    "r_max": 21.0,
+    "sb_slope": 0.7,
+    "sb_limit": 18.5,
+    "color_slope": 0.06,
+    "color_limit": 0.90,
+}
+
+# Effective wavelengths in nm: u of SDSS (Fukugita et al. 1996, AJ 111, 1748), the others of PS1
+# (Tonry et al. 2012, ApJ 750, 99). Those of other surveys differ by a few per cent.
+_WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
+
+
+def register_survey(survey: Survey) -> Survey:
+    """Add a survey to the registry.
 
     Parameters
     ----------
-    name : str
-        One of the keys of `SURVEYS`, such as ``"legacy-dr9"``.
+    survey : Survey
+        The survey.
 
     Returns
     -------
     survey : Survey
-        The facts about that survey.
+        The same survey.
+
+    Raises
+    ------
+    ValueError
+        If its name or an alias is in use, or its catalogue belongs to another survey.
+
+    Examples
+    --------
+    A release with the tables and colours of another:
+
+    >>> from dataclasses import replace
+    >>> from shredfinder.surveys import SURVEYS, get_survey, register_survey
+    >>> dr9 = get_survey("legacy")
+    >>> catalog = replace(dr9.catalog, survey="legacy-dr8", source="ls_dr8.tractor",
+    ...                   tables={"ls_dr8.tractor": ""})
+    >>> dr8 = register_survey(
+    ...     replace(dr9, name="legacy-dr8", aliases=(), layer="ls-dr8", catalog=catalog))
+    >>> get_survey("legacy-dr8").catalog.source
+    'ls_dr8.tractor'
+    >>> del SURVEYS["legacy-dr8"]
+    """
+    taken = {name for known in SURVEYS.values() for name in (known.name, *known.aliases)}
+    used = sorted(taken & {survey.name, *survey.aliases})
+    if used:
+        raise ValueError(
+            f"there is already a survey named {', '.join(used)}: choose another name or alias"
+        )
+    if survey.catalog is not None and survey.catalog.survey != survey.name:
+        raise ValueError(
+            f"the catalogue of {survey.name!r} is that of {survey.catalog.survey!r}: "
+            "set its attribute survey to the same name"
+        )
+    SURVEYS[survey.name] = survey
+    COLOR_MAPPINGS.update({mapping.name: mapping for mapping in survey.color_mappings})
+    return survey
+
+
+def get_survey(name: str) -> Survey:
+    """Look up a survey by name or alias.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SURVEYS`, such as ``"legacy-dr9"``, or an alias, such as ``"legacy"``.
+
+    Returns
+    -------
+    survey : Survey
+        The survey.
 
     Raises
     ------
@@ -190,13 +244,50 @@ def get_survey(name: str) -> Survey:
     >>> from shredfinder.surveys import get_survey
     >>> get_survey("ps1-dr2").bands
     ('i', 'r', 'g')
+    >>> get_survey("sdss").name
+    'sdss-dr17'
     """
-    try:
-        return SURVEYS[name]
-    except (KeyError, TypeError):
+    for survey in SURVEYS.values():
+        if name == survey.name or name in survey.aliases:
+            return survey
+    names = [name for known in SURVEYS.values() for name in (known.name, *known.aliases)]
+    raise ValueError(f"there is no survey named {name!r}: choose one of {', '.join(names)}")
+
+
+def get_catalog_preset(survey: str | CatalogPreset) -> CatalogPreset:
+    """Look up the source catalogue of a survey.
+
+    Parameters
+    ----------
+    survey : str or CatalogPreset
+        Name or alias of the survey; a preset is returned unchanged.
+
+    Returns
+    -------
+    preset : CatalogPreset
+        The catalogue.
+
+    Raises
+    ------
+    ValueError
+        If there is no such survey, or it has no catalogue.
+
+    Examples
+    --------
+    >>> from shredfinder.surveys import get_catalog_preset
+    >>> list(get_catalog_preset("legacy").tables)
+    ['ls_dr9.tractor']
+    """
+    if isinstance(survey, CatalogPreset):
+        return survey
+    known = get_survey(survey)
+    if known.catalog is None:
         raise ValueError(
-            f"there is no survey named {name!r}: choose one of {', '.join(sorted(SURVEYS))}"
-        ) from None
+            f"no source catalogue is known for the survey {known.name!r}: choose one of "
+            f"{', '.join(name for name, other in SURVEYS.items() if other.catalog is not None)}, "
+            "or pass a CatalogPreset"
+        )
+    return known.catalog
 
 
 def get_wavelength(band: str) -> float:
@@ -210,12 +301,12 @@ def get_wavelength(band: str) -> float:
     Returns
     -------
     wavelength : float
-        In nm.
+        Wavelength in nm.
 
     Raises
     ------
     ValueError
-        If there is no such band.
+        If the band is unknown.
 
     Examples
     --------
@@ -227,5 +318,5 @@ def get_wavelength(band: str) -> float:
         return _WAVELENGTHS[band.lower()]
     except (KeyError, AttributeError):
         raise ValueError(
-            f"the wavelength of the band {band!r} is not known: known are {', '.join(_WAVELENGTHS)}"
+            f"the wavelength of band {band!r} is unknown: known bands are {', '.join(_WAVELENGTHS)}"
         ) from None

@@ -6,19 +6,15 @@ from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
-import pytest
 from astropy.coordinates import SkyCoord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shredfinder.catalogs import (
-    CATALOG_PRESETS,
     get_catalog_preset,
     query_candidates,
-    register_catalog_preset,
 )
 from shredfinder.catalogs.regions import Box, Circle
-from shredfinder.surveys import CATALOGS
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import CENTER, make_legacy
 
@@ -75,28 +71,19 @@ def test_splitting_ends():
     assert 10 < depth < 15
 
 
-def test_a_survey_of_ones_own():
+def test_a_catalogue_on_another_server():
     mine = replace(
         get_catalog_preset("legacy-dr9"),
-        survey="mirror",
         tables={"mirror.cat": "m"},
         source="mirror.cat AS m",
         aliases=dict.fromkeys(get_catalog_preset("legacy-dr9").aliases, "m"),
     )
-    with pytest.raises(ValueError, match="no column names"):
-        register_catalog_preset(mine)
-    assert "mirror" not in CATALOG_PRESETS
-    with pytest.raises(ValueError, match="service must be"):
-        register_catalog_preset(replace(mine, survey="legacy-dr10", service="ftp"))
-    # The same survey elsewhere needs no registration.
-    mirror = replace(mine, survey="legacy-dr9")
     sky = make_legacy(200)
     with CatalogServer(SkyDatabase({"mirror.cat": sky})) as server:
         table = query_candidates(
-            mirror, CENTER, 2 * u.deg, cuts=None, endpoint=server.tap, cache=False
+            mine, CENTER, 2 * u.deg, cuts=None, endpoint=server.tap, cache=False
         )
     assert len(table) == 200
-    assert set(CATALOGS) == set(CATALOG_PRESETS)
 
 
 def test_importing_stays_quick():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -5,7 +7,6 @@ from astropy.table import QTable, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shredfinder._utils.columns import find_column
 from shredfinder.cuts import (
     CUT_PRESETS,
     CutPreset,
@@ -22,7 +23,7 @@ from shredfinder.cuts import (
     saga_cut,
     surface_brightness_error,
 )
-from shredfinder.surveys import CATALOGS, get_catalog_columns
+from shredfinder.surveys import get_catalog_preset
 
 N = 400
 
@@ -245,7 +246,7 @@ def test_presets():
     assert get_preset(preset) is preset
     with pytest.raises(ValueError, match="no cut preset named 'nope'"):
         get_preset("nope")
-    with pytest.raises(ValueError, match="'paper' already"):
+    with pytest.raises(ValueError, match="named 'paper'"):
         register_preset(CutPreset("paper", "", ""))
 
 
@@ -255,20 +256,22 @@ def test_presets_change_the_saga_cut(sdss):
     assert later.sum() > paper.sum()
 
 
-def test_columns_by_name():
-    assert set(CATALOGS) == {"legacy-dr9", "sdss-dr17", "ps1-dr2"}
-    with pytest.raises(ValueError, match="survey 'des'"):
-        get_catalog_columns("des")
-    with pytest.raises(ValueError, match="survey 'des'"):
+def test_surveys_by_alias(sdss):
+    expected = candidate_cut(sdss, "sdss-dr17").passed
+    for survey in ("sdss", get_catalog_preset("sdss")):
+        assert (candidate_cut(sdss, survey).passed == expected).all()
+    loose = CutPreset("loose", "", "", quality={"sdss": {"max_mag_err": None}})
+    assert "mag_err" not in quality_cut(sdss, "sdss-dr17", preset=loose).criteria
+    with pytest.raises(ValueError, match="no survey named 'des'"):
         candidate_cut(Table(), "des")
-    table = Table({"RA": [1.0], "ra": [2.0], "Dec": [3.0]})
-    assert find_column(table, "ra") == "ra"
-    assert find_column(table, "DEC") == "Dec"
-    assert find_column(table, "z", required=False) is None
-    with pytest.raises(KeyError, match="several columns"):
-        find_column(table, "Ra")
-    with pytest.raises(KeyError, match=r"its columns are \(none\)"):
-        find_column(Table(), "ra")
+
+
+def test_a_catalogue_with_other_column_names(sdss):
+    expected = candidate_cut(sdss, "sdss").passed
+    mirror = get_catalog_preset("sdss")
+    mirror = replace(mirror, names={**mirror.names, "petro_r50": "half_light_radius"})
+    sdss.rename_column("petroR50_r", "half_light_radius")
+    assert (candidate_cut(sdss, mirror).passed == expected).all()
 
 
 @settings(deadline=None, max_examples=30)

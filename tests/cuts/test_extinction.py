@@ -3,23 +3,25 @@ import pytest
 from astropy import units as u
 
 from shredfinder.cuts import (
-    EXTINCTION_COEFFICIENTS,
     deredden,
     dereddened_magnitude,
     extinction,
 )
+from shredfinder.surveys import SURVEYS, get_survey
 
 
 def test_coefficients():
-    assert EXTINCTION_COEFFICIENTS["legacy-dr9"] == {"g": 3.214, "r": 2.165, "z": 1.211}
+    assert get_survey("legacy").extinction == {"g": 3.214, "r": 2.165, "z": 1.211}
     # Extinction falls with wavelength, in the order in which the bands are written.
-    for coefficients in EXTINCTION_COEFFICIENTS.values():
-        assert sorted(coefficients.values(), reverse=True) == list(coefficients.values())
+    for survey in SURVEYS.values():
+        coefficients = list(survey.extinction.values())
+        assert sorted(coefficients, reverse=True) == coefficients
 
 
 def test_extinction_and_dereddening_by_hand():
     assert extinction(0.1, "g") == pytest.approx(0.3214)
     assert extinction(0.1, "g", survey="sdss-dr17") == pytest.approx(0.3303)
+    assert extinction(0.1, "g", survey="sdss") == pytest.approx(0.3303)
     assert deredden(20.0, 0.1, "r") == pytest.approx(19.7835)
     assert deredden(20 * u.mag, 0.1, "z").unit == u.mag
     assert np.isnan(deredden([20.0], np.ma.array([0.1], mask=[True]), "g")).all()
@@ -41,7 +43,7 @@ def test_dereddened_magnitude_by_hand():
 
 
 def test_unknown_survey_or_band():
-    with pytest.raises(ValueError, match="extinction coefficients for the survey 'des'"):
+    with pytest.raises(ValueError, match="no survey named 'des': choose one of legacy-dr9, legacy"):
         extinction(0.1, "g", survey="des")
     with pytest.raises(ValueError, match="band 'i' of legacy-dr9: choose one of g, r, z"):
         deredden(20.0, 0.1, "i")

@@ -6,9 +6,9 @@ import pytest
 from shredfinder import Cutouts
 from shredfinder.datasets import degrade_cutouts, make_field
 from shredfinder.datasets.degrading import degrade_fluxes
-from shredfinder.surveys import IMAGING, Imaging
+from shredfinder.surveys import Imaging, get_survey
 
-SDSS = IMAGING["sdss-dr17"]
+SDSS = get_survey("sdss").imaging
 FACTS = {"pixel_scale": 0.46875, "native_pixel_scale": 0.262}
 
 
@@ -69,7 +69,7 @@ def test_sdss_is_worse_than_ps1(cutouts):
 
 
 def test_what_can_not_be_degraded(cutouts):
-    with pytest.raises(ValueError, match="seeing and depth of 'hsc' are not known: choose one of"):
+    with pytest.raises(ValueError, match="no survey named 'hsc': choose one of"):
         degrade_cutouts(cutouts, "hsc")
     with pytest.raises(ValueError, match="has no band z"):
         degrade_cutouts(cutouts, Imaging(0.4, {"g": 1, "r": 1}, {"g": 22, "r": 22}))

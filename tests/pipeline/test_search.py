@@ -216,7 +216,7 @@ def test_the_field_view_is_of_the_sky(services, sky):
 
 def test_bad_arguments(services):
     for options, error, message in (
-        ({"survey": "dss"}, ValueError, "no catalogue preset"),
+        ({"survey": "dss"}, ValueError, "no survey named 'dss'"),
         ({"cuts": "none"}, ValueError, "no cut preset"),
         ({"threshold": 2}, ValueError, "threshold must be"),
         ({"center": SkyCoord([1, 2], [1, 2], unit="deg")}, TypeError, "single position"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from shredfinder._net.addresses import complete_address, name_host
@@ -12,7 +11,7 @@ from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
 from shredfinder.exceptions import ServiceError
 from shredfinder.imaging.cutouts import FLUX
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import LEGACY
 
 if TYPE_CHECKING:
     from shredfinder._net.client import HttpClient
@@ -20,24 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LegacyViewer"]
 
-_DR9 = get_survey("legacy-dr9")
-
-
-@dataclass(frozen=True)
-class _Colors:
-    """Which bands a layer's colour images are made of, and how."""
-
-    bands: tuple
-    color_mapping: str | None
-
-
-_GRZ = _Colors(_DR9.bands, _DR9.color_mapping)
-# Layers whose JPEG images mix other bands than g, r and z into their channels.
-_LAYER_COLORS = {
-    "ls-dr10": _Colors(("red", "green", "blue"), "legacy-griz"),
-    "ls-dr10-north": _Colors(("red", "green", "blue"), "legacy-griz"),
-    "ls-dr10-south": _Colors(("red", "green", "blue"), "legacy-griz"),
-}
 _NO_LAYER = "no such layer"
 
 
@@ -74,13 +55,13 @@ class LegacyViewer(CutoutService):
     groups = True
     rate = 8.0
     max_workers = 6
-    pixel_scale = _DR9.pixel_scale
-    size = _DR9.size
+    pixel_scale = LEGACY.pixel_scale
+    size = LEGACY.size
 
     def __init__(
         self,
         *,
-        layer: str = "ls-dr9",
+        layer: str = LEGACY.layer,
         base_url: str | None = None,
         image_format: Literal["jpeg", "fits"] = "jpeg",
         bands: str | None = None,
@@ -100,8 +81,10 @@ class LegacyViewer(CutoutService):
                 "choose image_format='fits' for bands of your own"
             )
         else:
-            colors = _LAYER_COLORS.get(layer, _GRZ)
-            self.bands, self.color_mapping = colors.bands, colors.color_mapping
+            # Layers of unknown colours get a mapping of their own, which no model accepts.
+            self.color_mapping = LEGACY.layers.get(layer, f"viewer-{layer}")
+            in_grz = self.color_mapping == LEGACY.color_mapping
+            self.bands = LEGACY.bands if in_grz else ("red", "green", "blue")
 
     def cache_folder(self) -> str:
         """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
@@ -124,7 +107,7 @@ class LegacyViewer(CutoutService):
             params |= {"width": request.width, "height": request.height}
         if self.image_format == "fits":
             params["bands"] = "".join(self.bands)
-        elif self.color_mapping == _DR9.color_mapping:
+        elif self.color_mapping == LEGACY.color_mapping:
             params["bands"] = "grz"
         body = client.get(f"{self.base_url}/{self.image_format}-cutout", params)
         # A wrong layer comes with status 200.

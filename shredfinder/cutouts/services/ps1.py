@@ -14,7 +14,7 @@ from shredfinder.cutouts.services.base import Answer, CutoutService, register_se
 from shredfinder.cutouts.services.mosaics import MARGIN, make_cutout, read_planes
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.cutouts import FLUX
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import PS1 as _FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PanSTARRS"]
 
-_FACTS = get_survey("ps1-dr2")
 _NATIVE = _FACTS.native_pixel_scale
 _COLUMNS = {"filter", "type", "filename"}
 

@@ -8,15 +8,13 @@ from shredfinder._net.addresses import complete_address, name_host
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.decoding import decode_color
 from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import SDSS as _FACTS
 
 if TYPE_CHECKING:
     from shredfinder._net.client import HttpClient
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["SDSS"]
-
-_FACTS = get_survey("sdss-dr17")
 
 
 @register_service("sdss")

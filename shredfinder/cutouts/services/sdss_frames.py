@@ -15,7 +15,7 @@ from shredfinder.cutouts.services.base import CutoutService, register_service
 from shredfinder.cutouts.services.mosaics import MARGIN, make_cutout, read_planes
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.cutouts import FLUX
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import SDSS as _FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SDSSFrames"]
 
-_FACTS = get_survey("sdss-dr17")
 _COLUMNS = ("run", "rerun", "camcol", "field")
 # Degrees around a position within which there is a source of any field that covers it.
 _MIN_EXTENT = 0.05

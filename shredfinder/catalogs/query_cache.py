@@ -1,4 +1,4 @@
-"""Answers of catalogue services on disk."""
+"""Cache of query results on disk."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ __all__ = ["QueryCache"]
 
 
 class QueryCache:
-    """Folder of answers to queries, complete ones only.
+    """Folder of complete query results.
 
-    Each answer is one FITS table, named by survey, service and query. Files are written under
-    another name and then renamed, so that none is ever half there. Data releases do not change:
-    answers do not grow old, and `clear` removes them.
+    Each result is a FITS table, named after survey, service and query. Files are written
+    atomically. Results never expire, since data releases do not change; `clear` removes them.
 
     Parameters
     ----------
     path : path-like, optional
-        The folder, which is made when it is needed; by default ``catalogs`` in
-        ``shredfinder.conf.cache_dir``, or else ``shredfinder/catalogs`` in astropy's cache.
+        The folder, created when needed. By default ``catalogs`` in
+        ``shredfinder.conf.cache_dir``, or ``shredfinder/catalogs`` in astropy's cache.
 
     Examples
     --------
@@ -49,21 +48,21 @@ class QueryCache:
     def __init__(self, path: PathLike | None = None) -> None:
         self.path = Path(path or get_cache_folder("catalogs")).expanduser()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"QueryCache({str(self.path)!r})"
 
     def read(self, key: tuple[str, ...]) -> Table | None:
-        """Look an answer up.
+        """Read a result.
 
         Parameters
         ----------
         key : tuple of str
-            The survey, and what else tells queries apart: service, text.
+            Survey, service URL and query text.
 
         Returns
         -------
         table : `~astropy.table.Table` or None
-            The answer; None if it is not there. A file that can't be read is removed.
+            The result; None if it is not cached. An unreadable file is removed.
         """
         path = self._file(key)
         if not path.exists():
@@ -73,19 +72,19 @@ class QueryCache:
                 warnings.simplefilter("ignore")
                 return Table.read(path, format="fits", hdu=1, character_as_bytes=False)
         except Exception:
-            # Whatever is wrong with the file, the service still has the answer.
+            # Whatever is wrong with the file, the service can be queried again.
             path.unlink(missing_ok=True)
             return None
 
     def write(self, key: tuple[str, ...], table: Table) -> None:
-        """Store a complete answer.
+        """Store a complete result.
 
         Parameters
         ----------
         key : tuple of str
-            As for `read`.
+            Survey, service URL and query text.
         table : `~astropy.table.Table`
-            The answer.
+            The result.
         """
         path = self._file(key)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,19 +93,19 @@ class QueryCache:
             table.write(temporary, format="fits")
 
     def clear(self) -> int:
-        """Remove all answers.
+        """Remove all results.
 
         Returns
         -------
         n_removed : int
-            Their number.
+            Number of results removed.
         """
         files = list(self.path.glob("*/*.fits"))
         for path in files:
             path.unlink(missing_ok=True)
         return len(files)
 
-    def _file(self, key):
+    def _file(self, key: tuple[str, ...]) -> Path:
         digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
         folder = "".join(c if c.isalnum() or c in "-_" else "_" for c in key[0])
         return self.path / folder / f"{digest}.fits"

@@ -1,4 +1,4 @@
-"""Candidates from catalogue files that users have."""
+"""Candidates from a survey's catalogue files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy import units as u
+from astropy.io import fits
 from astropy.table import Table, vstack
 
 from shredfinder._utils.columns import find_column
@@ -16,11 +17,11 @@ from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats
 from shredfinder.catalogs.answers import normalize
-from shredfinder.catalogs.presets import get_catalog_preset
 from shredfinder.catalogs.reddening import evaluate
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
-from shredfinder.cuts.presets import get_preset
+from shredfinder.cuts import get_preset
+from shredfinder.surveys import DEFAULT_SURVEY, CatalogPreset, get_catalog_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from shredfinder._utils.types import PathLike
-    from shredfinder.catalogs.presets import CatalogPreset
-    from shredfinder.cuts.presets import CutPreset
-    from shredfinder.table.tables import ShredTable
+    from shredfinder.cuts import CutPreset
+    from shredfinder.table import ShredTable
 
 __all__ = ["iter_rows", "read_candidates"]
 
@@ -41,7 +41,7 @@ _CSV = (".csv", ".csv.gz")
 
 def read_candidates(
     path: PathLike | Sequence[PathLike],
-    survey: str | CatalogPreset = "legacy-dr9",
+    survey: str | CatalogPreset = DEFAULT_SURVEY,
     *,
     cuts: str | CutPreset | None = "paper",
     columns: Sequence[str] | Literal["all"] | None = None,
@@ -49,48 +49,48 @@ def read_candidates(
     chunk_rows: int = 50_000,
     progress: bool | Literal["auto"] = "auto",
 ) -> ShredTable:
-    r"""Read the candidates of a survey's catalogue file, a part of it at a time.
+    r"""Read the candidates in a survey's catalogue files, in chunks.
 
     Parameters
     ----------
     path : str, path-like or sequence of these
-        A file or several: a FITS table, such as a Legacy sweep or Tractor file, or a CSV file, as
-        SkyServer, CasJobs and MAST write them.
-    survey : str or CatalogPreset, optional
-        ``"legacy-dr9"``, ``"sdss-dr17"``, ``"ps1-dr2"`` or a preset of one's own.
+        One or more files: FITS tables, such as Legacy sweep or Tractor files, or CSV files as
+        written by SkyServer, CasJobs and MAST.
+    survey : str or `~shredfinder.surveys.CatalogPreset`, optional
+        Name or alias of the survey, such as ``"sdss"``, or a catalogue with other column names.
     cuts : str, CutPreset or None, optional
-        The cuts: one of `shredfinder.cuts.CUT_PRESETS`. None keeps all rows.
+        The cuts, one of `shredfinder.cuts.CUT_PRESETS`. None keeps all rows.
     columns : sequence of str or "all", optional
-        The survey's own columns to have as well; ``"all"`` has those of the file that the cuts
-        read. Where a standard column has the name, ``raw_`` is put before it.
+        The survey's columns to keep; ``"all"`` keeps those that the cuts read. A column whose
+        name is that of a standard column gets the prefix ``raw_``.
     ebv : float, `~astropy.units.Quantity` or callable, optional
         For PS1, whose tables have no extinction: E(B-V) of Schlegel, Finkbeiner & Davis (1998) in
-        mag, as one value or a function from a `~astropy.coordinates.SkyCoord` to values, such as
-        those of the package dustmaps. A column ``ebv`` of the file does as well.
+        mag, as one value or as a function of a `~astropy.coordinates.SkyCoord`, such as a map of
+        the package dustmaps. By default the file's column ``ebv`` is used.
     chunk_rows : int, optional
-        Rows that are in memory at a time, besides the candidates.
+        Number of rows to read at a time.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
 
     Returns
     -------
     candidates : `~shredfinder.ShredTable`
-        As `query_candidates` returns it, in the files' order.
+        One row per candidate, in the files' order, with the columns of `query_candidates`.
 
     Raises
     ------
     FileNotFoundError
-        If a file is not there.
+        If a file does not exist.
     ValueError
-        If there is no such survey or preset, or a file is of another kind or holds no table.
+        If the survey or the cuts are unknown, or a file has another format or no table.
     KeyError
-        If a file lacks a column that is needed.
+        If a file lacks a required column.
 
     Notes
     -----
-    Names are those of the survey, in upper or lower case. FITS files are mapped into memory; those
-    compressed with gzip are unpacked into it whole. Sweep and Tractor files have no ``ls_id``:
-    ``objid`` is then made as Data Lab makes it, release · 2⁴⁰ + brickid · 2¹⁶ + objid.
+    Column names are those of the survey, in upper or lower case. FITS files are memory-mapped;
+    those compressed with gzip are decompressed into memory. Sweep and Tractor files have no
+    ``ls_id``: ``objid`` is computed as Data Lab does, release · 2⁴⁰ + brickid · 2¹⁶ + objid.
 
     Examples
     --------
@@ -115,19 +115,19 @@ def read_candidates(
         raise ValueError(f"chunk_rows must be at least 1: got {chunk_rows}")
     paths = [path] if isinstance(path, str | Path) or hasattr(path, "__fspath__") else list(path)
     if not paths:
-        raise ValueError("path is an empty list: give at least one file")
+        raise ValueError("path is an empty list: pass at least one file")
     parts, n_rows = [], 0
     with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
         for file in map(Path, paths):
             wanted = None
             with reading_errors(file, "the catalogue", has_columns=True):
-                for chunk in _open(file, chunk_rows, _interesting(preset, columns)):
+                for chunk in _open(file, chunk_rows, _useful_columns(preset, columns)):
                     if wanted is None:
                         wanted = _check(chunk, file, preset, columns, ebv)
                     parts.append(_select(chunk, preset, cuts, wanted, ebv))
                     n_rows += len(chunk)
                     bar.update(len(chunk))
-                    # Empty parts would pile up where few rows pass.
+                    # Keep no empty parts: large files have many.
                     if len(parts) > 1 and not len(parts[-1]):
                         parts.pop()
     from shredfinder.table import ShredTable
@@ -148,32 +148,36 @@ def read_candidates(
 
 def iter_rows(
     path: PathLike,
-    survey: str | CatalogPreset = "legacy-dr9",
+    survey: str | CatalogPreset = DEFAULT_SURVEY,
     *,
     columns: Sequence[str] | None = None,
     chunk_rows: int = 50_000,
     table: int | str | None = None,
 ) -> Iterator[Table]:
-    r"""Go through the rows of a survey's catalogue file, with the survey's own columns.
+    r"""Iterate over the rows of a survey's catalogue file, with the survey's columns.
 
     Parameters
     ----------
     path : str or path-like
         A FITS or CSV file.
-    survey, columns, chunk_rows
-        As `read_candidates` takes them; ``columns`` are read beside those that the cuts do.
+    survey : str or `~shredfinder.surveys.CatalogPreset`, optional
+        Name or alias of the survey, or a catalogue with other column names.
+    columns : sequence of str, optional
+        Columns to read in addition to those that the cuts read.
+    chunk_rows : int, optional
+        Number of rows to read at a time.
     table : int or str, optional
-        Number or name of the FITS extension; by default the first that is a table.
+        Number or name of the FITS extension; by default the first table.
 
     Yields
     ------
     rows : `~astropy.table.Table`
-        The next rows of the file, uncut. A file without rows gives one table without rows.
+        The next rows of the file, without any cut. A file without rows yields one empty table.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_candidates`.
+        As for `read_candidates`.
 
     Examples
     --------
@@ -187,49 +191,54 @@ def iter_rows(
     [[1], [2]]
     """
     preset = get_catalog_preset(survey)
-    rows = _open(Path(path), chunk_rows, _interesting(preset, columns), table)
+    rows = _open(Path(path), chunk_rows, _useful_columns(preset, columns), table)
     while True:
-        with reading_errors(
-            Path(path), "the catalogue", has_columns=True
-        ):  # but not what is done with its rows
+        # Only reading may blame the file: the caller's own errors pass through unchanged.
+        with reading_errors(Path(path), "the catalogue", has_columns=True):
             chunk = next(rows, None)
         if chunk is None:
             return
         yield chunk
 
 
-def _interesting(preset, columns):
-    """List all columns that may be of use, in lower case: files have many more."""
+def _useful_columns(
+    preset: CatalogPreset, columns: Sequence[str] | Literal["all"] | None
+) -> set[str]:
+    """Return all columns that may be needed, in lower case: files have many more."""
     names = [preset.objid, preset.ra, preset.dec, *preset.composite_names]
-    names += [name for role in preset.catalog.names for name in preset.names_of(role)]
+    names += [name for role in preset.names for name in preset.names_of(role)]
     names += raw_columns(preset, columns)
     return {name.lower() for name in names}
 
 
-def _open(path, chunk_rows, names, table=None):
+def _open(
+    path: Path, chunk_rows: int, names: set[str], table: int | str | None = None
+) -> Iterator[Table]:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     name = path.name.lower()
     if name.endswith(_CSV):
         if table is not None:
-            raise ValueError(f"{path.name} holds one table, as all CSV files: leave out table")
+            raise ValueError(
+                f"{path.name} is a CSV file, which has one table: omit table={table!r}"
+            )
         return _csv_chunks(path, chunk_rows)
     if ".fit" in name:
         return _fits_chunks(path, chunk_rows, names, table)
     raise ValueError(
-        f"{path.name} is neither FITS (.fits, .fit, .fits.gz) nor CSV (.csv, .csv.gz) by its "
-        "name: rename it, or write it as one of these"
+        f"unknown format of catalogue {path.name}: the name must end in .fits, .fit, .fits.gz, "
+        ".csv or .csv.gz; rename or convert the file"
     )
 
 
-def _fits_chunks(path, chunk_rows, names, table):
-    from astropy.io import fits
-
+def _fits_chunks(
+    path: Path, chunk_rows: int, names: set[str], table: int | str | None
+) -> Iterator[Table]:
     with fits.open(path, memmap=True) as hdus:
         number = _find_table(hdus, path, table)
         n_rows = hdus[number].header["NAXIS2"]
     for start in range(0, max(n_rows, 1), chunk_rows):
-        # Opened anew for each part, so that no part's pages and converted columns stay in memory.
+        # Reopened for each chunk, so that no chunk's pages and converted columns stay in memory.
         with fits.open(path, memmap=True) as hdus:
             data = hdus[number].data
             rows = data[start : start + chunk_rows]
@@ -239,10 +248,8 @@ def _fits_chunks(path, chunk_rows, names, table):
         yield normalize(chunk)
 
 
-def _find_table(hdus, path, table):
-    """Find the number of the FITS extension that is meant, and make sure that it is a table."""
-    from astropy.io import fits
-
+def _find_table(hdus: fits.HDUList, path: Path, table: int | str | None) -> int:
+    """Return the number of the FITS extension with the table."""
     numbers = [
         n for n, hdu in enumerate(list_extensions(hdus)) if isinstance(hdu, fits.BinTableHDU)
     ]
@@ -255,24 +262,30 @@ def _find_table(hdus, path, table):
                 return n
         listed = ", ".join(f"{n} ({hdus[n].name})" for n in numbers)
         raise ValueError(f"{path.name} has no table {table!r}: it has {listed or 'none'}")
-    raise ValueError(f"{path.name} holds no table: a catalogue is a FITS binary table")
+    raise ValueError(f"{path.name} has no table: a catalogue must be a FITS binary table")
 
 
-def _csv_chunks(path, chunk_rows):
+def _csv_chunks(path: Path, chunk_rows: int) -> Iterator[Table]:
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig") as file:
         lines = (line for line in file if line.strip() and not line.startswith("#"))
         header = next(lines, None)
         if header is None:
-            raise ValueError(f"{path.name} is empty: the first line must hold the columns' names")
+            raise ValueError(f"{path.name} is empty: the first line must contain the column names")
         first = True
         while (rows := list(itertools.islice(lines, chunk_rows))) or first:
             first = False
             yield read_csv_lines([header, *rows])
 
 
-def _check(chunk, path, preset, columns, ebv):
-    """Look for all that is needed in a file, and work out what a user asks for besides."""
+def _check(
+    chunk: Table,
+    path: Path,
+    preset: CatalogPreset,
+    columns: Sequence[str] | Literal["all"] | None,
+    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None,
+) -> list[str]:
+    """Check that a file has all required columns, and list the survey's columns to keep."""
     has = {name.lower() for name in chunk.colnames}
     needed = [preset.ra, preset.dec]
     if preset.objid.lower() not in has:
@@ -284,18 +297,24 @@ def _check(chunk, path, preset, columns, ebv):
     missing = [name for name in [*needed, *wanted] if name.lower() not in has]
     if missing:
         raise KeyError(
-            f"{path.name} lacks columns of {preset.survey}: {', '.join(missing)}; of those that it "
-            f"may have, it has {', '.join(chunk.colnames) or 'none'}"
+            f"{path.name} lacks columns of {preset.survey}: {', '.join(missing)}. Columns of "
+            f"{preset.survey} that it has: {', '.join(chunk.colnames) or 'none'}"
         )
     if preset.needs_ebv and ebv is None and "ebv" not in has:
         raise KeyError(
-            f"{path.name} has no column ebv, and Pan-STARRS none of the sort: give ebv= as a value "
-            "in mag, or as a function from positions to values"
+            f"{path.name} has no column ebv, and {preset.survey} has no extinction: pass ebv= as a "
+            "value in mag or as a function of positions"
         )
     return wanted
 
 
-def _select(chunk, preset, cuts, wanted, ebv):
+def _select(
+    chunk: Table,
+    preset: CatalogPreset,
+    cuts: CutPreset | None,
+    wanted: list[str],
+    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None,
+) -> Table:
     values = None
     if ebv is not None:
         ra, dec = (
