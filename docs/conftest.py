@@ -11,7 +11,7 @@ collect_ignore = ["conf.py", "pictures.py"]
 
 @pytest.fixture(autouse=True)
 def working_folder(tmp_path, monkeypatch):
-    """Let each page write its files in a new folder."""
+    """Run the examples of each page in a new folder."""
     monkeypatch.chdir(tmp_path)
 
 
