@@ -8,10 +8,9 @@ import importlib
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
-from shredfinder.config import Conf, conf
-
 if TYPE_CHECKING:
     from shredfinder.classifier import ShredClassifier
+    from shredfinder.config import Conf, conf
     from shredfinder.imaging import Cutouts
     from shredfinder.table import ShredQTable, ShredTable, ShredTableMixin, add_p_cnn
 
@@ -33,6 +32,7 @@ __all__ = [
 __version__ = metadata.version("shredfinder")
 
 _HOMES = {
+    "Conf": "shredfinder.config",
     "Cutouts": "shredfinder.imaging",
     "ShredClassifier": "shredfinder.classifier",
     "ShredEnsemble": "shredfinder.models.ensemble",
@@ -40,6 +40,7 @@ _HOMES = {
     "ShredTable": "shredfinder.table",
     "ShredTableMixin": "shredfinder.table",
     "add_p_cnn": "shredfinder.table",
+    "conf": "shredfinder.config",
 }
 
 

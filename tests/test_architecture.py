@@ -23,7 +23,8 @@ LAYERS = [
     {"table"},
     {"bulk", "catalogs", "lsdb"},
     {"pipeline"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
 NETWORK_FREE = {"cuts", "hosts", "cutouts", "imaging"}

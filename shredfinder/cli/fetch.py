@@ -1,12 +1,13 @@
 """``shredfinder fetch``: download the cutouts of a catalogue."""
 
+from __future__ import annotations
+
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from shredfinder.cli.common import (
+from shredfinder.cli.arguments import (
     add_catalogue_argument,
     add_output_arguments,
     add_pattern_argument,
@@ -17,7 +18,11 @@ from shredfinder.cli.common import (
     list_reasons,
 )
 
-__all__ = ["add_parser", "run"]
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+__all__ = ["configure_fetch", "fetch"]
 
 _EPILOG = """\
 examples:
@@ -25,23 +30,20 @@ examples:
   shredfinder fetch candidates.fits --service ps1 --pattern "{objid}.jpg" -o ps1/
   shredfinder fetch candidates.fits --service local --base-url bricks/ -o cutouts/
 
-DIR gets one image a row and cutouts.ecsv: the catalogue's rows with path and flag, which is empty
-where the image is good. By default images are those that the embedded model takes: Legacy Surveys
-DR9, 128 px at 0.46875 arcsec/px. Answers are kept in a cache: a run that was interrupted, or whose
-rows are flagged failed, asks only for what is missing.
+DIR receives one image per row and cutouts.ecsv: the catalogue's rows with path and flag, which is
+empty for usable images. By default the images are those of the embedded model: Legacy Surveys DR9,
+128 px at 0.46875 arcsec/px. Images are cached: a rerun after an interruption or failures fetches
+only what is missing.
 """
+# Rows fetched and written at a time.
 _CHUNK = 512
 
 
-def add_parser(commands):
-    """Add the command's parser."""
-    parser = commands.add_parser(
-        "fetch",
-        help="download the cutouts of a catalogue",
-        description="Download a cutout for each row of a catalogue.",
-        epilog=_EPILOG,
-    )
-    add_catalogue_argument(parser, "catalogue", help="table with the sources' positions")
+def configure_fetch(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = "Download a cutout for each row of a catalogue."
+    parser.epilog = _EPILOG
+    add_catalogue_argument(parser, "catalogue", help="table with the positions of the sources")
     add_pattern_argument(parser)
     parser.add_argument("--size", type=count, metavar="PX", help="width and height in pixels")
     parser.add_argument(
@@ -49,28 +51,30 @@ def add_parser(commands):
     )
     add_service_arguments(parser)
     add_position_argument(parser)
-    add_output_arguments(parser, help="folder of the cutouts", metavar="DIR")
-    parser.set_defaults(interrupted="what was fetched is in the cache: run it again to go on")
-    return parser
+    add_output_arguments(parser, help="folder for the cutouts", metavar="DIR")
+    parser.set_defaults(interrupted="fetched images are in the cache: run it again to resume")
 
 
-def run(args):
+def fetch(args: argparse.Namespace) -> None:
     """Fetch the cutouts and write them, chunk by chunk."""
-    from shredfinder._utils.positions import get_positions
+    import numpy as np
+
     from shredfinder.cutouts import CutoutStream, sky_order
     from shredfinder.imaging import CutoutFlag
     from shredfinder.imaging.writing import INDEX_NAME, write_images, write_index
-    from shredfinder.table import find_image_files, read_catalogue
+    from shredfinder.table import find_image_files, get_positions, read_catalogue
 
     folder = args.output
     if (folder / INDEX_NAME).exists() and not args.overwrite:
         raise FileExistsError(
-            f"{str(folder / INDEX_NAME)!r} exists: add --overwrite to fetch into this folder again"
+            f"{str(folder / INDEX_NAME)!r} exists: add --overwrite to replace the cutouts in this "
+            "folder"
         )
     table = read_catalogue(args.catalogue, args.table)
     coords = get_positions(table, args.position)
     folder.mkdir(parents=True, exist_ok=True)
-    names = _find_names(find_image_files(table, folder, args.pattern), folder)
+    names = _name_files(find_image_files(table, folder, args.pattern), folder)
+    # Neighbours on the sky share images of the service.
     order = sky_order(coords)
     options = get_fetch_options(args) | {"size": args.size, "pixel_scale": args.pixel_scale}
     flags = np.full(len(table), CutoutFlag.FAILED.value, dtype="U16")
@@ -89,8 +93,8 @@ def run(args):
         print(f"flagged: {reasons}", file=sys.stderr)
 
 
-def _find_names(paths, folder):
-    """Name each row's file within the folder, and no two the same."""
+def _name_files(paths: Sequence[str | None], folder: Path) -> list[str | None]:
+    """Name each row's file within the folder, and check that no two are the same."""
     names = [None if path is None else str(Path(path).relative_to(folder)) for path in paths]
     counts = Counter(name for name in names if name is not None)
     if counts and counts.most_common(1)[0][1] > 1:

@@ -1,64 +1,68 @@
-"""``shredfinder label``: label cutouts by eye, on a page in the browser."""
+"""``shredfinder label``: label cutouts by eye, in the browser."""
+
+from __future__ import annotations
 
 import getpass
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shredfinder.cli.common import add_catalogue_argument, add_cutout_arguments, seed
+from shredfinder.cli.arguments import (
+    add_catalogue_argument,
+    add_cutout_arguments,
+    add_seed_argument,
+    port,
+)
 
-__all__ = ["add_parser", "run"]
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["configure_label", "label"]
 
 _EPILOG = """\
 examples:
   shredfinder label pool.ecsv --cutouts folder/ -o labels.ecsv
   shredfinder label pool.ecsv --cutouts folder/ --labeller ben -o labels.ecsv
 
-Open the address that it prints. Keys: g (galaxy), s (shred) or o (other), then 1 (a guess),
-2 (likely) or 3 (certain), which saves; u takes back, space skips, m hides the mark, z zooms,
-b brightens. Each answer is saved at once, a row each with the labeller's name; run it again to go
-on. Several labellers share a file. Ctrl-C ends it.
+Open the printed address. Keys: g (galaxy), s (shred) or o (other), then 1 (a guess), 2 (likely) or
+3 (certain), which saves the label; u undoes, space skips, m hides the mark, z zooms, b brightens.
+Each label is saved at once, in a row with the labeller's name; run the command again to continue.
+Several labellers may share a file. Ctrl-C stops the server.
 """
 
 
-def add_parser(commands):
-    """Add the command's parser."""
-    parser = commands.add_parser(
-        "label",
-        help="label cutouts by eye, on a page in the browser",
-        description="Show cutouts on a page of this machine and save what they are seen as.",
-        epilog=_EPILOG,
-    )
+def configure_label(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = "Show cutouts on a local page and save the labels entered there."
+    parser.epilog = _EPILOG
     add_catalogue_argument(parser, "catalogue", help="table of the sources")
     add_cutout_arguments(parser, required=True)
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True,
-        help="answers, an .ecsv file; if it holds some already, they are kept and added to",
+        help="labels, an .ecsv file; labels are added to an existing file",
     )  # fmt: skip
     parser.add_argument("--labeller", metavar="NAME", help="who labels (default: the user's name)")
     parser.add_argument(
         "--identifier",
         metavar="COLUMN",
         default="objID",
-        help="column that names a source (default: %(default)s)",
+        help="column of source identifiers (default: %(default)s)",
     )
     parser.add_argument(
-        "--in-order", action="store_true", help="show the sources in the table's order, not blind"
+        "--in-order",
+        action="store_true",
+        help="show the sources in the table's order, not in random order",
+    )
+    add_seed_argument(
+        parser, help="random seed of the order, which differs between labellers", default=0
     )
     parser.add_argument(
-        "--random-state",
-        type=seed,
-        default=0,
-        metavar="SEED",
-        help="seed of the order, which is another for each labeller (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port", type=_port, default=0, help="port of the page (default: a free one)"
+        "--port", type=port, default=0, help="port of the page (default: a free one)"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    return parser
 
 
-def run(args):
+def label(args: argparse.Namespace) -> None:
     """Serve the page until interrupted."""
     import numpy as np
 
@@ -77,10 +81,11 @@ def run(args):
     )
     paths = find_image_files(table, args.cutouts, args.pattern)
     page = LabellingPage(session, paths, port=args.port)
+    # Flushed, for programs that wait for the address.
     print(page.url, flush=True)
     print(
         f"labelling as {session.labeller}: {session.n_done} of {session.n_total} done; open the "
-        "address above, end with Ctrl-C",
+        "address above, stop with Ctrl-C",
         file=sys.stderr,
         flush=True,
     )
@@ -93,11 +98,3 @@ def run(args):
         f"{session.n_done} of {session.n_total} sources are labelled in {args.output}",
         file=sys.stderr,
     )
-
-
-def _port(text):
-    import argparse
-
-    if text.isdecimal() and int(text) < 2**16:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text!r}")

@@ -1,20 +1,39 @@
-"""Arguments, errors and exit codes of the command ``shredfinder``."""
+"""Commands, errors and exit codes of ``shredfinder``.
+
+Modules of commands are imported when their command is run, and they import the rest of the package
+within their functions, so that ``--help`` and ``--version`` are fast.
+"""
+
+from __future__ import annotations
 
 import argparse
+import importlib
+import re
 import sys
+import traceback
 import warnings
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from astropy.utils.exceptions import AstropyUserWarning
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-from shredfinder.cli import classify, demo, evaluate, fetch, fractions, label, pool, run, train
-from shredfinder.exceptions import ServiceError
+__all__ = ["build_parser", "main"]
 
-__all__ = ["main"]
+# Each command is a function of its module, and `configure_<command>` adds its arguments.
+_COMMANDS = {
+    "run": ("run", "find satellite candidates around a host, without shreds"),
+    "classify": ("classify", "score a catalogue: the probability that each source is a shred"),
+    "fetch": ("fetch", "download the cutouts of a catalogue"),
+    "fractions": ("candidates", "compute the shred fraction after each preset of cuts"),
+    "pool": ("candidates", "draw a balanced pool of candidates to label by eye"),
+    "label": ("label", "label cutouts by eye, in the browser"),
+    "demo": ("demo", "simulate a field, score its sources and plot them, offline"),
+    "train": ("train", "train a model on labelled cutouts"),
+    "evaluate": ("train", "evaluate a model on labelled cutouts"),
+}
 
-_COMMANDS = (run, classify, fetch, fractions, pool, label, demo, train, evaluate)
 
-
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command ``shredfinder``.
 
     Parameters
@@ -25,15 +44,101 @@ def main(argv=None):
     Returns
     -------
     status : int
-        0 if all went well, 1 after an error, 130 after an interrupt. Wrong arguments exit
-        with 2.
+        0 on success, 1 after an error, 130 after an interrupt. Wrong arguments exit with 2.
     """
-    _allow_any_terminal()
-    parser = _build_parser()
-    args = parser.parse_args(argv)
+    _replace_unprintable()
+    given = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in given if not word.startswith("-")), "")
+    parser = build_parser(command)
+    args = parser.parse_args(given)
+    if args.run is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    return _run(args)
+
+
+def build_parser(*commands: str) -> argparse.ArgumentParser:
+    """Build the parser.
+
+    Parameters
+    ----------
+    *commands : str
+        Commands whose arguments are added; the others are only listed.
+
+    Returns
+    -------
+    parser : `~argparse.ArgumentParser`
+        The parser.
+    """
+    parser = argparse.ArgumentParser(
+        prog="shredfinder",
+        description="Find galaxy shreds (pieces of larger galaxies) in photometric catalogues.",
+        epilog="shredfinder COMMAND --help explains a command and gives examples.",
+        formatter_class=_CommandList,
+    )
+    parser.add_argument("--version", action=_PrintVersion)
+    parser.set_defaults(run=None)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (module_name, summary) in _COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name in commands:
+            module = importlib.import_module(f"shredfinder.cli.{module_name}")
+            # Set first: a command may say more precisely what an interrupt leaves.
+            subparser.set_defaults(interrupted="nothing was written")
+            getattr(module, f"configure_{name}")(subparser)
+            subparser.add_argument(
+                "--debug", action="store_true", help="show the traceback of an error"
+            )
+            options = {
+                action.dest: action.option_strings[-1]
+                for action in subparser._actions
+                if action.option_strings
+            }
+            subparser.set_defaults(run=getattr(module, name), options=options)
+    return parser
+
+
+class _CommandList(argparse.HelpFormatter):
+    """Format the list of commands with each command and its summary on one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        # argparse forgets that commands are indented further than options.
+        self._action_max_length = max(map(len, _COMMANDS)) + 4
+
+
+class _PrintVersion(argparse.Action):
+    """Print the version, which is looked up only for this."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from shredfinder import __version__
+
+        print(f"shredfinder {__version__}")
+        parser.exit()
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run a command, and convert warnings and errors to lines on the terminal."""
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    def show_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        print(f"shredfinder: warning: {_word(message, args.options)}", file=sys.stderr)
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", AstropyUserWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
         try:
             _check_settings()
             args.run(args)
@@ -41,45 +146,25 @@ def main(argv=None):
             print(f"shredfinder: interrupted; {args.interrupted}", file=sys.stderr)
             return 130
         except BrokenPipeError:
+            # The reader of the output has left, as `head` does.
             return 1
-        except Exception as error:  # one clear line, whatever happened
+        except Exception as error:
             if args.debug:
                 raise
-            print(f"shredfinder: error: {_describe(error)}", file=sys.stderr)
+            print(f"shredfinder: error: {_describe(error, args.options)}", file=sys.stderr)
             return 1
     return 0
 
 
-def _build_parser():
-    parser = argparse.ArgumentParser(
-        prog="shredfinder",
-        description="Find galaxy shreds (torn-off pieces of larger galaxies) in photometric "
-        "catalogues.",
-        epilog="shredfinder COMMAND --help explains a command and gives examples.",
-    )
-    parser.add_argument("--version", action=_PrintVersion)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        subparser = command.add_parser(commands)
-        subparser.formatter_class = argparse.RawDescriptionHelpFormatter
-        subparser.add_argument(
-            "--debug", action="store_true", help="show the whole traceback of an error"
-        )
-        subparser.set_defaults(run=command.run)
-        if subparser.get_default("interrupted") is None:
-            subparser.set_defaults(interrupted="nothing was written")
-    return parser
-
-
-def _allow_any_terminal():
-    """Show a question mark for what a terminal or log can't, rather than fail."""
+def _replace_unprintable() -> None:
+    """Print a question mark for characters that the terminal or log cannot show."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 
 
-def _check_settings():
-    """Find a setting that is not valid now, and say which it is."""
+def _check_settings() -> None:
+    """Name an invalid setting before it fails somewhere."""
     from shredfinder.config import conf
 
     for name in list(conf):
@@ -89,30 +174,36 @@ def _check_settings():
             raise ValueError(f"the setting {name!r} in shredfinder.cfg: {error}") from error
 
 
-class _PrintVersion(argparse.Action):
-    """Look the version up only when it is asked for."""
-
-    def __init__(self, option_strings, dest, **kwargs):
-        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        from shredfinder import __version__
-
-        print(f"shredfinder {__version__}")
-        parser.exit()
-
-
-def _show_warning(message, category, filename, lineno, file=None, line=None):
-    print(f"shredfinder: warning: {_one_line(message)}", file=sys.stderr)
+def _describe(error: Exception, options: dict[str, str]) -> str:
+    """Describe an error in one line, without the words of Python."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror}: {str(error.filename)!r}"
+    meant = isinstance(error, (ValueError, OSError, ImportError, RuntimeError))
+    if not (meant or _is_raised_here(error)) or not error.args:
+        return (
+            f"unexpected problem ({type(error).__name__}): run the command again with --debug, and "
+            "report what it shows"
+        )
+    # Converted to text, a KeyError puts its message in quotes.
+    return _word(error.args[0] if isinstance(error, KeyError) else error, options)
 
 
-def _describe(error):
-    text = _one_line(error)
-    # What a bare KeyError or IndexError says is of no use without its name.
-    if isinstance(error, (ValueError, OSError, ImportError, ServiceError)) and text:
-        return text
-    return f"{type(error).__name__}: {text} (--debug shows where)"
+def _is_raised_here(error: Exception) -> bool:
+    """Check whether the package raised an error itself, with a message for the user."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return "shredfinder" in frame.filename and (frame.line or "").startswith("raise ")
 
 
-def _one_line(message):
-    return " ".join(str(message).split())
+def _word(message: object, options: dict[str, str]) -> str:
+    """Write a message in one line, with the command's options for the arguments of Python."""
+    text = " ".join(str(message).split())
+    named = options | ({"threshold": "--p-threshold"} if "p_threshold" in options else {})
+    for name, option in named.items():
+        # Names without an underscore may be plain words: only `name=` is surely an argument.
+        assigned = "" if "_" in name else "(?==)"
+        # Not in paths, addresses and quotes.
+        argument = rf"(?<![\w'\"/.?&-]){name}\b{assigned}"
+        text = re.sub(rf"{argument}=None\b", f"{option} none", text)
+        text = re.sub(rf"{argument}(=True\b|=(?!\w|'))?(?!=)", option, text)
+        text = re.sub(rf"{argument}=", f"{option} ", text)
+    return text

@@ -1,26 +1,32 @@
-"""``shredfinder run``: from a patch of sky to a clean satellite catalogue."""
+"""``shredfinder run``: find satellite candidates around a host, without shreds."""
 
+from __future__ import annotations
+
+import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shredfinder.cli.common import (
+from shredfinder.cli.arguments import (
     add_cutout_arguments,
+    add_host_arguments,
     add_output_arguments,
     add_prior_argument,
     add_scoring_arguments,
     add_service_arguments,
+    add_survey_argument,
     check_output,
     get_image_options,
-    load_classifier,
-)
-from shredfinder.cli.pipeline_arguments import (
-    SURVEYS,
-    add_address_arguments,
-    add_host_arguments,
-    services_at,
 )
 
-__all__ = ["add_parser", "run"]
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+
+__all__ = ["configure_run", "run"]
 
 _EPILOG = """\
 examples:
@@ -29,38 +35,46 @@ examples:
   shredfinder run --center "143.042 21.501" --radius "30 arcmin" --survey sdss-dr17 \\
       --hosts my_hosts.csv --cuts saga-later -o satellites.vot
 
-It asks the survey's catalogue for the region, applies the cuts, keeps what is within 100 kpc of a
-host, fetches the cutouts, scores them, and writes to OUT what is left: candidates with p_cnn
-below the threshold, without the entries of hosts themselves. SDSS and Pan-STARRS candidates are
-scored on Legacy images too; those outside that footprint have no answer and are in no fraction.
+The command queries the survey's catalogue, applies the cuts, keeps candidates within 100 kpc of a
+host, fetches and scores their cutouts, and writes the clean table to OUT: candidates with p_cnn
+below the threshold, without the entries of hosts. SDSS and Pan-STARRS candidates are scored on
+Legacy images too; those outside that footprint are unscored and in no fraction.
 
-With --save, each step's table is kept in DIR: the same command goes on from there. The radius is
-by default that of 100 kpc at the distance of the host at the centre.
+With --save, each step's table is kept in DIR, and the same command resumes from there. The default
+radius is that of 100 kpc at the distance of the host at the centre.
 """
 
-# Catalogues that are asked for have the survey's identifier by this name.
+# The survey's identifier has this name in all queried catalogues.
 _PATTERN = "{objid}.png"
+# Items of `shredfinder.conf` that are options of the command.
+_ADDRESSES = {
+    "legacy_tap_url": "TAP service of the Legacy catalogue",
+    "sdss_sql_url": "SkyServer, without the data release",
+    "ps1_tap_url": "TAP service of Pan-STARRS1",
+    "dust_url": "IRSA's dust service",
+    "nsa_url": "file of the NASA-Sloan Atlas",
+    "resolver_url": "Sesame name resolver",
+}
 
 
-def add_parser(commands):
-    """Add the command's parser."""
-    parser = commands.add_parser(
-        "run",
-        help="from a patch of sky to a clean satellite catalogue",
-        description="Find satellite-galaxy candidates around a host or a position, and remove the "
-        "shreds among them.",
-        epilog=_EPILOG,
+def configure_run(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = (
+        "Find satellite-galaxy candidates around a host or a position, and remove the shreds."
     )
+    parser.epilog = _EPILOG
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--host", metavar="NAME", help="name of a galaxy, to be looked up")
+    where.add_argument("--host", metavar="NAME", help="name of a galaxy, resolved by Sesame")
     where.add_argument(
-        "--center", metavar="'RA DEC'", help="in degrees, or sexagesimal in hours and degrees"
+        "--center",
+        metavar="'RA DEC'",
+        help="position in degrees, or sexagesimal in hours and degrees",
     )
+    add_survey_argument(parser)
     parser.add_argument(
-        "--survey", choices=SURVEYS, default="legacy-dr9", help="catalogue (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--radius", metavar="ANGLE", help="of the region: '0.5 deg', '30 arcmin'; or degrees"
+        "--radius",
+        metavar="ANGLE",
+        help="radius of the region: '0.5 deg', '30 arcmin', or a number in degrees",
     )
     add_host_arguments(parser, default="nsa")
     parser.add_argument(
@@ -70,7 +84,7 @@ def add_parser(commands):
         help="paper, paper-no-rchisq or saga-later (default: %(default)s)",
     )
     parser.add_argument(
-        "--ebv", type=float, metavar="MAG", help="E(B-V) for ps1-dr2 (default: asked for)"
+        "--ebv", type=float, metavar="MAG", help="E(B-V) for ps1-dr2 (default: queried)"
     )
     parser.add_argument(
         "--raw", action="store_true", help="keep the survey's own columns that the cuts read"
@@ -79,14 +93,14 @@ def add_parser(commands):
     add_prior_argument(parser)
     add_cutout_arguments(parser, required=False, pattern=_PATTERN)
     add_service_arguments(parser)
-    add_address_arguments(parser)
-    group = parser.add_argument_group("what is kept")
+    group = parser.add_argument_group("addresses of catalogue services")
+    for name, service in _ADDRESSES.items():
+        group.add_argument(f"--{name.replace('_', '-')}", metavar="URL", help=service)
+    group = parser.add_argument_group("further output")
     group.add_argument(
-        "--scored", metavar="FILE", type=Path, help="all scored candidates, shreds among them"
+        "--scored", metavar="FILE", type=Path, help="all scored candidates, including shreds"
     )
-    group.add_argument(
-        "--report", metavar="FILE", type=Path, help="report for reading, .html or .pdf"
-    )
+    group.add_argument("--report", metavar="FILE", type=Path, help="report, .html or .pdf")
     group.add_argument(
         "--field-width",
         type=float,
@@ -94,24 +108,24 @@ def add_parser(commands):
         help="width of the field in the report (default: 134, as in the paper)",
     )
     group.add_argument(
-        "--save", metavar="DIR", type=Path, help="folder of each step's table, to go on from"
+        "--save", metavar="DIR", type=Path, help="folder of each step's table, to resume from"
     )
     group.add_argument(
         "--samp", action="store_true", help="send the clean table to TOPCAT or Aladin"
     )
     add_output_arguments(parser, help="clean table, its format by the extension")
     parser.set_defaults(
-        interrupted="what was fetched is in the cache, and with --save each finished step in its "
-        "folder: run it again to go on"
+        interrupted="fetched images are in the cache, and with --save the finished steps in its "
+        "folder: run it again to resume"
     )
-    return parser
 
 
-def run(args):
-    """Search, write and sum up."""
+def run(args: argparse.Namespace) -> None:
+    """Search, write the results and print a summary."""
+    from shredfinder import ShredClassifier
     from shredfinder.pipeline import find_satellites, send_samp
+    from shredfinder.pipeline.report import check_report
     from shredfinder.table import ShredTable, check_writing, write_catalogue
-    from shredfinder.table.columns import P_NAME
 
     images = get_image_options(args, _PATTERN)
     center = args.host if args.host is not None else _parse_center(args.center)
@@ -119,16 +133,14 @@ def run(args):
     for path in (args.output, args.scored):
         if path is not None:
             check_output(path, args.overwrite)
-            check_writing(ShredTable({P_NAME: [0.5]}), path)
+            check_writing(ShredTable({"p_cnn": [0.5]}), path)
     if args.report is not None:
-        from shredfinder.pipeline.report import check_report
-
         check_output(args.report, args.overwrite)
         check_report(args.report)
     query = {} if args.ebv is None else {"ebv": args.ebv}
     if args.raw:
         query["columns"] = "all"
-    with services_at(args):
+    with _given_addresses(args):
         search = find_satellites(
             center,
             args.survey,
@@ -136,7 +148,7 @@ def run(args):
             hosts=None if args.hosts == "none" else args.hosts,
             host_radius=args.host_radius,
             cuts=args.cuts,
-            classifier=load_classifier(args.model),
+            classifier=ShredClassifier.load(args.model),
             prior=args.prior,
             threshold=args.p_threshold,
             allow_other_colors=args.allow_other_colors,
@@ -154,25 +166,38 @@ def run(args):
     print(search.summary(), file=sys.stderr)
     if args.samp:
         receivers = send_samp(search.satellites, search.center, name=search.name or "satellites")
-        print(f"sent to {', '.join(receivers) or 'nobody'}", file=sys.stderr)
+        print(f"sent to {', '.join(receivers) or 'no program'}", file=sys.stderr)
 
 
-def _parse_center(text):
+@contextlib.contextmanager
+def _given_addresses(args: argparse.Namespace) -> Iterator[None]:
+    """Use the given addresses of services."""
+    from shredfinder.config import conf
+
+    with contextlib.ExitStack() as stack:
+        for name in _ADDRESSES:
+            if getattr(args, name):
+                stack.enter_context(conf.set_temp(name, getattr(args, name)))
+        yield
+
+
+def _parse_center(text: str) -> SkyCoord:
     from astropy import units as u
     from astropy.coordinates import SkyCoord
 
+    # '09h32m10s +21d30m03s' and '09:32:10 +21:30:03' give hours, '143.042 21.501' degrees.
     sexagesimal = any(mark in text.lower() for mark in "hm:")
     unit = (u.hourangle, u.deg) if sexagesimal else u.deg
     try:
         return SkyCoord(text.replace(",", " "), unit=unit)
-    except ValueError as error:
+    except ValueError:
         raise ValueError(
-            f"--center must be right ascension and declination, such as '143.042 21.501' or "
-            f"'09h32m10s +21d30m03s': got {text!r} ({error})"
+            "--center must be right ascension and declination, such as '143.042 21.501' or "
+            f"'09h32m10s +21d30m03s', not {text!r}"
         ) from None
 
 
-def _parse_angle(text):
+def _parse_angle(text: str) -> Quantity:
     from astropy import units as u
 
     try:
@@ -180,5 +205,5 @@ def _parse_angle(text):
         return angle.to(u.deg) if angle.unit != u.dimensionless_unscaled else angle.value * u.deg
     except (TypeError, ValueError):
         raise ValueError(
-            f"--radius must be an angle, such as '0.5 deg' or '30 arcmin': got {text!r}"
+            f"--radius must be an angle, such as '0.5 deg' or '30 arcmin', not {text!r}"
         ) from None

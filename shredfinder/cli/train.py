@@ -1,64 +1,80 @@
-"""``shredfinder train``: make a model from labelled cutouts."""
+"""``shredfinder train`` and ``shredfinder evaluate``: models from labelled cutouts."""
 
+from __future__ import annotations
+
+import argparse
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from shredfinder.cli.common import (
+from shredfinder.cli.arguments import (
     add_catalogue_argument,
     add_cutout_arguments,
+    add_model_argument,
     add_output_arguments,
-    add_training_arguments,
+    add_seed_argument,
     check_output,
-    load_classifier,
-    make_classifier,
-    read_training_data,
+    count,
 )
-from shredfinder.surveys import get_survey
 
-__all__ = ["add_parser", "run"]
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
-_EPILOG = """\
+    import numpy as np
+    from astropy.table import Column
+
+    from shredfinder import ShredClassifier
+    from shredfinder.table import ShredTable
+
+__all__ = ["configure_evaluate", "configure_train", "evaluate", "train"]
+
+_TRAIN_EPILOG = """\
 examples:
   shredfinder train labels.ecsv --cutouts folder/ -o mine.shredmodel
   shredfinder train labels.ecsv --cutouts folder/ --architecture published \\
       --checkpoint state/ -o published.shredmodel
   shredfinder train few.ecsv --cutouts folder/ --start embedded -o tuned.shredmodel
 
-Training needs a backend: pip install 'shredfinder[jax]' (or torch, or tensorflow). Rows that are
-labelled neither galaxy nor shred are left out. With --checkpoint, a training that was
-interrupted goes on where it stopped.
+Training needs a backend: pip install 'shredfinder[jax]' (or torch, or tensorflow). Rows labelled
+neither galaxy nor shred are left out. With --checkpoint, an interrupted training resumes.
+"""
+_EVALUATE_EPILOG = """\
+examples:
+  shredfinder evaluate labels.ecsv --cutouts folder/
+  shredfinder evaluate labels.ecsv --cutouts folder/ --model mine.shredmodel
+  shredfinder evaluate labels.ecsv --cutouts folder/ --cross-validate 5 --groups sky_group \\
+      --checkpoint state/ -o scores.ecsv
+
+On its own training sources a model performs too well: --cross-validate trains a new model per fold
+and scores the sources that it was not trained on. Intervals hold 95 % of 1000 bootstrap resamples
+of the groups.
 """
 
 
-def add_parser(commands):
-    """Add the command's parser."""
-    parser = commands.add_parser(
-        "train",
-        help="train a model on labelled cutouts",
-        description="Train a network on a labelled table and a folder of cutouts.",
-        epilog=_EPILOG,
-    )
-    add_catalogue_argument(parser, "labels", help="table with a column of labels")
-    add_cutout_arguments(parser, required=True)
-    add_training_arguments(parser)
+def configure_train(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``train``."""
+    parser.description = "Train a network on a labelled table and a folder of cutouts."
+    parser.epilog = _TRAIN_EPILOG
+    _add_training_arguments(parser)
     parser.add_argument(
         "--start",
         metavar="MODEL",
-        help="go on from a saved model's weights ('embedded' or 'robust' for the package's own); "
-        "its network is kept, whatever --architecture says",
+        help="saved model to fine-tune ('embedded' or 'robust' for the package's own); its network "
+        "is kept, whatever --architecture says",
     )
     parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
-    add_output_arguments(parser, help="model file, by custom *.shredmodel")
+    add_output_arguments(parser, help="model file, by convention *.shredmodel")
     parser.set_defaults(
-        judge=None, interrupted="no model was written; with --checkpoint, run it again to go on"
+        judge=None, interrupted="no model was written; with --checkpoint, run it again to resume"
     )
-    return parser
 
 
-def run(args):
+def train(args: argparse.Namespace) -> None:
     """Train a model and save it."""
     check_output(args.output, args.overwrite)
-    data = read_training_data(args)
-    classifier = _begin(args)
+    data = _read_training_data(args)
+    classifier = _make_classifier(args)
     classifier.fit(
         data.paths,
         data.labels,
@@ -79,13 +95,212 @@ def run(args):
     )
 
 
-def _begin(args):
-    """Make a fresh classifier, or load the one that is gone on from."""
+def configure_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``evaluate``."""
+    parser.description = "Compare a model's scores with labels."
+    parser.epilog = _EVALUATE_EPILOG
+    _add_training_arguments(parser)
+    which = parser.add_mutually_exclusive_group()
+    add_model_argument(which)
+    which.add_argument(
+        "--cross-validate", metavar="K", type=count, help="train and evaluate in K folds instead"
+    )
+    parser.add_argument(
+        "--judge",
+        metavar="COLUMN",
+        help="column of the labels to evaluate on (default: those trained on)",
+    )
+    add_output_arguments(parser, help="table of the scores", required=False)
+    parser.set_defaults(
+        start=None, interrupted="nothing was written; with --checkpoint, run it again to resume"
+    )
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Score labelled sources, print metrics and write the scores."""
+    import numpy as np
+
+    from shredfinder import ShredClassifier
+    from shredfinder.evaluation import cross_validate
+    from shredfinder.table import check_writing, identify_format, write_catalogue
+    from shredfinder.training import encode_labels
+
+    if args.output is not None:
+        check_output(args.output, args.overwrite)
+        identify_format(args.output)
+    if args.cross_validate is not None and args.cross_validate < 2:
+        raise ValueError(f"--cross-validate needs at least 2 folds, not {args.cross_validate}")
+    data = _read_training_data(args)
+    table = data.table
+    if args.output is not None:
+        check_writing(table, args.output)
+    if args.cross_validate is None:
+        table.add_p_cnn(ShredClassifier.load(args.model), args.cutouts, pattern=args.pattern)
+    else:
+        _check_unused(table, ("p_cnn", "fold"))
+        classifier = _make_classifier(args)
+        cutouts = classifier.open_training(data.paths)[:]
+        table["p_cnn"], table["fold"] = cross_validate(
+            classifier,
+            cutouts,
+            data.labels,
+            groups=data.groups,
+            sample_weight=data.weights,
+            n_splits=args.cross_validate,
+            recipe=args.recipe,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            checkpoint=args.checkpoint,
+        )
+    if args.output is not None:
+        write_catalogue(table, args.output)
+    truth = encode_labels(data.labels if data.judged_by is None else data.judged_by)
+    rows = np.flatnonzero(np.isfinite(truth))
+    p_cnn = np.asarray(table["p_cnn"])[rows]
+    if not np.isfinite(p_cnn).any():
+        raise ValueError(
+            f"there is nothing to evaluate: of {len(table)} sources, {len(rows)} are labelled "
+            "galaxy or shred, and none of these is scored"
+        )
+    _print_metrics(
+        (truth[rows] >= 0.5).astype(int), p_cnn, None if data.groups is None else data.groups[rows]
+    )
+
+
+def _print_metrics(y: np.ndarray, p_cnn: np.ndarray, groups: np.ndarray | None) -> None:
+    from shredfinder.evaluation import bootstrap_metrics, compute_metrics, prevalence_metrics
+
+    def compute_all(y: np.ndarray, p_cnn: np.ndarray) -> dict[str, float]:
+        # 5 % is about the shred fraction of real catalogues, for which purity is wanted.
+        at_prevalence = prevalence_metrics(y, p_cnn, 0.05)
+        return compute_metrics(y, p_cnn) | {"purity at 5 % shreds": at_prevalence["purity"]}
+
+    metrics = compute_all(y, p_cnn)
+    intervals = bootstrap_metrics(y, p_cnn, groups, metric=compute_all)
+    n_unscored = len(y) - metrics.pop("n")
+    print(f"{len(y)} labelled sources, {n_unscored} of them unscored")
+    for name, value in metrics.items():
+        low, high = intervals[name]
+        print(f"{name.replace('_', ' '):22}{value:8.4f}   ({low:.4f} to {high:.4f})")
+
+
+def _check_unused(table: ShredTable, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name in table.colnames:
+            raise ValueError(
+                f"the table already has a column {name!r}, which would be lost: rename or remove it"
+            )
+
+
+def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for the labelled sources and the training."""
+    add_catalogue_argument(parser, "labels", help="table with a column of labels")
+    add_cutout_arguments(parser, required=True)
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--label", default="label", metavar="COLUMN", help="column of labels (default: %(default)s)"
+    )
+    training.add_argument("--weight", metavar="COLUMN", help="column of weights in the loss")
+    training.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="column of groups, such as neighbours on the sky, that are not split between training "
+        "and validation",
+    )
+    training.add_argument(
+        "--architecture",
+        type=_architecture,
+        default="compact",
+        help="network, compact or published (default: %(default)s)",
+    )
+    training.add_argument(
+        "--survey", default="legacy-dr9", help="survey of the cutouts (default: %(default)s)"
+    )
+    training.add_argument(
+        "--recipe",
+        type=_recipe,
+        help="training recipe: compact, fine-tuning, published or published-text (default: that of the "
+        "network)",
+    )
+    training.add_argument("--epochs", type=count, help="maximum number of epochs")
+    training.add_argument("--batch-size", type=count, metavar="N", help="batch size")
+    add_seed_argument(training, help="random seed, for a repeatable training")
+    training.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="folder for the state of the training"
+    )
+
+
+def _architecture(text: str) -> str:
+    # Imported for a given value only: `--help` is fast.
+    from shredfinder.models import ARCHITECTURES
+
+    return _choose(text, ARCHITECTURES)
+
+
+def _recipe(text: str) -> str:
+    from shredfinder.training import RECIPES
+
+    return _choose(text, RECIPES)
+
+
+def _choose(text: str, names: Collection[str]) -> str:
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"must be {' or '.join(sorted(names))}, not {text!r}")
+    return text
+
+
+@dataclass
+class _TrainingData:
+    """A labelled table, and the columns of it that a training uses."""
+
+    table: ShredTable
+    paths: list[str | None]
+    labels: Column
+    judged_by: Column | None
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+
+
+def _read_training_data(args: argparse.Namespace) -> _TrainingData:
+    """Read a labelled table and find its cutouts."""
+    import numpy as np
+
+    from shredfinder.table import find_image_files, read_catalogue
+
+    table = read_catalogue(args.labels, args.table)
+
+    def get_column(name: str | None) -> Any:
+        if name is None:
+            return None
+        if name not in table.colnames:
+            raise ValueError(
+                f"the table {str(args.labels)!r} has no column {name!r}: choose one of "
+                f"{', '.join(table.colnames)}"
+            )
+        return table[name]
+
+    # All columns are checked before the files are looked for.
+    labels, judged_by = get_column(args.label), get_column(args.judge)
+    weights, groups = get_column(args.weight), get_column(args.groups)
+    return _TrainingData(
+        table,
+        find_image_files(table, args.cutouts, args.pattern),
+        labels,
+        judged_by,
+        None if weights is None else np.asarray(weights),
+        None if groups is None else np.asarray(groups),
+    )
+
+
+def _make_classifier(args: argparse.Namespace) -> ShredClassifier:
+    """Make a new classifier, or load the model to fine-tune."""
+    from shredfinder import ShredClassifier
+    from shredfinder.surveys import get_survey
+
     if args.start is None:
-        return make_classifier(args)
-    start = load_classifier(args.start)
+        return ShredClassifier(args.architecture, args.survey, random_state=args.random_state)
     survey = get_survey(args.survey)
-    return start.set_params(
+    return ShredClassifier.load(args.start).set_params(
         survey=survey.name,
         bands=survey.bands,
         pixel_scale=survey.pixel_scale,

@@ -28,7 +28,7 @@ def test_classify_keeps_every_row_in_any_format(catalogue, tmp_path, suffix, cap
     assert len(scored[scored["p_cnn"] < 0.5]) + len(scored[scored["p_cnn"] >= 0.5]) == 1
     summary = capsys.readouterr().err
     assert "7 sources, 1 scored" in summary
-    assert "6 without an answer" in summary
+    assert "6 unscored" in summary
     for reason in ("blank", "wrong size", "corrupted", "not an image", "missing", "oversized"):
         assert f"1 {reason}" in summary
     assert "scoring" not in summary  # no progress bar in a log
@@ -65,7 +65,7 @@ def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
         ({"--pattern": "../{objID}.png"}, "pattern"),
         ({"--model": "absent.shredmodel"}, "no model file"),
         ({"--model": "good.png"}, "not a model saved by shredfinder"),
-        ({"-o": "absent/out.fits"}, "no folder"),
+        ({"-o": "absent/out.fits"}, "the folder 'absent' does not exist"),
         ({"-o": "folder.png"}, "is a folder"),
         ({"-o": "out.xyz"}, "xyz"),
         ({"--prior": "0"}, "between 0 and 1"),
@@ -175,7 +175,7 @@ class TestTraining:
         assert "on 23 sources for 1 epochs" in error
         assert main(["evaluate", *where, "--model", str(model), "-o", str(scores)]) == 0
         out = capsys.readouterr().out
-        assert "23 sources with a class, 0 of them without an answer" in out
+        assert "23 labelled sources, 0 of them unscored" in out
         for name in ("auc", "accuracy", "calibration error", "purity at 5 % shreds"):
             assert name in out
         assert np.isfinite(Table.read(scores)["p_cnn"]).all()

@@ -83,9 +83,9 @@ def test_other_surveys_are_refused_and_flagged_on_request(
     argv = ["classify", str(catalogue), "-o", str(scored), *where]
     argv[argv.index("--base-url") + 1] = server.url
     assert main([*argv, "--service", "sdss"]) == 1
-    assert "allow_other_colors" in capsys.readouterr().err
+    assert "--allow-other-colors" in capsys.readouterr().err
     assert main([*argv, "--service", "sdss", "--allow-other-colors"]) == 0
-    assert "scored by other colors" in capsys.readouterr().err
+    assert "scored in other colours" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

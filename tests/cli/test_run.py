@@ -64,7 +64,7 @@ def test_positions(services, where, sky, tmp_path, place):
         (["--cuts", "mine"], "no cut preset"),
         (["--report", "report.docx"], "an .html or .pdf file"),
         (["-o", "out.nonsense"], "no table format"),
-        (["--hosts", "nowhere.csv"], "no file of hosts"),
+        (["--hosts", "nowhere.csv"], "does not exist"),
         (["--cutouts", "."], "leave out --base-url"),
     ],
 )

@@ -220,7 +220,7 @@ def test_bad_arguments(services):
         ({"cuts": "none"}, ValueError, "no cut preset"),
         ({"threshold": 2}, ValueError, "threshold must be"),
         ({"center": SkyCoord([1, 2], [1, 2], unit="deg")}, TypeError, "single position"),
-        ({"hosts": "nowhere.fits"}, FileNotFoundError, "no file of hosts"),
+        ({"hosts": "nowhere.fits"}, FileNotFoundError, "does not exist"),
         ({"radius": 1 * u.kpc}, u.UnitsError, "radius must be in deg"),
     ):
         with pytest.raises(error, match=message):

@@ -1,0 +1,340 @@
+"""Arguments that several commands share, and what they are converted to."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from astropy.table import Table
+
+__all__ = [
+    "DEFAULT_PATTERN",
+    "add_catalogue_argument",
+    "add_cutout_arguments",
+    "add_host_arguments",
+    "add_model_argument",
+    "add_output_arguments",
+    "add_pattern_argument",
+    "add_position_argument",
+    "add_prior_argument",
+    "add_scoring_arguments",
+    "add_seed_argument",
+    "add_service_arguments",
+    "add_survey_argument",
+    "check_output",
+    "count",
+    "fraction",
+    "get_fetch_options",
+    "get_image_options",
+    "list_reasons",
+    "load_hosts",
+    "port",
+]
+
+DEFAULT_PATTERN = "{objID}.png"
+
+
+# Types of arguments
+
+
+def fraction(text: str) -> float:
+    """Convert an argument to a number from 0 to 1."""
+    return _parse(text, float, lambda value: 0 <= value <= 1, "a fraction between 0 and 1")
+
+
+def count(text: str) -> int:
+    """Convert an argument to a whole number of at least 1."""
+    return _parse(text, int, lambda value: value >= 1, "a whole number of 1 or more")
+
+
+def port(text: str) -> int:
+    """Convert an argument to the number of a port."""
+    return _parse(text, int, lambda value: 0 <= value < 2**16, "a whole number from 0 to 65535")
+
+
+def _seed(text: str) -> int:
+    return _parse(text, int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 2³² − 1")
+
+
+def _prior(text: str) -> float | str:
+    if text == "estimate":
+        return text
+    expected = "a fraction between 0 and 1, or 'estimate'"
+    return _parse(text, float, lambda value: 0 <= value <= 1, expected)
+
+
+def _parse(
+    text: str, kind: Callable[[str], Any], is_valid: Callable[[Any], bool], expected: str
+) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not is_valid(value):
+        raise argparse.ArgumentTypeError(f"must be {expected}, not {text!r}")
+    return value
+
+
+# Tables and cutouts
+
+
+def add_catalogue_argument(parser: argparse.ArgumentParser, name: str, *, help: str) -> None:
+    """Add the arguments that name a table, and one of several tables in its file."""
+    parser.add_argument(name, type=Path, help=help)
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help="which table of a file that holds several: number or name of a FITS extension, "
+        "number (from 0) or ID in a VOTable, path in an HDF5 file",
+    )
+
+
+def add_position_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names the position columns."""
+    parser.add_argument(
+        "--position",
+        nargs=2,
+        metavar=("RA", "DEC"),
+        help="position columns (default: found by name, unit or UCD)",
+    )
+
+
+def add_cutout_arguments(
+    parser: argparse.ArgumentParser, *, required: bool, pattern: str = DEFAULT_PATTERN
+) -> None:
+    """Add the arguments for a folder of cutouts."""
+    parser.add_argument(
+        "--cutouts",
+        metavar="DIR",
+        type=Path,
+        required=required,
+        help="folder of colour cutouts (PNG, JPEG, …), one per row",
+    )
+    # Without a default, a pattern given without its folder can be refused.
+    add_pattern_argument(parser, pattern, default=pattern if required else None)
+
+
+def add_pattern_argument(
+    parser: argparse.ArgumentParser,
+    pattern: str = DEFAULT_PATTERN,
+    *,
+    default: str | None = DEFAULT_PATTERN,
+) -> None:
+    """Add the argument for the pattern of file names."""
+    parser.add_argument(
+        "--pattern",
+        default=default,
+        help=f'file-name pattern in DIR, with columns in braces (default: "{pattern}")',
+    )
+
+
+def add_service_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for fetching cutouts."""
+    group = parser.add_argument_group("fetching cutouts")
+    group.add_argument(
+        "--service",
+        metavar="NAME",
+        help="legacy, hips, sia, ps1, sdss or local (default: that of the model's survey: legacy)",
+    )
+    group.add_argument("--layer", help="image layer of the service, such as ls-dr9-south")
+    group.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="another address of the service, such as a mirror; for --service local the folder of "
+        "FITS images",
+    )
+    group.add_argument(
+        "--cache", metavar="DIR", type=Path, help="cache folder (default: in astropy's cache)"
+    )
+    group.add_argument(
+        "--rate", type=float, metavar="N", help="maximum requests per second (0: no limit)"
+    )
+    group.add_argument("--offline", action="store_true", help="use cached images only")
+
+
+def get_fetch_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Convert the service arguments to options of `~shredfinder.cutouts.fetch_cutouts`."""
+    options = {name: getattr(args, name) for name in ("service", "layer", "base_url", "cache")}
+    options = {name: value for name, value in options.items() if value is not None}
+    if args.rate is not None:
+        # NaN is refused too.
+        if not args.rate >= 0:
+            raise ValueError(f"--rate must be a number of requests per second, not {args.rate:g}")
+        options["rate"] = args.rate or None
+    if args.offline:
+        options["offline"] = True
+    return options
+
+
+def get_image_options(args: argparse.Namespace, pattern: str = DEFAULT_PATTERN) -> dict[str, Any]:
+    """Convert the cutout and service arguments to options of `~shredfinder.add_p_cnn`.
+
+    Parameters
+    ----------
+    args : `~argparse.Namespace`
+        The arguments.
+    pattern : str, optional
+        Default pattern of file names.
+
+    Returns
+    -------
+    images : dict
+        ``fetch``, or ``cutouts`` and ``pattern``.
+
+    Raises
+    ------
+    ValueError
+        If a folder is combined with options for fetching, or a pattern lacks its folder.
+    """
+    fetch = get_fetch_options(args)
+    if args.cutouts is None:
+        if args.pattern is not None:
+            raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
+        return {"fetch": fetch}
+    if fetch:
+        given = " and ".join(f"--{name.replace('_', '-')}" for name in fetch)
+        raise ValueError(f"with --cutouts nothing is fetched: leave out {given}")
+    return {"cutouts": args.cutouts, "pattern": args.pattern or pattern}
+
+
+# Scoring
+
+
+def add_model_argument(parser: argparse._ActionsContainer) -> None:
+    """Add the argument for the model."""
+    parser.add_argument(
+        "--model",
+        metavar="PATH",
+        type=Path,
+        help="model file, or 'robust' for the package's model for poorer images (default: the "
+        "embedded model)",
+    )
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for the model, the threshold and other surveys' colours."""
+    add_model_argument(parser)
+    parser.add_argument(
+        "--p-threshold",
+        type=fraction,
+        default=0.5,
+        metavar="P",
+        help="sources with p_cnn at or above P count as shreds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-other-colors",
+        action="store_true",
+        help="score images in another survey's colours too, and flag those rows",
+    )
+
+
+def add_prior_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for the shred fraction of the catalogue."""
+    parser.add_argument(
+        "--prior",
+        type=_prior,
+        metavar="FRACTION",
+        help="true shred fraction of the catalogue, to correct p_cnn for, or 'estimate'",
+    )
+
+
+def add_survey_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for the survey of the candidates."""
+    parser.add_argument(
+        "--survey",
+        default="legacy-dr9",
+        help="survey of the candidates: legacy-dr9, sdss-dr17 or ps1-dr2; for short legacy, sdss "
+        "or ps1 (default: %(default)s)",
+    )
+
+
+def add_seed_argument(parser: argparse._ActionsContainer, *, help: str, default: int = 1) -> None:
+    """Add the argument for the random seed."""
+    parser.add_argument(
+        "--random-state",
+        type=_seed,
+        default=default,
+        metavar="SEED",
+        help=f"{help} (default: %(default)s)",
+    )
+
+
+def list_reasons(flags: np.ndarray) -> str:
+    """List flags by frequency, such as ``2 blank, 1 missing``."""
+    return ", ".join(f"{n} {reason}" for reason, n in Counter(flags.tolist()).most_common())
+
+
+# Hosts
+
+
+def add_host_arguments(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Add the arguments for the hosts and the radius around them."""
+    parser.add_argument(
+        "--hosts",
+        metavar="FILE",
+        default=default,
+        help="'nsa' (NASA-Sloan Atlas, downloaded once, some gigabytes), 'none', or a table with "
+        "ra, dec and zdist, z or distance (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host-radius",
+        type=float,
+        default=100.0,
+        metavar="KPC",
+        help="largest projected separation from a host (default: %(default)g)",
+    )
+
+
+def load_hosts(args: argparse.Namespace) -> Table | None:
+    """Read the hosts; None for ``--hosts none``."""
+    from shredfinder.pipeline.search import get_hosts
+
+    return get_hosts(None if args.hosts == "none" else args.hosts)
+
+
+# Output
+
+
+def add_output_arguments(
+    parser: argparse.ArgumentParser, *, help: str, required: bool = True, metavar: str = "OUT"
+) -> None:
+    """Add the arguments for the output file."""
+    parser.add_argument("-o", "--output", metavar=metavar, type=Path, required=required, help=help)
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Check that a file can be written, before the work is done.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+        The output file.
+    overwrite : bool
+        Whether it may exist.
+
+    Raises
+    ------
+    IsADirectoryError
+        If it is a folder.
+    FileExistsError
+        If it exists and may not, or is not a regular file, such as a device.
+    FileNotFoundError
+        If its folder does not exist.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"the output {str(path)!r} is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"the output {str(path)!r} is a device or pipe: name a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"the output {str(path)!r} exists: add --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist"
+        )
