@@ -1,9 +1,11 @@
 """User settings, as astropy configuration items.
 
-Set them for a session (``shredfinder.conf.threads = 4``) or for good, a line an item
-(``threads = 4``), in the file ``shredfinder.cfg`` in astropy's configuration folder
+Set an item for the session (``shredfinder.conf.threads = 4``), or permanently as a line of the file
+``shredfinder.cfg`` (``threads = 4``) in astropy's configuration folder
 (``astropy.config.get_config_dir()``).
 """
+
+from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ from astropy import config
 
 __all__ = ["Conf", "conf", "get_cache_folder"]
 
-# Items belong to the package, not to this module, lest the file need a section for it.
+# Without the module name, each item would need a section of the configuration file.
 _item = partial(config.ConfigItem, module="shredfinder")
 
 
@@ -31,22 +33,22 @@ class Conf(config.ConfigNamespace):
 
     threads = _item(
         0,
-        "Threads that score images; 0 takes one for each processor that the process may use.",
+        "Number of threads that score images; 0 uses all processors available to the process.",
         cfgtype="integer(min=0)",
     )
     batch_size = _item(
         128,
-        "Cutouts that are read and scored at a time.",
+        "Number of cutouts to read and score at a time.",
         cfgtype="integer(min=1)",
     )
     cache_dir = _item(
         "",
-        "Folder of the caches of cutouts and catalogues; empty takes astropy's cache.",
+        "Folder of the cutout and catalogue caches; empty for astropy's cache folder.",
         cfgtype="string",
     )
     service = _item(
         "",
-        "Service that cutouts are fetched from; empty takes the one of the model's survey.",
+        "Cutout service; empty for that of the model's survey.",
         cfgtype="string",
     )
     legacy_viewer_url = _item(
@@ -71,12 +73,12 @@ class Conf(config.ConfigNamespace):
     )
     dust_url = _item(
         "https://irsa.ipac.caltech.edu/cgi-bin/DUST/nph-dust",
-        "URL of IRSA's dust service, for E(B-V).",
+        "URL of IRSA's dust service, which provides E(B-V).",
         cfgtype="string",
     )
     async_rows = _item(
         20_000,
-        "Number of rows from which a catalogue query runs as an asynchronous job.",
+        "Number of rows from which catalogue queries run as asynchronous jobs.",
         cfgtype="integer(min=1)",
     )
     hips2fits_url = _item(
@@ -91,7 +93,7 @@ class Conf(config.ConfigNamespace):
     )
     sdss_sas_url = _item(
         "https://data.sdss.org/sas",
-        "Base URL of SDSS's Science Archive Server, without the data release.",
+        "Base URL of the SDSS Science Archive Server, without the data release.",
         cfgtype="string",
     )
     ps1_url = _item(
@@ -101,17 +103,17 @@ class Conf(config.ConfigNamespace):
     )
     sia_url = _item(
         "https://datalab.noirlab.edu/sia/ls_dr9",
-        "URL of the image access (SIA) service.",
+        "URL of the Simple Image Access (SIA) service.",
         cfgtype="string",
     )
     resolver_url = _item(
         "",
-        "URL of a Sesame name resolver; empty takes astropy's own list of them.",
+        "URL of a Sesame name resolver; empty for astropy's list of resolvers.",
         cfgtype="string",
     )
-    empty_answer_days = _item(
+    empty_cutout_days = _item(
         7.0,
-        "Days for which the cutout cache believes that a service has no image of a position.",
+        "Days for which the cutout cache remembers that a service has no image of a position.",
         cfgtype="float(min=0)",
     )
     nsa_url = _item(
@@ -124,21 +126,19 @@ class Conf(config.ConfigNamespace):
 conf = Conf()
 
 
-def get_cache_folder(name):
-    """Find the folder of one of the caches.
+def get_cache_folder(name: str) -> Path:
+    """Return the folder of a cache.
 
     Parameters
     ----------
-    name : str
-        Which of them: ``"cutouts"`` or ``"catalogs"``.
+    name : {"cutouts", "catalogs"}
+        Name of the cache.
 
     Returns
     -------
     folder : `~pathlib.Path`
-        That folder in ``conf.cache_dir``, or in shredfinder's folder in astropy's cache.
+        The folder of that name in ``conf.cache_dir`` or, if this is empty, in shredfinder's
+        folder in astropy's cache.
     """
-    if conf.cache_dir:
-        return Path(conf.cache_dir).expanduser() / name
-    from astropy.config import get_cache_dir
-
-    return Path(get_cache_dir("shredfinder")) / name
+    root = conf.cache_dir or config.get_cache_dir("shredfinder")
+    return Path(root).expanduser() / name

@@ -8,29 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table, vstack
 
-from shredfinder._utils.columns import find_column
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import progress_bar
-from shredfinder._utils.units import to_floats
 from shredfinder.catalogs.answers import normalize
-from shredfinder.catalogs.reddening import evaluate
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
 from shredfinder.cuts import get_preset
 from shredfinder.surveys import DEFAULT_SURVEY, CatalogPreset, get_catalog_preset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from astropy.coordinates import SkyCoord
-    from astropy.units import Quantity
-    from numpy.typing import ArrayLike
+    from collections.abc import Iterator, Sequence
 
     from shredfinder._utils.types import PathLike
+    from shredfinder.catalogs.standard import Reddening
     from shredfinder.cuts import CutPreset
     from shredfinder.table import ShredTable
 
@@ -45,7 +38,7 @@ def read_candidates(
     *,
     cuts: str | CutPreset | None = "paper",
     columns: Sequence[str] | Literal["all"] | None = None,
-    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None = None,
+    ebv: Reddening | None = None,
     chunk_rows: int = 50_000,
     progress: bool | Literal["auto"] = "auto",
 ) -> ShredTable:
@@ -124,12 +117,13 @@ def read_candidates(
                 for chunk in _open(file, chunk_rows, _useful_columns(preset, columns)):
                     if wanted is None:
                         wanted = _check(chunk, file, preset, columns, ebv)
-                    parts.append(_select(chunk, preset, cuts, wanted, ebv))
+                    parts.append(standardize(chunk, preset, cuts=cuts, columns=wanted, ebv=ebv))
                     n_rows += len(chunk)
                     bar.update(len(chunk))
                     # Keep no empty parts: large files have many.
                     if len(parts) > 1 and not len(parts[-1]):
                         parts.pop()
+    # Imported here because it brings the classifier along.
     from shredfinder.table import ShredTable
 
     filled = [part for part in parts if len(part)] or parts[:1]
@@ -283,7 +277,7 @@ def _check(
     path: Path,
     preset: CatalogPreset,
     columns: Sequence[str] | Literal["all"] | None,
-    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None,
+    ebv: Reddening | None,
 ) -> list[str]:
     """Check that a file has all required columns, and list the survey's columns to keep."""
     has = {name.lower() for name in chunk.colnames}
@@ -306,20 +300,3 @@ def _check(
             "value in mag or as a function of positions"
         )
     return wanted
-
-
-def _select(
-    chunk: Table,
-    preset: CatalogPreset,
-    cuts: CutPreset | None,
-    wanted: list[str],
-    ebv: float | Quantity | Callable[[SkyCoord], ArrayLike] | None,
-) -> Table:
-    values = None
-    if ebv is not None:
-        ra, dec = (
-            to_floats(chunk[find_column(chunk, name)], name, u.deg)
-            for name in (preset.ra, preset.dec)
-        )
-        values = evaluate(ebv, ra, dec)
-    return standardize(chunk, preset, cuts=cuts, columns=wanted, ebv=values)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy import units as u
 
-from shredfinder._utils.columns import find_column
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.catalogs.conditions import write_conditions
 from shredfinder.catalogs.fetching import CachedService, fetch_region
 from shredfinder.catalogs.query_cache import QueryCache
-from shredfinder.catalogs.reddening import evaluate, fetch_dust_map
+from shredfinder.catalogs.reddening import fetch_dust_map
 from shredfinder.catalogs.regions import Circle
 from shredfinder.catalogs.skyserver import SkyServer
 from shredfinder.catalogs.standard import empty_rows, raw_columns, standardize
@@ -23,18 +22,16 @@ from shredfinder.cuts import extinction, get_preset
 from shredfinder.surveys import CatalogPreset, get_catalog_preset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
-    from numpy.typing import ArrayLike
 
     from shredfinder._utils.types import PathLike
     from shredfinder.catalogs.regions import Box
+    from shredfinder.catalogs.standard import Reddening
     from shredfinder.cuts import CutPreset
     from shredfinder.table import ShredTable
-
-    Reddening: TypeAlias = float | Quantity | Callable[[SkyCoord], ArrayLike]
 
 __all__ = ["count_sources", "query_candidates"]
 
@@ -146,6 +143,7 @@ def query_candidates(
     service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
     address = service.service.endpoint
 
+    # A TAP service describes its tables, so missing columns are found before any row is fetched.
     described: dict[str, dict[str, tuple[str, str]]] = {}
     lacking: tuple[str, ...] = ()
     if preset.service == "tap":
@@ -159,6 +157,7 @@ def query_candidates(
         largest = _max_extinction(ebv, preset) if preset.needs_ebv else None
         conditions = write_conditions(preset, cuts, max_extinction=largest)
 
+    # The columns of the cuts, then those that the user asks for.
     selected = {name: alias for name, alias in preset.columns.items() if name not in lacking}
     for name in wanted:
         if name.lower() not in {known.lower() for known in selected}:
@@ -182,23 +181,9 @@ def query_candidates(
             raw = raw[:0]
         else:
             raw = empty_rows(preset, selected)
-    n_rows = len(raw)
-    values = None
-    if preset.needs_ebv:
-        ra, dec = (
-            to_floats(raw[find_column(raw, name)], name, u.deg) for name in (preset.ra, preset.dec)
-        )
-        values = evaluate(ebv, ra, dec)
-    table = standardize(
-        raw,
-        preset,
-        cuts=cuts,
-        columns=wanted,
-        ebv=values,
-        described={
-            name: words for words_of in described.values() for name, words in words_of.items()
-        },
-    )
+    texts = {name: text for columns in described.values() for name, text in columns.items()}
+    table = standardize(raw, preset, cuts=cuts, columns=wanted, ebv=ebv, described=texts)
+    # Imported here because it brings the classifier along.
     from shredfinder.table import ShredTable
 
     candidates = ShredTable(table, copy=False)
@@ -211,7 +196,7 @@ def query_candidates(
             "dec_cen": circle.dec,
             "radius": circle.radius,
             "cuts": cuts.name if cuts is not None else "none",
-            "nfetched": n_rows,
+            "nfetched": len(raw),
             "nparts": n_parts,
         }
     )
@@ -341,6 +326,7 @@ def _check_columns(
         if name.lower() not in described[tables[alias]]:
             (lacking if name in optional else missing).append((tables[alias], name))
     known = {name for columns in described.values() for name in columns}
+    # A column that the user asks for may be in any of the tables.
     missing += [("every table", name) for name in wanted if name.lower() not in known]
     if missing:
         names = ", ".join(f"{name} ({table})" for table, name in missing)

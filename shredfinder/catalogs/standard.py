@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from astropy import units as u
@@ -10,13 +10,21 @@ from astropy.table import Column, Table
 
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.units import to_floats, to_strings
+from shredfinder.catalogs.reddening import evaluate
 from shredfinder.cuts import candidate_cut, photometry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
 
     from shredfinder.cuts import CutPreset
     from shredfinder.surveys import CatalogPreset
+
+    # E(B-V): one value, or a function of positions.
+    Reddening: TypeAlias = float | Quantity | Callable[[SkyCoord], ArrayLike]
 
 __all__ = ["STANDARD_COLUMNS", "empty_rows", "raw_columns", "standardize"]
 
@@ -78,7 +86,7 @@ def standardize(
     *,
     cuts: CutPreset | None,
     columns: Sequence[str],
-    ebv: np.ndarray | None = None,
+    ebv: Reddening | None = None,
     described: dict[str, tuple[str, str]] | None = None,
 ) -> Table:
     """Apply the cuts to rows of a survey's catalogue and convert them to standard columns.
@@ -93,8 +101,9 @@ def standardize(
         The cuts; None keeps all rows.
     columns : sequence of str
         The survey's columns to keep.
-    ebv : `~numpy.ndarray`, optional
-        E(B-V) of each row in mag, of shape ``(n,)``, for surveys without extinction.
+    ebv : float, `~astropy.units.Quantity` or callable, optional
+        E(B-V) in mag, as one value or as a function of a `~astropy.coordinates.SkyCoord`, for
+        surveys without extinction. By default the column ``ebv`` is used.
     described : dict, optional
         UCD and description of the survey's columns, by lower-case name.
 
@@ -105,17 +114,18 @@ def standardize(
         columns to keep.
     """
     if ebv is not None:
+        ra, dec = _positions(raw, preset)
         raw = raw.copy(copy_data=False)
-        raw["ebv"] = ebv
-    elif preset.needs_ebv:
-        ebv = raw[find_column(raw, "ebv")]
+        raw["ebv"] = evaluate(ebv, ra, dec)
+    # The cuts are exact, even if the server applied looser conditions before.
     if cuts is not None and len(raw):
         raw = raw[candidate_cut(raw, preset, preset=cuts).passed]
     found = photometry(raw, preset)
+    ra, dec = _positions(raw, preset)
     values = {
         "objid": _identifiers(raw, preset),
-        "ra": to_floats(raw[find_column(raw, preset.ra)], preset.ra, u.deg),
-        "dec": to_floats(raw[find_column(raw, preset.dec)], preset.dec, u.deg),
+        "ra": ra,
+        "dec": dec,
         **{name: found[name] for name in ("gr_err", "r_eff", "mu_eff", "mu_err")},
         **found["mag"],
         **{f"{band}_err": errors for band, errors in found["mag_err"].items()},
@@ -130,11 +140,16 @@ def standardize(
         column = find_column(raw, preset.name(role), required=False)
         if column is not None:
             _add(table, role, _plain(raw[column], column), raw[column].unit, ucd, description)
-    if ebv is not None:
+    if ebv is not None or preset.needs_ebv:
         reddening = to_floats(raw[find_column(raw, "ebv")], "ebv", u.mag)
         _add(table, "ebv", reddening, u.mag, "phot.color.excess", "E(B-V) (SFD)")
     _add_raw(table, raw, preset, columns, described or {})
     return table
+
+
+def _positions(raw: Table, preset: CatalogPreset) -> tuple[np.ndarray, np.ndarray]:
+    ra = to_floats(raw[find_column(raw, preset.ra)], preset.ra, u.deg)
+    return ra, to_floats(raw[find_column(raw, preset.dec)], preset.dec, u.deg)
 
 
 def _identifiers(raw: Table, preset: CatalogPreset) -> Any:

@@ -45,7 +45,7 @@ class Cache:
 
     Only images that passed every check are stored. Where a service has no image (status 404 or
     a blank image), an empty file ``{position}.none`` with a line of text remembers it for
-    ``shredfinder.conf.empty_answer_days``; a failure is never stored.
+    ``shredfinder.conf.empty_cutout_days``; a failure is never stored.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ class Cache:
                     age = time.time() - os.stat(path).st_mtime
                 except OSError:
                     continue
-                return path if age < conf.empty_answer_days * _DAY else None
+                return path if age < conf.empty_cutout_days * _DAY else None
             if os.path.exists(path):
                 return path
         return None

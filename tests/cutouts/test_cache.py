@@ -211,7 +211,7 @@ def test_no_coverage_is_remembered_for_a_while(tmp_path, server, monkeypatch):
     os.utime(marker, (old, old))
     fetch(coords, server, tmp_path)
     assert len(server.requests) == 2
-    monkeypatch.setattr(conf, "empty_answer_days", 0)
+    monkeypatch.setattr(conf, "empty_cutout_days", 0)
     fetch(coords, server, tmp_path)
     assert len(server.requests) == 3
 

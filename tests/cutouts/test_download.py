@@ -66,7 +66,7 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
         good = cutouts.good
         assert differences(cutouts[good], coords[good]).max() < JPEG_NOISE
         # Another run asks for what failed, and for nothing else.
-        monkeypatch.setattr(conf, "empty_answer_days", 0)
+        monkeypatch.setattr(conf, "empty_cutout_days", 0)
         faults.chances = {}
         server.requests.clear()
         again = fetch(coords, server, **options)
