@@ -325,7 +325,7 @@ class TestFitting:
             ({"y": np.zeros(59)}, "60 images but labels"),
             ({"y": ["star"] * 60}, "unknown labels 'star'"),
             ({"y": np.full(60, 2)}, "unknown labels '2"),
-            ({"sample_weight": np.ones(3)}, "60 images but weights"),
+            ({"sample_weight": np.ones(3)}, "must have shape .60,., one weight per image"),
             ({"sample_weight": -np.ones(60)}, "not negative"),
             ({"groups": np.ones(3)}, "60 images but groups"),
             ({"validation": 1.5}, "between 0 and 1"),

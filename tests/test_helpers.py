@@ -65,8 +65,8 @@ def test_threads_are_counted_where_affinity_is_unknown(monkeypatch):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (["a", "b"], "must hold numbers"),
-        ([1.0], "2 images but weights of shape"),
+        (["a", "b"], "must be numbers"),
+        ([1.0], r"must have shape \(2,\), one weight per image"),
         ([1.0, -1.0], "not negative"),
         ([1.0, float("nan")], "finite"),
     ],

@@ -1,10 +1,18 @@
-"""Parameters of estimators: as scikit-learn handles them, without needing it, and checked."""
+"""Checks of the parameters of estimators and of training options."""
+
+from __future__ import annotations
 
 import inspect
 import os
-from typing import Any, Self
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from shredfinder._utils.types import PathLike
 
 __all__ = ["Parametrized", "check_count", "check_fitting", "check_weights"]
 
@@ -58,15 +66,15 @@ class Parametrized:
         """Raise ValueError if a parameter's value is not allowed."""
 
 
-def check_count(value, name, *, least=1):
-    """Make sure that a parameter is a whole number of things, or None.
+def check_count(value: Any, name: str, *, least: int = 1) -> None:
+    """Check that a parameter is a whole number or None.
 
     Parameters
     ----------
     value : int or None
-        What was given.
+        The value.
     name : str
-        What it is called.
+        The parameter's name, for the error message.
     least : int, optional
         The smallest number allowed.
 
@@ -77,12 +85,15 @@ def check_count(value, name, *, least=1):
     """
     if value is None:
         return
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
-def check_fitting(epochs, patience, batch_size, validation, checkpoint):
-    """Make sure that a training can be run as it is asked for.
+def check_fitting(
+    epochs: Any, patience: Any, batch_size: Any, validation: Any, checkpoint: PathLike | None
+) -> None:
+    """Check the options of a training run.
 
     Parameters
     ----------
@@ -94,7 +105,7 @@ def check_fitting(epochs, patience, batch_size, validation, checkpoint):
     NotADirectoryError
         If the checkpoint is a file.
     ValueError
-        If any of the others is not of a known kind.
+        If another option is invalid.
     """
     check_count(epochs, "epochs")
     check_count(patience, "patience", least=0)
@@ -103,8 +114,8 @@ def check_fitting(epochs, patience, batch_size, validation, checkpoint):
         raise NotADirectoryError(f"checkpoint must be a folder, but {str(checkpoint)!r} is a file")
     if isinstance(validation, str):
         is_valid = validation == "auto"
-    elif np.isscalar(validation):
-        is_valid = bool(np.isreal(validation) and 0 < validation < 1)
+    elif isinstance(validation, Real):
+        is_valid = 0 < float(validation) < 1
     else:
         is_valid = validation is None or (isinstance(validation, tuple) and len(validation) == 2)
     if not is_valid:
@@ -114,13 +125,13 @@ def check_fitting(epochs, patience, batch_size, validation, checkpoint):
         )
 
 
-def check_weights(sample_weight, n):
-    """Make sure that weights are one a source and can be weighed by.
+def check_weights(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
+    """Check sample weights, and convert them to an array.
 
     Parameters
     ----------
     sample_weight : array_like or None
-        What was given; None weighs all alike.
+        Weights of shape ``(n,)``; None for equal weights.
     n : int
         Number of sources.
 
@@ -132,7 +143,7 @@ def check_weights(sample_weight, n):
     Raises
     ------
     ValueError
-        If they are not numbers, too many or too few, negative or not finite.
+        If they are not numbers, of another shape, negative or not finite.
     """
     if sample_weight is None:
         return np.ones(n)
@@ -140,11 +151,11 @@ def check_weights(sample_weight, n):
         weights = np.ma.filled(np.ma.asarray(sample_weight).astype(float), np.nan)
     except (TypeError, ValueError):
         raise ValueError(
-            f"sample_weight must hold numbers, not {np.asarray(sample_weight).dtype}"
+            f"sample_weight must be numbers, not {np.asarray(sample_weight).dtype}"
         ) from None
     if weights.shape != (n,):
         raise ValueError(
-            f"there are {n} images but weights of shape {weights.shape}: give one for each"
+            f"sample_weight must have shape ({n},), one weight per image: got shape {weights.shape}"
         )
     if not (np.isfinite(weights) & (weights >= 0)).all():
         raise ValueError("sample_weight must be finite and not negative")

@@ -1,4 +1,4 @@
-"""Simulated fields whose truth is known, made without network."""
+"""Simulated fields with known truth, and cutouts degraded to another survey's quality."""
 
 from shredfinder.datasets.degrading import degrade_cutouts
 from shredfinder.datasets.simulated_field import SimulatedField

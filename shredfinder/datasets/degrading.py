@@ -1,4 +1,4 @@
-"""Images as a survey of other sharpness and depth would have made them."""
+"""Images as another survey would have taken them: its bands, seeing, depth and pixels."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ if TYPE_CHECKING:
 
 __all__ = ["degrade_cutouts", "degrade_fluxes", "get_imaging", "spread_bands"]
 
-# Full width at half maximum over standard deviation of a Gaussian.
+# Ratio of full width at half maximum to standard deviation of a Gaussian.
 _FWHM = 2 * np.sqrt(2 * np.log(2))
-# Full width at half maximum in arcsec of point sources in Legacy Surveys cutouts of 0.46875", in
-# r (benchmarks/simulation_realism.py), and in the other bands by the wavelength.
+# FWHM in arcsec of point sources in Legacy Surveys cutouts of 0.46875″ per pixel: measured in r
+# (benchmarks/simulation_realism.py), scaled by wavelength in g and z.
 _LEGACY_SEEING = {"g": 1.21, "r": 1.12, "z": 1.05}
 
 
 def get_imaging(survey):
-    """Look up sharpness and depth of a survey's images.
+    """Return the seeing, depth and pixel scale of a survey's images.
 
     Parameters
     ----------
     survey : str or `~shredfinder.surveys.Imaging`
-        Name or alias of a survey of known seeing and depth, or these themselves.
+        Name or alias of a survey of known seeing and depth, or an
+        `~shredfinder.surveys.Imaging` object, which is returned as it is.
 
     Returns
     -------
     imaging : `~shredfinder.surveys.Imaging`
-        The facts.
+        The survey's seeing, depth and pixel scale.
 
     Raises
     ------
     ValueError
-        If they are not known.
+        If the survey is unknown.
 
     Examples
     --------
@@ -52,7 +53,7 @@ def get_imaging(survey):
     if imaging is None:
         known = ", ".join(name for name, other in SURVEYS.items() if other.imaging is not None)
         raise ValueError(
-            f"seeing and depth of {survey!r} are unknown: choose one of {known}, or pass a "
+            f"the seeing and depth of {survey!r} are unknown: choose one of {known}, or pass a "
             "shredfinder.surveys.Imaging"
         )
     return imaging
@@ -61,7 +62,7 @@ def get_imaging(survey):
 def degrade_fluxes(
     fluxes, bands, imaging, *, pixel_scale, native_pixel_scale, seeing=None, noise=None, rng
 ):
-    """Blur images, sample them on other pixels, add noise, and bring them back to their scale.
+    """Blur images, resample them to other pixels, add noise, and resample them back.
 
     Parameters
     ----------
@@ -70,26 +71,25 @@ def degrade_fluxes(
     bands : sequence of str
         Bands along the last axis.
     imaging : `~shredfinder.surveys.Imaging`
-        Seeing, depth and pixels that the images are to have.
+        Seeing, depth and pixel scale of the other survey.
     pixel_scale, native_pixel_scale : float
-        Scale of the images, and that of the pixels which the fluxes are given for, in arcsec.
+        Pixel scale of the images, and that of the native pixels of the flux unit, in arcsec.
     seeing, noise : dict of float, optional
-        What the images have already, by band: full width at half maximum in arcsec, and standard
-        deviation of a pixel. By default none. What is there is not added again.
+        Seeing and noise that the images already have, by band: full width at half maximum in
+        arcsec, and standard deviation per pixel. By default none. Only the difference is added.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
 
     Returns
     -------
     fluxes : `~numpy.ndarray` of float32
-        Of the same shape and unit.
+        Degraded fluxes of the same shape and unit.
 
     Notes
     -----
-    A point source of flux *F* that is found at 5 σ on a sky of white noise, by fitting a
-    Gaussian of standard deviation *s*, says that the noise in a unit of area is
-    *F* / (5 √(4π) *s*) (King 1983, PASP 95, 163). Point-spread functions are taken for
-    Gaussian.
+    For a point source of flux *F* that is detected at 5 σ on white noise by a fitted Gaussian of
+    standard deviation *s*, the noise per unit area is *F* / (5 √(4π) *s*) (King 1983, PASP 95,
+    163). Point-spread functions are assumed to be Gaussian.
     """
     from scipy.ndimage import gaussian_filter, zoom
 
@@ -100,11 +100,14 @@ def degrade_fluxes(
         width = imaging.seeing[band] / _FWHM
         faintest = 10 ** (0.4 * (22.5 - imaging.depth[band]))
         density = faintest / (5 * np.sqrt(4 * np.pi) * width)  # nanomaggies per arcsec
+        # Variances add, of noise as of Gaussian widths: subtract what the images already have.
         present = noise.get(band, 0) * pixel_scale / native_pixel_scale**2
         missing = np.sqrt(max(density**2 - present**2, 0))
         blur = np.sqrt(max(width**2 - (seeing.get(band, 0) / _FWHM) ** 2, 0)) / pixel_scale
         image = gaussian_filter(fluxes[..., i], blur, mode="reflect")
         pixels = zoom(image, factor, order=3, mode="nearest", grid_mode=True)
+        # The noise is added on the survey's own pixels, so that resampling correlates it as in
+        # real cutouts.
         sigma = missing * native_pixel_scale**2 / imaging.pixel_scale
         pixels += sigma * rng.standard_normal(pixels.shape, dtype=np.float32)
         back = [n / m for n, m in zip(image.shape, pixels.shape, strict=True)]
@@ -118,32 +121,32 @@ def degrade_cutouts(
     *,
     random_state: int | np.random.Generator | None = None,
 ) -> Cutouts:
-    """Show Legacy Surveys cutouts with the seeing, depth and pixels of another survey.
+    """Degrade Legacy Surveys cutouts to the seeing, depth and pixels of another survey.
 
-    Colours are turned into fluxes (`~shredfinder.imaging.rgb_to_flux`), which are blurred, sampled
-    on the survey's pixels, given its noise and brought back to the cutouts' scale and
-    colours. Use it to see what a model makes of poorer images, and to train one that
-    bears them (:doc:`/other_surveys`). Bands and colours remain those of the Legacy Surveys;
-    nothing else of the other survey's images (artefacts, their own colours) is imitated.
+    Colours are converted to fluxes (`~shredfinder.imaging.rgb_to_flux`), blurred, resampled to
+    the survey's pixels, given its noise, and converted back to the cutouts' scale and colours. Use
+    it to test a model on poorer images, and to train a model for them (:doc:`/other_surveys`).
+    The bands and colours remain those of the Legacy Surveys. The survey's artefacts and its own
+    colours are not simulated.
 
     Parameters
     ----------
     cutouts : Cutouts
         Colour images of the Legacy Surveys.
     survey : str or `~shredfinder.surveys.Imaging`
-        ``"sdss-dr17"``, ``"ps1-dr2"``, or seeing, depth and pixel scale of your own.
+        ``"sdss-dr17"``, ``"ps1-dr2"``, or an object with seeing, depth and pixel scale.
     random_state : int, `~numpy.random.Generator` or None, optional
-        Seed or source of the noise.
+        Seed or generator of the noise.
 
     Returns
     -------
     degraded : Cutouts
-        Of the same kind and number; images that hold no data stay as they are.
+        As many cutouts of the same kind. Unusable images are returned unchanged.
 
     Raises
     ------
     ValueError
-        If the cutouts are of other colours, or nothing is known of the survey or a band.
+        If the cutouts have other colours, or the survey or one of the bands is unknown.
 
     Examples
     --------
@@ -157,8 +160,8 @@ def degrade_cutouts(
     mapping = COLOR_MAPPINGS.get(cutouts.color_mapping or "")
     if mapping is None or cutouts.images.dtype != np.uint8 or cutouts.bands != mapping.bands:
         raise ValueError(
-            "only colour images of a known mapping can be degraded "
-            f"({', '.join(sorted(COLOR_MAPPINGS))}; uint8), not {cutouts!r} with the mapping "
+            "only 8-bit images with a known colour mapping can be degraded "
+            f"({', '.join(sorted(COLOR_MAPPINGS))}): got {cutouts!r} with the mapping "
             f"{cutouts.color_mapping!r}"
         )
     missing = [band for band in mapping.bands if band not in imaging.seeing]
@@ -189,27 +192,27 @@ def degrade_cutouts(
 
 
 _DRAWN = ("g", "r", "z")
-# u - g of galaxies by their g - r: 1.19 where g - r = 0.45 and 1.73 where it is 0.76, the two
-# peaks of the colours of galaxies (Strateva et al. 2001, AJ 122, 1861, in u - r).
+# u - g of galaxies as a function of g - r: 1.19 at g - r = 0.45 and 1.73 at 0.76, the two peaks
+# of the colour distribution of galaxies (Strateva et al. 2001, AJ 122, 1861, in u - r).
 _U_G = (0.4, 1.75)
-# Beyond z spectra of galaxies are flatter than between r and z.
+# Spectra of galaxies are flatter beyond z than between r and z.
 _Z_Y = 0.25
 _LEAST = 1e-7
 
 
 def spread_bands(fluxes, bands):
-    """Make images in other bands of those in g, r and z, pixel by pixel.
+    """Estimate images in other bands from those in g, r and z, pixel by pixel.
 
-    Between r and z the logarithm of the flux is linear in that of the wavelength; u follows from
-    g - r, and y from r - z, as in the mean of galaxies. So an old population stays red, and a young
-    one blue; emission lines and the breaks of single galaxies are not there.
+    Between r and z, log flux is linear in log wavelength. u follows from g - r, and y from r - z,
+    by the mean colours of galaxies. Old populations stay red and young ones blue. Emission lines
+    and spectral breaks of individual galaxies are not simulated.
 
     Parameters
     ----------
     fluxes : `~numpy.ndarray`
         Noiseless fluxes in g, r and z along the first axis.
     bands : sequence of str
-        Bands to be made, of u, g, r, i, z and y.
+        Bands of the result, among u, g, r, i, z and y.
 
     Returns
     -------
@@ -219,7 +222,7 @@ def spread_bands(fluxes, bands):
     Raises
     ------
     ValueError
-        If a band is none of these.
+        If a band is not among these.
 
     Examples
     --------
@@ -242,5 +245,5 @@ def spread_bands(fluxes, bands):
         elif band == "y":
             spread.append(z * np.clip(z / r, 0.2, 10) ** _Z_Y)
         else:
-            raise ValueError(f"the band {band!r} can't be simulated: choose of u, g, r, i, z and y")
+            raise ValueError(f"cannot simulate the band {band!r}: choose among u, g, r, i, z and y")
     return np.stack(spread).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Disc galaxies that pipelines break up: arms, star-forming knots, dust and bulges."""
+"""Disc galaxies with arms, knots, dust and bulges, and the pieces that pipelines catalogue."""
 
 from dataclasses import dataclass
 
@@ -15,20 +15,20 @@ from shredfinder.datasets.profiles import (
 
 __all__ = ["Disc", "Piece", "draw_disc", "mags_to_fluxes"]
 
-# Extinction of dust in g, r and z over that in V (Cardelli, Clayton & Mathis 1989, ApJ 345, 245).
+# Dust extinction in g, r and z relative to V (Cardelli, Clayton & Mathis 1989, ApJ 345, 245).
 _EXTINCTION = np.array([1.2, 0.85, 0.48], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Disc:
-    """What a disc galaxy looks like.
+    """Parameters of a simulated disc galaxy.
 
     Attributes
     ----------
     x, y : float
         Centre in pixels.
     r_mag : float
-        Total magnitude in r, knots aside.
+        Total magnitude in r, without knots.
     scale_length : float
         Exponential scale length along the major axis in pixels.
     axis_ratio : float
@@ -36,13 +36,13 @@ class Disc:
     position_angle : float
         Angle of the major axis in radians, from north to east.
     style : {"spiral", "flocculent", "edge-on"}
-        Grand arms, patches, or seen from the side.
+        Grand-design arms, patches, or an edge-on disc.
     g_r, r_z : float
         Colours of the old stars.
     bulge : float
-        Share of the light in the bulge.
+        Fraction of the light in the bulge.
     young : float
-        Share of the disc's light in r that is from young stars.
+        Fraction of the disc's r-band light that comes from young stars.
     young_colors : tuple of float
         Colours g - r and r - z of the young stars.
     n_knots : float
@@ -66,7 +66,7 @@ class Disc:
 
 @dataclass(frozen=True)
 class Piece:
-    """A place in a galaxy that a pipeline may take for a source.
+    """A part of a galaxy that a pipeline may catalogue as a separate source.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Piece:
     kind : str
         ``"knot"``, ``"arm"``, ``"disc end"`` or ``"halo"``.
     weight : float
-        How likely it is taken for one, relative to others of its kind.
+        Relative probability of being catalogued, among pieces of the same kind.
     radius : float
         Half-light radius in pixels.
     """
@@ -88,21 +88,21 @@ class Piece:
 
 
 def mags_to_fluxes(r_mag, g_r, r_z):
-    """Turn a magnitude and colours into the fluxes in g, r and z, in nanomaggies."""
+    """Convert an r magnitude and the colours g - r and r - z to g, r, z fluxes in nanomaggies."""
     return 10 ** (0.4 * (22.5 - np.array([r_mag + g_r, r_mag, r_mag - r_z])))
 
 
 def draw_disc(scene, disc, rng):
-    """Draw a disc galaxy and find the places where it breaks up.
+    """Draw a disc galaxy into a scene and return its pieces.
 
     Parameters
     ----------
     scene : Scene
-        What it is drawn into.
+        The scene.
     disc : Disc
-        What it looks like.
+        Parameters of the galaxy.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def draw_disc(scene, disc, rng):
         axis_ratio=max(disc.axis_ratio, rng.uniform(0.6, 0.95)),
         position_angle=disc.position_angle,
     )
-    # Bulges are redder than discs.
+    # Bulges are redder than discs, so their g flux is lower and their z flux higher.
     scene.add(bulge, disc.bulge * fluxes * np.array([0.85, 1.0, 1.12]))
     draw = _draw_edge_on if disc.style == "edge-on" else _draw_face
     young = draw(scene, disc, (1 - disc.bulge) * fluxes, rng)
@@ -128,7 +128,7 @@ def draw_disc(scene, disc, rng):
 
 
 def _draw_face(scene, disc, fluxes, rng):
-    """Draw disc and arms; return the stamp of young stars, of sum one."""
+    """Draw a face-on disc with arms; return the normalised stamp of its young stars."""
     h = disc.scale_length
     half_width = int(min(5.5 * h, 280) + 6)
     dx, dy, left, bottom = make_grid(disc.x, disc.y, half_width)
@@ -154,11 +154,11 @@ def _draw_face(scene, disc, fluxes, rng):
         arms = np.exp(0.8 * ripple - 0.5)
         lanes = np.exp(-0.5 * (ripple - 0.7) ** 2 / 0.1)
     ramp = 1 / (1 + np.exp(-(radius - rng.uniform(0.4, 0.9)) / 0.15))
-    # Coarse and fine patches: those of the nearest galaxies are well resolved.
+    # Coarse and fine patches: in the nearest galaxies both are resolved.
     patches = _smooth_noise(side, 0.25 * h + 1, rng) + 0.7 * _smooth_noise(side, 0.08 * h + 1, rng)
     patches = np.exp(rng.uniform(0.3, 0.6) * patches)
     profile = np.exp(-radius) * edge
-    # Young stars lie in arms and patches, and reach farther out than the old ones.
+    # Young stars lie in arms and patches, and extend farther out than old stars.
     young = np.exp(-radius / 1.25) * edge * ramp * patches * (arms + 0.06)
     old = profile * (1 + 0.5 * ramp * (arms - arms.mean()))
     young /= young.sum()
@@ -170,7 +170,7 @@ def _draw_face(scene, disc, fluxes, rng):
 
 
 def _draw_edge_on(scene, disc, fluxes, rng):
-    """Draw a disc from the side; return the stamp of young stars, of sum one."""
+    """Draw an edge-on disc; return the normalised stamp of its young stars."""
     h = disc.scale_length
     shape = {"thickness": disc.axis_ratio, "position_angle": disc.position_angle}
     old = edge_on_stamp(disc.x, disc.y, h, **shape)
@@ -179,6 +179,7 @@ def _draw_edge_on(scene, disc, fluxes, rng):
     patches = np.exp(0.7 * _smooth_noise(side, 0.3 * h + 1, rng))
     young = thin.image * patches
     young /= young.sum()
+    # The dust lane is thinner and longer than the stellar disc, and absent in blue galaxies.
     lane = edge_on_stamp(disc.x, disc.y, 1.3 * h, **shape | {"thickness": 0.3 * disc.axis_ratio})
     width = min(lane.image.shape[0], side)
     lane = _crop(lane.image, width) / lane.image.max()
@@ -190,7 +191,7 @@ def _draw_edge_on(scene, disc, fluxes, rng):
 
 
 def _mix(old, young, disc, fluxes):
-    """Share the light out to old and young stars, of sum one each: shape (3, height, width)."""
+    """Combine normalised stamps of old and young stars to fluxes, shape (3, height, width)."""
     blue = disc.young * mags_to_fluxes(22.5 - 2.5 * np.log10(fluxes[1]), *disc.young_colors)
     rest = (1 - disc.young) * fluxes
     return blue[:, None, None] * young + rest[:, None, None] * old
@@ -201,15 +202,15 @@ def _draw_knots(scene, disc, young, fluxes, rng):
     if n == 0:
         return []
     x, y = _draw_positions(young, n, rng)
-    # The luminosities of HII regions follow a power law of index -2 (Kennicutt, Edgar & Hodge
-    # 1989, ApJ 337, 761), here over a factor of 60.
+    # Luminosities of HII regions follow a power law of index -2 (Kennicutt, Edgar & Hodge 1989,
+    # ApJ 337, 761), sampled here over a factor of 60 by inverting the cumulative distribution.
     luminosity = 1 / (1 - rng.uniform(0, 1 - 1 / 60, n))
     share = rng.uniform(0.02, 0.10) * min(disc.young / 0.4, 1.5)
     r_flux = share * fluxes[1] * luminosity / luminosity.sum()
-    # Bright knots are larger; the smallest are points to the atmosphere.
+    # Bright knots are larger; the smallest are unresolved.
     sigma = 0.75 * (luminosity / 5) ** 0.3 * rng.lognormal(0, 0.3, n)
     sigma = np.clip(sigma * max(disc.scale_length / 10, 0.7) ** 0.5, 0.6, 4.0)
-    # Gas makes knots blue in r - z: H-alpha is in r, or [O III] in g.
+    # Emission lines make knots blue in r - z: H-alpha falls into r, [O III] into g.
     g_r = disc.young_colors[0] + rng.normal(-0.06, 0.17, n)
     r_z = disc.young_colors[1] + rng.normal(-0.17, 0.24, n)
     pieces = []
@@ -222,7 +223,7 @@ def _draw_knots(scene, disc, young, fluxes, rng):
 
 
 def _find_segments(disc, young, rng):
-    """Find bright places of the arms: each is the brightest near a random one."""
+    """Find bright arm segments: the brightest pixel near each of several random positions."""
     image, reach = young.image, max(int(0.35 * disc.scale_length), 2)
     pieces = []
     for x, y in zip(*_draw_positions(young, 12, rng), strict=True):
@@ -237,7 +238,7 @@ def _find_segments(disc, young, rng):
 
 
 def _find_ends(disc, rng):
-    """Find places towards the two ends of the major axis."""
+    """Place one piece towards each end of the major axis."""
     pieces = []
     for side in (-1, 1):
         distance = side * disc.scale_length * rng.uniform(1.5, 2.9)
@@ -251,7 +252,7 @@ def _find_ends(disc, rng):
 
 
 def _draw_positions(stamp, n, rng):
-    """Draw positions with the stamp's values as probabilities."""
+    """Draw random positions with the stamp's values as probabilities."""
     cumulative = np.cumsum(stamp.image, axis=None, dtype=float)
     chosen = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], n))
     y, x = np.unravel_index(np.minimum(chosen, stamp.image.size - 1), stamp.image.shape)
@@ -259,9 +260,9 @@ def _draw_positions(stamp, n, rng):
 
 
 def _smooth_noise(side, length, rng):
-    """Make Gaussian noise that is smooth over ``length`` pixels, of mean 0 and deviation 1."""
+    """Return Gaussian noise of mean 0 and deviation 1, correlated over ``length`` pixels."""
     frequency = np.fft.fftfreq(side)[:, None] ** 2 + np.fft.rfftfreq(side) ** 2
-    # Half the squared width of a Gaussian filter whose own width is half of the length.
+    # Fourier transform of a Gaussian filter whose standard deviation is half of the length.
     transfer = np.exp(-2 * (np.pi * length / 2) ** 2 * frequency)
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * transfer, (side, side))
     return ((noise - noise.mean()) / noise.std()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What atmosphere, detector and sky make of a noiseless scene."""
+"""Simulated observation of a noiseless scene: seeing, saturation, and noise."""
 
 import numpy as np
 
@@ -7,45 +7,45 @@ from shredfinder.datasets.profiles import Stamp, make_grid
 __all__ = ["BANDS", "NOISE", "Scene", "add_noise", "blur", "moffat", "star_stamp"]
 
 BANDS = ("g", "r", "z")
-# Noise per pixel of a typical cutout in nanomaggies per native pixel, so chosen that after JPEG
-# compression, which smooths colours, it is that of Legacy DR9 cutouts
-# (benchmarks/simulation_realism.py).
+# Noise per pixel of a typical cutout in nanomaggies per native pixel. After JPEG compression, which
+# smooths colours, it matches that of Legacy DR9 cutouts (benchmarks/simulation_realism.py).
 NOISE = {"g": 0.0026, "r": 0.0046, "z": 0.0096}
 # Sky in nanomaggies per native pixel at 21.9, 20.9 and 18.7 mag/arcsec² (dark sky at Cerro
-# Tololo): it sets how much the light of a source adds to the noise of the sky.
+# Tololo). Relative to it, the flux of a source sets its photon noise.
 _SKY = {"g": 0.119, "r": 0.300, "z": 2.27}
-# Seeing in each band over that in r: FWHM falls slowly with wavelength.
+# Seeing in each band relative to r: the FWHM falls slowly with wavelength.
 _SEEING = {"g": 1.08, "r": 1.0, "z": 0.94}
-# Wings of the point-spread function (Moffat 1969, A&A 3, 455).
+# Moffat exponent of the point-spread function's wings (Moffat 1969, A&A 3, 455).
 _BETA = 3.2
-# Flux per native pixel in nanomaggies from which a detector saturates.
+# Saturation level of the detector in nanomaggies per native pixel.
 _SATURATION = {"g": 16.0, "r": 22.0, "z": 30.0}
 
 
 class Scene:
-    """A noiseless image of a field in g, r and z, with room around it.
+    """A noiseless image of a field in g, r and z, with padding around it.
 
     Parameters
     ----------
     size : int
         Width and height of the field in pixels.
     padding : int
-        Pixels around the field, so that light from beyond its edges and from a convolution
-        that wraps around is right inside.
+        Pixels of padding on each side. They receive the light of objects beyond the edge, and
+        the light that a convolution wraps around.
     """
 
-    def __init__(self, size, padding=48):
+    def __init__(self, size: int, padding: int = 48) -> None:
         self.size, self.padding = size, padding
         side = size + 2 * padding
         self.fluxes = np.zeros((len(BANDS), side, side), dtype=np.float32)
 
     def add(self, stamp, fluxes=None):
-        """Add a stamp to the scene; parts outside are cut off.
+        """Add a stamp to the scene, clipped at the scene's edges.
 
         Parameters
         ----------
         stamp : Stamp
-            Of shape ``(height, width)`` to be scaled by ``fluxes``, or ``(3, height, width)``.
+            A stamp of shape ``(height, width)``, to be multiplied by ``fluxes``, or of shape
+            ``(3, height, width)``.
         fluxes : array_like, optional
             Flux in each band, in nanomaggies.
         """
@@ -64,13 +64,13 @@ class Scene:
             plane[y0:y1, x0:x1] += np.float32(flux) * part
 
     def crop(self):
-        """Return the field without the room around it, of shape ``(3, size, size)``."""
+        """Return the field without the padding, of shape ``(3, size, size)``."""
         inner = slice(self.padding, self.padding + self.size)
         return self.fluxes[:, inner, inner].copy()
 
 
 def moffat(dx, dy, fwhm):
-    """Evaluate a Moffat profile, of integral one over the plane.
+    """Evaluate a Moffat profile with unit integral over the plane.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def moffat(dx, dy, fwhm):
     Returns
     -------
     values : `~numpy.ndarray`
-        Share of the flux per pixel.
+        Fraction of the flux per pixel.
     """
     alpha2 = fwhm**2 / (4 * (2 ** (1 / _BETA) - 1))
     return (_BETA - 1) / (np.pi * alpha2) * (1 + (dx**2 + dy**2) / alpha2) ** -_BETA
@@ -108,7 +108,7 @@ def blur(scene, fwhm):
 
 
 def star_stamp(x, y, fluxes, fwhm, rng, *, native_per_pixel):
-    """Draw a star as the detector sees it: a saturated core is capped or a hole, band by band.
+    """Draw a star with a saturated core: capped, or a hole, in each band independently.
 
     Parameters
     ----------
@@ -119,16 +119,16 @@ def star_stamp(x, y, fluxes, fwhm, rng, *, native_per_pixel):
     fwhm : float
         Full width at half maximum in r, in pixels.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
     native_per_pixel : float
-        Native pixels in a pixel.
+        Native pixels per pixel, by area.
 
     Returns
     -------
     stamp : Stamp
         Nanomaggies per pixel, of shape ``(3, height, width)``.
     """
-    # Out to where the wings drown in the noise.
+    # Out to where the wings are fainter than the noise.
     half_width = int(np.clip(4 * max(fluxes) ** 0.2 * fwhm, 8, 120))
     dx, dy, left, bottom = make_grid(x, y, half_width, oversampling=3)
     side = 2 * half_width + 1
@@ -144,7 +144,7 @@ def star_stamp(x, y, fluxes, fwhm, rng, *, native_per_pixel):
 
 
 def add_noise(fluxes, rng, *, depth=1.0):
-    """Add the noise of the sky and of the sources' own light.
+    """Add the photon noise of the sky and of the sources.
 
     Parameters
     ----------
@@ -152,15 +152,15 @@ def add_noise(fluxes, rng, *, depth=1.0):
         Noiseless fluxes in g, r and z, in nanomaggies per native pixel, of shape
         ``(3, height, width)``.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
     depth : float, optional
-        Factor for the noise of all bands.
+        Factor on the noise of all bands.
 
     Returns
     -------
     fluxes : `~numpy.ndarray` of float32
-        Fluxes with noise. The noise is white: that of the real cutouts has correlations of
-        adjacent pixels within 0.1, apart from what JPEG compression does.
+        Fluxes with white noise. In real cutouts the correlation of adjacent pixels is below 0.1,
+        apart from the effect of JPEG compression.
     """
     noisy = np.empty(fluxes.shape, dtype=np.float32)
     for i, band in enumerate(BANDS):

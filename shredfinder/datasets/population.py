@@ -1,7 +1,7 @@
-"""How galaxies and stars are drawn: sizes, brightnesses and colours, tuned to real cutouts.
+"""Random sizes, magnitudes and colours of simulated galaxies and stars.
 
-The numbers were chosen so that cutouts of simulated sources have the distributions of real ones
-(``benchmarks/simulation_realism.py`` prints both).
+The numbers are tuned so that simulated and real cutouts have the same distributions;
+``benchmarks/simulation_realism.py`` compares them.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ __all__ = ["draw_colors", "draw_early", "draw_field_galaxy", "draw_host", "draw_
 
 
 def draw_colors(kind, rng):
-    """Draw g - r and r - z of a galaxy: ``"early"`` or ``"late"``."""
+    """Draw random colours g - r and r - z of an ``"early"`` or ``"late"`` galaxy."""
     if kind == "early":
         g_r = rng.normal(0.76, 0.07)
         return g_r, 0.62 * g_r + rng.normal(0.02, 0.035)
@@ -22,18 +22,19 @@ def draw_colors(kind, rng):
 
 
 def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
-    """Draw what a disc galaxy looks like.
+    """Draw random parameters of a disc galaxy.
 
     Parameters
     ----------
     x, y : float
-        Its centre in pixels.
+        Centre in pixels.
     pixel_scale : float
         Pixel scale in arcsec.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
     r_mag : float, optional
-        Its magnitude in r, knots aside, which then sets its size; by default it is large.
+        Magnitude in r without knots, from which the size is computed. By default a size is drawn,
+        large enough for a host, and the magnitude is computed from it.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
         r_mag = mu - 2.5 * np.log10(area * arcsec**2)
     else:
         arcsec = np.clip(np.sqrt(10 ** (0.4 * (mu - r_mag)) / area), 0.8, 17)
-    # The old stars of discs; the young ones make them bluer.
+    # Colours of the old stars of discs; young stars make the discs bluer.
     g_r = rng.normal(0.64, 0.09)
     r_z = 0.75 * g_r + rng.normal(-0.02, 0.08)
     mean = {"spiral": 0.38, "flocculent": 0.55, "edge-on": 0.25}[style]
@@ -75,9 +76,9 @@ def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
 
 
 def draw_early(scene, x, y, pixel_scale, rng):
-    """Draw a large elliptical with a halo; return magnitudes, radius (arcsec) and its shape."""
+    """Draw a large elliptical with a halo; return its magnitudes, radius (arcsec) and shape."""
     arcsec = np.clip(rng.lognormal(np.log(6.5), 0.5), 3, 20)
-    # Larger ellipticals are of lower surface brightness (Kormendy 1977, ApJ 218, 333).
+    # Larger ellipticals have a lower surface brightness (Kormendy 1977, ApJ 218, 333).
     mu = 20.9 + 2.5 * np.log10(arcsec / 6.5) + rng.normal(0, 0.35)
     shape = {"axis_ratio": rng.uniform(0.6, 0.98), "position_angle": rng.uniform(0, np.pi)}
     r_mag = mu - 2.5 * np.log10(2 * np.pi * arcsec**2 * shape["axis_ratio"])
@@ -88,22 +89,22 @@ def draw_early(scene, x, y, pixel_scale, rng):
 
 
 def draw_field_galaxy(scene, x, y, r_mag, pixel_scale, rng, *, kind=None):
-    """Draw a small galaxy.
+    """Draw a small galaxy into a scene.
 
     Parameters
     ----------
     scene : Scene
-        What it is drawn into.
+        The scene.
     x, y : float
-        Its centre in pixels.
+        Centre in pixels.
     r_mag : float
-        Its magnitude in r.
+        Magnitude in r.
     pixel_scale : float
         Pixel scale in arcsec.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
     kind : {"early", "late", "dwarf"}, optional
-        By default early or late, at random.
+        Type; by default early or late, at random.
 
     Returns
     -------
@@ -114,7 +115,8 @@ def draw_field_galaxy(scene, x, y, r_mag, pixel_scale, rng, *, kind=None):
     """
     if kind is None:
         kind = rng.choice(["early", "late"], p=[0.32, 0.68])
-    # Surface brightness within the half-light radius, in r, and its trend with magnitude.
+    # Mean r surface brightness within the half-light radius at r = 19, its slope with magnitude,
+    # and its scatter.
     mean, slope, scatter = {
         "early": (22.15, 0.18, 0.75),
         "late": (23.55, 0.22, 0.85),
@@ -124,7 +126,7 @@ def draw_field_galaxy(scene, x, y, r_mag, pixel_scale, rng, *, kind=None):
     arcsec = np.clip(10 ** (0.2 * (mu - r_mag)) / np.sqrt(2 * np.pi), 0.25, 12)
     g_r, r_z = draw_colors("early" if kind == "early" else "late", rng)
     if r_mag > 21:
-        # Faint galaxies are far away and red.
+        # Faint galaxies are distant and so redder.
         g_r, r_z = g_r + rng.normal(0.25, 0.3), r_z + rng.normal(0.25, 0.25)
     stamp = sersic_stamp(
         x,
@@ -139,26 +141,26 @@ def draw_field_galaxy(scene, x, y, r_mag, pixel_scale, rng, *, kind=None):
 
 
 def draw_stars(n, rng):
-    """Draw stars of a high galactic latitude.
+    """Draw random magnitudes of stars at high galactic latitude.
 
     Parameters
     ----------
     n : int
-        How many.
+        Number of stars.
     rng : `~numpy.random.Generator`
-        Source of randomness.
+        Random generator.
 
     Returns
     -------
     mags : `~numpy.ndarray`
         Magnitudes in g, r and z, of shape ``(n, 3)``.
     """
-    # Numbers rise by about 1.6 a magnitude at these latitudes.
+    # Number counts rise by a factor of about 1.6 per magnitude at these latitudes.
     low, high, slope = 13.5, 23.0, 0.20
     share = rng.uniform(10 ** (slope * (low - high)), 1, n)
     r = high + np.log10(share) / slope
-    # Up to 60 % are M dwarfs, at g - r = 1.4 with r - z from 0.8 to 2.2; the others follow the
-    # locus of the main sequence (e.g. Covey et al. 2007, AJ 134, 2398).
+    # Up to 60 % are M dwarfs at g - r = 1.4, with r - z from 0.8 to 2.2. The others follow the
+    # stellar locus (e.g. Covey et al. 2007, AJ 134, 2398).
     dwarf = rng.uniform(size=n) < np.clip(0.075 * (r - 14), 0.02, 0.6)
     g_r = np.where(dwarf, rng.normal(1.42, 0.08, n), np.clip(rng.gamma(4, 0.16, n), 0.2, 1.3))
     r_z = np.where(dwarf, rng.uniform(0.8, 2.2, n), 0.62 * g_r - 0.05 + rng.normal(0, 0.04, n))

@@ -1,4 +1,4 @@
-"""Light profiles of galaxies, as stamps whose pixels sum to one."""
+"""Light profiles of galaxies as small images, normalised to a sum of one."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,23 @@ import numpy as np
 
 __all__ = ["Stamp", "edge_on_stamp", "gaussian_stamp", "make_grid", "sersic_b", "sersic_stamp"]
 
-# Largest half-width of a stamp in pixels: beyond it a profile is fainter than the noise.
+# Largest half-width of a stamp in pixels: at larger radii a profile is fainter than the noise.
 _MAX_HALF_WIDTH = 300
-# Profiles with smaller half-light radii (pixels) are averaged over finer pixels.
+# Profiles with smaller half-light radii (pixels) are oversampled.
 _FINE_RADIUS = 5.0
 _OVERSAMPLING = 5
 
 
 @dataclass
 class Stamp:
-    """A small image and where it lies in a larger one.
+    """A small image and its place in a larger one.
 
     Attributes
     ----------
     image : `~numpy.ndarray`
         Values of shape ``(..., height, width)``.
     left, bottom : int
-        Pixel of the larger image that the stamp's first column and row fall on.
+        Column and row of the larger image at the stamp's first column and row.
     """
 
     image: np.ndarray
@@ -31,23 +31,23 @@ class Stamp:
 
 
 def make_grid(x, y, half_width, *, oversampling=1):
-    """Make the coordinates of a stamp's pixels, relative to a source.
+    """Return the coordinates of a stamp's pixels relative to a source.
 
     Parameters
     ----------
     x, y : float
-        Position of the source in pixels of the larger image, whose first pixel's centre is 0.
+        Position of the source in pixels of the larger image; the first pixel's centre is 0.
     half_width : int
-        Half-width of the stamp in pixels; it has ``2 * half_width + 1`` a side.
+        Half-width of the stamp in pixels; its side is ``2 * half_width + 1``.
     oversampling : int, optional
-        Divisions of each pixel along each axis.
+        Subpixels per pixel along each axis.
 
     Returns
     -------
     dx, dy : `~numpy.ndarray`
         Distances from the source in pixels, of shapes ``(1, width)`` and ``(height, 1)``.
     left, bottom : int
-        Pixel of the larger image that the stamp's first column and row fall on.
+        Column and row of the larger image at the stamp's first column and row.
     """
     left, bottom = round(x) - half_width, round(y) - half_width
     fine = (np.arange((2 * half_width + 1) * oversampling) + 0.5) / oversampling - 0.5
@@ -55,12 +55,12 @@ def make_grid(x, y, half_width, *, oversampling=1):
 
 
 def rotate(dx, dy, position_angle):
-    """Turn pixel distances into distances along and across the major axis.
+    """Convert pixel offsets to distances along and across the major axis.
 
     Parameters
     ----------
     dx, dy : `~numpy.ndarray`
-        Distances in pixels, x to the west and y to the north.
+        Offsets in pixels, x to the west and y to the north.
     position_angle : float
         Angle of the major axis in radians, from north to east.
 
@@ -74,10 +74,9 @@ def rotate(dx, dy, position_angle):
 
 
 def sersic_b(n):
-    """Compute the *b* of a Sérsic profile of index ``n``.
+    """Compute the *b* parameter of a Sérsic profile of index ``n``.
 
-    Ciotti & Bertin (1999, A&A 352, 447), equation 18; good to 1e-4 for n > 0.5. (Astropy's
-    own profile needs scipy for it.)
+    Ciotti & Bertin (1999, A&A 352, 447), equation 18, with an error below 1e-4 for n > 0.5.
 
     Examples
     --------
@@ -107,21 +106,21 @@ def sersic_stamp(x, y, r_half, *, n=1.0, axis_ratio=1.0, position_angle=0.0):
     Returns
     -------
     stamp : Stamp
-        The profile, of sum one.
+        The profile, with a sum of one.
     """
     half_width = int(min(max(4.0 + n, 5.0) * r_half + 3, _MAX_HALF_WIDTH))
     oversampling = _OVERSAMPLING if r_half < _FINE_RADIUS else 1
     dx, dy, left, bottom = make_grid(x, y, half_width, oversampling=oversampling)
     along, across = rotate(dx, dy, position_angle)
     squared = (along**2 + (across / axis_ratio) ** 2) / r_half**2
-    # A pixel is not a point: without a floor the cusp of a steep profile would fill one pixel.
+    # A minimum radius keeps the cusp of a steep profile from concentrating in one pixel.
     squared = np.maximum(squared, (0.2 / r_half / oversampling) ** 2)
     image = np.exp(-sersic_b(n) * squared ** (0.5 / n))
     return Stamp(_normalize(_bin(image, oversampling)), left, bottom)
 
 
 def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
-    """Draw a disc seen edge-on: exponential along the disc, sech² across.
+    """Draw an edge-on disc: exponential along the disc, sech² across it.
 
     After van der Kruit & Searle (1981, A&A 95, 105).
 
@@ -139,7 +138,7 @@ def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
     Returns
     -------
     stamp : Stamp
-        The profile, of sum one.
+        The profile, with a sum of one.
     """
     half_width = int(min(6 * scale_length + 3, _MAX_HALF_WIDTH))
     dx, dy, left, bottom = make_grid(x, y, half_width)
@@ -152,7 +151,7 @@ def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
 
 
 def gaussian_stamp(x, y, sigma):
-    """Draw a round Gaussian of width ``sigma`` (pixels) at a position, as a `Stamp` of sum one."""
+    """Draw a round Gaussian of width ``sigma`` (pixels), as a `Stamp` with a sum of one."""
     dx, dy, left, bottom = make_grid(x, y, int(4 * sigma + 2))
     image = np.exp(-0.5 * (dy / sigma) ** 2) * np.exp(-0.5 * (dx / sigma) ** 2)
     return Stamp(_normalize(image), left, bottom)

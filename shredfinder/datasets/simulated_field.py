@@ -1,4 +1,4 @@
-"""A simulated field: its images, its catalogue and the cutouts of its sources."""
+"""A simulated field: its images, catalogue and cutouts."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedField"]
 
-# The real cutouts are JPEG images of this quality: their cosine coefficients lie on its
-# quantisation table, with colours at half resolution. It shapes their noise as much as the sky.
+# Real cutouts are JPEG images of this quality: their cosine coefficients lie on its quantisation
+# table, with colours at half resolution. The compression affects the noise as much as the sky does.
 _JPEG_QUALITY = 90
 
 
 @dataclass(repr=False)
 class SimulatedField:
-    """A simulated field in g, r and z, with the truth about its sources.
+    """A simulated field in g, r and z, with the true classes of its sources.
 
     Attributes
     ----------
     fluxes : `~numpy.ndarray` of float32
         Images in nanomaggies per *native* pixel of the survey (0.262″ squared), as in the
-        viewer's cutouts, of shape ``(3, height, width)`` in the order of ``bands``, with the first
-        row in the south and the first column in the east. The sum over a source times
+        viewer's cutouts, of shape ``(3, height, width)`` in the order of ``bands``. The first
+        row is in the south and the first column in the east. The sum over a source times
         ``native_per_pixel`` is its flux in nanomaggies.
     model : `~numpy.ndarray` of float32
-        The same without noise.
+        The same images without noise.
     wcs : `~astropy.wcs.WCS`
-        The images' celestial coordinates (tangential projection, north up, east left).
+        World coordinate system of the images (tangential projection, north up, east left).
     bands : tuple of str
         Bands of ``fluxes``: g, r and z.
     pixel_scale : float
         Pixel scale in arcsec per pixel.
     sources : `~astropy.table.Table`
         The catalogue: ``objID``; ``ra`` and ``dec`` in deg; ``g``, ``r`` and ``z`` in mag (AB);
-        ``radius``, the half-light radius along the major axis in arcsec; ``label``, which is
-        ``galaxy`` or ``shred``; ``type``, what the source really is; ``host_id``, the objID of
-        the galaxy that it is a piece or a satellite of (-1 for none). A galaxy's magnitudes are
-        those of all of its light, a shred's those of the light of all galaxies within twice its
-        radius (after the seeing, without noise).
+        ``radius``, the half-light radius along the major axis in arcsec; ``label``, either
+        ``galaxy`` or ``shred``; ``type``, such as ``host``, ``satellite`` or ``knot``;
+        ``host_id``, the objID of the galaxy that it is a piece or satellite of (-1 for none). A
+        galaxy's magnitudes are total magnitudes. A shred's are aperture magnitudes of all
+        galaxies' light within twice its radius (with seeing, without noise).
     stars : `~astropy.table.Table`
         The stars in the image, which are not in the catalogue: ``ra``, ``dec``, ``g``, ``r`` and
         ``z``.
     survey : str
-        Survey whose images these are like.
+        Survey that the images simulate.
     seeing : float
         Full width at half maximum of a point source in r, in arcsec.
 
@@ -94,15 +94,15 @@ class SimulatedField:
 
     @property
     def native_per_pixel(self) -> float:
-        """float: native pixels of the survey in a pixel of the images, by area."""
+        """float: area of an image pixel in native pixels of the survey."""
         return (self.pixel_scale / get_survey(self.survey).native_pixel_scale) ** 2
 
     @property
     def image(self) -> np.ndarray:
         """`~numpy.ndarray` of uint8: the colour image, of shape ``(height, width, 3)``.
 
-        Its rows are in the order of ``wcs``, the first in the south: show it with
-        ``origin="lower"``, and flip it (``image[::-1]``) before saving it as a picture.
+        Its rows are in the order of ``wcs``, the first in the south: plot it with
+        ``origin="lower"``, and flip it (``image[::-1]``) before writing it to an image file.
         """
         return flux_to_rgb(
             self.fluxes, self.bands, color_mapping=get_survey(self.survey).color_mapping or FLUX
@@ -111,24 +111,24 @@ class SimulatedField:
     def cutouts(
         self, positions: SkyCoord | None = None, *, size: int | None = None, compress: bool = True
     ) -> Cutouts:
-        """Cut out images of the survey's usual kind.
+        """Return colour cutouts as the survey's viewer would return them.
 
         Parameters
         ----------
         positions : `~astropy.coordinates.SkyCoord`, optional
-            Where, of shape ``(n,)`` or a single one; by default those of ``sources``.
+            Positions of shape ``(n,)``, or a single position; by default those of ``sources``.
         size : int, optional
             Width and height in pixels; by default the survey's (128 px, which span 60″).
         compress : bool, optional
-            Whether to compress the images as JPEG and decompress them, as the survey's viewer
-            does, which leaves its traces in the noise.
+            Whether to compress and decompress the images as JPEG. The survey's viewer compresses
+            its cutouts, which affects their noise.
 
         Returns
         -------
         cutouts : `~shredfinder.Cutouts`
-            One image a position, north up and east left, the source at the centre to
-            half a pixel (pixels are not resampled). A cutout that would leave the field is
-            blank and flagged ``no coverage``.
+            One image per position, north up and east left. The source is within half a pixel of
+            the centre, because pixels are not resampled. A cutout that extends beyond the field
+            is blank and flagged ``no coverage``.
 
         Examples
         --------
@@ -154,27 +154,32 @@ class SimulatedField:
         size: int | None = None,
         random_state: int | np.random.Generator | None = None,
     ) -> Cutouts:
-        """Cut out fluxes as another survey would have measured them, in its own bands.
+        """Return flux cutouts as another survey would observe the field, in its own bands.
 
         Parameters
         ----------
         survey : str or `~shredfinder.surveys.Imaging`
-            ``"sdss-dr17"`` (u, g, r, i, z), ``"ps1-dr2"`` (g, r, i, z, y), or seeing, depth and
-            pixel scale of your own.
+            ``"sdss-dr17"`` (u, g, r, i, z), ``"ps1-dr2"`` (g, r, i, z, y), or an object with
+            seeing, depth and pixel scale.
         bands : sequence of str, optional
-            Its bands, in the channels' order; by default all.
+            Bands of the survey, in the order of the channels; by default all.
         positions : `~astropy.coordinates.SkyCoord`, optional
-            Where, of shape ``(n,)`` or a single one; by default those of ``sources``.
+            Positions of shape ``(n,)``, or a single position; by default those of ``sources``.
         size : int, optional
-            Width and height in pixels of this field's scale; by default the survey's of the field.
+            Width and height in pixels at this field's scale; by default that of `cutouts`.
         random_state : int, `~numpy.random.Generator` or None, optional
-            Seed or source of the noise.
+            Seed or generator of the noise.
 
         Returns
         -------
         cutouts : `~shredfinder.Cutouts`
             Float32 images of the colour mapping ``"flux"``, in nanomaggies per pixel of 0.262″
-            squared; NaN, and flagged ``no coverage``, where the cutout would leave the field.
+            squared. A cutout that extends beyond the field is NaN and flagged ``no coverage``.
+
+        Raises
+        ------
+        ValueError
+            If the survey or a band is unknown.
 
         Examples
         --------
@@ -188,7 +193,7 @@ class SimulatedField:
         unknown = [band for band in bands if band not in imaging.seeing]
         if unknown or not bands:
             raise ValueError(
-                f"bands must be of {', '.join(imaging.seeing)}, the survey's, not {bands!r}"
+                f"bands must be among the survey's bands {', '.join(imaging.seeing)}, not {bands!r}"
             )
         corners, flags, size = self._locate(positions, size)
         rng = np.random.default_rng(random_state)
@@ -214,16 +219,16 @@ class SimulatedField:
         )
 
     def _locate(self, positions, size):
-        """Find the lower left pixel of each cutout, ``(n, 2)``, and the cutouts' flags and size."""
+        """Return the lower left pixel of each cutout, ``(n, 2)``, and the flags and size."""
         size = get_survey(self.survey).size if size is None else size
         if not isinstance(size, (int, np.integer)) or size < 1:
-            raise ValueError(f"size must be a number of pixels of 1 or more, not {size!r}")
+            raise ValueError(f"size must be a positive whole number of pixels, not {size!r}")
         if positions is None:
             positions = SkyCoord(self.sources["ra"], self.sources["dec"], unit="deg")
         if not isinstance(positions, SkyCoord):
             raise TypeError(
                 f"positions must be a SkyCoord, not {type(positions).__name__}: "
-                "make one with SkyCoord(ra, dec, unit='deg')"
+                "use SkyCoord(ra, dec, unit='deg')"
             )
         x, y = (np.atleast_1d(values) for values in self.wcs.world_to_pixel(positions))
         known = np.isfinite(x) & np.isfinite(y)
@@ -238,7 +243,7 @@ class SimulatedField:
 
 
 def _cut(image, corner, size):
-    """Cut a square out of an image whose first row is in the south; the first is in the north."""
+    """Cut a square out of an image, and reverse its rows so that the first is in the north."""
     left, bottom = corner
     return image[bottom : bottom + size, left : left + size][::-1]
 

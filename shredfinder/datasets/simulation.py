@@ -1,4 +1,4 @@
-"""Making a simulated field: what is where, and what of it a pipeline would catalogue."""
+"""Simulation of a field: where galaxies and stars lie, and what a pipeline catalogues."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shredfinder.surveys import get_survey
 
 __all__ = ["make_field"]
 
-# Sources of the catalogue are at least so far apart, in arcsec.
+# Smallest separation of catalogued sources, in arcsec.
 _SEPARATION = 2.6
 # Objects per square arcmin: catalogued galaxies, fainter ones and stars.
 _GALAXY_DENSITY, _FAINT_DENSITY, _STAR_DENSITY = 0.75, 14.0, 2.5
 # Faintest catalogued magnitude in r: the limit of the SAGA-like selections.
 _R_LIMIT = 21.0
-# A piece that is fainter, in mag/arcsec² in r, is not found.
+# Pieces of lower surface brightness, in mag/arcsec² in r, are not catalogued.
 _MU_LIMIT = 23.3
-_SEEING = 1.05  # median FWHM in r in arcsec; the real cutouts have 1.1 with their pixels
+_SEEING = 1.05  # median FWHM in r in arcsec; 1.1 in real cutouts, which include the pixels
 _CENTER = SkyCoord(150.1, 2.2, unit="deg")
 
 
@@ -38,21 +38,21 @@ def make_field(
 ) -> SimulatedField:
     """Simulate a field of the sky in g, r and z.
 
-    Discs with spiral arms, dust and star-forming knots, discs seen edge-on and ellipticals;
-    satellites around them; galaxies in the background; stars, of which bright ones saturate;
-    seeing and noise. The catalogue has the galaxies, and what a pipeline makes of the large ones:
-    knots, arm segments, disc ends and patches of halo taken for galaxies. It runs offline, in
-    a few seconds, and the same ``random_state`` gives the same field.
+    The field contains discs with spiral arms, dust and star-forming knots, edge-on discs,
+    ellipticals, satellites, background galaxies, and stars, of which bright ones saturate; with
+    seeing and noise. The catalogue lists the galaxies, and the pieces of the large ones that a
+    pipeline would catalogue as galaxies: knots, arm segments, disc ends and patches of halo. The
+    simulation runs offline, in a few seconds, and is reproducible with ``random_state``.
 
     Parameters
     ----------
     size : int, optional
-        Width and height in pixels of 0.46875″, of 256 or more. Catalogued sources are at
-        least half a cutout (64 px) from the edges.
+        Width and height in pixels of 0.46875″, at least 256. Catalogued sources are at least
+        half a cutout (64 px) from the edges.
     n_hosts : int, optional
         Number of large galaxies.
     random_state : int, `~numpy.random.Generator` or None, optional
-        Seed or source of the randomness.
+        Seed or random generator.
     center : `~astropy.coordinates.SkyCoord`, optional
         Position of the field's centre.
     noise : bool, optional
@@ -61,12 +61,12 @@ def make_field(
     Returns
     -------
     field : SimulatedField
-        Images, catalogue and truth.
+        Images, catalogue and true classes.
 
     Raises
     ------
     ValueError
-        If the size or the number of galaxies can't be.
+        If ``size``, ``n_hosts`` or ``center`` is invalid.
 
     Examples
     --------
@@ -112,15 +112,16 @@ def make_field(
 
 
 class _Builder:
-    """Draws galaxies into a scene and keeps the catalogue's rows."""
+    """Draws galaxies into a scene and collects the catalogue's rows."""
 
-    def __init__(self, scene, scale, margin, rng):
+    def __init__(self, scene: Scene, scale: float, margin: int, rng: np.random.Generator) -> None:
         self.scene, self.scale, self.margin, self.rng = scene, scale, margin, rng
-        self.rows = []
-        self.hosts = []  # position and radius of influence, pixels
+        self.rows: list[dict] = []
+        # Position and radius, in pixels, within which other sources belong to the host.
+        self.hosts: list[tuple[float, float, float]] = []
 
     def add_hosts(self, n):
-        """Add large galaxies, each with its shreds and satellites."""
+        """Add large galaxies with their shreds and satellites."""
         for _ in range(n):
             x, y = self._place_host()
             if self.rng.uniform() < 0.08:
@@ -136,7 +137,7 @@ class _Builder:
             self._add_satellites(host, x, y, reach)
 
     def add_background(self, n):
-        """Add galaxies of the catalogue that belong to no host."""
+        """Add catalogued galaxies that do not belong to a host."""
         for _ in range(n):
             r_mag = np.clip(self.rng.normal(18.55, 1.75), 15, _R_LIMIT)
             bright = r_mag < 17.8
@@ -160,11 +161,11 @@ class _Builder:
                 self.hosts.append((*place, 1.5 * arcsec / self.scale))
 
     def add_faint(self, n):
-        """Add galaxies too faint for the catalogue, anywhere."""
+        """Add galaxies too faint for the catalogue, anywhere in the scene."""
         edge = self.scene.padding / 2
         for _ in range(n):
             x, y = self.rng.uniform(-edge, self.scene.size + edge, 2)
-            # Numbers rise by about 2.2 a magnitude.
+            # Number counts rise by a factor of about 2.2 per magnitude.
             r_mag = 24.5 + np.log10(self.rng.uniform(10 ** (-0.35 * 3.3), 1)) / 0.35
             draw_field_galaxy(self.scene, x, y, r_mag, self.scale, self.rng)
 
@@ -172,15 +173,15 @@ class _Builder:
         """Draw a disc; return its magnitudes, half-light radius (arcsec) and pieces."""
         before = self.scene.fluxes.sum(axis=(1, 2), dtype=float)
         pieces = draw_disc(self.scene, disc, self.rng)
-        # All of its light: old and young stars, bulge and knots, less the dust.
+        # Its total light: old and young stars, bulge and knots, dimmed by dust.
         flux = self.scene.fluxes.sum(axis=(1, 2), dtype=float) - before
-        # Half of the light of an exponential disc is within 1.678 scale lengths.
+        # The half-light radius of an exponential disc is 1.678 scale lengths.
         arcsec = 1.678 * disc.scale_length * self.scale
         return tuple(22.5 - 2.5 * np.log10(flux)), arcsec, pieces
 
     def _add_shreds(self, host, pieces, reach):
         rng = self.rng
-        # Larger galaxies break into more pieces.
+        # Pipelines break larger galaxies into more pieces.
         wanted = 1 + rng.poisson(1.3 + 0.14 * reach * self.scale)
         kinds = {"knot": 0.55, "arm": 0.3, "disc end": 0.15, "halo": 0.2}
         weights = np.array([0.0] * len(pieces))
@@ -189,7 +190,7 @@ class _Builder:
             values = np.array([piece.weight for piece in pieces])[of_kind]
             if len(values):
                 weights[of_kind] = share * values / values.sum()
-        # Efraimidis & Spirakis (2006): a random order, the heavier the earlier.
+        # Weighted random order (Efraimidis & Spirakis 2006, Inf. Process. Lett. 97, 181).
         order = np.argsort(rng.exponential(size=len(pieces)) / np.maximum(weights, 1e-12))
         core = max(2.2 / self.scale, 0.22 * reach)
         x, y = self.rows[host]["x"], self.rows[host]["y"]
@@ -202,7 +203,7 @@ class _Builder:
             if self._surface_brightness(piece.x, piece.y) > _MU_LIMIT:
                 continue
             radius = max(piece.radius * self.scale, 0.6)
-            # The flux follows from the image, once it is complete.
+            # The magnitudes are measured later, on the complete image.
             self._add_row(piece.x, piece.y, None, radius, piece.kind, host)
             wanted -= 1
 
@@ -214,8 +215,10 @@ class _Builder:
             if not self._is_free(*place) or self._is_on_host(*place):
                 continue
             r_mag = np.clip(rng.normal(19.6, 1.3), 16.8, _R_LIMIT)
-            shape = draw_field_galaxy(self.scene, *place, r_mag, self.scale, rng, kind="dwarf")
-            self._add_row(*place, *shape, "satellite", host)
+            mags, radius = draw_field_galaxy(
+                self.scene, *place, r_mag, self.scale, rng, kind="dwarf"
+            )
+            self._add_row(*place, mags, radius, "satellite", host)
 
     def _halo_pieces(self, x, y, arcsec, shape):
         pieces = []
@@ -237,7 +240,7 @@ class _Builder:
                 break
         return x, y
 
-    def _place_apart(self, apart):
+    def _place_apart(self, apart: float) -> tuple[float, float] | None:
         for _ in range(30):
             x, y = self.rng.uniform(self.margin, self.scene.size - self.margin, 2)
             if self._is_free(x, y) and not self._is_on_host(x, y, apart):
@@ -245,7 +248,7 @@ class _Builder:
         return None
 
     def _surface_brightness(self, x, y):
-        """Surface brightness of the scene within 1″ in mag/arcsec² in r."""
+        """Return the mean r surface brightness within 1″ in mag/arcsec²."""
         row, column = round(y) + self.scene.padding, round(x) + self.scene.padding
         flux = self.scene.fluxes[1, row - 2 : row + 3, column - 2 : column + 3].mean()
         return 22.5 - 2.5 * np.log10(max(flux, 1e-6) / self.scale**2)
@@ -269,11 +272,11 @@ class _Builder:
 def _check(size, n_hosts, cutout_size):
     if not isinstance(size, (int, np.integer)) or size < 2 * cutout_size:
         raise ValueError(
-            f"size must be a whole number of pixels of {2 * cutout_size} or more, so that cutouts "
-            f"of {cutout_size} px fit, not {size!r}"
+            f"size must be a whole number of at least {2 * cutout_size} pixels, so that cutouts of "
+            f"{cutout_size} px fit, not {size!r}"
         )
     if not isinstance(n_hosts, (int, np.integer)) or n_hosts < 0:
-        raise ValueError(f"n_hosts must be a whole number of 0 or more, not {n_hosts!r}")
+        raise ValueError(f"n_hosts must be a whole number of at least 0, not {n_hosts!r}")
 
 
 def _make_wcs(size, scale, center):
@@ -281,7 +284,7 @@ def _make_wcs(size, scale, center):
     wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
     wcs.wcs.crval = center.ra.deg, center.dec.deg
     wcs.wcs.crpix = (size + 1) / 2, (size + 1) / 2
-    # Right ascension grows to the east, which is left.
+    # Right ascension increases to the east, which is left.
     wcs.wcs.cdelt = -scale / 3600, scale / 3600
     wcs.wcs.cunit = "deg", "deg"
     wcs.wcs.radesys = "ICRS"
@@ -299,12 +302,12 @@ def _add_stars(scene, n, fwhm, native_per_pixel, rng):
 
 
 def _aperture_mags(fluxes, x, y, radius):
-    """Magnitudes in g, r and z of the light within a radius in pixels."""
+    """Return the g, r, z magnitudes of the light within a radius in pixels."""
     reach = int(radius + 2)
     left, bottom = max(round(x) - reach, 0), max(round(y) - reach, 0)
     part = fluxes[:, bottom : round(y) + reach + 1, left : round(x) + reach + 1]
     rows, columns = np.indices(part.shape[1:])
-    # Pixels at the rim count by the share of them that is inside.
+    # Pixels at the edge of the aperture count in proportion to their area inside it.
     distance = np.hypot(columns + left - x, rows + bottom - y)
     share = np.clip(radius - distance + 0.5, 0, 1)
     flux = (part * share).sum(axis=(1, 2))
@@ -312,7 +315,7 @@ def _aperture_mags(fluxes, x, y, radius):
 
 
 def _to_table(rows, fluxes, wcs, scale):
-    # Twice a piece's radius holds 94 % of a Gaussian's light.
+    # An aperture of twice the half-light radius contains 94 % of a Gaussian's light.
     mags = [
         row["mags"]
         if row["mags"] is not None
@@ -341,8 +344,8 @@ def _to_table(rows, fluxes, wcs, scale):
         **{band: f"Magnitude in {band} (AB), without noise" for band in BANDS},
         "radius": "Half-light radius along the major axis",
         "label": "True class: galaxy or shred",
-        "type": "What the source is",
-        "host_id": "Identifier of the galaxy that it is part or satellite of; -1 for none",
+        "type": "True type: host, satellite, background, knot, arm, disc end or halo",
+        "host_id": "Identifier of the galaxy it is a piece or satellite of; -1 for none",
     }
     for name, words in descriptions.items():
         table[name].info.description = words

@@ -74,5 +74,5 @@ def test_what_can_not_be_degraded(cutouts):
     with pytest.raises(ValueError, match="has no band z"):
         degrade_cutouts(cutouts, Imaging(0.4, {"g": 1, "r": 1}, {"g": 22, "r": 22}))
     other = Cutouts.of_survey("sdss-dr17", cutouts.images)
-    with pytest.raises(ValueError, match="only colour images of a known mapping"):
+    with pytest.raises(ValueError, match="only 8-bit images with a known colour mapping"):
         degrade_cutouts(other, "sdss-dr17")

@@ -238,7 +238,7 @@ def test_neither_scipy_nor_matplotlib_is_imported(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 100}, "256 or more"),
+        ({"size": 100}, "at least 256 pixels"),
         ({"size": 512.0}, "whole number"),
         ({"n_hosts": -1}, "n_hosts must be"),
         ({"n_hosts": 2.5}, "n_hosts must be"),
