@@ -58,7 +58,7 @@ def query_candidates(
     Parameters
     ----------
     survey : str or `~shredfinder.surveys.CatalogPreset`
-        Name or alias of the survey, such as ``"legacy-dr9"`` or ``"sdss"``, or a catalogue
+        Name or alias of the survey, such as ``"legacy"`` or ``"sdss"``, or a catalogue
         elsewhere.
     center : `~astropy.coordinates.SkyCoord`
         A single position.

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -248,9 +250,10 @@ def add_survey_argument(parser: argparse.ArgumentParser) -> None:
     """Add the argument for the survey of the candidates."""
     parser.add_argument(
         "--survey",
-        default="legacy-dr9",
-        help="survey of the candidates: legacy-dr9, sdss-dr17 or ps1-dr2; for short legacy, sdss "
-        "or ps1 (default: %(default)s)",
+        default=DEFAULT_SURVEY,
+        help=f"survey of the candidates: {' or '.join(SURVEYS)}; for short "
+        f"{' or '.join(alias for survey in SURVEYS.values() for alias in survey.aliases)} "
+        "(default: %(default)s)",
     )
 
 

@@ -17,6 +17,7 @@ from shredfinder.cli.arguments import (
     check_output,
     count,
 )
+from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -214,7 +215,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="network, compact or published (default: %(default)s)",
     )
     training.add_argument(
-        "--survey", default="legacy-dr9", help="survey of the cutouts (default: %(default)s)"
+        "--survey", default=DEFAULT_SURVEY, help="survey of the cutouts (default: %(default)s)"
     )
     training.add_argument(
         "--recipe",
@@ -295,7 +296,6 @@ def _read_training_data(args: argparse.Namespace) -> _TrainingData:
 def _make_classifier(args: argparse.Namespace) -> ShredClassifier:
     """Make a new classifier, or load the model to fine-tune."""
     from shredfinder import ShredClassifier
-    from shredfinder.surveys import get_survey
 
     if args.start is None:
         return ShredClassifier(args.architecture, args.survey, random_state=args.random_state)

@@ -134,7 +134,7 @@ def degrade_cutouts(
     cutouts : Cutouts
         Colour images of the Legacy Surveys.
     survey : str or `~shredfinder.surveys.Imaging`
-        ``"sdss-dr17"``, ``"ps1-dr2"``, or an object with seeing, depth and pixel scale.
+        ``"sdss"``, ``"ps1"``, or an object with seeing, depth and pixel scale.
     random_state : int, `~numpy.random.Generator` or None, optional
         Seed or generator of the noise.
 

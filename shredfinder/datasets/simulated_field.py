@@ -13,7 +13,7 @@ from PIL import Image
 from shredfinder.datasets.degrading import degrade_fluxes, get_imaging, spread_bands
 from shredfinder.imaging import CutoutFlag, Cutouts, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ class SimulatedField:
     pixel_scale: float
     sources: Table
     stars: Table
-    survey: str = "legacy-dr9"
+    survey: str = DEFAULT_SURVEY
     seeing: float = 1.05
 
     def __repr__(self):
@@ -159,7 +159,7 @@ class SimulatedField:
         Parameters
         ----------
         survey : str or `~shredfinder.surveys.Imaging`
-            ``"sdss-dr17"`` (u, g, r, i, z), ``"ps1-dr2"`` (g, r, i, z, y), or an object with
+            ``"sdss"`` (u, g, r, i, z), ``"ps1"`` (g, r, i, z, y), or an object with
             seeing, depth and pixel scale.
         bands : sequence of str, optional
             Bands of the survey, in the order of the channels; by default all.

@@ -12,7 +12,7 @@ from shredfinder.datasets.discs import Piece, draw_disc
 from shredfinder.datasets.observing import BANDS, Scene, add_noise, blur, star_stamp
 from shredfinder.datasets.population import draw_early, draw_field_galaxy, draw_host, draw_stars
 from shredfinder.datasets.simulated_field import SimulatedField
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import LEGACY
 
 __all__ = ["make_field"]
 
@@ -77,7 +77,7 @@ def make_field(
     >>> sorted(set(simulated.sources["label"].tolist()))
     ['galaxy', 'shred']
     """
-    survey = get_survey("legacy-dr9")
+    survey = LEGACY
     _check(size, n_hosts, survey.size)
     center = _CENTER if center is None else center
     if not isinstance(center, SkyCoord) or not center.isscalar:

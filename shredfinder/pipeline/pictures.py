@@ -18,7 +18,7 @@ from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
 from shredfinder.pipeline.steps import StepFolder
 from shredfinder.plotting import FieldPanel, FieldView
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import LEGACY, SDSS
 from shredfinder.table import add_p_cnn
 from shredfinder.table.sources import complete_options, open_cutouts
 
@@ -130,12 +130,12 @@ def make_field_view(
             ), "no response from the catalogue"
         return table[_inside(table, wcs, image.shape)], ""
 
-    everything, note_legacy = query_field("legacy-dr9", "field-all", cuts=None, columns="all")
+    everything, note_legacy = query_field(LEGACY.name, "field-all", cuts=None, columns="all")
     legacy, criteria = everything, Table()
     if len(everything):
-        result = candidate_cut(everything, "legacy-dr9", preset=cuts)
+        result = candidate_cut(everything, LEGACY.name, preset=cuts)
         legacy, criteria = everything[result.passed], result.summary()
-    sdss, note_sdss = query_field("sdss-dr17", "field-sdss", cuts=cuts)
+    sdss, note_sdss = query_field(SDSS.name, "field-sdss", cuts=cuts)
     # Outside the SDSS footprint its table is empty, which is not a failure.
     for table in (legacy, sdss):
         if len(table):
@@ -153,7 +153,7 @@ def _fetch_image(
     center: SkyCoord, width: float | Quantity | None, fetch: dict[str, Any]
 ) -> tuple[np.ndarray, WCS, str]:
     """Fetch a colour image; where that fails, return a dark one and a note that says why."""
-    native = get_survey("legacy-dr9").native_pixel_scale
+    native = LEGACY.native_pixel_scale
     arcsec = _PAPER_PIXELS * native if width is None else to_value(width, "width", u.arcsec)
     if not 0 < arcsec <= 3600:
         raise ValueError(f"the field width must be above 0 and at most 1 degree: got {width}")

@@ -15,6 +15,7 @@ from shredfinder._utils.positions import get_positions
 from shredfinder.catalogs import get_catalog_preset, iter_rows
 from shredfinder.cuts import CUT_PRESETS, candidate_cut, get_preset
 from shredfinder.hosts import match_hosts
+from shredfinder.surveys import DEFAULT_SURVEY
 from shredfinder.table import ShredTable, read_catalogue
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _STREAMED = (".fits", ".fit", ".fits.gz", ".csv", ".csv.gz")
 
 def fractions_by_preset(
     table: Table,
-    survey: str = "legacy-dr9",
+    survey: str = DEFAULT_SURVEY,
     *,
     presets: Sequence[str | CutPreset] | None = None,
     hosts: Table | None = None,
@@ -49,7 +50,7 @@ def fractions_by_preset(
     table : `~astropy.table.Table`
         A scored catalogue with the survey's own columns, before any cut.
     survey : str, optional
-        ``"legacy-dr9"``, ``"sdss-dr17"`` or ``"ps1-dr2"``.
+        Name or alias of the survey, such as ``"sdss"``.
     presets : sequence of str or CutPreset, optional
         The presets; by default all of `shredfinder.cuts.CUT_PRESETS`.
     hosts : `~astropy.table.Table`, optional
@@ -119,7 +120,7 @@ def fractions_by_preset(
 
 def read_passing(
     path: PathLike,
-    survey: str = "legacy-dr9",
+    survey: str = DEFAULT_SURVEY,
     *,
     presets: Sequence[str | CutPreset] | None = None,
     ebv: float | None = None,

@@ -31,6 +31,7 @@ from shredfinder.imaging import CutoutFlag
 from shredfinder.pipeline.pictures import choose_galleries, make_field_view
 from shredfinder.pipeline.satellites import SatelliteSearch, count_steps
 from shredfinder.pipeline.steps import StepFolder, digest_table, name_hosts, name_images, to_plain
+from shredfinder.surveys import DEFAULT_SURVEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ _RETRIABLE = [
 
 def find_satellites(
     center: str | SkyCoord,
-    survey: str | CatalogPreset = "legacy-dr9",
+    survey: str | CatalogPreset = DEFAULT_SURVEY,
     *,
     radius: float | Quantity | None = None,
     hosts: PathLike | Table | None = "nsa",
@@ -92,7 +93,7 @@ def find_satellites(
     center : str or `~astropy.coordinates.SkyCoord`
         Position, or name of a host galaxy, resolved by Sesame.
     survey : str or CatalogPreset, optional
-        Catalogue of the candidates: ``"legacy-dr9"``, ``"sdss-dr17"`` or ``"ps1-dr2"``.
+        Catalogue of the candidates: the name or alias of a survey, such as ``"sdss"``.
     radius : `~astropy.units.Quantity` or float, optional
         Radius of the region; a plain number is in degrees. By default the angle of
         ``host_radius`` at the distance of the host at the centre.
