@@ -251,8 +251,8 @@ def add_survey_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--survey",
         default=DEFAULT_SURVEY,
-        help=f"survey of the candidates: {' or '.join(SURVEYS)}; for short "
-        f"{' or '.join(alias for survey in SURVEYS.values() for alias in survey.aliases)} "
+        help=f"survey of the candidates: {', '.join(SURVEYS)}; or for short "
+        f"{', '.join(alias for survey in SURVEYS.values() for alias in survey.aliases)} "
         "(default: %(default)s)",
     )
 
