@@ -83,7 +83,7 @@ def get_positions(
     Raises
     ------
     TypeError
-        If `catalog` is neither coordinates nor a table.
+        If ``catalog`` is neither coordinates nor a table.
     ValueError
         If no position is found, more than one is, or the values or units are not angles.
 

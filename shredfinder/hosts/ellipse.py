@@ -60,7 +60,7 @@ def in_host_ellipse(
     redshift, host_redshift : float or array_like, optional
         Redshifts of sources and hosts. Sources without one may be at the host's redshift.
     max_velocity : `~astropy.units.Quantity` or float, optional
-        Largest velocity difference, c |z - z_host|, at which two redshifts count as equal; a
+        Largest velocity difference, ``c |z - z_host|``, at which two redshifts count as equal; a
         plain number is in km/s.
 
     Returns
