@@ -1,26 +1,29 @@
-"""The classifier: one estimator for every architecture, survey and kind of input."""
+"""The scikit-learn classifier: train, score, calibrate, save and load a network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
 
-from shredfinder._utils.validation import Parametrized, check_count, check_fitting, check_weights
+from shredfinder._utils.validation import check_count, check_weights
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.calibration import fit_calibration
-from shredfinder.models.labels import CLASSES, encode_labels, warn_of_others
+from shredfinder.models.labels import CLASSES, encode_labels, list_classes, warn_of_others
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.models.sources import open_source
 from shredfinder.surveys import get_survey
+from shredfinder.training import check_fit_options, import_keras, train_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keras import Model
     from numpy.typing import ArrayLike
+    from sklearn.utils import Tags
 
     from shredfinder._utils.types import PathLike
     from shredfinder.imaging.cutouts import Cutouts, CutoutSequence, Images
@@ -31,41 +34,63 @@ __all__ = ["ShredClassifier"]
 _SYMMETRIES = ("none", "uncertain", "all")
 
 
-class ShredClassifier(ImageScorer, Parametrized):
-    """Tell galaxies from shreds by their cutouts.
+# ClassifierMixin goes first and BaseEstimator last: scikit-learn's tags depend on this order.
+class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
+    """Classify sources as galaxies or shreds from their image cutouts.
+
+    A scikit-learn classifier whose samples are images. Parameters are validated by `fit`.
 
     Parameters
     ----------
     architecture : {"compact", "published"}
-        The network: this project's own, or that of Di Teodoro, Peek & Wu (arXiv 2301.09648).
+        Network: the package's own, or that of Di Teodoro, Peek & Wu (arXiv 2301.09648).
     survey : str
-        Survey of the images; it gives pixel scale, bands and colours of bare arrays and files.
+        Survey of the images. It sets the pixel scale, bands and colours of arrays and files.
     bands : sequence of str, optional
-        Bands of the channels in their order, where they are not the survey's, such as
-        ``"ugriz"`` for five-band stacks.
+        Bands of the channels in order, such as ``"ugriz"``, if they differ from the survey's.
     pixel_scale : float, optional
-        Pixel scale in arcsec per pixel, where it is not the survey's.
+        Pixel scale in arcsec per pixel, if it differs from the survey's.
     symmetry : {"uncertain", "all", "none"}
-        Which sources are scored as the mean, in logits, over the eight rotations and
-        reflections by right angles: those whose first answer leaves doubt, all, or none.
+        Sources scored by the mean logit over the 8 rotations and reflections: those whose first
+        score is uncertain (about 0.05 to 0.95), all, or none.
+    recipe : `~shredfinder.training.Recipe` or str, optional
+        Optimiser, number of epochs and augmentation, or a key of `shredfinder.training.RECIPES`.
+        By default the architecture's recipe, or ``"fine-tuning"`` if training starts from a
+        fitted compact network.
+    epochs : int, optional
+        Maximum number of epochs. By default the recipe's.
+    patience : int, optional
+        Stop after this many epochs without a lower validation loss. By default the recipe's.
+    batch_size : int, optional
+        Batch size in training. By default the recipe's.
+    validation : float, tuple, None or "auto"
+        Fraction of the training set used for early stopping, or a tuple of images and labels.
+        None trains on all images for the full number of epochs. ``"auto"`` is the recipe's
+        setting: 0.2 for the published network, None for the compact one.
     random_state : int, optional
-        Makes `fit` repeatable.
+        Seed that makes `fit` repeatable.
     warm_start : bool
-        Whether `fit` goes on from the present weights, where there are any.
+        Whether `fit` fine-tunes the current weights, if the classifier is fitted.
 
     Attributes
     ----------
-    classes_ : `~numpy.ndarray` of str
-        ``["galaxy", "shred"]``: the order of `predict_proba`'s columns.
+    classes_ : `~numpy.ndarray`
+        Labels of galaxy and shred, the order of the columns of `predict_proba`:
+        ``["galaxy", "shred"]``, or ``[0, 1]`` or ``[False, True]`` if the classifier was fitted
+        to such labels.
     history_ : dict of list
-        Losses and accuracies by epoch of the last `fit`; a saved model keeps them.
+        Losses and accuracies by epoch of the last `fit`. Saved with the model.
     model_ : `~shredfinder.models.TrainedModel`
-        The fitted network with its description.
+        Fitted network with its description.
 
     Notes
     -----
-    Probabilities hold for the mix of classes in the training set, of which about 40 % are
-    shreds. In a real catalogue about 5 % are: give ``prior`` to correct for it.
+    Probabilities assume the class ratio of the training set, of which about 40 % are shreds. In
+    a real catalogue about 5 % are: set ``prior`` to correct for it.
+
+    `predict` returns labels of the kind that the classifier was fitted to, so that
+    scikit-learn's scorers work with class names, 0 and 1, and booleans. A classifier fitted to
+    soft labels, and a loaded one, predict class names.
 
     Examples
     --------
@@ -73,7 +98,7 @@ class ShredClassifier(ImageScorer, Parametrized):
     >>> from shredfinder import ShredClassifier
     >>> classifier = ShredClassifier.load()
     >>> blank = np.full((2, 128, 128, 3), 32, dtype=np.uint8)
-    >>> classifier.predict_proba(blank)  # blank images are never guessed
+    >>> classifier.predict_proba(blank)  # blank images are not scored
     array([[nan, nan],
            [nan, nan]], dtype=float32)
     """
@@ -86,6 +111,11 @@ class ShredClassifier(ImageScorer, Parametrized):
         bands: Sequence[str] | None = None,
         pixel_scale: float | None = None,
         symmetry: str = "uncertain",
+        recipe: Recipe | str | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        batch_size: int | None = None,
+        validation: float | tuple[Images, ArrayLike] | Literal["auto"] | None = "auto",
         random_state: int | None = None,
         warm_start: bool = False,
     ) -> None:
@@ -94,26 +124,41 @@ class ShredClassifier(ImageScorer, Parametrized):
         self.bands = bands
         self.pixel_scale = pixel_scale
         self.symmetry = symmetry
+        self.recipe = recipe
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.validation = validation
         self.random_state = random_state
         self.warm_start = warm_start
-        self.classes_ = np.array(CLASSES)
-        self._check_params()
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         for name, value, known in (
             ("architecture", self.architecture, tuple(ARCHITECTURES)),
             ("symmetry", self.symmetry, _SYMMETRIES),
         ):
             if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         check_count(self.random_state, "random_state", least=0)
         get_survey(self.survey)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "not fitted"
         if self._is_fitted:
             state = f"model {self._description.name!r} {self._description.version}"
         return f"<ShredClassifier: {self.architecture}, {self.survey}, {state}>"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._is_fitted
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        # Images are four-dimensional arrays or paths. Those with NaN are accepted, not scored.
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
 
     # Fitting
 
@@ -141,36 +186,22 @@ class ShredClassifier(ImageScorer, Parametrized):
             Images: Cutouts, an array of shape ``(n, height, width, bands)``, uint8 or float in
             0–1, or image files.
         y : array_like
-            Labels, of shape ``(n,)``: class names, 0 (galaxy) and 1 (shred), or fractions in
-            between. Sources labelled ``"other"`` are left out, with a warning, as are those
-            without a usable image.
+            Labels, of shape ``(n,)``: class names, 0 (galaxy) and 1 (shred), booleans, or soft
+            labels between 0 and 1. Sources labelled ``"other"`` are ignored with a warning;
+            sources without a usable image are ignored.
         sample_weight : array_like, optional
             Weights in the loss, of shape ``(n,)``.
         groups : array_like, optional
-            Group of each source, of shape ``(n,)``; the validation set takes whole groups, so
-            that overlapping cutouts don't leak into it.
-        validation : float, tuple, None or "auto", optional
-            Fraction set aside for early stopping, or images and labels for it; None trains on
-            all for the full number of epochs. By default the recipe's: 0.2 for the published
-            network, none for the compact one.
-        recipe : `~shredfinder.training.Recipe` or str, optional
-            How the network is trained: optimiser, epochs, augmentation; or the name of one of
-            `shredfinder.training.RECIPES`. By default that of the architecture, or
-            ``"fine-tuning"`` where a trained compact network is gone on with.
-        epochs : int, optional
-            Passes through the images, at most; by default 100 for the published network (with
-            ``patience`` 5), and 90 for the compact one (30 for fine-tuning), whose learning rate
-            runs one cycle.
-        patience : int, optional
-            Stop when the validation loss has not fallen for as many epochs.
-        batch_size : int, optional
-            Images a step.
+            Group of each source, of shape ``(n,)``. The validation set takes whole groups, so
+            that overlapping cutouts do not leak into it.
+        validation, recipe, epochs, patience, batch_size : optional
+            Replace the classifier's parameters of these names, for this call.
         checkpoint : path-like, optional
-            Folder of the training's state; a training that was interrupted goes on from there.
+            Folder for the state of the training. An interrupted training resumes from it.
         name : str, optional
-            Name that the model will carry.
+            Name of the model, kept in its file.
         progress : bool or "auto", optional
-            Show a progress bar; ``"auto"`` does on a terminal and in a notebook.
+            Show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
 
         Returns
         -------
@@ -182,17 +213,22 @@ class ShredClassifier(ImageScorer, Parametrized):
         shredfinder.exceptions.MissingDependencyError
             If no deep-learning backend is installed.
         ValueError
-            If images, labels, weights or groups don't fit each other.
+            If a parameter is invalid, or images, labels, weights and groups differ in length.
         """
-        from shredfinder.training import import_keras, train_model
-
         self._check_params()
-        check_fitting(epochs, patience, batch_size, validation, checkpoint)
-        import_keras()  # where there is no backend, better said before all images are read
+        loop = {
+            "epochs": self.epochs if epochs is None else epochs,
+            "patience": self.patience if patience is None else patience,
+            "batch_size": self.batch_size if batch_size is None else batch_size,
+        }
+        if isinstance(validation, str) and validation == "auto":
+            validation = self.validation
+        check_fit_options(**loop, validation=validation, checkpoint=checkpoint)
+        import_keras()  # a missing backend is reported before all images are read
         cutouts = self.open_training(X)[:]
         if isinstance(validation, tuple):
             validation = (self.open_training(validation[0])[:], validation[1])
-        self.model_, self.history_ = train_model(
+        model, history = train_model(
             cutouts,
             y,
             name=name,
@@ -203,18 +239,18 @@ class ShredClassifier(ImageScorer, Parametrized):
             sample_weight=sample_weight,
             groups=groups,
             validation=validation,
-            recipe=recipe,
-            start=self.model_ if self.warm_start and self._is_fitted else None,
-            epochs=epochs,
-            patience=patience,
-            batch_size=batch_size,
+            recipe=self.recipe if recipe is None else recipe,
+            initial_model=self.model_ if self.warm_start and self._is_fitted else None,
             checkpoint=checkpoint,
             progress=progress,
+            **loop,
         )
+        # Set together at the end: a failed fit leaves an earlier model usable.
+        self.model_, self.history_, self.classes_ = model, history, list_classes(y)
         return self
 
     def open_training(self, X: Images) -> Cutouts | CutoutSequence:
-        """Take images as `fit` does: bare arrays and files are of this classifier's survey.
+        """Open images as `fit` does; arrays and files are those of this classifier's survey.
 
         Parameters
         ----------
@@ -224,7 +260,7 @@ class ShredClassifier(ImageScorer, Parametrized):
         Returns
         -------
         source : Cutouts or ImageFiles
-            A sequence whose slices are `Cutouts`.
+            Sequence whose slices are `Cutouts`.
         """
         facts = get_survey(self.survey)
         bands = tuple(self.bands or facts.bands)
@@ -239,14 +275,14 @@ class ShredClassifier(ImageScorer, Parametrized):
     def score(
         self, X: Images, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any
     ) -> float:
-        """Give the accuracy over the rows that have an answer.
+        """Return the accuracy over the scored rows.
 
         Parameters
         ----------
         X : Cutouts, array_like or sequence of path-like
             Images, as for `predict_p_cnn`.
         y : array_like
-            Labels, as for `fit`; ``"other"`` is left out, with a warning.
+            Labels, as for `fit`, of any kind. ``"other"`` is ignored with a warning.
         sample_weight : array_like, optional
             Weights, of shape ``(n,)``.
         **kwargs
@@ -255,7 +291,7 @@ class ShredClassifier(ImageScorer, Parametrized):
         Returns
         -------
         accuracy : float
-            Weighted fraction of right classes; NaN where no row has an answer.
+            Weighted fraction of correct classes; NaN if no row is scored.
         """
         p_shred = encode_labels(y)
         p_cnn, _ = self.predict_p_cnn(X, **kwargs)
@@ -279,19 +315,19 @@ class ShredClassifier(ImageScorer, Parametrized):
         method: Literal["temperature", "isotonic"] = "temperature",
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Calibrate the model, so that its probabilities mean what they say.
+        """Calibrate the model's probabilities.
 
-        The calibration is part of the model: it is saved with it and applied whenever it scores.
+        The calibration becomes part of the model: it is saved, and applied to every score.
 
         Parameters
         ----------
         p_cnn : array_like
-            Probabilities, of shape ``(n,)``, that this model, as calibrated so far, gives to
-            sources that it was not trained on; or those of a cross-validation of classifiers
-            like this one (`~shredfinder.evaluation.cross_validate`), so that none need be set
-            aside. At the training mix, not corrected for another prior.
+            Probabilities of shape ``(n,)`` at the training prior, given by this model with its
+            current calibration to sources that it was not trained on. Scores from
+            cross-validating such a classifier (`~shredfinder.evaluation.cross_validate`) serve
+            too, and no source has to be set aside.
         y : array_like
-            Labels of these sources, as for `fit`; ``"other"`` is left out.
+            Labels of these sources, as for `fit`; ``"other"`` is ignored.
         method : {"temperature", "isotonic"}, optional
             See `~shredfinder.evaluation.fit_calibration`.
         sample_weight : array_like, optional
@@ -299,7 +335,7 @@ class ShredClassifier(ImageScorer, Parametrized):
 
         Returns
         -------
-        self : object
+        self : ShredClassifier
             The calibrated classifier.
 
         Raises
@@ -307,12 +343,12 @@ class ShredClassifier(ImageScorer, Parametrized):
         shredfinder.exceptions.NotFittedError
             If the classifier is neither fitted nor loaded.
         ValueError
-            If labels and probabilities don't fit each other, or the model has an isotonic
-            calibration already.
+            If labels and probabilities differ in length, or the model already has an isotonic
+            calibration.
         """
         model = self._get_model()
-        found = fit_calibration(y, p_cnn, method=method, sample_weight=sample_weight)
-        self.model_ = model.calibrated(found)
+        calibration = fit_calibration(y, p_cnn, method=method, sample_weight=sample_weight)
+        self.model_ = model.calibrated(calibration)
         return self
 
     @classmethod
@@ -322,35 +358,38 @@ class ShredClassifier(ImageScorer, Parametrized):
         Parameters
         ----------
         path : path-like, optional
-            A file written by `~shredfinder.ShredClassifier.save`, or ``"robust"`` for the package's
-            model for images poorer than the Legacy Surveys'; by default its embedded model.
+            File written by `~shredfinder.ShredClassifier.save`, or ``"robust"`` for the package's
+            model for images poorer than those of the Legacy Surveys. By default the embedded
+            model.
 
         Returns
         -------
         classifier : ShredClassifier
-            Ready to score; a further `fit` goes on from its weights.
+            Fitted classifier. Its `fit` fine-tunes the loaded weights (``warm_start`` is True).
 
         Raises
         ------
         shredfinder.exceptions.ModelFileError
-            If the file is corrupted, truncated, no model, or of a newer format.
+            If the file is corrupted, truncated, not a model, or of a newer format.
         """
         model = TrainedModel.read(path)
         description = model.description
+        classifier = cls(
+            description.architecture,
+            description.survey,
+            bands=tuple(description.bands),
+            pixel_scale=description.pixel_scale,
+            symmetry=description.symmetry,
+            warm_start=True,
+        )
         try:
-            classifier = cls(
-                description.architecture,
-                description.survey,
-                bands=tuple(description.bands),
-                pixel_scale=description.pixel_scale,
-                symmetry=description.symmetry,
-                warm_start=True,
-            )
+            classifier._check_params()
         except ValueError as error:  # an architecture or survey of a later version
             raise ModelFileError(
-                f"the model file {str(path)!r} is beyond this version of shredfinder: {error}"
+                f"the model file {str(path)!r} needs a newer version of shredfinder: {error}"
             ) from error
         classifier.model_ = model
+        classifier.classes_ = np.array(CLASSES)
         history = description.training.get("history")
         if isinstance(history, dict):
             classifier.history_ = history
@@ -362,7 +401,7 @@ class ShredClassifier(ImageScorer, Parametrized):
         Parameters
         ----------
         path : path-like
-            The file, by custom ``*.shredmodel``; written atomically.
+            The file, usually ``*.shredmodel``; written atomically.
         """
         self._get_model().write(path)
 
@@ -372,8 +411,8 @@ class ShredClassifier(ImageScorer, Parametrized):
         Returns
         -------
         network : `keras.Model`
-            From images in 0–1, ``(n, height, width, bands)``, to ``(n, 2)`` probabilities,
-            before calibration and symmetry averaging.
+            Maps images in 0–1, ``(n, height, width, bands)``, to probabilities ``(n, 2)`` before
+            calibration and symmetry averaging.
         """
         return self._get_model().keras_network()
 
@@ -382,8 +421,6 @@ class ShredClassifier(ImageScorer, Parametrized):
         """`int`: number of parameters of the network."""
         if self._is_fitted:
             return self.model_.n_parameters
-        from shredfinder.training import import_keras
-
         import_keras()
         facts = get_survey(self.survey)
         shape = (facts.size, facts.size, len(self.bands or facts.bands))

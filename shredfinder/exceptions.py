@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = [
@@ -66,21 +68,6 @@ class CutoutMismatchError(ValueError):
     """
 
 
-class NotFittedError(ValueError):
-    """A classifier was asked to score before it was fitted or loaded.
-
-    Examples
-    --------
-    >>> from shredfinder import ShredClassifier
-    >>> from shredfinder.exceptions import NotFittedError
-    >>> try:
-    ...     ShredClassifier().predict([None])
-    ... except NotFittedError:
-    ...     print("fit or load it first")
-    fit or load it first
-    """
-
-
 class MissingDependencyError(ImportError):
     """An optional dependency is needed and not installed.
 
@@ -124,3 +111,38 @@ class ServiceError(RuntimeError):
     >>> issubclass(ServiceError, RuntimeError)  # raised by fetch_cutouts: nothing more is asked for
     True
     """
+
+
+def _define_not_fitted_error() -> type[Exception]:
+    from sklearn.exceptions import NotFittedError as BaseNotFittedError
+
+    class NotFittedError(BaseNotFittedError):
+        """A classifier was asked to score before it was fitted or loaded.
+
+        Also scikit-learn's ``NotFittedError``, and so a ValueError and an AttributeError.
+
+        Examples
+        --------
+        >>> from shredfinder import ShredClassifier
+        >>> from shredfinder.exceptions import NotFittedError
+        >>> try:
+        ...     ShredClassifier().predict([None])
+        ... except NotFittedError:
+        ...     print("fit or load it first")
+        fit or load it first
+        """
+
+    # Make the class look defined at module level, so that it can be pickled.
+    NotFittedError.__qualname__ = "NotFittedError"
+    return NotFittedError
+
+
+if TYPE_CHECKING:
+    from sklearn.exceptions import NotFittedError
+else:
+
+    def __getattr__(name: str) -> type[Exception]:
+        # Importing scikit-learn takes about a second, which scoring a table need not spend.
+        if name == "NotFittedError":
+            return globals().setdefault(name, _define_not_fitted_error())
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

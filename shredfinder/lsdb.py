@@ -19,7 +19,7 @@ import shredfinder
 from shredfinder._utils.columns import column_from_arrow
 from shredfinder._utils.runtime import import_optional
 from shredfinder.config import conf
-from shredfinder.models.files import find_model
+from shredfinder.models.archive import find_model
 from shredfinder.models.priors import check_prior
 from shredfinder.table.columns import FLAG_NAME, P_NAME, name_extras, to_arrow
 from shredfinder.table.patterns import PatternFiles

@@ -18,10 +18,9 @@ from scores import average, calibrate, gather
 from sources import SURVEY, load_sources
 
 from shredfinder.datasets import degrade_cutouts
-from shredfinder.models.architectures import build_network
-from shredfinder.models.backend import import_keras
+from shredfinder.models.architectures import build_network, import_keras
+from shredfinder.models.archive import EMBEDDED_MODEL
 from shredfinder.models.description import ModelDescription
-from shredfinder.models.files import EMBEDDED_MODEL
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
 

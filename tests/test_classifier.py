@@ -371,7 +371,7 @@ def test_an_answer_that_is_not_finite_is_flagged(toy_classifier, toy_images, mon
 
 def test_a_training_that_diverged_says_so(toy_classifier, toy_images, monkeypatch):
     monkeypatch.setattr(
-        "shredfinder.training.estimation.fit_network", lambda *_, **__: {"loss": [1.0, np.nan]}
+        "shredfinder.training.workflow.fit_network", lambda *_, **__: {"loss": [1.0, np.nan]}
     )
     with pytest.warns(ShredfinderWarning, match="diverged"):
         ShredClassifier(random_state=1).fit(*toy_images, epochs=2, progress=False)

@@ -6,7 +6,7 @@ import pytest
 from shredfinder import conf
 from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import count_threads, import_optional, progress_bar
-from shredfinder._utils.validation import check_fitting, check_weights
+from shredfinder._utils.validation import check_weights
 from shredfinder.bulk.state import RunState
 from shredfinder.exceptions import MissingDependencyError
 
@@ -75,13 +75,6 @@ def test_weights_are_checked(weights, message):
     assert check_weights(None, 2).tolist() == [1, 1]
     with pytest.raises(ValueError, match=message):
         check_weights(weights, 2)
-
-
-def test_a_checkpoint_is_a_folder(tmp_path):
-    check_fitting(1, 0, 1, None, tmp_path / "new")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="must be a folder"):
-        check_fitting(1, 0, 1, None, tmp_path / "file")
 
 
 def test_an_unfinished_run_is_neither_gone_on_with_nor_thrown_away_unasked(tmp_path):

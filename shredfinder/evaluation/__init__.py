@@ -5,17 +5,16 @@ from shredfinder._utils.fractions import (
     binomial_fractions,
     shred_fraction,
 )
-from shredfinder.evaluation.bins import binned_metrics
 from shredfinder.evaluation.comparison import compare_aucs, compare_models
 from shredfinder.evaluation.cross_validation import cross_validate, make_folds
 from shredfinder.evaluation.metrics import (
+    binned_metrics,
     bootstrap_metrics,
     calibration_error,
     compute_metrics,
     prevalence_metrics,
 )
-from shredfinder.evaluation.prevalence import estimate_shred_fraction
-from shredfinder.evaluation.thresholds import choose_threshold
+from shredfinder.evaluation.prevalence import choose_threshold, estimate_shred_fraction
 from shredfinder.models.calibration import calibrate_folds, fit_calibration
 
 __all__ = [

@@ -182,6 +182,11 @@ class Cutouts:
         """`tuple` of int: height and width in pixels."""
         return self.images.shape[1:3]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`tuple` of int: shape of the images; scikit-learn indexes by it."""
+        return self.images.shape
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shredfinder.exceptions import NotFittedError
+from shredfinder import exceptions
 
 if TYPE_CHECKING:
     from shredfinder.models.model import TrainedModel
@@ -48,9 +48,9 @@ class ModelHolder:
 
     def _get_model(self):
         if not self._is_fitted:
-            raise NotFittedError(
-                "this classifier has no model yet: call fit, or ShredClassifier.load() for the "
-                "one that comes with the package"
+            raise exceptions.NotFittedError(
+                "this classifier has no model yet: call fit, or use ShredClassifier.load() for the "
+                "embedded model"
             )
         return self.model_
 

@@ -1,36 +1,43 @@
-"""Labels as a network takes them, and splits that keep neighbours together."""
+"""Labels: encoding, raters' confidence and splits that keep groups together."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from numpy.typing import ArrayLike
 
-__all__ = ["CLASSES", "combine_raters", "encode_labels", "split_groups"]
+__all__ = [
+    "CLASSES",
+    "combine_raters",
+    "encode_labels",
+    "list_classes",
+    "split_groups",
+    "warn_of_others",
+]
 
 CLASSES = ("galaxy", "shred")
 
-# How often a rater is taken to err who guesses (1), finds likely (2) or is certain (3).
+# Assumed error rates of raters who guess (1), find a class likely (2) or are certain (3).
 _ERROR_RATES = {1: 0.25, 2: 0.07, 3: 0.02}
 
 
 def encode_labels(y: ArrayLike) -> np.ndarray:
-    """Turn labels into the probability of being a shred.
+    """Convert labels to probabilities of being a shred.
 
     Parameters
     ----------
     y : array_like
-        For each source ``"galaxy"`` or ``"shred"``, ``"other"`` for neither, or ``"disputed"``;
-        or 0 for a galaxy and 1 for a shred; or, where raters differ, a fraction in between.
+        Labels of shape ``(n,)``: ``"galaxy"``, ``"shred"``, ``"other"`` (neither) or
+        ``"disputed"``; or 0 (galaxy) and 1 (shred), booleans, or soft labels between 0 and 1.
 
     Returns
     -------
@@ -51,12 +58,12 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
     mask = np.ma.getmaskarray(np.ma.asarray(y))
     y = np.ma.getdata(np.ma.asarray(y))
     if y.ndim != 1:
-        raise ValueError(f"labels must be one a source, of shape (n,), not {y.shape}")
+        raise ValueError(f"labels must have the shape (n,), got {y.shape}")
     if y.dtype.kind in "biuf":
         p_shred = y.astype(float)
         valid = (p_shred >= 0) & (p_shred <= 1) | np.isnan(p_shred)
     else:
-        names = np.array([_as_text(label) for label in y])
+        names = np.array([_to_text(label) for label in y])
         p_shred = np.full(len(names), np.nan)
         for value, name in enumerate(CLASSES):
             p_shred[names == name] = value
@@ -71,41 +78,64 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
     return p_shred
 
 
+def list_classes(y: ArrayLike) -> np.ndarray:
+    """Return the labels of galaxy and shred in the form that ``y`` uses.
+
+    Parameters
+    ----------
+    y : array_like
+        Labels that `encode_labels` accepts.
+
+    Returns
+    -------
+    classes : `~numpy.ndarray`
+        ``["galaxy", "shred"]`` for names and soft labels, ``[0, 1]`` in the type of ``y`` for
+        hard numbers, ``[False, True]`` for booleans.
+    """
+    values = np.ma.getdata(np.ma.asarray(y))
+    if values.dtype.kind not in "biuf":
+        return np.array(CLASSES)
+    known = encode_labels(y)
+    known = known[np.isfinite(known)]
+    is_hard = np.isin(known, (0, 1)).all()
+    return np.array([0, 1], dtype=values.dtype) if is_hard else np.array(CLASSES)
+
+
 def combine_raters(
     labels: Sequence[ArrayLike],
     confidences: Sequence[ArrayLike],
     *,
-    error_rates: dict[str, Any] | None = None,
+    error_rates: Mapping[Any, float] | None = None,
 ) -> np.ndarray:
-    """Combine the labels of several raters, each with a confidence, into soft labels.
+    """Combine labels of several raters, each with a confidence, into soft labels.
 
-    Each opinion counts as the probability of being right that its confidence stands for, and the
-    opinions on a source are averaged: raters who agree and are certain give nearly 0 or 1, doubt
-    and dissent something in between. A network that is trained on these learns least from what
-    is least sure.
+    Each label is replaced by its probability of being right, which follows from its confidence,
+    and the probabilities are averaged over the raters. Raters who agree and are certain yield
+    values near 0 or 1; doubt and disagreement yield values in between. A network trained on them
+    learns least from the most uncertain labels.
 
     Parameters
     ----------
     labels : sequence of array_like
-        For each rater the labels of all sources, of shape ``(n,)``, as `encode_labels` takes
-        them. A rater has no opinion on sources labelled ``"other"`` or ``"disputed"``, or masked.
+        Labels of each rater, of shape ``(n,)``, as `encode_labels` accepts them. ``"other"``,
+        ``"disputed"`` and masked entries do not count.
     confidences : sequence of array_like
-        For each rater the confidences, of shape ``(n,)``: keys of ``error_rates``.
+        Confidences of each rater, of shape ``(n,)``: keys of ``error_rates``.
     error_rates : dict, optional
-        Probability that a label of that confidence is wrong; by default 0.25 for 1 (a guess),
-        0.07 for 2 (likely) and 0.02 for 3 (certain): somewhat more cautious than how often the
-        second rater of this project's training data contradicts the first, which is 0.16, 0.03
+        Probability that a label of each confidence is wrong. By default 0.25 for 1 (a guess),
+        0.07 for 2 (likely) and 0.02 for 3 (certain). These are more cautious than the rates at
+        which the second rater of the package's training data contradicts the first: 0.16, 0.03
         and 0.004.
 
     Returns
     -------
     p_shred : `~numpy.ndarray`
-        Float, of shape ``(n,)``; NaN where nobody has an opinion.
+        Float, of shape ``(n,)``; NaN for sources without a label.
 
     Raises
     ------
     ValueError
-        If raters and confidences do not go together, or a confidence has no error rate.
+        If labels and confidences do not match, or a confidence has no error rate.
 
     Examples
     --------
@@ -119,8 +149,8 @@ def combine_raters(
     rates = _ERROR_RATES if error_rates is None else error_rates
     if len(labels) == 0 or len(labels) != len(confidences):
         raise ValueError(
-            f"give labels and confidences of the same raters, not of {len(labels)} and "
-            f"{len(confidences)}"
+            f"labels and confidences must come from the same raters, got {len(labels)} sets of "
+            f"labels and {len(confidences)} of confidences"
         )
     opinions = []
     for rater, (label, confidence) in enumerate(zip(labels, confidences, strict=True), start=1):
@@ -128,47 +158,53 @@ def combine_raters(
         if confidence.shape != p_shred.shape:
             raise ValueError(
                 f"rater {rater} has labels of shape {p_shred.shape} but confidences of shape "
-                f"{confidence.shape}: give one for each"
+                f"{confidence.shape}: give one confidence per label"
             )
         given = np.isfinite(p_shred)
         unknown = sorted(set(confidence[given].tolist()) - set(rates))
         if unknown:
             raise ValueError(
-                f"rater {rater} has the confidences {', '.join(map(repr, unknown[:5]))}, which "
-                f"have no error rate: those with one are {', '.join(map(repr, rates))}"
+                f"rater {rater} uses the confidences {', '.join(map(repr, unknown[:5]))}, which "
+                f"have no error rate; known are {', '.join(map(repr, rates))}"
             )
         error = np.array([rates.get(value, np.nan) for value in confidence.tolist()])
         opinions.append(p_shred * (1 - error) + (1 - p_shred) * error)
     if len({len(opinion) for opinion in opinions}) > 1:
         raise ValueError(
             f"the raters labelled {', '.join(str(len(opinion)) for opinion in opinions)} sources: "
-            "give the same ones for each, masked where a rater has no opinion"
+            "give each the same sources, masked where a rater has no label"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nobody has an opinion: NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # sources without a label: NaN
         return np.nanmean(opinions, axis=0)
 
 
 def split_groups(
     p_shred: np.ndarray, groups: ArrayLike | None, fraction: float, random_state: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Set a fraction of the sources aside, whole groups at a time.
+    """Set a fraction of the sources aside, in whole groups.
 
     Parameters
     ----------
     p_shred : `~numpy.ndarray`
-        Labels, of shape ``(n,)``; both parts get about the same share of shreds.
+        Labels, of shape ``(n,)``; both parts get about the same fraction of shreds.
     groups : array_like or None
-        Group of each source, of shape ``(n,)``; a group goes to one part. None splits singly.
+        Group of each source, of shape ``(n,)``; no group is divided. None treats sources as
+        independent.
     fraction : float
         Fraction to set aside, in 0–1 exclusive.
     random_state : int, optional
-        Makes the split repeatable.
+        Seed of the split.
 
     Returns
     -------
     kept, aside : `~numpy.ndarray` of int
-        Rows of the two parts.
+        Row numbers of the two parts.
+
+    Raises
+    ------
+    ValueError
+        If the fraction is invalid or there are too few groups.
 
     Examples
     --------
@@ -180,34 +216,36 @@ def split_groups(
     >>> len(aside), set(groups[kept]) & set(groups[aside])
     (2, set())
     """
+    # Imported here because scoring a table needs this module but not scikit-learn.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     if not 0 < fraction < 1:
-        raise ValueError(f"validation must be a fraction between 0 and 1, not {fraction!r}")
-    model_selection = import_optional("sklearn.model_selection", "setting validation data aside")
-    groups = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
+        raise ValueError(f"validation must be a fraction between 0 and 1, got {fraction!r}")
+    group_of = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
     n_folds = max(round(1 / fraction), 2)
-    n_groups = len(np.unique(groups))
+    n_groups = len(np.unique(group_of))
     if n_groups < n_folds:
         raise ValueError(
-            f"{n_groups} groups can't be split with {fraction:g} set aside: give more groups, or "
-            "the validation data themselves"
+            f"cannot set {fraction:g} of {n_groups} groups aside: give more groups, or pass "
+            "validation images and labels"
         )
-    folds = model_selection.StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
-        # A class of fewer members than folds is no obstacle to setting one part aside.
+        # scikit-learn warns if a class has fewer members than folds; one fold is enough here.
         warnings.simplefilter("ignore", UserWarning)
-        kept, aside = next(folds.split(p_shred, p_shred >= 0.5, groups))
+        kept, aside = next(folds.split(p_shred, p_shred >= 0.5, group_of))
     return kept, aside
 
 
-def warn_of_others(n_other, n):
-    """Warn that sources of neither class were left out."""
+def warn_of_others(n_other: int, n: int) -> None:
+    """Warn that sources of neither class are ignored."""
     if n_other:
         warnings.warn(
-            f"{n_other} of {n} sources are labelled neither galaxy nor shred and were left out",
+            f"{n_other} of {n} sources are labelled neither galaxy nor shred and are ignored",
             ShredfinderWarning,
             stacklevel=3,
         )
 
 
-def _as_text(label):
+def _to_text(label: Any) -> str:
     return label.decode() if isinstance(label, bytes) else str(label)

@@ -9,7 +9,7 @@ import numpy as np
 
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.architectures import build_network
-from shredfinder.models.files import find_model, read_model, write_model
+from shredfinder.models.archive import find_model, read_model, write_model
 from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 from shredfinder.models.stretch import apply_stretch
@@ -128,7 +128,7 @@ class TrainedModel:
 
     def keras_network(self) -> Model:
         """Build the `keras.Model` with the trained weights."""
-        from shredfinder.models.backend import import_keras
+        from shredfinder.models.architectures import import_keras
 
         import_keras()
         network = build_network(self.description.architecture, self.description.input_shape)

@@ -204,7 +204,12 @@ class ImageScorer(ModelHolder):
             Of shape ``(n,)``; masked where there is no answer.
         """
         p_cnn, _ = self.predict_p_cnn(X, **kwargs)
-        return np.ma.array(self.classes_[(p_cnn >= 0.5).astype(int)], mask=np.isnan(p_cnn))
+        classes = self.classes_[(p_cnn >= 0.5).astype(int)]
+        unscored = np.isnan(p_cnn)
+        if classes.dtype.kind == "U":
+            # Code that drops the mask must not read a class there.
+            classes[unscored] = ""
+        return np.ma.array(classes, mask=unscored)
 
     def predict_details(
         self,

@@ -91,7 +91,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     import_optional("matplotlib.figure", "drawing a figure")
     if isinstance(network, str):
         from shredfinder.models import build_network
-        from shredfinder.models.backend import import_keras
+        from shredfinder.models.architectures import import_keras
 
         import_keras()
         network = build_network(network, (128, 128, 3))

@@ -1,16 +1,17 @@
-"""Training of networks: recipes, augmentation, and the loop."""
+"""Train networks: recipes, augmentation and the training loop."""
 
-from shredfinder.models.backend import import_keras
+from shredfinder.models.architectures import import_keras
 from shredfinder.models.labels import combine_raters, encode_labels, split_groups
-from shredfinder.training.augmentation import augment_image
-from shredfinder.training.estimation import train_model
-from shredfinder.training.fitting import fit_network
-from shredfinder.training.recipes import RECIPES, Recipe, get_recipe
+from shredfinder.training.fitting import check_fit_options, fit_network
+from shredfinder.training.recipes import RECIPES, Recipe, augment_image, get_recipe
+from shredfinder.training.workflow import adapt_weights, train_model
 
 __all__ = [
     "RECIPES",
     "Recipe",
+    "adapt_weights",
     "augment_image",
+    "check_fit_options",
     "combine_raters",
     "encode_labels",
     "fit_network",

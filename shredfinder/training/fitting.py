@@ -1,26 +1,78 @@
-"""The training loop: augmented batches, early stopping, checkpoints."""
+"""The training loop: augmented batches, early stopping and checkpoints."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
-from shredfinder.models.backend import import_keras
-from shredfinder.training.augmentation import augment_image
+from shredfinder.models.architectures import import_keras
+from shredfinder.training.recipes import augment_image
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from keras import Model
+    from keras.utils import PyDataset
 
     from shredfinder._utils.types import PathLike
     from shredfinder.training.recipes import Recipe
 
-__all__ = ["fit_network"]
+__all__ = ["check_fit_options", "fit_network"]
+
+
+def check_fit_options(
+    *,
+    epochs: Any = None,
+    patience: Any = None,
+    batch_size: Any = None,
+    validation: Any = None,
+    checkpoint: PathLike | None = None,
+) -> None:
+    """Validate the options of a training before images are read.
+
+    Parameters
+    ----------
+    epochs, patience, batch_size, validation, checkpoint : optional
+        As for `shredfinder.ShredClassifier.fit`.
+
+    Raises
+    ------
+    NotADirectoryError
+        If the checkpoint is a file.
+    ValueError
+        If another option is invalid.
+
+    Examples
+    --------
+    >>> from shredfinder.training import check_fit_options
+    >>> check_fit_options(epochs=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: epochs must be a whole number of at least 1, not 0
+    """
+    check_count(epochs, "epochs")
+    check_count(patience, "patience", least=0)
+    check_count(batch_size, "batch_size")
+    if checkpoint is not None and os.path.exists(checkpoint) and not os.path.isdir(checkpoint):
+        raise NotADirectoryError(f"checkpoint must be a folder, but {str(checkpoint)!r} is a file")
+    if isinstance(validation, str):
+        is_valid = validation == "auto"
+    elif np.isscalar(validation):
+        is_valid = bool(np.isreal(validation) and 0 < validation < 1)
+    else:
+        is_valid = validation is None or (isinstance(validation, tuple) and len(validation) == 2)
+    if not is_valid:
+        raise ValueError(
+            "validation must be a fraction between 0 and 1, a tuple of images and labels, None or "
+            f"'auto', got {validation!r:.80}"
+        )
 
 
 def fit_network(
@@ -30,7 +82,7 @@ def fit_network(
     sample_weight: np.ndarray,
     *,
     recipe: Recipe,
-    validation_data: tuple[np.ndarray, ...] | None = None,
+    validation_data: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     epochs: int | None = None,
     patience: int | None = None,
     batch_size: int | None = None,
@@ -43,33 +95,38 @@ def fit_network(
     Parameters
     ----------
     network : `keras.Model`
-        The network; its weights change.
+        The network; its weights are changed.
     images : `~numpy.ndarray`
-        Of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1.
+        Images of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1.
     targets : `~numpy.ndarray`
         Probability of each class, of shape ``(n, 2)``.
     sample_weight : `~numpy.ndarray`
-        Weight of each image in the loss, of shape ``(n,)``.
+        Weights in the loss, of shape ``(n,)``.
     recipe : Recipe
-        Settings of the architecture.
+        Training settings.
     validation_data : tuple of `~numpy.ndarray`, optional
-        Images, targets and weights that are judged after each epoch. The weights of the best
-        epoch are kept.
+        Images, targets and weights, evaluated after each epoch. The weights of the epoch with
+        the lowest validation loss are kept.
     epochs, patience, batch_size : int, optional
-        Instead of the recipe's.
+        Replace the recipe's.
     random_state : int, optional
-        Makes the training repeatable.
+        Seed of order and augmentation.
     checkpoint : path-like, optional
-        Folder that keeps the state after each epoch; a training that finds one there, of the
-        same data and settings, goes on from it.
+        Folder for the state after each epoch. A training that finds a state of the same data and
+        settings there resumes from it.
     progress : bool or "auto", optional
         Show a progress bar.
 
     Returns
     -------
     history : dict of list
-        ``loss`` and ``accuracy``, on augmented images, and with validation data ``val_loss`` and
-        ``val_accuracy``, by epoch.
+        By epoch, ``loss`` and ``accuracy`` on augmented images and, with validation data,
+        ``val_loss`` and ``val_accuracy``.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint belongs to another training.
 
     Examples
     --------
@@ -106,6 +163,8 @@ def fit_network(
         "random_state": random_state,
         "n_parameters": network.count_params(),
     }
+    # Early stopping is not left to Keras's callbacks: a resumed EarlyStopping starts without the
+    # earlier losses and best weights, and BackupAndRestore keeps neither.
     state = _TrainingState(checkpoint, settings)
     state.restore(network)
     with progress_bar(
@@ -126,33 +185,46 @@ def fit_network(
     return state.history
 
 
-def _make_batches(keras, images, targets, sample_weight, batch_size, augmentation, random_state):
+def _make_batches(
+    keras: ModuleType,
+    images: np.ndarray,
+    targets: np.ndarray,
+    sample_weight: np.ndarray,
+    batch_size: int,
+    augmentation: dict[str, Any],
+    random_state: int | None,
+) -> PyDataset:
     entropy = np.random.SeedSequence(random_state).entropy
 
-    class Batches(keras.utils.PyDataset):
-        """Augmented batches, each a function of seed, epoch and index alone."""
+    # The base class exists only once Keras is imported, which scoring never does.
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+        """Augmented batches, determined by seed, epoch and index alone."""
 
         epoch = 0
 
-        def __len__(self):
-            # The last, smaller batch would weigh its images more: they come in other epochs.
+        def __len__(self) -> int:
+            # A smaller last batch would give its images more weight, so it is dropped. The
+            # order changes with the epoch, so its images are used in other epochs.
             return max(len(images) // batch_size, 1)
 
-        def __getitem__(self, index):
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             order = np.random.default_rng([entropy, self.epoch]).permutation(len(images))
             rows = order[index * batch_size : (index + 1) * batch_size]
             rng = np.random.default_rng([entropy, self.epoch, index + 1])
-            views = np.stack([augment_image(images[row], rng, **augmentation) for row in rows])
-            return _to_unit(views), targets[rows], sample_weight[rows]
+            batch = np.stack([augment_image(images[row], rng, **augmentation) for row in rows])
+            return _to_unit(batch), targets[rows], sample_weight[rows]
 
     return Batches()
 
 
-def _to_unit(images):
+def _to_unit(images: np.ndarray) -> np.ndarray:
+    """Scale uint8 images to 0–1."""
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images
 
 
-def _validate(network, validation_data, batch_size):
+def _validate(
+    network: Model, validation_data: tuple[np.ndarray, np.ndarray, np.ndarray], batch_size: int
+) -> dict[str, float]:
     images, targets, weight = validation_data
     starts = range(0, len(images), batch_size)
     p = np.concatenate(
@@ -167,33 +239,35 @@ def _validate(network, validation_data, batch_size):
 
 
 class _TrainingState:
-    """History and best weights, kept on disk if a folder is given."""
+    """History and best weights of a training, kept on disk if a folder is given."""
 
-    def __init__(self, folder, settings):
+    def __init__(self, folder: PathLike | None, settings: dict[str, Any]) -> None:
         self.folder = None if folder is None else Path(folder)
         self.settings = settings
-        self.history = {}
-        self.best_weights = None
+        self.history: dict[str, list[float]] = {}
+        self.best_weights: list[np.ndarray] | None = None
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         return len(self.history.get("loss", ()))
 
-    def is_exhausted(self, patience):
+    def is_exhausted(self, patience: int | None) -> bool:
         losses = self.history.get("val_loss")
         if patience is None or not losses:
             return False
         return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
-    def restore(self, network):
+    def restore(self, network: Model) -> None:
         if self.folder is None or not (self.folder / "state.json").exists():
             return
         saved = json.loads((self.folder / "state.json").read_text())
         if saved["settings"] != self.settings:
             raise ValueError(
                 f"the checkpoint in {str(self.folder)!r} belongs to another training "
-                f"({saved['settings']}, not {self.settings}): give another folder or remove it"
+                f"({saved['settings']}, this one has {self.settings}): use another folder or "
+                "remove it"
             )
+        # The optimiser's variables must exist before their saved values can be loaded.
         network.optimizer.build(network.trainable_variables)
         network.load_weights(self.folder / saved["weights"])
         self.history = saved["history"]
@@ -201,37 +275,37 @@ class _TrainingState:
             with np.load(self.folder / saved["best"]) as best:
                 self.best_weights = [best[name] for name in best.files]
 
-    def finish_epoch(self, network, values):
+    def finish_epoch(self, network: Model, values: dict[str, float]) -> None:
         n_before = self.epoch
         for name, value in values.items():
-            # A state of an earlier version may lack what is kept now.
+            # A state written by an earlier version may lack a quantity.
             before = self.history.setdefault(name, [float("nan")] * n_before)
             before.append(value)
-        losses = self.history.get("val_loss", ())
+        losses = self.history.get("val_loss", [])
         is_best = bool(losses) and int(np.argmin(losses)) == len(losses) - 1
         if is_best:
             self.best_weights = network.get_weights()
         if self.folder is not None:
-            self._save(network, is_best)
+            self._save(self.folder, network, is_best)
 
-    def _save(self, network, is_best):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        before = set(self.folder.glob("epoch-*"))
+    def _save(self, folder: Path, network: Model, is_best: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = set(folder.glob("epoch-*"))
         weights = f"epoch-{self.epoch:03d}.weights.h5"
-        network.save_weights(self.folder / weights)
+        network.save_weights(folder / weights)
         best = next((path.name for path in before if path.suffix == ".npz"), None)
-        if is_best:
+        if is_best and self.best_weights is not None:
             best = f"epoch-{self.epoch:03d}.npz"
-            np.savez(self.folder / best, *self.best_weights)
-        # The state names its files and is replaced in one step, so that a training that is
-        # killed at any moment finds a whole epoch to go on from.
+            np.savez(folder / best, *self.best_weights)
+        # The state names its files and is replaced atomically, so a training killed at any
+        # moment resumes from a complete epoch. Old files are removed afterwards.
         state = {
             "settings": self.settings,
             "history": self.history,
             "weights": weights,
             "best": best,
         }
-        with atomic_write(self.folder / "state.json") as temporary:
+        with atomic_write(folder / "state.json") as temporary:
             temporary.write_text(json.dumps(state))
         for path in before:
             if path.name not in (weights, best):

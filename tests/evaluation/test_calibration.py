@@ -7,7 +7,7 @@ import pytest
 from shredfinder import ShredClassifier
 from shredfinder.evaluation import calibrate_folds, calibration_error, fit_calibration
 from shredfinder.exceptions import ModelFileError
-from shredfinder.models.files import EMBEDDED_MODEL
+from shredfinder.models.archive import EMBEDDED_MODEL
 from tests.conftest import needs
 
 

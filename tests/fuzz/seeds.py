@@ -14,7 +14,7 @@ from astropy.table import Table
 from PIL import Image
 
 from shredfinder.imaging import Cutouts
-from shredfinder.models.files import EMBEDDED_MODEL
+from shredfinder.models.archive import EMBEDDED_MODEL
 
 
 class Payload:

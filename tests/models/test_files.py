@@ -10,7 +10,7 @@ import pytest
 from shredfinder import ShredClassifier
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models import TrainedModel
-from shredfinder.models.files import EMBEDDED_MODEL, EMBEDDED_MODELS, find_model, read_model
+from shredfinder.models.archive import EMBEDDED_MODEL, EMBEDDED_MODELS, find_model, read_model
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_pickled_weights_are_not_unpickled(write, members):
 
 
 def test_a_bomb_is_refused_by_its_claimed_size(write, members, monkeypatch):
-    monkeypatch.setattr("shredfinder.models.files._MAX_BYTES", 1000)
+    monkeypatch.setattr("shredfinder.models.archive._MAX_BYTES", 1000)
     with pytest.raises(ModelFileError, match="more than any model"):
         ShredClassifier.load(write(members))
 

@@ -5,7 +5,7 @@ import pytest
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.models.architectures import build_network
-from shredfinder.training.transfer import adapt_weights
+from shredfinder.training.workflow import adapt_weights
 from tests.conftest import make_images, needs_backend
 
 pytestmark = needs_backend

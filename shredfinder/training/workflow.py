@@ -1,0 +1,303 @@
+"""From labelled cutouts to a trained model: input checks, initial weights and description."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from shredfinder._utils.validation import check_weights
+from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.imaging.cutouts import FLUX
+from shredfinder.models.architectures import build_network, import_keras
+from shredfinder.models.description import ModelDescription
+from shredfinder.models.labels import CLASSES, encode_labels, split_groups, warn_of_others
+from shredfinder.models.model import TrainedModel
+from shredfinder.models.novelty import NoveltyMeasure
+from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
+from shredfinder.surveys import get_wavelength
+from shredfinder.training.fitting import fit_network
+from shredfinder.training.recipes import get_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from keras import Model
+    from numpy.typing import ArrayLike
+
+    from shredfinder.imaging.cutouts import Cutouts
+    from shredfinder.training.recipes import Recipe
+
+__all__ = ["adapt_weights", "train_model"]
+
+
+def train_model(
+    cutouts: Cutouts,
+    y: ArrayLike,
+    *,
+    name: str,
+    architecture: str,
+    survey: str,
+    symmetry: str,
+    random_state: int | None = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    validation: float | tuple[Cutouts, ArrayLike] | Literal["auto"] | None = "auto",
+    initial_model: TrainedModel | None = None,
+    recipe: Recipe | str | None = None,
+    **loop: Any,
+) -> tuple[TrainedModel, dict[str, list[float]]]:
+    """Train a network on labelled cutouts.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Images of n sources.
+    y : array_like
+        Labels of shape ``(n,)``, see `encode_labels`.
+    name, architecture, survey, symmetry : str
+        Entries of the model's description.
+    random_state : int, optional
+        Seed that makes the training repeatable. The global random states of Python and NumPy are
+        left alone.
+    sample_weight, groups : array_like, optional
+        Weight in the loss and group of each source, of shape ``(n,)``.
+    validation : float, tuple, None or "auto", optional
+        Fraction set aside for validation, or ``(cutouts, y)``. ``"auto"`` is the recipe's.
+    initial_model : TrainedModel, optional
+        Model to fine-tune.
+    recipe : Recipe or str, optional
+        Training settings, see `get_recipe`.
+    **loop
+        Further arguments of `fit_network`: epochs, patience, batch_size, checkpoint, progress.
+
+    Returns
+    -------
+    model : TrainedModel
+        The trained network with its description.
+    history : dict of list
+        Losses and accuracies by epoch.
+
+    Raises
+    ------
+    ValueError
+        If the inputs differ in length, or a class is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder import Cutouts
+    >>> from shredfinder.training import train_model
+    >>> images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    >>> cutouts = Cutouts.of_survey("legacy-dr9", images)
+    >>> model, history = train_model(
+    ...     cutouts, ["galaxy", "shred"] * 2, name="mine", architecture="compact",
+    ...     survey="legacy-dr9", symmetry="uncertain", validation=None, epochs=1, progress=False,
+    ... )
+    >>> model.description.training_prior
+    0.5
+    """
+    keras = import_keras()
+    recipe = get_recipe(recipe, architecture, fine_tuning=initial_model is not None)
+    rows, p_shred, weight = _select_usable(cutouts, y, sample_weight)
+    groups = None if groups is None else _check_length("groups", groups, len(cutouts))[rows]
+    stretch = _choose_stretch(cutouts, rows, initial_model)
+    images = _stretch_images(cutouts, rows, stretch)
+    if isinstance(validation, str):
+        validation = recipe.validation
+    validation_data = None
+    if isinstance(validation, tuple):
+        held_cutouts, held_y = validation
+        held, held_p, held_weight = _select_usable(held_cutouts, held_y, None)
+        held_images = _stretch_images(held_cutouts, held, stretch)
+        validation_data = held_images, _to_targets(held_p), held_weight
+    elif validation is not None:
+        kept, aside = split_groups(p_shred, groups, validation, random_state)
+        validation_data = images[aside], _to_targets(p_shred[aside]), weight[aside]
+        images, p_shred, weight = images[kept], p_shred[kept], weight[kept]
+    with _local_seed(random_state):
+        network = build_network(architecture, images.shape[1:])
+    if initial_model is not None:
+        network.set_weights(adapt_weights(initial_model, network, cutouts.bands))
+    history = fit_network(
+        network,
+        images,
+        _to_targets(p_shred),
+        weight,
+        recipe=recipe,
+        validation_data=validation_data,
+        random_state=random_state,
+        **loop,
+    )
+    if not np.isfinite(history["loss"][-1]):
+        warnings.warn(
+            "the training diverged: its last loss is not finite, so the model cannot score; "
+            "check images and weights, or change random_state",
+            ShredfinderWarning,
+            stacklevel=3,
+        )
+    training = {
+        "n_sources": len(images),
+        "n_shreds": int(np.count_nonzero(p_shred >= 0.5)),
+        "data_sha256": _hash_data(images, p_shred, weight),
+        "n_epochs": len(history["loss"]),
+        "random_state": random_state,
+        "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
+        "history": {key: [_round(v) for v in values] for key, values in history.items()},
+    }
+    if initial_model is not None:
+        training["started_from"] = initial_model.provenance
+    description = ModelDescription.of_training(
+        name,
+        cutouts,
+        stretch=stretch,
+        architecture=architecture,
+        survey=survey,
+        symmetry=symmetry,
+        training_prior=float(np.average(p_shred, weights=weight)),
+        training=training,
+    )
+    measure = NoveltyMeasure.of_images(images)
+    description.novelty = None if measure is None else measure.to_dict()
+    return TrainedModel.from_network(description, network), history
+
+
+@contextlib.contextmanager
+def _local_seed(random_state: int | None) -> Iterator[None]:
+    """Seed the layers built inside, and leave the user's global random state as it was."""
+    # Keras draws the seed of each initialiser and dropout layer from Python's global generator.
+    # keras.utils.set_random_seed would reseed NumPy and the backends as well, for good.
+    before = random.getstate()
+    random.seed(random_state)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def adapt_weights(
+    initial_model: TrainedModel, network: Model, bands: Sequence[str]
+) -> list[np.ndarray]:
+    """Adapt a trained model's weights to a network for images in other bands.
+
+    All layers but the first keep their weights. A new band takes the first layer's kernels of the
+    band nearest in wavelength. Bands that share kernels also share their weight, so an image that
+    is equal in all of them keeps its score.
+
+    Parameters
+    ----------
+    initial_model : TrainedModel
+        Trained model.
+    network : `keras.Model`
+        Network of the same architecture. Only the shapes of its weights are used.
+    bands : sequence of str
+        Bands of the network's images, in the order of the channels.
+
+    Returns
+    -------
+    weights : list of `~numpy.ndarray`
+        Weights for the network.
+
+    Raises
+    ------
+    ValueError
+        If architecture or image size differ, or the wavelength of a band is unknown.
+    """
+    weights = list(initial_model.weights)
+    known, bands = list(initial_model.description.bands), list(bands)
+    if known != bands:
+        weights[0] = _share_kernels(weights[0], known, bands)
+    shapes = [tuple(weight.shape) for weight in network.get_weights()]
+    if [weight.shape for weight in weights] != shapes:
+        description = initial_model.description
+        raise ValueError(
+            f"cannot fine-tune the model {description.name!r} ({description.architecture}, "
+            f"{description.size[1]}×{description.size[0]} px) as a {network.name} network for "
+            f"images of {network.input_shape[2]}×{network.input_shape[1]} px: use the "
+            "architecture and image size it was trained with, or train from scratch"
+        )
+    return weights
+
+
+def _share_kernels(kernels: np.ndarray, known: list[str], bands: list[str]) -> np.ndarray:
+    """Convert kernels ``(height, width, inputs, filters)`` from the known bands to others."""
+    # The compact network's inputs are several sets of bands, one for each scale.
+    by_band = kernels.reshape(*kernels.shape[:2], -1, len(known), kernels.shape[3])
+    nearest = [_find_nearest(band, known) for band in bands]
+    shares = np.bincount(nearest, minlength=len(known))
+    shared = np.stack([by_band[:, :, :, k] / shares[k] for k in nearest], axis=3)
+    return shared.reshape(*kernels.shape[:2], -1, kernels.shape[3]).astype(kernels.dtype)
+
+
+def _find_nearest(band: str, known: list[str]) -> int:
+    if band in known:
+        return known.index(band)
+    distances = [abs(np.log(get_wavelength(band) / get_wavelength(other))) for other in known]
+    return int(np.argmin(distances))
+
+
+def _choose_stretch(
+    cutouts: Cutouts, rows: np.ndarray, initial_model: TrainedModel | None
+) -> dict[str, Any]:
+    """Return the initial model's stretch if it applies; otherwise fit one."""
+    if cutouts.color_mapping != FLUX:
+        return LINEAR
+    if initial_model is not None:
+        known = initial_model.description
+        if known.color_mapping == FLUX and tuple(known.bands) == tuple(cutouts.bands):
+            return known.stretch
+    return fit_stretch(cutouts.images[rows])
+
+
+def _stretch_images(cutouts: Cutouts, rows: np.ndarray, stretch: dict[str, Any]) -> np.ndarray:
+    # Colour images stay uint8, a quarter of the memory; the loop scales each batch.
+    images = cutouts.images[rows]
+    return images if stretch == LINEAR else apply_stretch(images, stretch)
+
+
+def _select_usable(
+    cutouts: Cutouts, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows with an image, a class and a weight, their labels and weights."""
+    n = len(cutouts)
+    p_shred = _check_length("labels", encode_labels(y), n)
+    weight = check_weights(sample_weight, n)
+    warn_of_others(np.count_nonzero(np.isnan(p_shred)), n)
+    rows = np.flatnonzero(cutouts.good & np.isfinite(p_shred) & (weight > 0))
+    present = np.unique(p_shred[rows] >= 0.5)
+    if len(present) < 2:
+        found = f"only {CLASSES[int(present[0])]} sources" if len(present) else "no sources"
+        raise ValueError(
+            f"training needs both classes, but of {n} sources those with a usable image and a "
+            f"label include {found}"
+        )
+    return rows, p_shred[rows], weight[rows].astype(np.float32)
+
+
+def _hash_data(images: np.ndarray, p_shred: np.ndarray, weight: np.ndarray) -> str:
+    """Hash the training data, to recognise models of the same data."""
+    digest = hashlib.sha256()
+    for array in (images, p_shred, weight):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _round(value: float) -> float | None:
+    """Round a number for the record; None if it is not finite, which JSON cannot hold."""
+    return float(f"{value:.5g}") if np.isfinite(value) else None
+
+
+def _check_length(what: str, values: ArrayLike, n: int) -> np.ndarray:
+    if np.shape(values) != (n,):
+        raise ValueError(
+            f"there are {n} images but {what} of shape {np.shape(values)}: give one per image"
+        )
+    return np.asarray(values)
+
+
+def _to_targets(p_shred: np.ndarray) -> np.ndarray:
+    return np.stack([1 - p_shred, p_shred], axis=1).astype(np.float32)
