@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from shredfinder._utils.validation import check_count, check_weights
 from shredfinder.exceptions import ModelFileError
@@ -28,6 +27,16 @@ if TYPE_CHECKING:
     from shredfinder._utils.types import PathLike
     from shredfinder.imaging.cutouts import Cutouts, CutoutSequence, Images
     from shredfinder.training.recipes import Recipe
+
+    # scikit-learn has no type annotations: subclasses of its classes would accept any attribute.
+    class ClassifierMixin:
+        def __sklearn_tags__(self) -> Tags: ...
+
+    class BaseEstimator:
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Self: ...
+else:
+    from sklearn.base import BaseEstimator, ClassifierMixin
 
 __all__ = ["ShredClassifier"]
 
@@ -216,6 +225,8 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
             If a parameter is invalid, or images, labels, weights and groups differ in length.
         """
         self._check_params()
+        if y is None:
+            raise ValueError("ShredClassifier requires y to be passed, but the target y is None")
         loop = {
             "epochs": self.epochs if epochs is None else epochs,
             "patience": self.patience if patience is None else patience,
@@ -297,7 +308,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
         p_cnn, _ = self.predict_p_cnn(X, **kwargs)
         if p_shred.shape != p_cnn.shape:
             raise ValueError(f"there are {len(p_cnn)} images but {len(p_shred)} labels")
-        warn_of_others(np.count_nonzero(np.isnan(p_shred)), len(p_shred))
+        warn_of_others(int(np.isnan(p_shred).sum()), len(p_shred))
         weights = check_weights(sample_weight, len(p_cnn))
         known = np.isfinite(p_cnn) & np.isfinite(p_shred) & (weights > 0)
         if not known.any():

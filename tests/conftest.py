@@ -59,6 +59,41 @@ def toy_classifier(toy_images):
 
 
 @pytest.fixture(scope="session")
+def tiny():
+    """Name of an architecture and of its recipe that train in about a second."""
+    if not HAS_BACKEND:
+        pytest.skip("training needs torch, jax or tensorflow")
+    from shredfinder.models import ARCHITECTURES
+    from shredfinder.training import RECIPES, Recipe
+
+    recipe = Recipe(
+        make_optimizer=lambda keras, n_steps: keras.optimizers.Adam(0.02),
+        epochs=2,
+        patience=None,
+        validation=None,
+        batch_size=8,
+        augmentation={"max_scale": 1.0, "max_shift": 0.0},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", build_tiny)
+        patch.setitem(RECIPES, "tiny", recipe)
+        yield "tiny"
+
+
+def build_tiny(input_shape):
+    """Build a network of 200 parameters that sees a bright blob at the centre."""
+    from keras import Model, layers
+
+    inputs = layers.Input(input_shape, name="images")
+    center = layers.Cropping2D((input_shape[0] * 3 // 8, input_shape[1] * 3 // 8))(inputs)
+    x = layers.Concatenate()(
+        [layers.GlobalAveragePooling2D()(center), layers.GlobalMaxPooling2D()(inputs)]
+    )
+    x = layers.Dropout(0.1)(layers.Dense(16, activation="relu")(x))
+    return Model(inputs, layers.Dense(2, activation="softmax")(x), name="tiny")
+
+
+@pytest.fixture(scope="session")
 def data_folder():
     """The folder of real labelled cutouts, where there is one."""
     beside = Path(__file__).parents[2] / "shared" / "data"

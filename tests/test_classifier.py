@@ -61,11 +61,11 @@ class TestScoring:
         assert classes.mask.tolist() == np.isnan(p).tolist()
         assert set(classes.compressed()) <= {"galaxy", "shred"}
 
-    def test_nothing_gives_nothing(self, classifier):
+    def test_empty_input(self, classifier):
         assert classifier.predict_proba(np.empty((0, 128, 128, 3), np.uint8)).shape == (0, 2)
         assert classifier.predict_proba([]).shape == (0, 2)
 
-    def test_averaging_makes_answers_symmetric(self, images):
+    def test_averaging_makes_scores_symmetric(self, images):
         classifier = ShredClassifier.load().set_params(symmetry="all")
         turned = np.rot90(images, 1, axes=(1, 2))[:, ::-1]
         p = classifier.predict_proba(images)
@@ -84,7 +84,7 @@ class TestScoring:
         with pytest.raises(ValueError, match="between 0 and 1"):
             classifier.predict_p_cnn(images, prior=5)
 
-    def test_score_is_over_rows_with_an_answer(self, classifier, images):
+    def test_score_is_over_scored_rows(self, classifier, images):
         images[1] = 32
         right = classifier.predict(images)
         y = right.filled("galaxy")
@@ -136,16 +136,6 @@ class TestMismatches:
         with pytest.raises(NotFittedError, match="call fit"):
             ShredClassifier().predict(images)
 
-    def test_parameters_are_checked(self):
-        with pytest.raises(ValueError, match="architecture must be one of"):
-            ShredClassifier("resnet")
-        with pytest.raises(ValueError, match="no survey"):
-            ShredClassifier(survey="vlt")
-        with pytest.raises(ValueError, match="symmetry must be"):
-            ShredClassifier(symmetry=True)
-        with pytest.raises(ValueError, match="no parameter 'depth'"):
-            ShredClassifier().set_params(depth=3)
-
 
 def test_a_loaded_model_can_be_pickled_and_copied(classifier, images):
     p = classifier.predict_proba(images)
@@ -165,7 +155,7 @@ def test_provenance_names_the_model(classifier):
 
 @needs_backend
 class TestFitting:
-    def test_it_learns(self, toy_classifier):
+    def test_the_network_learns(self, toy_classifier):
         images, y = make_images(40, seed=9)
         assert toy_classifier.score(images, y) > 0.9
         assert len(toy_classifier.history_["loss"]) == 8
@@ -185,6 +175,7 @@ class TestFitting:
         calibrated = powers / powers.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(plain.predict_proba(images), calibrated, atol=1e-4)
 
+    @pytest.mark.slow
     def test_the_published_network_agrees_with_keras(self):
         images, y = make_images(4, size=128)
         classifier = ShredClassifier("published", random_state=0, symmetry="none")
@@ -206,41 +197,50 @@ class TestFitting:
         assert training["n_shreds"] == 30
         assert len(training["data_sha256"]) == 64
 
-    def test_a_seed_makes_it_repeatable(self, toy_images):
+    def test_a_seed_makes_it_repeatable(self, tiny, toy_images):
         images, y = toy_images
-        options = {"epochs": 2, "batch_size": 8, "progress": False}
+        options = {"validation": 0.25, "progress": False}
         p = [
-            ShredClassifier(random_state=seed).fit(images, y, **options).predict_proba(images)
+            ShredClassifier(tiny, random_state=seed).fit(images, y, **options).predict_proba(images)
             for seed in (4, 4, 5)
         ]
         np.testing.assert_array_equal(p[0], p[1])
         assert abs(p[0] - p[2]).max() > 1e-3
 
-    def test_labels_by_name_number_and_fraction_are_one(self, toy_images):
+    def test_names_numbers_booleans_and_floats_are_the_same_labels(self, tiny, toy_images):
         images, y = toy_images
-        options = {"epochs": 1, "batch_size": 8, "progress": False}
-        p = [
-            ShredClassifier(random_state=4).fit(images, labels, **options).predict_proba(images)
-            for labels in (y, np.where(y, "shred", "galaxy"), y.astype(float))
-        ]
-        np.testing.assert_array_equal(p[0], p[1])
-        np.testing.assert_array_equal(p[0], p[2])
+        first, *others = (
+            ShredClassifier(tiny, random_state=4)
+            .fit(images, labels, epochs=1, progress=False)
+            .predict_proba(images)
+            for labels in (y, np.where(y, "shred", "galaxy"), y.astype(bool), y.astype(float))
+        )
+        for p in others:
+            np.testing.assert_array_equal(p, first)
 
-    def test_other_and_unusable_rows_are_left_out(self, toy_images):
+    def test_soft_labels_teach_soft_scores(self, tiny, toy_images):
+        images, y = toy_images
+        classifier = ShredClassifier(tiny, random_state=4)
+        classifier.fit(images, 0.3 + 0.4 * y, epochs=20, progress=False)
+        p_cnn, _ = classifier.predict_p_cnn(images)
+        assert p_cnn[y == 1].mean() == pytest.approx(0.7, abs=0.1)
+        assert p_cnn[y == 0].mean() == pytest.approx(0.3, abs=0.1)
+        assert classifier.classes_.tolist() == ["galaxy", "shred"]
+        assert classifier.model_.description.training_prior == pytest.approx(0.5)
+
+    def test_other_and_unusable_rows_are_ignored(self, tiny, toy_images):
         images, y = toy_images
         images, labels = images.copy(), np.where(y, "shred", "galaxy").astype("U6")
         images[:3] = 32
         labels[5:7] = "other"
         with pytest.warns(ShredfinderWarning, match="2 of 60"):
-            classifier = ShredClassifier(random_state=0).fit(
-                images, labels, epochs=1, progress=False
-            )
+            classifier = ShredClassifier(tiny).fit(images, labels, epochs=1, progress=False)
         assert classifier.model_.description.training["n_sources"] == 55
 
-    def test_five_bands_train_score_save_and_load(self, tmp_path):
+    def test_five_bands_train_score_save_and_load(self, tiny, tmp_path):
         images, y = make_images(24, n_bands=5)
         stacks = images.astype(np.float32) / 255
-        classifier = ShredClassifier(bands="ugriz", random_state=0)
+        classifier = ShredClassifier(tiny, bands="ugriz", random_state=0)
         classifier.fit(stacks, y, epochs=1, batch_size=8, progress=False)
         classifier.save(tmp_path / "five.shredmodel")
         loaded = ShredClassifier.load(tmp_path / "five.shredmodel")
@@ -251,36 +251,33 @@ class TestFitting:
         with pytest.raises(CutoutMismatchError, match="3 bands"):
             loaded.predict(stacks[..., :3], bands="gri")
 
-    def test_early_stopping_keeps_the_best_epoch(self, toy_images):
+    def test_early_stopping_keeps_the_best_epoch(self, tiny, toy_images):
         images, y = toy_images
-        groups = np.arange(60) // 2
-        classifier = ShredClassifier("compact", random_state=0)
-        classifier.fit(
-            images,
-            y,
-            groups=groups,
-            validation=0.25,
-            patience=1,
-            epochs=30,
-            batch_size=8,
-            progress=False,
-        )
+        # The more it learns, the worse it does on images with the wrong labels.
+        options = {"validation": (images[:20], 1 - y[:20]), "progress": False}
+        classifier = ShredClassifier(tiny, random_state=0)
+        classifier.fit(images, y, patience=2, epochs=30, **options)
         losses = classifier.history_["val_loss"]
-        assert len(losses) < 30
-        assert len(losses) - 1 - int(np.argmin(losses)) == 1
-
-    def test_validation_data_may_be_given(self, toy_images):
-        images, y = toy_images
-        classifier = ShredClassifier(random_state=0)
-        classifier.fit(
-            images, y, validation=(images[:10], y[:10]), epochs=1, batch_size=8, progress=False
+        best = int(np.argmin(losses))
+        assert len(losses) - 1 - best == 2
+        shorter = ShredClassifier(tiny, random_state=0)
+        shorter.fit(images, y, epochs=best + 1, **options)
+        np.testing.assert_allclose(
+            classifier.predict_proba(images), shorter.predict_proba(images), atol=1e-5
         )
-        assert set(classifier.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
-    def test_an_interrupted_training_goes_on(self, toy_images, tmp_path, monkeypatch):
+    def test_validation_keeps_groups_together(self, tiny, toy_images):
         images, y = toy_images
-        options = {"epochs": 3, "batch_size": 8, "validation": 0.25, "progress": False}
-        whole = ShredClassifier(random_state=2).fit(images, y, **options)
+        groups = np.arange(60) // 20
+        classifier = ShredClassifier(tiny, random_state=0)
+        classifier.fit(images, y, groups=groups, validation=0.34, epochs=1, progress=False)
+        assert set(classifier.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+        assert classifier.model_.description.training["n_sources"] == 40
+
+    def test_an_interrupted_training_resumes(self, tiny, toy_images, tmp_path, monkeypatch):
+        images, y = toy_images
+        options = {"epochs": 3, "validation": 0.25, "progress": False}
+        whole = ShredClassifier(tiny, random_state=2).fit(images, y, **options)
 
         from shredfinder.training import fitting
 
@@ -292,36 +289,36 @@ class TestFitting:
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(fitting._TrainingState, "finish_epoch", interrupt)
-        resumed = ShredClassifier(random_state=2)
+        resumed = ShredClassifier(tiny, random_state=2)
         with pytest.raises(KeyboardInterrupt):
             resumed.fit(images, y, checkpoint=tmp_path / "state", **options)
         monkeypatch.undo()
         resumed.fit(images, y, checkpoint=tmp_path / "state", **options)
         assert len(resumed.history_["loss"]) == 3
-        # Dropout draws anew after the interrupt: the last epoch agrees roughly, and lies far
-        # below the first, which a training from scratch would repeat.
+        # The last epoch agrees only roughly: dropout is drawn again after the interrupt.
         np.testing.assert_allclose(resumed.history_["loss"][:2], whole.history_["loss"][:2])
-        assert resumed.history_["loss"][2] < 0.5 * resumed.history_["loss"][0]
+        assert resumed.history_["loss"][2] == pytest.approx(whole.history_["loss"][2], rel=0.2)
+        assert resumed.history_["loss"][2] < 0.8 * resumed.history_["loss"][0]
 
         with pytest.raises(ValueError, match="belongs to another training"):
-            ShredClassifier(random_state=3).fit(images, y, checkpoint=tmp_path / "state", **options)
+            ShredClassifier(tiny, random_state=3).fit(
+                images, y, checkpoint=tmp_path / "state", **options
+            )
 
-    def test_a_loaded_model_is_fitted_further(self, toy_classifier, toy_images, tmp_path):
+    def test_a_loaded_model_is_fine_tuned(self, tiny, toy_images, tmp_path):
         images, y = toy_images
-        toy_classifier.save(tmp_path / "toy.shredmodel")
-        loaded = ShredClassifier.load(tmp_path / "toy.shredmodel").fit(
-            images, y, epochs=1, batch_size=60, progress=False
-        )
-        fresh = ShredClassifier(random_state=0).fit(
-            images, y, epochs=1, batch_size=60, progress=False
-        )
-        assert loaded.history_["loss"][0] < fresh.history_["loss"][0]
+        fresh = ShredClassifier(tiny, random_state=0).fit(images, y, epochs=8, progress=False)
+        fresh.save(tmp_path / "toy.shredmodel")
+        loaded = ShredClassifier.load(tmp_path / "toy.shredmodel")
+        assert loaded.warm_start
+        loaded.fit(images, y, epochs=1, progress=False)
+        assert loaded.history_["loss"][0] < 0.7 * fresh.history_["loss"][0]
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"y": np.zeros(60)}, "both classes.*only galaxy"),
-            ({"y": np.full(60, np.nan)}, "no source at all"),
+            ({"y": np.zeros(60)}, "both classes.*only galaxy sources"),
+            ({"y": np.full(60, np.nan)}, "include no sources"),
             ({"y": np.zeros(59)}, "60 images but labels"),
             ({"y": ["star"] * 60}, "unknown labels 'star'"),
             ({"y": np.full(60, 2)}, "unknown labels '2"),
@@ -333,18 +330,11 @@ class TestFitting:
         ],
     )
     @pytest.mark.filterwarnings("ignore::shredfinder.exceptions.ShredfinderWarning")
-    def test_bad_arguments_say_what_is_wrong(self, toy_images, change, message):
+    def test_errors_name_the_argument(self, tiny, toy_images, change, message):
         images, y = toy_images
         arguments = {"y": y, "epochs": 1, "progress": False} | change
         with pytest.raises(ValueError, match=message):
-            ShredClassifier().fit(images, **arguments)
-
-    def test_scikit_learn_can_clone_it(self):
-        from sklearn.base import clone
-
-        classifier = clone(ShredClassifier("published", random_state=7, symmetry="all"))
-        assert classifier.get_params()["random_state"] == 7
-        assert classifier.architecture == "published"
+            ShredClassifier(tiny).fit(images, **arguments)
 
 
 def test_fit_without_a_backend_names_the_extra(monkeypatch, toy_images):
@@ -359,7 +349,7 @@ def test_fit_without_a_backend_names_the_extra(monkeypatch, toy_images):
         ShredClassifier().fit(images, y)
 
 
-def test_an_answer_that_is_not_finite_is_flagged(toy_classifier, toy_images, monkeypatch):
+def test_a_score_that_is_not_finite_is_flagged(toy_classifier, toy_images, monkeypatch):
     images = toy_images[0][:2]
     monkeypatch.setattr(
         type(toy_classifier.model_), "score", lambda *_: np.full(len(images), np.nan)
@@ -369,9 +359,9 @@ def test_an_answer_that_is_not_finite_is_flagged(toy_classifier, toy_images, mon
     assert (flags == "not scored").all()
 
 
-def test_a_training_that_diverged_says_so(toy_classifier, toy_images, monkeypatch):
+def test_a_diverged_training_warns(toy_classifier, toy_images, monkeypatch):
     monkeypatch.setattr(
         "shredfinder.training.workflow.fit_network", lambda *_, **__: {"loss": [1.0, np.nan]}
     )
     with pytest.warns(ShredfinderWarning, match="diverged"):
-        ShredClassifier(random_state=1).fit(*toy_images, epochs=2, progress=False)
+        ShredClassifier("compact", random_state=1).fit(*toy_images, epochs=2, progress=False)

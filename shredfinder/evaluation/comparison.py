@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from shredfinder.evaluation.metrics import (
     compute_metrics,
@@ -66,6 +65,8 @@ def compare_aucs(
     >>> round(found["difference"], 2), found["p_value"] < 0.001
     (0.17, True)
     """
+    from scipy import stats
+
     y, p, other = _validate_pair(y, p_cnn, p_other)
     counts = np.bincount(y, minlength=2)
     if counts.min() < 2:
@@ -175,6 +176,8 @@ def _validate_pair(y, p_cnn, p_other):
 
 def _structural_components(y, scores):
     """Give for each shred the share of galaxies below it, and for each galaxy of shreds above."""
+    from scipy import stats
+
     shreds, galaxies = scores[y == 1], scores[y == 0]
     together = stats.rankdata(np.concatenate([shreds, galaxies]))
     m, n = len(shreds), len(galaxies)

@@ -1,22 +1,20 @@
-"""Cross-validation that keeps neighbours in one fold."""
+"""Cross-validation that keeps groups of sources in one fold."""
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from shredfinder._utils.runtime import import_optional
-from shredfinder.models.holder import ModelHolder
-from shredfinder.training import encode_labels
+from shredfinder.models.labels import encode_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+    from sklearn.base import BaseEstimator
 
     from shredfinder._utils.types import PathLike
-    from shredfinder.classifier import ShredClassifier
     from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["cross_validate", "make_folds"]
@@ -25,24 +23,24 @@ __all__ = ["cross_validate", "make_folds"]
 def make_folds(
     p_shred: ArrayLike, groups: ArrayLike | None = None, *, n_splits: int = 5, random_state: int = 0
 ) -> np.ndarray:
-    """Split sources into folds of about equal shares of shreds, whole groups at a time.
+    """Assign sources to folds with about equal fractions of shreds, in whole groups.
 
     Parameters
     ----------
     p_shred : array_like
-        Labels from `~shredfinder.training.encode_labels`, of shape ``(n,)``; sources with NaN
-        belong to no fold.
+        Labels from `~shredfinder.training.encode_labels`, of shape ``(n,)``. Sources with NaN
+        are in no fold.
     groups : array_like, optional
-        Group of each source, of shape ``(n,)``; by default each is its own.
+        Group of each source, of shape ``(n,)``. By default sources are independent.
     n_splits : int, optional
         Number of folds.
     random_state : int, optional
-        Makes the folds repeatable.
+        Seed of the folds.
 
     Returns
     -------
     folds : `~numpy.ndarray` of int
-        Number of each source's fold, of shape ``(n,)``; −1 for those in none.
+        Fold number of each source, of shape ``(n,)``; −1 for sources in no fold.
 
     Examples
     --------
@@ -51,23 +49,52 @@ def make_folds(
     >>> bool(folds[0] == folds[1]), bool(folds[2] == folds[3])
     (True, True)
     """
-    model_selection = import_optional("sklearn.model_selection", "cross-validation")
+    from sklearn.model_selection import StratifiedGroupKFold
+
     p_shred = np.asarray(p_shred, dtype=float)
     rows = np.flatnonzero(np.isfinite(p_shred))
-    groups = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
-    splitter = model_selection.StratifiedGroupKFold(
-        n_splits, shuffle=True, random_state=random_state
-    )
+    group_of = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
     folds = np.full(len(p_shred), -1)
     classes = (p_shred[rows] >= 0.5).astype(int)
-    for k, (_, held) in enumerate(splitter.split(rows, classes, groups[rows])):
+    for k, (_, held) in enumerate(splitter.split(rows, classes, group_of[rows])):
         folds[rows[held]] = k
     return folds
 
 
+@overload
 def cross_validate(
-    classifier: ShredClassifier,
-    cutouts: Cutouts,
+    classifier: BaseEstimator,
+    cutouts: Cutouts | ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = ...,
+    sample_weight: ArrayLike | None = ...,
+    n_splits: int = ...,
+    random_state: int = ...,
+    checkpoint: PathLike | None = ...,
+    return_models: Literal[False] = ...,
+    **fit_options: Any,
+) -> tuple[np.ndarray, np.ndarray]: ...
+@overload
+def cross_validate(
+    classifier: BaseEstimator,
+    cutouts: Cutouts | ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = ...,
+    sample_weight: ArrayLike | None = ...,
+    n_splits: int = ...,
+    random_state: int = ...,
+    checkpoint: PathLike | None = ...,
+    return_models: Literal[True],
+    **fit_options: Any,
+) -> tuple[np.ndarray, np.ndarray, list[Any]]: ...
+
+
+def cross_validate(
+    classifier: BaseEstimator,
+    cutouts: Cutouts | ArrayLike,
     y: ArrayLike,
     *,
     groups: ArrayLike | None = None,
@@ -77,46 +104,52 @@ def cross_validate(
     checkpoint: PathLike | None = None,
     return_models: bool = False,
     **fit_options: Any,
-) -> tuple[Any, ...]:
-    """Score each source by a model that has not seen it or its neighbours.
+) -> tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, list[Any]]:
+    """Score each source with a model trained on neither it nor its group.
+
+    Unlike `sklearn.model_selection.cross_val_predict` this resumes an interrupted run, ignores
+    sources of neither class, returns the folds and accepts soft labels.
 
     Parameters
     ----------
-    classifier : ShredClassifier or estimator
-        Its parameters are used; it is not changed. Any estimator in scikit-learn's manner will
-        do that gives probabilities: one with ``get_params``, ``fit`` and ``predict_proba``.
+    classifier : ShredClassifier or scikit-learn classifier
+        Unchanged; clones of it are fitted. It must have ``fit`` and ``predict_proba``.
     cutouts : Cutouts or array_like
-        The images; for another estimator whatever it takes, as an array with a row for each
-        source.
+        Images; for another classifier, an array of its input with one row per source.
     y : array_like
-        Labels, as for `~shredfinder.ShredClassifier.fit`; ``"other"`` is neither trained on nor
-        scored. Other estimators are given 0 and 1.
+        Labels of shape ``(n,)``, as for `~shredfinder.ShredClassifier.fit`. ``"other"`` is
+        neither trained on nor scored. Other classifiers are given 0 and 1.
     groups : array_like, optional
-        Group of each source; a group goes to one fold.
+        Group of each source, of shape ``(n,)``. A group is never divided between folds.
     sample_weight : array_like, optional
-        Weights in the loss.
+        Weights in the loss, of shape ``(n,)``.
     n_splits : int, optional
         Number of folds.
     random_state : int, optional
         Seed of the folds.
     checkpoint : path-like, optional
-        Folder of the trainings' states and finished folds; an interrupted run goes on there. For
-        a `~shredfinder.ShredClassifier` only.
+        Folder for training states and finished folds; an interrupted run resumes from it. Only
+        for a `~shredfinder.ShredClassifier`.
     return_models : bool, optional
-        Give the fitted models too.
+        Return the fitted models as well.
     **fit_options
-        Further arguments of the estimator's ``fit``. Early stopping, where it is used, looks at
-        a part of the training folds, never at the scored one.
+        Further arguments of the classifier's ``fit``. Early stopping, if used, validates on part
+        of the training folds, never on the scored fold.
 
     Returns
     -------
     p_cnn : `~numpy.ndarray`
-        Float32, of shape ``(n,)``; NaN for sources without an answer.
+        Float32, of shape ``(n,)``; NaN for unscored sources.
     folds : `~numpy.ndarray` of int
-        Fold of each source, −1 for those in none.
+        Fold of each source, −1 for sources in no fold.
     models : list
-        Only with ``return_models``: the model of each fold; ``model.history_`` of a
-        `~shredfinder.ShredClassifier` holds its losses by epoch.
+        Only with ``return_models``: the fitted model of each fold. A
+        `~shredfinder.ShredClassifier` has losses by epoch in ``history_``.
+
+    Raises
+    ------
+    ValueError
+        If images and labels differ in length, or the classifier cannot use a checkpoint.
 
     Examples
     --------
@@ -130,19 +163,25 @@ def cross_validate(
     >>> compute_metrics(y, p_cnn)["auc"] > 0.9
     True
     """
+    # Imported here because tables and plots import this package, but not scikit-learn.
+    from sklearn.base import clone
+
+    from shredfinder.classifier import ShredClassifier
+
     p_shred = encode_labels(y)
-    if len(cutouts) != len(p_shred):
-        raise ValueError(f"there are {len(cutouts)} images but {len(p_shred)} labels")
+    rows: Any = cutouts if hasattr(cutouts, "__getitem__") else np.asarray(cutouts)
+    if len(rows) != len(p_shred):
+        raise ValueError(f"there are {len(rows)} images but {len(p_shred)} labels")
     folds = make_folds(p_shred, groups, n_splits=n_splits, random_state=random_state)
-    own = isinstance(classifier, ModelHolder)
-    if checkpoint is not None and not own:
+    is_own = isinstance(classifier, ShredClassifier)
+    if checkpoint is not None and not is_own:
         raise ValueError(
-            f"only a ShredClassifier's folds can be kept, not a {type(classifier).__name__}'s: "
-            "leave out checkpoint"
+            f"checkpoint needs a ShredClassifier, got a {type(classifier).__name__}: leave out "
+            "checkpoint"
         )
-    targets = p_shred if own else np.nan_to_num(p_shred).round().astype(int)
-    data = {"sample_weight": sample_weight}
-    if own or "groups" in inspect.signature(classifier.fit).parameters:
+    targets = p_shred if is_own else np.nan_to_num(p_shred).round().astype(int)
+    data: dict[str, Any] = {"sample_weight": sample_weight}
+    if is_own or "groups" in inspect.signature(classifier.fit).parameters:
         data["groups"] = groups
     data = {name: np.asarray(values) for name, values in data.items() if values is not None}
     p_cnn = np.full(len(p_shred), np.nan, dtype=np.float32)
@@ -151,30 +190,18 @@ def cross_validate(
         held, kept = np.flatnonzero(folds == k), np.flatnonzero((folds >= 0) & (folds != k))
         folder = None if checkpoint is None else Path(checkpoint) / f"fold-{k}"
         saved = None if folder is None else folder / "model.shredmodel"
+        model: Any
         if saved is not None and saved.exists():
-            model = type(classifier).load(saved)
+            model = ShredClassifier.load(saved)
         else:
-            model = _clone(classifier)
-            options = {"checkpoint": folder, "name": f"fold {k}"} if own else {}
+            model = clone(classifier)
+            options = {"checkpoint": folder, "name": f"fold {k}"} if is_own else {}
             parts = {name: values[kept] for name, values in data.items()}
-            model.fit(cutouts[kept], targets[kept], **parts, **options, **fit_options)
+            model.fit(rows[kept], targets[kept], **parts, **options, **fit_options)
             if saved is not None:
                 model.save(saved)
         models.append(model)
-        p_cnn[held] = _predict(model, cutouts[held])
+        # Some classifiers refuse empty input, and a fold may be empty.
+        if len(held):
+            p_cnn[held] = model.predict_proba(rows[held])[:, 1]
     return (p_cnn, folds, models) if return_models else (p_cnn, folds)
-
-
-def _clone(estimator):
-    """Make an unfitted estimator of the same parameters."""
-    if isinstance(estimator, ModelHolder):
-        return type(estimator)(**estimator.get_params())
-    return import_optional("sklearn.base", "cross-validation").clone(estimator)
-
-
-def _predict(model, cutouts):
-    if not len(cutouts):
-        return np.empty(0)
-    if hasattr(model, "predict_p_cnn"):
-        return model.predict_p_cnn(cutouts)[0]
-    return model.predict_proba(cutouts)[:, 1]

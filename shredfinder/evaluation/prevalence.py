@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy.table import Table
-from scipy import stats
 
 from shredfinder._utils.fractions import classify
 from shredfinder.evaluation.metrics import validate_answers
@@ -85,6 +84,8 @@ def estimate_shred_fraction(
     >>> [round(float(found[name][0]), 3) for name in names]
     [0.077, 0.051, 0.026, 0.074]
     """
+    from scipy import stats
+
     p, called = classify(p_cnn, threshold)
     n = int(np.count_nonzero(np.isfinite(p)))
     if n == 0:

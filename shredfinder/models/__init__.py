@@ -1,6 +1,6 @@
 """Networks: how they are built, described, saved and run."""
 
-from shredfinder.models.architectures import ARCHITECTURES, build_network
+from shredfinder.models.architectures import ARCHITECTURES, build_network, import_keras
 from shredfinder.models.calibration import Calibration
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.model import TrainedModel
@@ -21,4 +21,5 @@ __all__ = [
     "check_prior",
     "estimate_prior",
     "fit_stretch",
+    "import_keras",
 ]

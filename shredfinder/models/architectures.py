@@ -1,168 +1,54 @@
-"""The networks, in Keras 3.
+"""The networks, in Keras 3, and the choice of its backend.
 
-Keras is imported inside the functions: scoring a saved model never needs it.
+Keras is imported inside functions: scoring with a saved model does not need it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import random
 import sys
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from shredfinder.exceptions import MissingDependencyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from keras import Model
+    from keras import KerasTensor, Model
 
-__all__ = ["ARCHITECTURES", "build_network", "import_keras"]
-
-
-def build_published(input_shape):
-    """Build the network of Di Teodoro, Peek & Wu (arXiv 2301.09648, their figure 2).
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width and number of bands; 128, 128, 3 in the paper.
-
-    Returns
-    -------
-    network : `keras.Model`
-        From images in 0–1, ``(n, height, width, bands)``, to the probabilities of galaxy and
-        shred, ``(n, 2)``; 10,580,258 parameters at the paper's input shape.
-    """
-    from keras import Model, layers
-
-    inputs = layers.Input(input_shape, name="images")
-    x = inputs
-    for n_filters, kernel, pool in ((32, 3, 2), (64, 3, 2), (128, 3, 2), (512, 5, 4)):
-        x = layers.Conv2D(n_filters, kernel, padding="same", activation="relu")(x)
-        x = layers.Conv2D(n_filters, kernel, padding="valid", activation="relu")(x)
-        x = layers.MaxPooling2D(pool)(x)
-        x = layers.Dropout(0.2)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(1024, activation="relu")(x)
-    x = layers.Dropout(0.2)(x)
-    outputs = _end(x)
-    return Model(inputs, outputs, name="published")
-
-
-def build_compact(input_shape):
-    """Build this project's own network.
-
-    It sees the source at three scales at once, each a quarter as wide as the cutout in pixels:
-    the centre as it is, twice the field averaged 2 × 2, and the whole field averaged 4 × 4.
-    What decides is at the centre and in its surroundings; the full resolution everywhere else
-    would cost much and tell little.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width and number of bands; height and width are multiples of 16.
-
-    Returns
-    -------
-    network : `keras.Model`
-        From images in 0–1, ``(n, height, width, bands)``, to the probabilities of galaxy and
-        shred, ``(n, 2)``.
-    """
-    from keras import Model, layers
-
-    height, width, _ = input_shape
-    if height % 16 or width % 16:
-        raise ValueError(
-            f"the compact network takes images whose sides are multiples of 16 px, not "
-            f"{width}×{height} px"
-        )
-
-    def convolve(x, n_filters):
-        x = layers.Conv2D(n_filters, 3, padding="same", use_bias=False)(x)
-        # Keras's own momentum of 0.99 would need thousands of steps to settle.
-        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
-
-    inputs = layers.Input(input_shape, name="images")
-    center = layers.Cropping2D((height * 3 // 8, width * 3 // 8))(inputs)
-    middle = layers.AveragePooling2D(2)(layers.Cropping2D((height // 4, width // 4))(inputs))
-    whole = layers.AveragePooling2D(4)(inputs)
-    x = layers.Concatenate()([center, middle, whole])
-    for n_filters in (32, 64):
-        x = convolve(convolve(x, n_filters), n_filters)
-        x = layers.MaxPooling2D(2)(x)
-    x = convolve(convolve(x, 128), 128)
-    # What is anywhere, what is most, and what is at the centre, where the source must be.
-    rim = ((height // 16 - 2) // 2, (width // 16 - 2) // 2)
-    x = layers.Concatenate()(
-        [
-            layers.GlobalAveragePooling2D()(x),
-            layers.GlobalMaxPooling2D()(x),
-            layers.GlobalAveragePooling2D()(layers.Cropping2D(rim)(x)),
-        ]
-    )
-    x = layers.Dropout(0.3)(x)
-    x = layers.Dense(64, activation="relu")(x)
-    outputs = _end(x)
-    return Model(inputs, outputs, name="compact")
-
-
-def _end(x):
-    from keras import layers
-
-    # In single precision whatever Keras's policy is: half of it would round probabilities.
-    return layers.Dense(2, activation="softmax", name="probabilities", dtype="float32")(x)
-
-
-#: From the name of each architecture to the function that builds it.
-ARCHITECTURES = {"compact": build_compact, "published": build_published}
-
-
-def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
-    """Build a network with fresh weights.
-
-    Parameters
-    ----------
-    architecture : str
-        A key of `ARCHITECTURES`.
-    input_shape : tuple of int
-        Height, width and number of bands.
-
-    Returns
-    -------
-    network : `keras.Model`
-        The network.
-
-    Raises
-    ------
-    ValueError
-        If there is no such architecture or it can't take images of that shape.
-
-    Examples
-    --------
-    >>> from shredfinder.models import build_network
-    >>> from shredfinder.training import import_keras
-    >>> keras = import_keras()
-    >>> build_network("published", (128, 128, 3)).count_params()
-    10580258
-    """
-    try:
-        build = ARCHITECTURES[architecture]
-    except KeyError:
-        raise ValueError(
-            f"there is no architecture {architecture!r}: choose one of {', '.join(ARCHITECTURES)}"
-        ) from None
-    return build(tuple(int(side) for side in input_shape))
-
+__all__ = ["ARCHITECTURES", "build_network", "import_keras", "preserve_random_state"]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
 
 
-def import_keras() -> ModuleType:
-    """Import Keras with a backend that is installed.
+@contextlib.contextmanager
+def preserve_random_state() -> Iterator[None]:
+    """Restore the global random states of Python and NumPy on exit.
 
-    Keras takes the backend named in the environment variable ``KERAS_BACKEND``; where none is
-    named, the first that is installed of PyTorch, JAX and TensorFlow is chosen.
+    Yields
+    ------
+    None
+        The states may be changed inside the context.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def import_keras() -> ModuleType:
+    """Import Keras with an installed backend.
+
+    The environment variable ``KERAS_BACKEND`` names the backend. If it is not set, the first
+    installed of PyTorch, JAX and TensorFlow is used.
 
     Returns
     -------
@@ -172,7 +58,7 @@ def import_keras() -> ModuleType:
     Raises
     ------
     shredfinder.exceptions.MissingDependencyError
-        If no backend is installed, or the one that was named is not.
+        If no backend, or not the named one, is installed.
 
     Examples
     --------
@@ -193,12 +79,150 @@ def import_keras() -> ModuleType:
                 "installed: pip install 'shredfinder[jax]' (or torch, or tensorflow); scoring "
                 "with a saved model needs none"
             )
+        # Keras reads the variable once, when it is imported.
         os.environ["KERAS_BACKEND"] = installed[0]
-    import keras
+    with preserve_random_state():  # importing JAX draws numbers
+        import keras
 
     if keras.backend.backend() not in _BACKENDS:
         raise MissingDependencyError(
-            f"Keras runs on the backend {keras.backend.backend()!r}, which can't train: set "
+            f"Keras uses the backend {keras.backend.backend()!r}, which cannot train: set "
             f"KERAS_BACKEND to one of {', '.join(_BACKENDS)} before Keras is imported"
         )
     return keras
+
+
+def build_published(input_shape: tuple[int, ...]) -> Model:
+    """Build the network of Di Teodoro, Peek & Wu (arXiv 2301.09648, figure 2).
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Height, width and number of bands; 128, 128, 3 in the paper.
+
+    Returns
+    -------
+    network : `keras.Model`
+        Maps images in 0–1, ``(n, height, width, bands)``, to the probabilities of galaxy and
+        shred, ``(n, 2)``. It has 10,580,258 parameters for the paper's input shape.
+    """
+    from keras import Model, layers
+
+    inputs = layers.Input(input_shape, name="images")
+    x = inputs
+    for n_filters, kernel, pool in ((32, 3, 2), (64, 3, 2), (128, 3, 2), (512, 5, 4)):
+        x = layers.Conv2D(n_filters, kernel, padding="same", activation="relu")(x)
+        x = layers.Conv2D(n_filters, kernel, padding="valid", activation="relu")(x)
+        x = layers.MaxPooling2D(pool)(x)
+        x = layers.Dropout(0.2)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(1024, activation="relu")(x)
+    x = layers.Dropout(0.2)(x)
+    return Model(inputs, _add_probabilities(x), name="published")
+
+
+def build_compact(input_shape: tuple[int, ...]) -> Model:
+    """Build the package's own network.
+
+    It sees the source at three scales, each a quarter of the cutout's width in pixels: the
+    central quarter at full resolution, the central half averaged 2 × 2, and the whole field
+    averaged 4 × 4. The centre and its surroundings decide; full resolution everywhere would cost
+    much more and add little.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Height, width and number of bands. Height and width must be multiples of 16.
+
+    Returns
+    -------
+    network : `keras.Model`
+        Maps images in 0–1, ``(n, height, width, bands)``, to the probabilities of galaxy and
+        shred, ``(n, 2)``.
+    """
+    from keras import Model, layers
+
+    height, width, _ = input_shape
+    if height % 16 or width % 16:
+        raise ValueError(
+            "the compact network needs images whose sides are multiples of 16 px, got "
+            f"{width}×{height} px"
+        )
+
+    def convolve(x: KerasTensor, n_filters: int) -> KerasTensor:
+        x = layers.Conv2D(n_filters, 3, padding="same", use_bias=False)(x)
+        # Keras's default momentum of 0.99 would need thousands of steps to converge.
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+    inputs = layers.Input(input_shape, name="images")
+    center = layers.Cropping2D((height * 3 // 8, width * 3 // 8))(inputs)
+    middle = layers.AveragePooling2D(2)(layers.Cropping2D((height // 4, width // 4))(inputs))
+    whole = layers.AveragePooling2D(4)(inputs)
+    x = layers.Concatenate()([center, middle, whole])
+    for n_filters in (32, 64):
+        x = convolve(convolve(x, n_filters), n_filters)
+        x = layers.MaxPooling2D(2)(x)
+    x = convolve(convolve(x, 128), 128)
+    # Pool over the field (mean and maximum) and over the centre, the source's position.
+    rim = ((height // 16 - 2) // 2, (width // 16 - 2) // 2)
+    x = layers.Concatenate()(
+        [
+            layers.GlobalAveragePooling2D()(x),
+            layers.GlobalMaxPooling2D()(x),
+            layers.GlobalAveragePooling2D()(layers.Cropping2D(rim)(x)),
+        ]
+    )
+    x = layers.Dropout(0.3)(x)
+    x = layers.Dense(64, activation="relu")(x)
+    return Model(inputs, _add_probabilities(x), name="compact")
+
+
+def _add_probabilities(x: KerasTensor) -> KerasTensor:
+    from keras import layers
+
+    # Single precision whatever Keras's policy: half precision would round probabilities.
+    return layers.Dense(2, activation="softmax", name="probabilities", dtype="float32")(x)
+
+
+#: Builders of the networks by name of the architecture.
+ARCHITECTURES: dict[str, Callable[[tuple[int, ...]], Model]] = {
+    "compact": build_compact,
+    "published": build_published,
+}
+
+
+def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
+    """Build a network with newly initialised weights.
+
+    Parameters
+    ----------
+    architecture : str
+        Key of `ARCHITECTURES`.
+    input_shape : tuple of int
+        Height, width and number of bands.
+
+    Returns
+    -------
+    network : `keras.Model`
+        The network.
+
+    Raises
+    ------
+    ValueError
+        If the architecture is unknown or cannot process images of that shape.
+
+    Examples
+    --------
+    >>> from shredfinder.models import build_network
+    >>> from shredfinder.training import import_keras
+    >>> keras = import_keras()
+    >>> build_network("published", (128, 128, 3)).count_params()
+    10580258
+    """
+    try:
+        build = ARCHITECTURES[architecture]
+    except KeyError:
+        raise ValueError(
+            f"unknown architecture {architecture!r}: use one of {', '.join(ARCHITECTURES)}"
+        ) from None
+    return build(tuple(int(side) for side in input_shape))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from shredfinder._utils.runtime import import_optional
 from shredfinder._utils.validation import check_weights
@@ -206,6 +205,8 @@ def calibrate_folds(
 
 
 def _fit_temperature(p_shred, logits, weights):
+    from scipy.optimize import minimize_scalar
+
     def loss(log_temperature):
         x = logits / np.exp(log_temperature)
         return np.average(np.logaddexp(0, x) - p_shred * x, weights=weights)

@@ -92,7 +92,7 @@ def list_classes(y: ArrayLike) -> np.ndarray:
         ``["galaxy", "shred"]`` for names and soft labels, ``[0, 1]`` in the type of ``y`` for
         hard numbers, ``[False, True]`` for booleans.
     """
-    values = np.ma.getdata(np.ma.asarray(y))
+    values: np.ndarray = np.ma.getdata(np.ma.asarray(y))
     if values.dtype.kind not in "biuf":
         return np.array(CLASSES)
     known = encode_labels(y)

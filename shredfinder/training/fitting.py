@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,8 +65,8 @@ def check_fit_options(
         raise NotADirectoryError(f"checkpoint must be a folder, but {str(checkpoint)!r} is a file")
     if isinstance(validation, str):
         is_valid = validation == "auto"
-    elif np.isscalar(validation):
-        is_valid = bool(np.isreal(validation) and 0 < validation < 1)
+    elif isinstance(validation, Real):
+        is_valid = 0 < float(validation) < 1
     else:
         is_valid = validation is None or (isinstance(validation, tuple) and len(validation) == 2)
     if not is_valid:
@@ -194,10 +195,10 @@ def _make_batches(
     augmentation: dict[str, Any],
     random_state: int | None,
 ) -> PyDataset:
-    entropy = np.random.SeedSequence(random_state).entropy
+    entropy: Any = np.random.SeedSequence(random_state).entropy
 
     # The base class exists only once Keras is imported, which scoring never does.
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
         """Augmented batches, determined by seed, epoch and index alone."""
 
         epoch = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 import warnings
@@ -13,7 +12,11 @@ import numpy as np
 from shredfinder._utils.validation import check_weights
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging.cutouts import FLUX
-from shredfinder.models.architectures import build_network, import_keras
+from shredfinder.models.architectures import (
+    build_network,
+    import_keras,
+    preserve_random_state,
+)
 from shredfinder.models.description import ModelDescription
 from shredfinder.models.labels import CLASSES, encode_labels, split_groups, warn_of_others
 from shredfinder.models.model import TrainedModel
@@ -24,7 +27,7 @@ from shredfinder.training.fitting import fit_network
 from shredfinder.training.recipes import get_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from keras import Model
     from numpy.typing import ArrayLike
@@ -119,7 +122,10 @@ def train_model(
         kept, aside = split_groups(p_shred, groups, validation, random_state)
         validation_data = images[aside], _to_targets(p_shred[aside]), weight[aside]
         images, p_shred, weight = images[kept], p_shred[kept], weight[kept]
-    with _local_seed(random_state):
+    with preserve_random_state():
+        # Keras seeds each initialiser and dropout layer from Python's global generator.
+        # keras.utils.set_random_seed would also reseed NumPy and the backends, for good.
+        random.seed(random_state)
         network = build_network(architecture, images.shape[1:])
     if initial_model is not None:
         network.set_weights(adapt_weights(initial_model, network, cutouts.bands))
@@ -164,19 +170,6 @@ def train_model(
     measure = NoveltyMeasure.of_images(images)
     description.novelty = None if measure is None else measure.to_dict()
     return TrainedModel.from_network(description, network), history
-
-
-@contextlib.contextmanager
-def _local_seed(random_state: int | None) -> Iterator[None]:
-    """Seed the layers built inside, and leave the user's global random state as it was."""
-    # Keras draws the seed of each initialiser and dropout layer from Python's global generator.
-    # keras.utils.set_random_seed would reseed NumPy and the backends as well, for good.
-    before = random.getstate()
-    random.seed(random_state)
-    try:
-        yield
-    finally:
-        random.setstate(before)
 
 
 def adapt_weights(
@@ -266,7 +259,7 @@ def _select_usable(
     n = len(cutouts)
     p_shred = _check_length("labels", encode_labels(y), n)
     weight = check_weights(sample_weight, n)
-    warn_of_others(np.count_nonzero(np.isnan(p_shred)), n)
+    warn_of_others(int(np.isnan(p_shred).sum()), n)
     rows = np.flatnonzero(cutouts.good & np.isfinite(p_shred) & (weight > 0))
     present = np.unique(p_shred[rows] >= 0.5)
     if len(present) < 2:
@@ -282,7 +275,7 @@ def _hash_data(images: np.ndarray, p_shred: np.ndarray, weight: np.ndarray) -> s
     """Hash the training data, to recognise models of the same data."""
     digest = hashlib.sha256()
     for array in (images, p_shred, weight):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

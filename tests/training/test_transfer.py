@@ -1,19 +1,17 @@
-"""A trained network is gone on with, on images of its own and of other kinds."""
+"""Fine-tuning, on the same bands and on others."""
 
 import numpy as np
 import pytest
 
 from shredfinder import Cutouts, ShredClassifier
-from shredfinder.models.architectures import build_network
-from shredfinder.training.workflow import adapt_weights
+from shredfinder.models import build_network
+from shredfinder.training import adapt_weights, import_keras
 from tests.conftest import make_images, needs_backend
 
 pytestmark = needs_backend
 
 
 def make_network(n_bands, size=32):
-    from shredfinder.training import import_keras
-
     import_keras()
     return build_network("compact", (size, size, n_bands))
 
@@ -26,7 +24,7 @@ def test_the_same_bands_keep_all_weights(toy_classifier):
 
 
 @pytest.mark.parametrize("bands", ["ugriz", "grizy", "irg", "grz"])
-def test_an_image_equal_in_all_bands_has_the_same_answer(toy_classifier, bands):
+def test_an_image_equal_in_all_bands_keeps_its_score(toy_classifier, bands):
     model = toy_classifier.model_
     network = make_network(len(bands))
     weights = adapt_weights(model, network, bands)
@@ -54,7 +52,7 @@ def test_a_band_of_unknown_wavelength(toy_classifier):
         adapt_weights(toy_classifier.model_, make_network(3), ("z", "r", "halpha"))
 
 
-def test_fit_goes_on_from_a_saved_model(toy_classifier, toy_images, tmp_path):
+def test_fit_fine_tunes_a_saved_model(toy_classifier, toy_images, tmp_path):
     toy_classifier.save(tmp_path / "start.shredmodel")
     images, y = toy_images
     start = ShredClassifier.load(tmp_path / "start.shredmodel")
@@ -69,7 +67,7 @@ def test_fit_goes_on_from_a_saved_model(toy_classifier, toy_images, tmp_path):
     assert tuned.model_.description.color_mapping == "legacy-grz"
 
 
-def test_fit_goes_on_with_five_bands(toy_classifier, tmp_path):
+def test_fit_fine_tunes_on_five_bands(toy_classifier, tmp_path):
     toy_classifier.save(tmp_path / "start.shredmodel")
     images, y = make_images(40, n_bands=5)
     cutouts = Cutouts(images, pixel_scale=0.396, bands="ugriz")
@@ -84,12 +82,10 @@ def test_fit_goes_on_with_five_bands(toy_classifier, tmp_path):
     )
 
 
-def test_another_architecture_can_not_go_on(toy_classifier, toy_images, tmp_path):
+def test_another_architecture_is_refused(toy_classifier, toy_images, tmp_path):
     toy_classifier.save(tmp_path / "start.shredmodel")
     start = ShredClassifier.load(tmp_path / "start.shredmodel")
     start.set_params(architecture="published")
     images, y = make_images(20, size=128)
-    with pytest.raises(
-        ValueError, match=r"compact, 32×32 px\) can't be gone on with in a published"
-    ):
+    with pytest.raises(ValueError, match=r"cannot fine-tune .*compact, 32×32 px\) as a published"):
         start.fit(images, y, epochs=1, progress=False)
