@@ -15,7 +15,8 @@ from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.models.sources import open_source
 from shredfinder.surveys import get_survey
-from shredfinder.training import check_fit_options, import_keras, train_model
+from shredfinder.training import import_keras, train_model
+from shredfinder.training.fitting import check_fit_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,8 @@ import pytest
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.models import build_network
-from shredfinder.training import adapt_weights, import_keras
+from shredfinder.training import import_keras
+from shredfinder.training.workflow import adapt_weights
 from tests.conftest import make_images, needs_backend
 
 pytestmark = needs_backend
