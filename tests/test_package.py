@@ -33,12 +33,21 @@ def test_scoring_needs_no_backend():
     # Backends that can't be imported are as good as backends that aren't there.
     code = (
         "import sys\n"
-        "for name in ('torch', 'jax', 'tensorflow', 'keras', 'onnx', 'sklearn', 'matplotlib'):\n"
+        "for name in ('torch', 'jax', 'tensorflow', 'keras', 'onnx', 'matplotlib'):\n"
         "    sys.modules[name] = None\n"
         "import numpy as np\n"
         "from shredfinder import ShredClassifier\n"
         "X = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)\n"
         "assert np.isfinite(ShredClassifier.load().predict_proba(X)).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tables_do_not_load_the_statistics_packages():
+    code = (
+        "import sys\n"
+        "from shredfinder import ShredTable\n"
+        "assert not {'sklearn', 'scipy.stats', 'keras'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
