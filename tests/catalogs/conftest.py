@@ -1,4 +1,4 @@
-"""Fixtures of the catalogues' tests."""
+"""Fixtures for the tests of catalogues."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """No pauses that real services ask for, and a cache of the test's own."""
+    """Skip the pauses between requests, and use an empty cache."""
     monkeypatch.setattr(skyserver, "_PAUSE", 0.0)
     monkeypatch.setattr(fetching, "_PAUSE", 0.01)
     from shredfinder import conf
@@ -20,13 +20,13 @@ def quick(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def skies():
-    """The simulated catalogues."""
+    """Simulate the catalogues."""
     return {"legacy-dr9": make_legacy(), "sdss-dr17": make_sdss(), "ps1-dr2": make_ps1()}
 
 
 @pytest.fixture(scope="session")
 def database(skies):
-    """All of them in one database."""
+    """Load the catalogues into one database."""
     ps1 = skies["ps1-dr2"]
     first = ps1[ps1["primaryDetection"] == 1]
     stack = [c for c in ps1.colnames if "Kron" in c or "PSF" in c]
@@ -43,7 +43,7 @@ def database(skies):
 
 @pytest.fixture
 def server(database):
-    """A server that behaves until it is told not to."""
+    """Start a server without faults; tests add faults."""
     with CatalogServer(database) as running:
         from shredfinder import conf
 

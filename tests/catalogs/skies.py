@@ -1,4 +1,4 @@
-"""Small simulated catalogues with the surveys' own columns, in which every criterion counts."""
+"""Small simulated catalogues with the surveys' columns, in which every criterion removes rows."""
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -8,7 +8,7 @@ CENTER = SkyCoord(143.0421, 21.5008, unit="deg")
 
 
 def scatter(n, rng, center=CENTER, radius=0.6):
-    """Positions within a square around a centre, thrice as dense in its middle."""
+    """Draw positions in a square around a centre, denser in the middle."""
     size = np.where(rng.uniform(size=n) < 0.3, radius / 3, radius)
     east, north = size * rng.uniform(-1, 1, n), size * rng.uniform(-1, 1, n)
     made = center.spherical_offsets_by(east * center.ra.unit, north * center.ra.unit)
@@ -16,7 +16,7 @@ def scatter(n, rng, center=CENTER, radius=0.6):
 
 
 def photometry(n, rng):
-    """Magnitudes, half-light radii and their relative errors."""
+    """Draw magnitudes, half-light radii and their relative errors."""
     red = rng.uniform(15.0, 22.5, n)
     green = red + rng.normal(0.6, 0.3, n)
     third = red - rng.normal(0.2, 0.1, n)
@@ -25,7 +25,7 @@ def photometry(n, rng):
 
 
 def some(rng, n, usual, odd, chance=0.06):
-    """The usual values, with a few odd ones."""
+    """Replace a random fraction of the usual values by odd ones."""
     usual = np.array(np.broadcast_to(usual, n))
     rows = rng.uniform(size=n) < chance
     usual[rows] = rng.choice(np.asarray(odd), rows.sum())
@@ -33,7 +33,7 @@ def some(rng, n, usual, odd, chance=0.06):
 
 
 def make_legacy(n=900, *, seed=1, center=CENTER, radius=0.6):
-    """Rows of ls_dr9.tractor."""
+    """Simulate rows of ls_dr9.tractor."""
     rng = np.random.default_rng(seed)
     ra, dec = scatter(n, rng, center, radius)
     green, red, third, r_eff, error = photometry(n, rng)
@@ -68,7 +68,7 @@ def make_legacy(n=900, *, seed=1, center=CENTER, radius=0.6):
 
 
 def make_sdss(n=900, *, seed=2):
-    """Rows of PhotoPrimary."""
+    """Simulate rows of PhotoPrimary."""
     rng = np.random.default_rng(seed)
     ra, dec = scatter(n, rng)
     green, red, third, r_eff, error = photometry(n, rng)
@@ -87,12 +87,12 @@ def make_sdss(n=900, *, seed=2):
 
 
 def make_ps1(n=900, *, seed=3, ebv=0.04):
-    """Rows of ObjectThin, StackObjectThin and StackPetrosian, joined."""
+    """Simulate rows of ObjectThin, StackObjectThin and StackPetrosian, joined."""
     rng = np.random.default_rng(seed)
     ra, dec = scatter(n, rng)
     green, red, third, r_eff, error = photometry(n, rng)
     table = Table()
-    # Sky cells overlap: one object in ten has a second row on the stacks, with its own number.
+    # Sky cells overlap: one object in ten has a second stack row with another number.
     number = np.arange(n, dtype=np.int64)
     number[n - n // 10 :] = np.arange(n // 10)
     ra, dec = ra[number], dec[number]

@@ -1,4 +1,4 @@
-"""Queries against DaCHS, a real TAP service, where it is installed."""
+"""Queries against DaCHS, a real TAP service, if it is installed."""
 
 import shutil
 from pathlib import Path
@@ -16,12 +16,12 @@ pytestmark = needs_dachs
 
 @pytest.fixture(scope="module")
 def dachs(skies):
-    """The address of a TAP service that serves the Legacy-like catalogue, 120 rows at a time."""
+    """Start a TAP service of the simulated Legacy catalogue that sends at most 120 rows."""
     table = skies["legacy-dr9"].copy()
     table.remove_columns(["release", "brickid", "objid"])
     for name in table.colnames:
         if table[name].dtype.kind == "f":
-            # As text, with as many digits as the numbers have, and nothing for NaN.
+            # Text with all digits, and empty for NaN.
             table[name] = ["" if v != v else repr(v) for v in table[name].tolist()]
 
     def fill(source):

@@ -1,4 +1,4 @@
-"""Queries against stand-ins: the same rows as the pure functions give, by whatever way."""
+"""Queries against local servers: the same rows as from the pure functions, with any options."""
 
 import astropy.units as u
 import numpy as np
@@ -31,7 +31,7 @@ def ask(server, survey, **options):
 
 
 def expected(skies, survey, cuts="paper", radius=RADIUS):
-    """What the pure functions leave of the catalogue, as sorted identifiers."""
+    """Return the sorted identifiers of the rows that pass the pure functions."""
     table = skies[survey].copy()
     if survey == "ps1-dr2":
         table["ebv"] = 0.04
@@ -56,7 +56,7 @@ def test_rows_are_those_of_the_pure_functions(server, skies, survey, cuts, push_
         assert table.meta["nfetched"] < 0.6 * len(expected(skies, survey, None))
 
 
-def test_a_preset_with_quantities_is_pushed_down_too(server, skies):
+def test_preset_with_quantities_is_pushed_down(server, skies):
     mine = CutPreset(
         "mine",
         "",
@@ -125,19 +125,19 @@ def test_a_source_at_the_edge(beyond):
     sky["ra"], sky["dec"] = CENTER.ra.deg, CENTER.dec.deg + 0.5 + beyond
     with CatalogServer(SkyDatabase({"ls_dr9.tractor": sky})) as running:
         table = ask(running, "legacy-dr9", cuts=None)
-        assert "COUNT" not in running.queries[-1]  # the server has it in either case
+        assert "COUNT" not in running.queries[-1]  # the server sends it in either case
     assert len(table) == (beyond < 0)
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-def test_few_rows_at_a_time_give_the_same(server, skies, survey):
+def test_small_requests_give_the_same_rows(server, skies, survey):
     table = ask(server, survey, max_rows=70)
     assert ids(table) == expected(skies, survey)
     assert table.meta["nparts"] > 3
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_overflow_is_noticed_and_the_region_split(server, skies, verify):
+def test_truncated_region_is_split(server, skies, verify):
     server.hard_limit = 100
     table = ask(server, "legacy-dr9", cuts=None, verify_counts=verify)
     assert ids(table) == expected(skies, "legacy-dr9", None)
@@ -145,13 +145,13 @@ def test_overflow_is_noticed_and_the_region_split(server, skies, verify):
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-def test_a_limit_that_nobody_mentions_is_noticed(server, skies, survey):
+def test_unreported_truncation_is_noticed(server, skies, survey):
     server.silent_limit = 150
     table = ask(server, survey, cuts=None)
     assert ids(table) == expected(skies, survey, None)
 
 
-def test_too_many_rows_in_one_place_are_an_error():
+def test_too_many_rows_at_one_position():
     sky = make_legacy(50)
     sky["ra"], sky["dec"] = CENTER.ra.deg, CENTER.dec.deg
     with (
@@ -185,7 +185,7 @@ def test_large_queries_are_jobs(server, skies):
         ask(server, "legacy-dr9", mode="maybe")
 
 
-def test_refused_jobs_become_short_queries(server, skies):
+def test_refused_jobs_become_small_queries(server, skies):
     server.refuse_jobs = 400
     with conf.set_temp("async_rows", 100):
         table = ask(server, "legacy-dr9")
@@ -196,7 +196,7 @@ def test_refused_jobs_become_short_queries(server, skies):
     assert len(jobs) == 1
 
 
-def test_a_job_that_never_ends_times_out(server):
+def test_endless_job_times_out(server):
     server.slow_jobs = 10**6
     with pytest.raises(CatalogServiceError, match=r"still executing after 0\.8 s"):
         ask(server, "legacy-dr9", mode="async", timeout=0.8)
@@ -220,12 +220,12 @@ def test_missing_columns_are_named(skies):
             ask(running, "legacy-dr9", columns=["fiberflux_r"])
 
 
-def test_reddening_comes_from_the_dust_service(server, skies):
+def test_reddening_from_the_dust_service(server, skies):
     table = query_candidates("ps1-dr2", CENTER, RADIUS, endpoint=server.tap, cache=False)
     offsets = (np.asarray(table["dec"]) - CENTER.dec.deg) * 0.1
     np.testing.assert_allclose(table["ebv"], 0.04 * (1 + offsets), rtol=1e-3)
     assert server.dust_request == pytest.approx((CENTER.ra.deg, CENTER.dec.deg, 2.0), abs=1e-4)
-    # The largest reddening of the map bounds what is asked for.
+    # The largest E(B-V) of the map limits the magnitudes of the query.
     assert "s.rKronMag <= 21.1" in server.data_queries[-1]
     given = ask(server, "ps1-dr2", ebv=lambda coords: 0.04 * np.ones(len(coords)))
     assert ids(given) == expected(skies, "ps1-dr2")

@@ -1,4 +1,4 @@
-"""Regions: boxes hold each position of a circle, and hold it once."""
+"""Regions: each position of a circle is in exactly one box."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ radii = st.floats(1e-4, 60)
 
 
 def positions(circle, n, seed):
-    """Positions within a circle, many of them near its edge."""
+    """Draw positions within a circle, many of them near its edge."""
     rng = np.random.default_rng(seed)
     distance = circle.radius * rng.uniform(0, 1, n) ** 0.2
     center = SkyCoord(circle.ra, circle.dec, unit="deg")
@@ -34,7 +34,7 @@ def positions(circle, n, seed):
 
 
 @given(centers, radii, st.integers(0, 99), st.integers(0, 3))
-def test_boxes_share_nothing_and_leave_nothing_out(center, radius, seed, depth):
+def test_each_position_is_in_exactly_one_box(center, radius, seed, depth):
     circle = Circle(*center, radius)
     ra, dec = positions(circle, 50, seed)
     boxes = circle.boxes()
@@ -45,7 +45,7 @@ def test_boxes_share_nothing_and_leave_nothing_out(center, radius, seed, depth):
 
 
 @given(centers, st.floats(1e-3, 30), st.integers(0, 99))
-def test_circles_around_boxes(center, radius, seed):
+def test_circle_encloses_box(center, radius, seed):
     circle = Circle(*center, radius)
     ra, dec = positions(circle, 30, seed)
     for box in circle.boxes():
@@ -56,7 +56,7 @@ def test_circles_around_boxes(center, radius, seed):
                 assert Circle(*cover).contains(ra[inside], dec[inside]).all()
 
 
-def test_separations_are_those_of_astropy():
+def test_separations_agree_with_astropy():
     rng = np.random.default_rng(0)
     ra, dec = rng.uniform(0, 360, 500), rng.uniform(-90, 90, 500)
     away = SkyCoord(10, 20, unit="deg").separation(SkyCoord(ra, dec, unit="deg")).deg
@@ -86,7 +86,7 @@ def test_a_catalogue_on_another_server():
     assert len(table) == 200
 
 
-def test_importing_stays_quick():
+def test_import_loads_no_optional_package():
     code = "import sys, shredfinder.catalogs; print([m for m in ('astroquery', 'pyvo', 'requests', "
     code += "'keras', 'onnxruntime') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,6 +2,6 @@
 
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no failure.
+# No deadlines: the tests also run on busy machines.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

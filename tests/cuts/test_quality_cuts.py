@@ -1,3 +1,5 @@
+"""Quality cuts on values, and the results of cuts."""
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -176,7 +178,7 @@ def test_wrong_units_name_the_argument():
     assert passed
 
 
-def test_thresholds_and_their_absence():
+def test_other_and_omitted_thresholds():
     bad = {**LEGACY, "rchisq": [20.0, 20.0, 20.0]}
     looser = legacy_quality_cut(**bad, max_rchisq=None, max_rchisq_any=None)
     assert looser.passed

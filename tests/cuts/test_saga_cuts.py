@@ -1,3 +1,5 @@
+"""SAGA's cuts: by hand, at their limits, and properties that hold for any source."""
+
 import math
 
 import numpy as np
@@ -33,7 +35,7 @@ def rows(size=20):
 def test_surface_brightness_by_hand():
     # 2 pi R^2 = 8 pi = 25.1327 at R = 2"; 2.5 log10 of it is 3.50060.
     assert effective_surface_brightness(20.0, 2.0) == pytest.approx(23.50060, abs=1e-5)
-    # The misprinted R in place of R^2 would give 22.748.
+    # The misprinted R instead of R^2 would give 22.748.
     assert effective_surface_brightness(20.0, 1.0) == pytest.approx(
         20 + 2.5 * math.log10(2 * math.pi)
     )
@@ -73,7 +75,7 @@ def test_color_cut_by_hand(g_mag, error, expected):
     assert saga_color_cut(g_mag, 20.0, error) is expected
 
 
-def test_both_lines_exclude_their_own_points():
+def test_points_on_a_line_do_not_pass():
     assert not saga_surface_brightness_cut(14.0, 18.5, 0.0)
     assert not saga_color_cut(14.5, 14.0, 0.0, limit=0.5)
     assert saga_cut(21.0, 21.0, 5.0)  # r = 21.0 itself passes
@@ -109,7 +111,7 @@ def test_not_finite_never_passes(bad):
         assert not saga_cut(**{**good, name: bad})
 
 
-def test_negative_errors_are_no_errors():
+def test_negative_errors_never_pass():
     assert not saga_cut(20.3, 20.0, 2.0, mu_err=-9999.0)
     assert not saga_cut(20.3, 20.0, 2.0, gr_err=-0.1)
 
@@ -146,14 +148,14 @@ def test_masked_never_passes(masked):
     ],
 )
 @pytest.mark.filterwarnings("ignore:'parrots' did not parse")
-def test_wrong_unit_names_the_argument(name, value):
+def test_error_names_the_argument_of_wrong_unit(name, value):
     good = {"g_mag": 20.3, "r_mag": 20.0, "r_eff": 2.0, "mu_err": 0.0, "gr_err": 0.0}
     with pytest.raises(u.UnitsError, match=name):
         saga_cut(**{**good, name: value})
 
 
 @pytest.mark.parametrize("value", ["20", None, [20.0, "x"], 1j, [[20.0], [20.0, 21.0]], object()])
-def test_what_is_no_number_names_the_argument(value):
+def test_error_names_the_argument_that_is_not_numeric(value):
     with pytest.raises(TypeError, match="g_mag"):
         saga_cut(value, 20.0, 2.0)
 
@@ -163,7 +165,7 @@ def test_thresholds_are_single_values():
         saga_cut(20.3, 20.0, 2.0, r_max=[20, 21])
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_unchanged():
     g_mag, r_mag, r_eff = np.array([20.3]), np.array([20.0]), np.array([2.0]) * u.arcmin
     saga_cut(g_mag, r_mag, r_eff)
     assert (g_mag[0], r_mag[0], r_eff[0]) == (20.3, 20.0, 2.0 * u.arcmin)
@@ -183,7 +185,7 @@ def test_more_error_never_removes(g_mag, r_mag, r_eff, mu_err, gr_err, more):
 
 
 @given(MAGS, MAGS, RADII, st.floats(0, 5))
-def test_redder_never_passes_anew(g_mag, r_mag, r_eff, redder):
+def test_redder_never_passes_more(g_mag, r_mag, r_eff, redder):
     assert saga_cut(g_mag + redder, r_mag, r_eff) <= saga_cut(g_mag, r_mag, r_eff)
 
 

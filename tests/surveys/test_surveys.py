@@ -1,4 +1,4 @@
-"""The registry of surveys, and what code elsewhere reads from it."""
+"""The registry of surveys, and the code that reads it."""
 
 import inspect
 from dataclasses import replace
@@ -91,7 +91,7 @@ def test_colors_of_viewer_layers(layer, mapping):
     assert (viewer.bands == LEGACY.bands) is (mapping == "legacy-grz")
 
 
-def test_a_survey_of_ones_own(registry):
+def test_registered_survey(registry):
     catalog = replace(LEGACY.catalog, survey="mine", names={**LEGACY.catalog.names, "ebv": "dust"})
     mapping = ColorMapping("mine-grz", ("z", "r", "g"), (1.0, 2.0, 3.0), 0.0, 10.0, 0.2)
     mine = replace(
@@ -138,7 +138,7 @@ def test_a_survey_without_a_catalogue(registry):
         deredden(20.0, 0.1, "r", survey="mine")
 
 
-def test_presets_look_the_same_in_every_process():
+def test_presets_have_the_same_repr_in_every_process():
     # Runs are resumed if the repr is unchanged: it contains no address.
     assert not any(" at 0x" in repr(survey.catalog) for survey in SURVEYS.values())
 

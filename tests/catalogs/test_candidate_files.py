@@ -71,13 +71,13 @@ def test_files_and_queries_agree(files, server):
             assert table[name].tolist() == queried[name].tolist()
 
 
-def test_the_order_of_rows_is_kept(files, skies):
+def test_row_order_is_kept(files, skies):
     table = read(files, "sdss-dr17", chunk_rows=50)
     passed = candidate_cut(skies["sdss-dr17"], "sdss-dr17").passed
     assert table["objid"].tolist() == skies["sdss-dr17"]["objID"][passed].tolist()
 
 
-def test_other_forms_of_the_files(files, skies, tmp_path):
+def test_other_file_formats(files, skies, tmp_path):
     want = expected(skies, "sdss-dr17", radius=180 * u.deg)
     text = files["sdss-dr17"].read_text()
     lines = text.splitlines()
@@ -146,15 +146,15 @@ def test_bad_files(tmp_path, files):
         read_candidates([])
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path):
-    once = sweep(make_legacy(2000))
+def test_memory_does_not_grow_with_file_size(tmp_path):
+    once = sweep(make_legacy(1000))
     once["TYPE"] = "PSF"  # nothing passes, so that only reading uses memory
     once.write(tmp_path / "small.fits")
     vstack([once] * 10).write(tmp_path / "large.fits")
     peaks = []
     for name in ("small.fits", "small.fits", "large.fits"):
         tracemalloc.start()
-        assert len(read_candidates(tmp_path / name, chunk_rows=1000, progress=False)) == 0
+        assert len(read_candidates(tmp_path / name, chunk_rows=500, progress=False)) == 0
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < 1.3 * peaks[1]

@@ -1,3 +1,5 @@
+"""Cuts on tables agree with the pure functions, whatever the form of the table."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -131,7 +133,7 @@ def test_legacy_table_equals_columns(legacy):
     assert 0 < saga.sum() < N
 
 
-def test_legacy_magnitudes_have_three_sources(legacy):
+def test_legacy_magnitudes_from_three_sources(legacy):
     fluxes = photometry(legacy)["mag"]
     database = legacy.copy()
     for band in "grz":
@@ -163,7 +165,7 @@ def test_photometry_agrees_with_the_functions(sdss):
     assert set(found["mag"]) == {"g", "r", "i"}
 
 
-def test_missing_values_of_the_survey_never_pass(sdss, ps1):
+def test_missing_values_never_pass(sdss, ps1):
     kept = np.flatnonzero(candidate_cut(sdss, "sdss-dr17").passed)
     assert kept.size > 5
     for row, name in zip(
@@ -214,7 +216,7 @@ def test_preset_without_rchisq_does_not_need_the_column(legacy):
     assert (quality_cut(legacy, preset="paper-no-rchisq").passed == looser.passed).all()
 
 
-def test_thresholds_come_before_the_preset(legacy):
+def test_thresholds_take_precedence_over_the_preset(legacy):
     strict = quality_cut(legacy, preset="paper-no-rchisq", max_rchisq=5.0)
     assert "rchisq" in strict.criteria
     assert "rchisq_any" not in strict.criteria
@@ -276,8 +278,8 @@ def test_a_catalogue_with_other_column_names(sdss):
 
 @settings(deadline=None, max_examples=30)
 @given(st.data())
-def test_each_row_is_judged_alone(data):
-    # Of any part of a table, in any order and with anything missing.
+def test_rows_are_independent(data):
+    # Any rows of a table, in any order, with any column masked.
     table = make_sdss()
     rows = data.draw(st.lists(st.integers(0, N - 1), min_size=1, max_size=20, unique=True))
     part = Table(table[rows], masked=True)
