@@ -17,7 +17,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shredfinder import ShredClassifier
-from shredfinder.cutouts import Answer, CutoutService, LocalImages, fetch_cutouts
+from shredfinder.cutouts import FetchedImage, CutoutService, LocalImages, fetch_cutouts
 from shredfinder.datasets import make_field
 
 
@@ -42,7 +42,7 @@ class FieldViewer(CutoutService):
         self.n_requests += 1
         file = io.BytesIO()
         Image.fromarray(self._local.fetch(request).image).save(file, "JPEG", quality=75)
-        return Answer(np.asarray(Image.open(file).convert("RGB")))
+        return FetchedImage(np.asarray(Image.open(file).convert("RGB")))
 
 
 def main():

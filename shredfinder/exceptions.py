@@ -1,4 +1,4 @@
-"""Warnings and errors of shredfinder."""
+"""Warnings and exceptions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = [
-    "CatalogServiceError",
+    "BadResponseError",
     "CutoutMismatchError",
     "MissingDependencyError",
     "ModelFileError",
+    "NoCoverageError",
     "NotFittedError",
     "ServiceError",
     "ShredfinderWarning",
+    "StoppedError",
+    "TransientServiceError",
+    "UnusableServiceError",
 ]
 
 
 class ShredfinderWarning(AstropyUserWarning):
-    """Something was left out or done differently from what was asked.
+    """A result is incomplete or differs from what was requested.
 
     Examples
     --------
@@ -31,7 +35,7 @@ class ShredfinderWarning(AstropyUserWarning):
 
 
 class ModelFileError(ValueError):
-    """A model file cannot be used: corrupted, truncated, foreign or of a newer format.
+    """A model file cannot be used: corrupted, truncated, foreign or in a newer format.
 
     Examples
     --------
@@ -41,12 +45,12 @@ class ModelFileError(ValueError):
     >>> from shredfinder.exceptions import ModelFileError
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "broken.shredmodel"
-    ...     _ = path.write_bytes(b"no model")
+    ...     _ = path.write_bytes(b"not a model")
     ...     try:
     ...         ShredClassifier.load(path)
     ...     except ModelFileError:
-    ...         print("made anew")
-    made anew
+    ...         print("save the model again")
+    save the model again
     """
 
 
@@ -69,47 +73,126 @@ class CutoutMismatchError(ValueError):
 
 
 class MissingDependencyError(ImportError):
-    """An optional dependency is needed and not installed.
+    """An optional dependency is not installed; the message names the extra to install.
 
     Examples
     --------
     >>> from shredfinder.exceptions import MissingDependencyError
-    >>> issubclass(MissingDependencyError, ImportError)  # its message names what to install
+    >>> issubclass(MissingDependencyError, ImportError)
     True
     """
 
 
-class CatalogServiceError(RuntimeError):
-    """A catalogue service did not answer, or not with what was asked for.
+class ServiceError(RuntimeError):
+    """A remote service failed or sent no valid response; the base of the errors below.
 
     Parameters
     ----------
     message : str
         What happened, and what to do.
-    transient : bool, optional
-        Whether the same request may well succeed later.
+    flag : str, optional
+        `~shredfinder.imaging.CutoutFlag` value of the rows that are left without a cutout.
+    status : int, optional
+        HTTP status of the response.
+
+    Attributes
+    ----------
+    transient : bool
+        Whether the same request may succeed later.
 
     Examples
     --------
-    >>> from shredfinder.exceptions import CatalogServiceError
-    >>> error = CatalogServiceError("the service answered with status 503", transient=True)
-    >>> error.transient  # another try may succeed
+    >>> from shredfinder.exceptions import NoCoverageError, ServiceError
+    >>> error = NoCoverageError("no image at this position", status=404)
+    >>> isinstance(error, ServiceError), error.flag, error.transient
+    (True, 'no coverage', False)
+    """
+
+    flag: str = "failed"
+    transient: bool = False
+
+    def __init__(self, message: str, flag: str | None = None, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.flag = flag or self.flag
+        self.status = status
+
+
+class TransientServiceError(ServiceError):
+    """The same request may succeed later: too many requests, a server error, a cut connection.
+
+    Parameters
+    ----------
+    message, flag, status
+        As for `ServiceError`.
+    retry_after : float, optional
+        Seconds that the server asks to wait.
+
+    Examples
+    --------
+    >>> from shredfinder.exceptions import TransientServiceError
+    >>> TransientServiceError("status 503", status=503, retry_after=5.0).transient
     True
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
-        super().__init__(message)
-        self.transient = transient
+    transient = True
+
+    def __init__(
+        self,
+        message: str,
+        flag: str | None = None,
+        *,
+        status: int | None = None,
+        retry_after: float = 0.0,
+    ) -> None:
+        super().__init__(message, flag, status=status)
+        self.retry_after = retry_after
 
 
-class ServiceError(RuntimeError):
-    """A cutout service can't be used as it was asked: unknown layer, certificate, address.
+class NoCoverageError(ServiceError):
+    """The service holds no image of the position.
 
     Examples
     --------
-    >>> from shredfinder.exceptions import ServiceError
-    >>> issubclass(ServiceError, RuntimeError)  # raised by fetch_cutouts: nothing more is asked for
+    >>> from shredfinder.exceptions import NoCoverageError
+    >>> NoCoverageError("outside the footprint").flag
+    'no coverage'
+    """
+
+    flag = "no coverage"
+
+
+class BadResponseError(ServiceError):
+    """The response is complete but is not what was requested; a retry does not help.
+
+    Examples
+    --------
+    >>> from shredfinder.exceptions import BadResponseError
+    >>> BadResponseError("a web page in place of an image", "not an image").flag
+    'not an image'
+    """
+
+
+class UnusableServiceError(ServiceError):
+    """The service cannot be used as configured: unknown layer, invalid address or certificate.
+
+    It ends a run: no other request would succeed.
+
+    Examples
+    --------
+    >>> from shredfinder.exceptions import ServiceError, UnusableServiceError
+    >>> issubclass(UnusableServiceError, ServiceError)
     True
+    """
+
+
+class StoppedError(ServiceError):
+    """The run was stopped, or its time was over, before a response came.
+
+    Examples
+    --------
+    >>> from shredfinder.exceptions import StoppedError
+    >>> StoppedError("the time limit is reached").flag
+    'failed'
     """
 
 
@@ -117,7 +200,7 @@ def _define_not_fitted_error() -> type[Exception]:
     from sklearn.exceptions import NotFittedError as BaseNotFittedError
 
     class NotFittedError(BaseNotFittedError):
-        """A classifier was asked to score before it was fitted or loaded.
+        """A classifier cannot score before it is fitted or loaded.
 
         Also scikit-learn's ``NotFittedError``, and so a ValueError and an AttributeError.
 

@@ -286,7 +286,7 @@ def _check_position(names, position):
 
 
 def _check_fetch(classifier, fetch):
-    from shredfinder.cutouts.download import make_engine
+    from shredfinder.cutouts import CutoutFetcher
 
     # Every worker asks the same service, whatever its own configuration says.
     fetch = {
@@ -301,8 +301,8 @@ def _check_fetch(classifier, fetch):
                 f"{type(value).__name__}"
             )
     # Wrong options are told of at once.
-    with make_engine(**fetch) as engine:
-        folders = ("cache",) if engine.service.remote else ("cache", "base_url")
+    service = CutoutFetcher(**fetch).cutout_service
+    folders = ("cache",) if service.remote else ("cache", "base_url")
     # Workers have working folders of their own.
     for name in folders:
         if isinstance(fetch.get(name), str):
@@ -365,7 +365,7 @@ def _keep(key, make):
 @contextlib.contextmanager
 def _take_turn(job):
     """Wait until the service may be asked; give the arguments to ask it with."""
-    from shredfinder.cutouts.services.base import get_service
+    from shredfinder.cutouts import get_service
 
     asked = {name: job.fetch.get(name) for name in ("layer", "base_url")}
     name = job.fetch["service"]

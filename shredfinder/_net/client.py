@@ -1,320 +1,296 @@
-"""Polite HTTP: one session, a shared rate, time limits, and errors sorted by what helps."""
+"""The HTTP client of cutouts, catalogues and dust maps."""
 
-import email.utils
+from __future__ import annotations
+
+import io
 import math
+import re
 import threading
 import time
-from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from shredfinder._net.bodies import TooLargeError, find_text, read_body
-from shredfinder._net.errors import (
-    AnswerError,
-    BadAnswerError,
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+import shredfinder
+from shredfinder._net.retries import RateLimiter, RetryPolicy, make_retrying
+from shredfinder.exceptions import (
+    BadResponseError,
     NoCoverageError,
+    ServiceError,
     StoppedError,
-    TransientError,
+    TransientServiceError,
+    UnusableServiceError,
 )
-from shredfinder._net.retries import RetryPolicy, call_with_retries
-from shredfinder.exceptions import ServiceError
 
-__all__ = ["Body", "HttpClient", "RateLimiter"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_CONNECT = 10.0
+__all__ = ["HttpClient", "find_suffix", "find_text"]
+
+T = TypeVar("T")
+
+_CONNECT_TIMEOUT = 10.0
 _MAX_REDIRECTS = 5
-# Statuses by which services say that they have no image of a position.
-_NO_COVERAGE = (204, 400, 404)
-_REDIRECTS = (301, 302, 303, 307, 308)
-_TRANSIENT = (408, 425, 429)
-# Of what comes along with another status than 200, so much is read, for the message.
+_MAX_BYTES = 256 * 2**20
+# Part of the body of an error response that is read, for the message.
 _MAX_ERROR_BYTES = 64 * 1024
-
-
-class RateLimiter:
-    """Spaces requests of many threads evenly in time.
-
-    Parameters
-    ----------
-    rate : float or None
-        Requests per second; None or infinity for no limit.
-    """
-
-    def __init__(self, rate):
-        if rate is not None and not rate > 0:
-            raise ValueError(f"rate must be a positive number of requests per second, not {rate!r}")
-        self._interval = 1 / rate if rate else 0.0
-        self._lock = threading.Lock()
-        self._next = self._held_until = 0.0
-
-    def wait(self, stop):
-        """Wait for this thread's turn.
-
-        Parameters
-        ----------
-        stop : `threading.Event`
-            Ends the wait when it is set.
-
-        Raises
-        ------
-        StoppedError
-            If ``stop`` was set.
-        """
-        while True:
-            with self._lock:
-                now = time.monotonic()
-                slot = max(now, self._next, self._held_until)
-                self._next = slot + self._interval
-            if stop.wait(slot - now) if slot > now else stop.is_set():
-                raise StoppedError("stopped while waiting for a turn")
-            # A server may have asked for a pause in the meantime.
-            if self._held_until <= slot:
-                return
-
-    def hold(self, seconds):
-        """Keep every thread waiting, because the server asks for it.
-
-        Parameters
-        ----------
-        seconds : float
-            How long from now.
-        """
-        with self._lock:
-            self._held_until = max(self._held_until, time.monotonic() + seconds)
-
-
-@dataclass
-class Body:
-    """What a server sent with status 200.
-
-    Attributes
-    ----------
-    content : bytes
-        The whole body.
-    content_type : str
-        Media type, in lower case and without parameters.
-    url : str
-        Where it came from, after redirects.
-    """
-
-    content: bytes
-    content_type: str
-    url: str
+_CHUNK = 256 * 1024
+# Statuses by which image services report that they hold no image of a position.
+_NO_COVERAGE = (204, 400, 404)
+# Request timeout, too early, too many requests; all 5xx are transient as well.
+_TRANSIENT = (408, 425, 429)
+_SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  =": ".fits"}
 
 
 class HttpClient:
-    """Sends requests of many threads through one session.
+    """Sends the requests of many threads through one session, politely.
+
+    All requests share one rate limit. Each has one deadline from connecting to the last byte, and
+    a bound on the size of its body. Transient failures are retried here and nowhere else: the
+    ``read`` function that validates a response belongs to the attempt.
 
     Parameters
     ----------
-    max_workers : int
+    max_workers : int, optional
         Connections that are kept open.
-    rate : float or None
-        Requests per second, all threads together; None for no limit.
-    timeout : float
+    rate : float, optional
+        Requests per second, of all threads together; None for no limit.
+    timeout : float, optional
         Seconds that one request may take, from connecting to the last byte.
-    policy : RetryPolicy, optional
-        How often ``fetch`` tries again.
+    retry : RetryPolicy, optional
+        How often transient failures are retried.
     stop : `threading.Event`, optional
         Ends all waiting when it is set.
+
+    Attributes
+    ----------
+    end : float
+        Time of `time.monotonic` at which the whole run ends.
     """
 
-    def __init__(self, *, max_workers=4, rate=None, timeout=60.0, policy=None, stop=None):
-        import requests
-        from requests.adapters import HTTPAdapter
-
-        from shredfinder import __version__
-
-        self.limiter = RateLimiter(rate)
+    def __init__(
+        self,
+        *,
+        max_workers: int = 4,
+        rate: float | None = None,
+        timeout: float = 60.0,
+        retry: RetryPolicy | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
         self.timeout = timeout
-        self.policy = policy or RetryPolicy()
         self.stop = stop or threading.Event()
-        # When the whole run is over, by the monotonic clock.
         self.end = math.inf
-        self.n_requests = 0
-        self._lock = threading.Lock()
+        self._limiter = RateLimiter(rate)
+        self._retrying = make_retrying(retry or RetryPolicy(), self.stop)
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"shredfinder/{__version__}"
-        # Images don't shrink further.
-        self._session.headers["Accept-Encoding"] = "identity"
-        # Retries are the caller's: they must pass the rate limiter too.
+        self._session.headers["User-Agent"] = f"shredfinder/{shredfinder.__version__}"
+        # No retries below this class: they would not pass the rate limiter.
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
-    def close(self):
+    def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def fetch(self, url, read, params=None):
-        """Send a request, and send it again until its answer can be read or there is no hope.
+    def get(
+        self,
+        url: str,
+        params: dict[str, Any] | None = None,
+        *,
+        read: Callable[[requests.Response], T],
+        max_bytes: int = _MAX_BYTES,
+    ) -> T:
+        """Send a GET request; see `request`."""
+        # Images do not compress further.
+        headers = {"Accept-Encoding": "identity"}
+        return self.request(
+            "GET", url, read=read, max_bytes=max_bytes, params=params, headers=headers
+        )
 
-        It is for services whose images take several requests: each is tried again by itself.
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        read: Callable[[requests.Response], T],
+        max_bytes: int = _MAX_BYTES,
+        **content: Any,
+    ) -> T:
+        """Send a request, and retry it after transient failures.
 
         Parameters
         ----------
-        url : str
-            Address.
+        method, url : str
+            HTTP method and address.
         read : callable
-            Takes the `Body`, checks it and gives what it holds.
-        params : dict, optional
-            Query parameters.
+            Validates a response with status 200, whose body is complete, and returns what it
+            holds. A `TransientServiceError` that it raises is retried too.
+        max_bytes : int, optional
+            Largest body that is read.
+        **content
+            ``params``, ``data``, ``json``, ``files`` and ``headers``, as in `requests.Request`.
 
         Returns
         -------
         result : object
-            What ``read`` gave.
+            The result of ``read``.
 
         Raises
         ------
-        AnswerError
-            As `get` and ``read`` raise them.
-        """
-        return call_with_retries(
-            lambda: read(self.get(url, params)), policy=self.policy, stop=self.stop
-        )
-
-    def get(self, url, params=None, *, max_bytes=256 * 2**20):
-        """Send one GET request and read its answer.
-
-        Parameters
-        ----------
-        url : str
-            Address.
-        params : dict, optional
-            Query parameters.
-        max_bytes : int, optional
-            Bytes beyond which the answer is not read on.
-
-        Returns
-        -------
-        body : Body
-            The answer.
-
-        Raises
-        ------
-        TransientError
-            If another try may succeed.
+        TransientServiceError
+            If the last attempt still failed.
+        NoCoverageError
+            For the statuses 204, 400 and 404.
+        BadResponseError
+            For any other response that a retry would not improve.
+        UnusableServiceError
+            If the address or its certificate is invalid.
         StoppedError
             If the run was stopped, or its time is over.
-        NoCoverageError
-            For the statuses 400 and 404, and 204 (no content).
-        BadAnswerError
-            For any other answer but 200.
-        shredfinder.exceptions.ServiceError
-            If the address or its certificate is not valid.
         """
-        import requests
-        import urllib3
 
+        def attempt() -> T:
+            return read(self._send(requests.Request(method, url, **content), max_bytes))
+
+        return self._retrying(attempt)
+
+    def _send(self, asked: requests.Request, max_bytes: int) -> requests.Response:
+        """Send a request, follow redirects, and return the response with its body loaded."""
         deadline = time.monotonic() + self.timeout
+        url = str(asked.url)
+        host = urlsplit(url).netloc or url
         try:
+            request = self._session.prepare_request(asked)
             for _ in range(_MAX_REDIRECTS + 1):
                 # The wait for a turn is not the server's fault.
-                before = time.monotonic()
-                self.limiter.wait(self.stop)
-                deadline += time.monotonic() - before
-                with self._lock:
-                    self.n_requests += 1
-                left = min(self.timeout, self.end - time.monotonic())
+                deadline += self._limiter.wait(self.stop)
+                end = min(deadline, self.end)
+                left = end - time.monotonic()
                 if left <= 0:
-                    raise StoppedError("the run's time is over")
-                with self._session.get(
-                    url,
-                    params=params,
-                    timeout=(min(_CONNECT, left), left),
-                    stream=True,
+                    raise requests.Timeout
+                request.hooks["response"] = [partial(self._load, end=end, max_bytes=max_bytes)]
+                response = self._session.send(
+                    request,
+                    timeout=(min(_CONNECT_TIMEOUT, left), left),
                     allow_redirects=False,
-                ) as response:
-                    if response.status_code in _REDIRECTS and "Location" in response.headers:
-                        url, params = _follow(response.url, response.headers["Location"]), None
-                        continue
+                    **self._session.merge_environment_settings(url, {}, True, None, None),
+                )
+                # Without this method, astroquery can pickle the response.
+                response.request.hooks = {}
+                if response.next is None:
                     if response.status_code != 200:
-                        self._fail(response, min(deadline, self.end))
-                    content = self._read(response, min(deadline, self.end), max_bytes)
-                    return Body(content, _get_type(response), response.url)
-            raise BadAnswerError(f"more than {_MAX_REDIRECTS} redirects, the last one to {url}")
+                        self._fail(response)
+                    return response
+                _check_redirect(response.url, response.next.url)
+                request = response.next
+            raise BadResponseError(
+                f"more than {_MAX_REDIRECTS} redirects, the last from {response.url}"
+            )
         except (
             requests.exceptions.MissingSchema,
             requests.exceptions.InvalidSchema,
             requests.exceptions.InvalidURL,
         ) as error:
-            raise ServiceError(f"{url!r} is not a valid address: check base_url") from error
+            raise UnusableServiceError(f"{url!r} is not a valid address: check base_url") from error
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-                raise TransientError(f"TLS trouble with {_host(url)}: {error}") from error
-            raise ServiceError(
-                f"the certificate of {_host(url)} can't be verified, so nothing is fetched from "
-                f"it: wait until it is renewed, or give another base_url ({error})"
+                raise TransientServiceError(f"TLS failed with {host}: {error}") from error
+            raise UnusableServiceError(
+                f"the certificate of {host} cannot be verified, so nothing is fetched from it: "
+                f"wait until it is renewed, or give another base_url ({error})"
             ) from error
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise TransientError(f"{_host(url)}: {error}") from error
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+            if time.monotonic() >= self.end:
+                raise StoppedError("the time limit of the run is reached") from error
+            raise TransientServiceError(
+                f"no complete response from {host} within {self.timeout:g} s"
+            ) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise TransientServiceError(f"the connection to {host} failed: {error}") from error
 
-    def _fail(self, response, deadline):
-        """Raise the error that a status stands for."""
-        import requests
-        import urllib3
+    def _load(self, response: requests.Response, *, end: float, max_bytes: int, **_: Any) -> None:
+        """Load the whole body of a response; requests calls it before it follows a redirect."""
+        good = response.status_code == 200
+        with response:
+            try:
+                content = self._read(response, end, max_bytes if good else _MAX_ERROR_BYTES)
+            except (ServiceError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                if good or isinstance(error, StoppedError):
+                    raise
+                content = b""  # the status says enough
+        # From now on ``response.content`` reads from memory.
+        response.raw = io.BytesIO(content)
 
+    def _read(self, response: requests.Response, end: float, max_bytes: int) -> bytes:
+        """Read a body within limits of time and size.
+
+        The timeout of requests counts from one piece of a body to the next: a server that sends
+        a byte now and then would hold the program up for ever.
+        """
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > max_bytes:
+            raise BadResponseError(
+                f"{response.url} announces {announced} bytes, more than {max_bytes} bytes"
+            )
+        parts, n_bytes = [], 0
+        # read1 returns what has arrived, so that a trickle cannot hide behind an unfilled chunk.
+        while part := response.raw.read1(_CHUNK, decode_content=True):
+            parts.append(part)
+            n_bytes += len(part)
+            if n_bytes > max_bytes:
+                raise BadResponseError(f"more than {max_bytes} bytes from {response.url}")
+            if time.monotonic() > end:
+                raise requests.Timeout
+            if self.stop.is_set():
+                raise StoppedError("the run was stopped while a response was read")
+        return b"".join(parts)
+
+    def _fail(self, response: requests.Response) -> None:
+        """Raise the error that corresponds to a status."""
         status = response.status_code
-        message = f"status {status} from {response.url}"
-        try:
-            # Reading it also leaves the connection fit for the next request.
-            text = find_text(self._read(response, deadline, _MAX_ERROR_BYTES))
-            message += f": {text}" if text else ""
-        except StoppedError:
-            raise
-        except (
-            AnswerError,
-            requests.exceptions.RequestException,
-            urllib3.exceptions.HTTPError,
-        ):
-            pass  # the status says enough
+        text = find_text(response.content)
+        message = f"status {status} from {response.url}" + (f": {text}" if text else "")
         if status >= 500 or status in _TRANSIENT:
-            retry_after = _parse_retry_after(response.headers.get("Retry-After"))
-            if retry_after:
-                self.limiter.hold(retry_after)
-            raise TransientError(message, retry_after=retry_after)
+            try:
+                pause = urllib3.Retry().get_retry_after(response) or 0.0  # type: ignore[arg-type]
+            except urllib3.exceptions.InvalidHeader:
+                pause = 0.0
+            self._limiter.hold(pause)
+            raise TransientServiceError(message, status=status, retry_after=pause)
         if status in _NO_COVERAGE:
-            raise NoCoverageError(message)
-        raise BadAnswerError(message)
-
-    def _read(self, response, deadline, max_bytes):
-        import requests
-
-        try:
-            content = read_body(response, deadline=deadline, max_bytes=max_bytes, stop=self.stop)
-        except TooLargeError as error:
-            raise BadAnswerError(str(error)) from error
-        except requests.Timeout as error:
-            raise TransientError(f"{response.url} took more than {self.timeout:g} s") from error
-        if content is None:
-            raise StoppedError("stopped while reading")
-        return content
+            raise NoCoverageError(message, status=status)
+        raise BadResponseError(message, status=status)
 
 
-def _get_type(response):
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _check_redirect(url: str, target: str | None) -> None:
+    if urlsplit(url).scheme == "https" and urlsplit(target or "").scheme != "https":
+        raise BadResponseError(f"{url} redirects to the unprotected address {target}")
 
 
-def _follow(url, location):
-    target = urljoin(url, location)
-    if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-        raise BadAnswerError(f"{url} redirects to the unprotected address {target}")
-    return target
+def find_text(content: bytes) -> str:
+    """Return the beginning of a text response, without markup, for messages.
+
+    Parameters
+    ----------
+    content : bytes
+        Body of a response.
+
+    Returns
+    -------
+    text : str
+        At most 400 characters; empty if the body is not text.
+    """
+    start = content[:4000]
+    if find_suffix(content) or b"\x00" in start:
+        return ""
+    return " ".join(re.sub(r"<[^>]*>", " ", start.decode("utf-8", "replace")).split())[:400]
 
 
-def _host(url):
-    return urlsplit(url).netloc or url
-
-
-def _parse_retry_after(value):
-    """Seconds to wait, from a number or a date; 0 where there is neither."""
-    if not value:
-        return 0.0
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+def find_suffix(content: bytes) -> str | None:
+    """Return the file-name suffix of an image by its first bytes; None if it is not an image."""
+    return next((s for start, s in _SIGNATURES.items() if content.startswith(start)), None)

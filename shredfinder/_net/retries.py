@@ -1,32 +1,33 @@
-"""Trying again what is worth it, with growing and random pauses.
+"""When requests are sent: the shared rate limit, and the one level of retries."""
 
-The retries are tenacity's rather than those of urllib3 below requests: a whole attempt is tried
-again, with its checks of the body (urllib3 hands a body over before it knows that it is cut
-short), every attempt passes the shared rate limiter, and the pauses end when the run is stopped.
-"""
+from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 
-from shredfinder._net.errors import StoppedError, TransientError
+import tenacity
 
-__all__ = ["RetryPolicy", "call_with_retries"]
+from shredfinder.exceptions import StoppedError, TransientServiceError
+
+__all__ = ["RateLimiter", "RetryPolicy", "make_retrying"]
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently a request is tried again.
+    """How often and how patiently a failed request is retried.
 
     Attributes
     ----------
     attempts : int
-        Tries altogether.
+        Attempts altogether.
     pause : float
-        Seconds of the first pause; each further one is twice as long, and up to as long again
-        at random. A longer ``Retry-After`` of the server goes before it.
+        First pause in seconds. Each further pause is twice as long, plus up to 100 % at random.
+        A longer ``Retry-After`` of the server takes precedence.
     max_pause : float
-        Longest pause of our own choosing in seconds.
+        Longest pause in seconds, unless the server asks for a longer one.
     total : float
-        Seconds after which no further try is made.
+        Seconds after which no further attempt is made.
 
     Examples
     --------
@@ -44,53 +45,90 @@ class RetryPolicy:
     total: float = 600.0
 
 
-def call_with_retries(function, *, policy, stop):
-    """Call a function until it succeeds, fails for good, or the policy is exhausted.
+def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retrying:
+    """Create the object that retries what raises `TransientServiceError`.
+
+    The retries are tenacity's rather than those of urllib3 below requests: an attempt includes
+    the validation of the body (urllib3 returns a body before it knows that it is truncated), and
+    every attempt passes the shared rate limiter.
 
     Parameters
     ----------
-    function : callable
-        Called without arguments.
     policy : RetryPolicy
-        How often and how patiently.
+        Number of attempts and length of pauses.
     stop : `threading.Event`
         Ends the pauses when it is set.
 
     Returns
     -------
-    result : object
-        What the function returned.
-
-    Raises
-    ------
-    TransientError
-        The last one, if no try succeeded, marked as exhausted; any other exception at once.
+    retrying : `tenacity.Retrying`
+        Called with a function, it returns that function's result or raises its last exception.
+        Threads may share it.
     """
-    import tenacity
-
     growing = tenacity.wait_exponential(multiplier=policy.pause, max=policy.max_pause)
 
-    def wait(state):
-        pause = growing(state) + tenacity.wait_random(0, growing(state))(state)
-        return max(pause, state.outcome.exception().retry_after)
+    def wait(state: tenacity.RetryCallState) -> float:
+        pause = growing(state)
+        # Random, so that the threads do not all come back at once.
+        pause += tenacity.wait_random(0, pause)(state)
+        error = state.outcome.exception() if state.outcome else None
+        return max(pause, getattr(error, "retry_after", 0.0))
 
-    def sleep(seconds):
-        if stop.wait(seconds):
-            raise StoppedError("stopped between two tries")
-
-    def is_worth_it(error):
-        return isinstance(error, TransientError) and not error.exhausted
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(is_worth_it),
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(TransientServiceError),
         stop=tenacity.stop_after_attempt(policy.attempts)
         | tenacity.stop_before_delay(policy.total),
         wait=wait,
-        sleep=sleep,
+        sleep=tenacity.sleep_using_event(stop),
         reraise=True,
     )
-    try:
-        return retrying(function)
-    except TransientError as error:
-        error.exhausted = True
-        raise
+
+
+class RateLimiter:
+    """Spaces the requests of all threads evenly in time.
+
+    Parameters
+    ----------
+    rate : float or None
+        Requests per second; None or infinity for no limit.
+    """
+
+    def __init__(self, rate: float | None) -> None:
+        self._interval = 1 / rate if rate else 0.0
+        self._lock = threading.Lock()
+        self._next = self._held_until = 0.0
+
+    def wait(self, stop: threading.Event) -> float:
+        """Wait for this thread's turn.
+
+        Parameters
+        ----------
+        stop : `threading.Event`
+            Ends the wait when it is set.
+
+        Returns
+        -------
+        seconds : float
+            How long the wait took.
+
+        Raises
+        ------
+        StoppedError
+            If ``stop`` is set.
+        """
+        start = time.monotonic()
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                slot = max(now, self._next, self._held_until)
+                self._next = slot + self._interval
+            if stop.wait(slot - now) if slot > now else stop.is_set():
+                raise StoppedError("the run was stopped before the request was sent")
+            # Another thread's response may have asked for a pause in the meantime.
+            if self._held_until <= slot:
+                return time.monotonic() - start
+
+    def hold(self, seconds: float) -> None:
+        """Make every thread wait, because the server asks for a pause of so many seconds."""
+        with self._lock:
+            self._held_until = max(self._held_until, time.monotonic() + seconds)

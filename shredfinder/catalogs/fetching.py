@@ -1,21 +1,103 @@
-"""All rows of a region, from services that send no more than so many at a time."""
+"""All rows of a region, from services that limit the rows of one response."""
 
-import time
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import vstack
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table, vstack
 
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder._utils.units import to_strings
+from shredfinder.exceptions import BadResponseError
 
-__all__ = ["CachedService", "fetch_region"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
 
-# Tries of a request that fails by the server's fault, and the pause before the second, in seconds.
-_ATTEMPTS = 3
+    from tqdm import tqdm
+
+    from shredfinder._net.client import HttpClient
+    from shredfinder.catalogs.cache import QueryCache
+    from shredfinder.catalogs.regions import Box, Circle
+
+    class QueryService(Protocol):
+        """What `TapService` and `SkyServer` have in common."""
+
+        endpoint: str
+
+        def limit(self, max_rows: int) -> int: ...
+
+        def ask(
+            self, text: str, *, max_rows: int, n_rows: int | None = None, short: bool = False
+        ) -> tuple[Table, bool]: ...
+
+
+__all__ = ["CachedService", "fetch_region", "make_client", "normalize"]
+
+# Pause in seconds before the first retry of a failed query.
 _PAUSE = 2.0
 
 
+def make_client(timeout: float, *, rate: float | None = None) -> HttpClient:
+    """Create the HTTP client of a catalogue service.
+
+    Queries are slow: a failed one is retried twice, but not after ``timeout``.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that one request may take.
+    rate : float, optional
+        Requests per second; None for no limit, since requests are sent one at a time.
+
+    Returns
+    -------
+    client : HttpClient
+        The client.
+    """
+    # Imported here, since requests takes a while to import.
+    from shredfinder._net.client import HttpClient
+    from shredfinder._net.retries import RetryPolicy
+
+    retry = RetryPolicy(attempts=3, pause=_PAUSE, total=timeout)
+    return HttpClient(timeout=timeout, rate=rate, retry=retry)
+
+
+def normalize(table: Table) -> Table:
+    """Convert columns to plain types: str for objects, NaN for masked floats, known units.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        A table as pyvo or astropy reads it.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        Another table, with the columns' UCDs and descriptions.
+    """
+    plain = Table()
+    for name in table.colnames:
+        column = table[name]
+        values = column.data
+        if values.dtype.kind in "OS":
+            values = to_strings(values, name)
+        elif values.dtype.kind == "f":
+            values = np.ma.filled(values, np.nan)
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        # A unit that astropy does not know adds nothing to the survey's documentation.
+        unit = None if isinstance(column.unit, u.UnrecognizedUnit) else column.unit
+        meta = {"ucd": column.meta["ucd"]} if column.meta.get("ucd") else {}
+        kind = MaskedColumn if np.ma.is_masked(values) else Column
+        if kind is Column:
+            values = np.ma.getdata(values)
+        plain[name] = kind(values, unit=unit, description=column.description, meta=meta)
+    return plain
+
+
 class CachedService:
-    """A service whose complete answers are kept, and which is asked again when it stumbles.
+    """A catalogue service whose complete results are cached.
 
     Parameters
     ----------
@@ -24,65 +106,57 @@ class CachedService:
     survey : str
         The survey's name, for the cache.
     cache : QueryCache or None
-        Where answers are kept.
+        Where results are stored.
     """
 
-    def __init__(self, service, survey, cache):
+    def __init__(self, service: QueryService, survey: str, cache: QueryCache | None) -> None:
         self.service = service
         self.survey = survey
         self.cache = cache
-        self.n_requests = 0
 
-    def ask(self, text, *, max_rows, **hints):
-        """Look a query up, or else send it.
+    def ask(self, text: str, *, max_rows: int, **hints: Any) -> tuple[Table, bool]:
+        """Read the result of a query from the cache, or else send the query.
 
         Parameters
         ----------
         text, max_rows, **hints
-            As the service's ``ask`` takes them.
+            As for the service's ``ask``.
 
         Returns
         -------
         table : `~astropy.table.Table`
             The rows.
         complete : bool
-            Whether they are all, as far as the service says.
+            Whether these are all rows, as far as the service reports.
         """
-        key = (self.survey, self.service.endpoint, text)
-        table = self.cache.read(key) if self.cache is not None else None
+        table = self.cache.read(self._key(text)) if self.cache is not None else None
         if table is not None:
             return table, True
-        for attempt in range(1, _ATTEMPTS + 1):
-            self.n_requests += 1
-            try:
-                answer = self.service.ask(text, max_rows=max_rows, **hints)
-                break
-            except CatalogServiceError as error:
-                if not error.transient or attempt == _ATTEMPTS:
-                    raise
-                time.sleep(_PAUSE * attempt)
-        return answer.table, answer.complete
+        return self.service.ask(text, max_rows=max_rows, **hints)
 
-    def keep(self, text, table):
-        """Store an answer that proved to be complete.
+    def keep(self, text: str, table: Table) -> None:
+        """Cache a result that proved complete.
 
         Parameters
         ----------
         text : str
             The query.
         table : `~astropy.table.Table`
-            Its answer.
+            Its result.
         """
         if self.cache is not None:
-            self.cache.write((self.survey, self.service.endpoint, text), table)
+            self.cache.write(self._key(text), table)
 
-    def count(self, text):
+    def _key(self, text: str) -> tuple[str, str, str]:
+        return self.survey, self.service.endpoint, text
+
+    def count(self, text: str) -> int:
         """Send a query for a count.
 
         Parameters
         ----------
         text : str
-            The query, whose answer is one number.
+            The query, whose result is one number.
 
         Returns
         -------
@@ -91,45 +165,52 @@ class CachedService:
         """
         table, _ = self.ask(text, max_rows=1, short=True)
         if len(table) != 1 or len(table.colnames) != 1:
-            raise CatalogServiceError(
+            raise BadResponseError(
                 f"{self.service.endpoint} sent {len(table)} rows of {len(table.colnames)} columns "
-                f"where one number was asked for: {text[:300]}"
+                f"in place of one number: {text[:300]}"
             )
+        value = table[table.colnames[0]][0]
         try:
-            n_rows = int(table[table.colnames[0]][0])
+            n_rows = int(value)
         except (TypeError, ValueError):
             n_rows = -1
         if n_rows < 0:
-            raise CatalogServiceError(
-                f"{self.service.endpoint} sent {table[table.colnames[0]][0]} for a number of rows"
-            )
+            raise BadResponseError(f"{self.service.endpoint} sent {value} as the number of rows")
         self.keep(text, table)
         return n_rows
 
 
-def fetch_region(service, query, circle, *, position, max_rows, verify, bar):
-    """Fetch all rows of a region, in as many requests as it takes.
+def fetch_region(
+    service: CachedService,
+    query: Callable[[Box, bool], str],
+    circle: Circle,
+    *,
+    position: tuple[str, str],
+    max_rows: int,
+    verify: bool,
+    bar: tqdm,
+) -> tuple[Table | None, int]:
+    """Fetch all rows of a region, in as many requests as necessary.
 
-    The region is cut into boxes until each holds few enough rows. A box whose answer is cut off,
-    by the service's own word or because it holds fewer rows than the service counted, is cut
-    further.
+    The region is divided into boxes until each holds few enough rows. A box whose result is
+    truncated, as the service reports or as the service's own count shows, is divided further.
 
     Parameters
     ----------
     service : CachedService
         The service.
     query : callable
-        From a box and whether to count the text of a query.
+        Returns the text of the query of a box, for its rows or for their number.
     circle : Circle
         The region.
     position : tuple of str
         Names of the columns of right ascension and declination.
     max_rows : int
-        The most rows of one request.
+        Largest number of rows per request.
     verify : bool
-        Whether to have the service count the rows first.
+        Whether the service counts the rows first.
     bar : `tqdm.tqdm`
-        Is told of rows as they come.
+        Progress bar, updated by the number of rows.
 
     Returns
     -------
@@ -140,8 +221,8 @@ def fetch_region(service, query, circle, *, position, max_rows, verify, bar):
 
     Raises
     ------
-    CatalogServiceError
-        If the service fails, or a box can't be cut further.
+    shredfinder.exceptions.ServiceError
+        If the service fails, or a box cannot be divided further.
     """
     waiting = list(reversed(circle.boxes()))
     parts = []
@@ -159,10 +240,12 @@ def fetch_region(service, query, circle, *, position, max_rows, verify, bar):
         if n_rows is None or n_rows <= most:
             text = query(box, False)
             table, complete = service.ask(text, max_rows=most, n_rows=n_rows)
-            # A service that cuts answers off without a word still counts rightly.
-            complete = complete and (len(table) >= n_rows if verify else len(table) < most)
-        if not complete:
+            # Even a service that truncates results silently counts correctly.
+            enough = len(table) < most if n_rows is None else len(table) >= n_rows
+            complete = complete and enough
+        if table is None or not complete:
             if table is not None:
+                # The number of rows of a truncated result is the service's limit.
                 most = max(1, min(most, len(table)))
             waiting.extend(reversed(_split(box, service, most, n_rows)))
             continue
@@ -176,20 +259,20 @@ def fetch_region(service, query, circle, *, position, max_rows, verify, bar):
     return (parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")), n_boxes
 
 
-def _split(box, service, most, n_rows):
+def _split(box: Box, service: CachedService, most: int, n_rows: int | None) -> list[Box]:
     boxes = box.split()
     if not boxes:
         counted = f"counts {n_rows} rows" if n_rows is not None else "has more rows"
-        raise CatalogServiceError(
+        raise BadResponseError(
             f"{service.service.endpoint} {counted} within an arcsec of RA {box.ra_min:.6f}, "
-            f"Dec {box.dec_min:+.6f} but sends no more than {most}: give a larger max_rows if it "
-            "is your limit, or try another service"
+            f"Dec {box.dec_min:+.6f} but sends no more than {most}: increase max_rows if it is "
+            "your limit, or use another service"
         )
     return boxes
 
 
-def _locate(table, names, box, circle):
-    """Tell which rows belong to a box: neighbours are asked for a little more than they hold."""
+def _locate(table: Table, names: tuple[str, str], box: Box, circle: Circle) -> np.ndarray:
+    """Return a mask of the rows within a box; queries cover a little more than their box."""
     found = {name.lower(): name for name in table.colnames}
     ra, dec = (np.ma.filled(table[found[name.lower()]], np.nan).astype(float) for name in names)
     ra = np.where(ra >= 360.0, ra - 360.0, ra)

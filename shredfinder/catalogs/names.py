@@ -1,11 +1,11 @@
-"""Positions of named objects, from astropy's own name resolver."""
+"""Positions of named objects, from astropy's name resolver."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from shredfinder.config import conf
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.exceptions import TransientServiceError
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -16,37 +16,37 @@ __all__ = ["resolve_name"]
 def resolve_name(
     name: str, *, url: str | None = None, timeout: float = 30.0, cache: bool = True
 ) -> SkyCoord:
-    """Look up where an object is, by its name.
+    """Look up the position of an object by its name.
 
     Parameters
     ----------
     name : str
         A name that Simbad, NED or VizieR know, such as ``"NGC 2903"``.
     url : str, optional
-        Address of a Sesame service, up to the question mark's path; by default
+        URL of a Sesame service, up to the path before the question mark; by default
         ``shredfinder.conf.resolver_url``, and if that is empty astropy's own list
         (``astropy.coordinates.name_resolve.sesame_url``).
     timeout : float, optional
-        Seconds that an answer may take.
+        Seconds that a request may take.
     cache : bool, optional
-        Whether to keep the answer in astropy's cache, and to use one that is there.
+        Whether to use astropy's cache.
 
     Returns
     -------
     coords : `~astropy.coordinates.SkyCoord`
-        The object's ICRS position.
+        ICRS position of the object.
 
     Raises
     ------
     ValueError
-        If the name is empty or not known.
-    shredfinder.exceptions.CatalogServiceError
-        If no service answers.
+        If the name is empty or unknown.
+    shredfinder.exceptions.TransientServiceError
+        If no service responds.
 
     Notes
     -----
-    Sesame (CDS) asks Simbad, NED and VizieR in this order. It is
-    `astropy.coordinates.SkyCoord.from_name` that does the work.
+    Sesame (CDS) queries Simbad, NED and VizieR in this order. The request is made by
+    `astropy.coordinates.SkyCoord.from_name`.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def resolve_name(
     from astropy.utils.data import conf as data_conf
 
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"the name of an object must be text: got {name!r}")
+        raise ValueError(f"the name of an object must be non-empty text, not {name!r}")
     url = url or conf.resolver_url
     addresses = [url] if url else name_resolve.sesame_url.get()
     try:
@@ -71,11 +71,10 @@ def resolve_name(
     except name_resolve.NameResolveError as error:
         if "Unable to find" in str(error):
             raise ValueError(
-                f"no object named {name!r} is known to the resolver at {', '.join(addresses)}: "
-                "check the name, or give a position"
+                f"the resolver at {', '.join(addresses)} knows no object named {name!r}: check "
+                "the name, or give a position"
             ) from error
-        raise CatalogServiceError(
-            f"the name {name!r} can't be looked up: {' '.join(str(error).split())}; give a "
-            "position instead",
-            transient=True,
+        raise TransientServiceError(
+            f"the name {name!r} cannot be looked up: {' '.join(str(error).split())}; give a "
+            "position instead"
         ) from error

@@ -110,7 +110,7 @@ def query_candidates(
         If the centre is not a single position.
     KeyError
         If the service's tables lack required columns.
-    shredfinder.exceptions.CatalogServiceError
+    shredfinder.exceptions.ServiceError
         If the service fails or its response is invalid. Such a response is not cached.
 
     Notes
@@ -226,7 +226,7 @@ def count_sources(
 
     Raises
     ------
-    ValueError, TypeError, shredfinder.exceptions.CatalogServiceError
+    ValueError, TypeError, shredfinder.exceptions.ServiceError
         As for `query_candidates`.
 
     Notes

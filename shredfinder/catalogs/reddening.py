@@ -1,4 +1,4 @@
-"""E(B-V) of positions, for surveys whose catalogues do not have it."""
+"""E(B-V) at positions, for surveys whose catalogues do not list it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._net.session import make_session
 from shredfinder._utils.units import to_floats
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.catalogs.fetching import make_client
+from shredfinder.exceptions import BadResponseError, ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
     from astropy.wcs import WCS
 
 __all__ = ["DustMap", "fetch_dust_map"]
 
-# The service's images are squares of 2 to 37.5 degrees.
+# Smallest and largest side of the service's square images, in degrees.
 _SIZES = (2.0, 37.5)
 
 
 class DustMap:
-    """An image of E(B-V), read between its pixels.
+    """An image of E(B-V), interpolated between its pixels.
 
     Parameters
     ----------
@@ -50,11 +53,11 @@ class DustMap:
 
     @property
     def maximum(self) -> float:
-        """float: The largest E(B-V) of the image, in mag."""
+        """float: Largest E(B-V) of the image, in mag."""
         return float(np.nanmax(self.values))
 
     def __call__(self, coords: SkyCoord) -> np.ndarray:
-        """Interpolate linearly between the pixels' centres.
+        """Interpolate E(B-V) linearly at positions.
 
         Parameters
         ----------
@@ -99,12 +102,13 @@ def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float 
     Returns
     -------
     dust : DustMap
-        The map of the region. Its E(B-V) is not rescaled, as `shredfinder.cuts.extinction` wants.
+        The map of the region. Its E(B-V) is not rescaled, as `shredfinder.cuts.extinction`
+        expects.
 
     Raises
     ------
-    CatalogServiceError
-        If there is no usable answer.
+    shredfinder.exceptions.ServiceError
+        If there is no valid response.
     ValueError
         If the region is larger than the service's images.
 
@@ -120,42 +124,43 @@ def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float 
     """
     from urllib.parse import urljoin
 
-    import requests
     from astropy.io import fits
     from astropy.wcs import WCS
     from astroquery.ipac.irsa.irsa_dust import IrsaDustClass
 
+    from shredfinder._net.sessions import ClientSession
+
     size = max(_SIZES[0], 2.2 * radius)
     if size > _SIZES[1]:
         raise ValueError(
-            f"IRSA's dust images cover {_SIZES[1]} degrees, and a radius of {radius:g} degrees "
-            "needs more: give ebv= as a function of positions, or query parts of the region"
+            f"IRSA's dust images cover {_SIZES[1]} degrees, too little for a radius of {radius:g} "
+            "degrees: give ebv= as a function of positions, or query parts of the region"
         )
-    client = IrsaDustClass()
-    client.DUST_SERVICE_URL = url
-    client._session = make_session(timeout)
+    service = IrsaDustClass()
+    service.DUST_SERVICE_URL = url
+    service._session = ClientSession(make_client(timeout))
     try:
-        images = client.get_image_list(
-            center.icrs, radius=f"{size} deg", image_type="ebv", timeout=timeout
-        )
-        response = client._session.get(urljoin(url, images[0]))
-        response.raise_for_status()
+        images = service.get_image_list(center.icrs, radius=f"{size} deg", image_type="ebv")
+        response = service._session.get(urljoin(url, images[0]))
         with fits.HDUList.fromstring(response.content) as hdus:
             values, wcs = np.array(hdus[0].data, dtype=float), WCS(hdus[0].header)
-    except requests.RequestException as error:
-        raise CatalogServiceError(f"{url} did not answer: {error}") from error
-    except Exception as error:
-        # astroquery raises whatever parsing a page that is no answer leads to.
-        raise CatalogServiceError(
-            f"{url} sent no map of E(B-V) ({type(error).__name__}: {error}): give ebv= instead"
+    except ServiceError as error:
+        raise type(error)(
+            f"{url} sent no map of E(B-V): {error}; give ebv= instead", status=error.status
+        ) from error
+    except Exception as error:  # astroquery may raise anything on an unexpected page
+        raise BadResponseError(
+            f"{url} sent no map of E(B-V) ({type(error).__name__}: {error}); give ebv= instead"
         ) from error
     if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).any():
-        raise CatalogServiceError(f"{url} sent a map of E(B-V) that holds no numbers")
+        raise BadResponseError(f"{url} sent a map of E(B-V) without numbers; give ebv= instead")
     return DustMap(values, wcs)
 
 
-def evaluate(ebv, ra, dec):
-    """Give each row its E(B-V).
+def evaluate(
+    ebv: float | Quantity | Callable[[SkyCoord], np.ndarray], ra: np.ndarray, dec: np.ndarray
+) -> np.ndarray:
+    """Return E(B-V) for each row.
 
     Parameters
     ----------
@@ -173,7 +178,7 @@ def evaluate(ebv, ra, dec):
     from astropy.coordinates import SkyCoord
 
     if callable(ebv):
-        # SkyCoord takes no NaN in declination.
+        # SkyCoord does not accept NaN as declination.
         good = np.isfinite(ra) & np.isfinite(dec)
         found = np.full(np.shape(ra), np.nan)
         if good.any():

@@ -1,17 +1,21 @@
-"""SDSS's SkyServer, asked in its own SQL with astroquery."""
+"""SDSS's SkyServer, queried in its own SQL with astroquery."""
+
+from __future__ import annotations
 
 import re
-import time
 import warnings
+from typing import TYPE_CHECKING
 
-from shredfinder._net.session import make_session
-from shredfinder.catalogs.answers import Answer, normalize
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.catalogs.fetching import make_client, normalize
+from shredfinder.exceptions import BadResponseError, ServiceError
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["SkyServer", "read_csv_lines"]
 
-# SkyServer lets a client send 60 queries a minute.
-_PAUSE = 1.0
+# SkyServer accepts 60 queries per minute.
+_RATE: float | None = 1.0
 
 
 class SkyServer:
@@ -20,37 +24,29 @@ class SkyServer:
     Parameters
     ----------
     endpoint : str
-        Its base URL, without the data release.
+        Base URL, without the data release.
     timeout : float
         Seconds that one request may take.
     release : int, optional
-        The data release.
+        Data release.
     """
 
     language = "SQL"
 
-    def __init__(self, endpoint, *, timeout, release=17):
+    def __init__(self, endpoint: str, *, timeout: float, release: int = 17) -> None:
+        from shredfinder._net.sessions import ClientSession
+
         self.endpoint = endpoint.rstrip("/")
-        self.timeout = timeout
         self.release = release
-        self._next = 0.0
+        self.session = ClientSession(make_client(timeout, rate=_RATE), _check_table)
 
-    def limit(self, max_rows):
-        """Tell how many rows to ask for at a time.
-
-        Parameters
-        ----------
-        max_rows : int
-            What the user allows.
-
-        Returns
-        -------
-        limit : int
-            The same.
-        """
+    def limit(self, max_rows: int) -> int:
+        """Return the largest number of rows to request at a time: the user's limit."""
         return max_rows
 
-    def ask(self, text, *, max_rows, n_rows=None, short=False):
+    def ask(
+        self, text: str, *, max_rows: int, n_rows: int | None = None, short: bool = False
+    ) -> tuple[Table, bool]:
         """Send a query.
 
         Parameters
@@ -58,79 +54,66 @@ class SkyServer:
         text : str
             The query, which begins with SELECT.
         max_rows : int
-            The most rows to be sent.
+            Largest number of rows to be sent.
         n_rows, short : optional
-            Not used here: there are no jobs.
+            Not used: SkyServer has no asynchronous jobs.
 
         Returns
         -------
-        answer : Answer
-            The rows, and whether they are all.
+        table : `~astropy.table.Table`
+            The rows.
+        complete : bool
+            Whether these are all rows.
 
         Raises
         ------
-        CatalogServiceError
-            If there is no usable answer.
+        shredfinder.exceptions.ServiceError
+            If there is no valid response.
         """
-        import requests
-        from astroquery.exceptions import RemoteServiceError
-        from astroquery.exceptions import TimeoutError as AstroqueryTimeoutError
         from astroquery.sdss import SDSSClass
         from astroquery.sdss import conf as sdss_conf
 
-        # One more than wanted tells a full answer from a cut one.
+        # One more than needed, to recognise a truncated result.
         limited = re.sub(r"^SELECT ", f"SELECT TOP {max_rows + 1} ", text)
-        time.sleep(max(0.0, self._next - time.monotonic()))
         try:
             with sdss_conf.set_temp("skyserver_baseurl", self.endpoint):
-                client = SDSSClass()
-                client._session = make_session(self.timeout)
-                response = client.query_sql_async(
-                    limited, timeout=self.timeout, data_release=self.release, cache=False
-                )
-        except (requests.Timeout, AstroqueryTimeoutError) as error:
-            raise CatalogServiceError(
-                f"{self.endpoint} sent no answer within {self.timeout:g} s: give a longer timeout"
+                service = SDSSClass()
+                service._session = self.session
+                response = service.query_sql_async(limited, data_release=self.release, cache=False)
+            table = read_csv_lines(_get_body(response.content).splitlines())
+        except ServiceError as error:
+            # The same kind of error, with the service and the query in its message.
+            raise type(error)(
+                f"{self.endpoint} failed to run the query: {error}. The query: {limited[:300]}",
+                status=error.status,
             ) from error
-        except (requests.RequestException, RemoteServiceError) as error:
-            status = getattr(getattr(error, "response", None), "status_code", None)
-            raise CatalogServiceError(
-                f"{self.endpoint} did not answer the query: {error}",
-                transient=status in (None, 429, 500, 502, 503, 504),
+        except Exception as error:  # a CSV reader may raise anything on other text
+            raise BadResponseError(
+                f"{self.endpoint} sent text that is not CSV: {response.text[:200]!r} ({error})"
             ) from error
-        finally:
-            self._next = time.monotonic() + _PAUSE
-        table = self._parse(response, limited)
-        complete = len(table) <= max_rows
-        return Answer(table[:max_rows], complete)
-
-    def _parse(self, response, text):
-        body = response.text.lstrip("\ufeff \r\n")
-        if response.status_code != 200 or body[:1] in "<{[" or "error_message" in body[:2000]:
-            words = re.sub(r"<[^>]*>|\s+", " ", body)
-            words = re.sub(r"\s+", " ", words).strip()
-            raise CatalogServiceError(
-                f"{self.endpoint} sent no table (status {response.status_code}): "
-                f"{words[:400] or 'an empty answer'}. The query was: {text[:300]}",
-                # A message in place of a table is about the query.
-                transient=response.status_code in (429, 500, 502, 503, 504)
-                and "error_message" not in body,
-            )
-        try:
-            return read_csv_lines(body.splitlines())
-        except Exception as error:
-            raise CatalogServiceError(
-                f"{self.endpoint} sent what is no CSV: {body[:200]!r} ({error})"
-            ) from error
+        return table[:max_rows], len(table) <= max_rows
 
 
-def read_csv_lines(lines):
-    """Read a piece of CSV that begins with the columns' names.
+def _get_body(content: bytes) -> str:
+    return content.decode("utf-8", "replace").lstrip("\ufeff \r\n")
+
+
+def _check_table(content: bytes) -> None:
+    """Raise if a web page or an error message came in place of CSV."""
+    from shredfinder._net.client import find_text
+
+    body = _get_body(content)
+    if body[:1] in "<{[" or "error_message" in body[:2000]:
+        raise BadResponseError(f"no table came but: {find_text(content) or 'an empty response'}")
+
+
+def read_csv_lines(lines: list[str]) -> Table:
+    """Read lines of CSV that begin with the columns' names.
 
     Parameters
     ----------
     lines : list of str
-        The lines. Those that begin with # are left out.
+        The lines. Those that begin with # are ignored.
 
     Returns
     -------
@@ -141,11 +124,11 @@ def read_csv_lines(lines):
 
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     if not lines:
-        raise ValueError("there are no column names")
+        raise ValueError("the text has no column names")
     if len(lines) == 1:
         return Table(names=[name.strip().strip('"') for name in lines[0].split(",")])
     with warnings.catch_warnings():
-        # An integer beyond 64 bits becomes text, which the cuts then refuse by name.
+        # An integer beyond 64 bits becomes text, which the cuts refuse by the column's name.
         warnings.simplefilter("ignore")
         table = Table.read(
             lines,

@@ -1,67 +1,82 @@
-"""Table access services (TAP), asked with pyvo."""
+"""Table access services (TAP), queried with pyvo."""
+
+from __future__ import annotations
 
 import contextlib
 import re
 import time
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._net.session import make_session
-from shredfinder.catalogs.answers import Answer, normalize
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.catalogs.fetching import make_client, normalize
+from shredfinder.exceptions import BadResponseError, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+    from pyvo.dal import TAPResults
 
 __all__ = ["TapService", "sort_columns"]
 
 _FINISHED = ("COMPLETED", "ERROR", "ABORTED")
+# Services without jobs answer with one of these statuses.
+_NO_JOBS = (400, 403, 404, 405, 501)
 
 
 class TapService:
-    """One TAP service.
+    """A TAP service.
 
     Parameters
     ----------
     endpoint : str
-        Its base URL.
+        Base URL.
     timeout : float
         Seconds that one request, or an asynchronous job, may take.
-    mode : str
-        ``"auto"``, ``"sync"`` or ``"async"``: whether queries for many rows become jobs, none
-        does, or all do.
-    async_rows : int
-        From how many rows on ``"auto"`` makes a job.
+    mode : {"auto", "sync", "async"}, optional
+        Whether queries for many rows, none or all run as asynchronous jobs.
+    async_rows : int, optional
+        Number of rows from which ``"auto"`` runs a job.
     """
 
     language = "ADQL"
 
-    def __init__(self, endpoint, *, timeout, mode="auto", async_rows=20_000):
+    def __init__(
+        self, endpoint: str, *, timeout: float, mode: str = "auto", async_rows: int = 20_000
+    ) -> None:
+        from shredfinder._net.sessions import ClientSession
+
         if mode not in ("auto", "sync", "async"):
-            raise ValueError(f"mode must be 'auto', 'sync' or 'async': got {mode!r}")
+            raise ValueError(f"mode must be 'auto', 'sync' or 'async', not {mode!r}")
         self.endpoint = endpoint.rstrip("/")
         self.timeout = timeout
         self.mode = mode
         self.async_rows = async_rows
         self.jobs_refused = False
-        self.session = make_session(timeout)
+        self.session = ClientSession(make_client(timeout))
 
-    def limit(self, max_rows):
-        """Tell how many rows to ask for at a time.
+    def limit(self, max_rows: int) -> int:
+        """Return the largest number of rows to request at a time.
 
         Parameters
         ----------
         max_rows : int
-            What the user allows.
+            The user's limit.
 
         Returns
         -------
         limit : int
-            Less where the service refuses jobs: requests are then kept short.
+            A smaller number if the service refuses jobs: synchronous requests are kept short.
         """
         if self.jobs_refused and self.mode != "sync":
             return min(max_rows, self.async_rows)
         return max_rows
 
-    def ask(self, text, *, max_rows, n_rows=None, short=False):
+    def ask(
+        self, text: str, *, max_rows: int, n_rows: int | None = None, short: bool = False
+    ) -> tuple[Table, bool]:
         """Send a query.
 
         Parameters
@@ -69,58 +84,62 @@ class TapService:
         text : str
             The query.
         max_rows : int
-            The most rows to be sent.
+            Largest number of rows to be sent.
         n_rows : int, optional
-            How many there are, where that is known.
+            Number of rows of the result, if it is known.
         short : bool, optional
-            Whether the answer is known to be short: no job then, whatever the mode.
+            Whether the result is known to be short: it needs no job then, whatever the mode.
 
         Returns
         -------
-        answer : Answer
-            The rows, and whether they are all.
+        table : `~astropy.table.Table`
+            The rows.
+        complete : bool
+            Whether these are all rows, as far as the service reports.
 
         Raises
         ------
-        CatalogServiceError
-            If there is no usable answer.
+        shredfinder.exceptions.ServiceError
+            If there is no valid response.
         """
-        from pyvo.dal import DALAccessError, DALOverflowWarning
+        from pyvo.dal import DALOverflowWarning
+
+        from shredfinder._net.sessions import pyvo_errors
 
         large = self.mode == "async" or (self.mode == "auto" and (n_rows or 0) >= self.async_rows)
         large = large and not short and not self.jobs_refused
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                result = None
-                if large:
-                    result = self._job(text, max_rows)
-                if result is None:
-                    result = self._sync(text, max_rows)
-                table = result.to_table()
-                status = (result.query_status or "").upper()
-            except DALAccessError as error:
-                raise self._explain(error, text) from error
-        overflow = status == "OVERFLOW" or any(
+                with pyvo_errors():
+                    result = self._run_job(text, max_rows) if large else None
+                    if result is None:
+                        result = self._run_sync(text, max_rows)
+                    table = result.to_table()
+            except ServiceError as error:
+                # The same kind of error, with the service and the query in its message.
+                raise type(error)(
+                    f"{self.endpoint} failed to run the query: {error}. The query: {text[:300]}",
+                    status=error.status,
+                ) from error
+        overflow = (result.query_status or "").upper() == "OVERFLOW" or any(
             issubclass(w.category, DALOverflowWarning) for w in caught
         )
-        return Answer(normalize(table), not overflow)
+        return normalize(table), not overflow
 
-    def _sync(self, text, max_rows):
+    def _run_sync(self, text: str, max_rows: int) -> TAPResults:
         from pyvo.dal import TAPQuery
 
-        query = TAPQuery(self.endpoint, text, maxrec=max_rows, session=self.session)
-        return query.execute()
+        return TAPQuery(self.endpoint, text, maxrec=max_rows, session=self.session).execute()
 
-    def _job(self, text, max_rows):
-        """Run a job; None if the service takes none."""
+    def _run_job(self, text: str, max_rows: int) -> TAPResults | None:
+        """Run an asynchronous job; None if the service does not accept jobs."""
         from pyvo.dal import AsyncTAPJob, DALServiceError
 
         try:
             job = AsyncTAPJob.create(self.endpoint, text, maxrec=max_rows, session=self.session)
-        except DALServiceError as error:
-            # Some services answer any job with 400, others have no such address.
-            if error.code in (400, 403, 404, 405, 501):
+        except ServiceError as error:
+            if error.status in _NO_JOBS:
                 self.jobs_refused = True
                 return None
             raise
@@ -130,49 +149,33 @@ class TapService:
             pause = 0.1
             while (phase := job.phase) not in _FINISHED:
                 if time.monotonic() + pause > end:
-                    raise CatalogServiceError(
+                    raise BadResponseError(
                         f"the job {job.url} is still {phase.lower()} after {self.timeout:g} s: "
-                        "give a longer timeout, or a smaller max_rows for shorter jobs"
+                        "increase timeout, or decrease max_rows for shorter jobs"
                     )
                 time.sleep(pause)
                 pause = min(1.5 * pause, 10.0)
             job.raise_if_error()
             return job.fetch_result()
         finally:
-            # Where that fails, the service deletes it in time.
-            with contextlib.suppress(DALServiceError):
+            # If that fails, the service deletes the job in time.
+            with contextlib.suppress(DALServiceError, ServiceError):
                 job.delete()
 
-    def _explain(self, error, text):
-        reason = str(getattr(error, "reason", None) or error)
-        if "<html" in reason.lower() or "<!doctype" in reason.lower():
-            reason = "a web page"
-        kind = type(error).__name__
-        transient = getattr(error, "code", None) in (429, 500, 502, 503, 504)
-        cause = error.cause if hasattr(error, "cause") else None
-        timed_out = "Timeout" in type(cause).__name__ or "took longer" in reason
-        if timed_out:
-            reason = f"no answer within {self.timeout:g} s; give a longer timeout"
-        return CatalogServiceError(
-            f"{self.endpoint} did not answer the query ({kind}): {reason[:500]}. The query was: "
-            f"{text[:300]}",
-            transient=transient and not timed_out,
-        )
-
-    def schema_query(self, tables):
-        """Write a query for what TAP_SCHEMA says of tables.
+    def schema_query(self, tables: Sequence[str]) -> str:
+        """Write a query for the descriptions of tables in TAP_SCHEMA.
 
         Parameters
         ----------
         tables : sequence of str
-            Their names, with schema.
+            Names of the tables, with schema.
 
         Returns
         -------
         text : str
-            The query, whose answer `sort_columns` takes.
+            The query, whose result `sort_columns` reads.
         """
-        # Services differ in whether they put the schema's name before that of the table.
+        # Some services put the schema's name before that of the table, and some do not.
         names = [name for table in tables for name in (table, table.rpartition(".")[2])]
         quoted = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
         return (
@@ -181,27 +184,27 @@ class TapService:
         )
 
 
-def sort_columns(answer, tables):
-    """Sort what TAP_SCHEMA says by table and column.
+def sort_columns(result: Table, tables: Sequence[str]) -> dict[str, dict[str, tuple[str, str]]]:
+    """Sort the descriptions in TAP_SCHEMA by table and column.
 
     Parameters
     ----------
-    answer : `~astropy.table.Table`
-        The answer to `TapService.schema_query`.
+    result : `~astropy.table.Table`
+        Result of `TapService.schema_query`.
     tables : sequence of str
-        The tables' names, with schema.
+        Names of the tables, with schema.
 
     Returns
     -------
     columns : dict
-        From each table's name to a dict from each column's name, in lower case, to its UCD and
-        description. It is empty where the service does not have the table.
+        For each table a dict from column name, in lower case, to UCD and description; empty if
+        the service does not have the table.
     """
-    columns = {table: {} for table in tables}
+    columns: dict[str, dict[str, tuple[str, str]]] = {table: {} for table in tables}
     plain = {table.rpartition(".")[2].lower(): table for table in tables}
-    fields = {name.lower(): name for name in answer.colnames}
+    fields = {name.lower(): name for name in result.colnames}
     values = [
-        np.ma.filled(np.ma.asarray(answer[fields[name]]), "").astype(str).tolist()
+        np.ma.filled(np.ma.asarray(result[fields[name]]), "").astype(str).tolist()
         for name in ("table_name", "column_name", "ucd", "description")
     ]
     for table, column, ucd, description in zip(*values, strict=True):

@@ -1,20 +1,19 @@
-"""Cutouts on disk: one file each, in folders that a person can read."""
+"""Cutouts on disk: one file each, in readable folders."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder._net.addresses import name_folder
-from shredfinder._net.errors import AnswerError
 from shredfinder._utils.files import atomic_write
 from shredfinder.config import conf, get_cache_folder
 from shredfinder.cutouts.decoding import decode_color, decode_fits
-from shredfinder.cutouts.encoding import encode_image
+from shredfinder.exceptions import ServiceError
 from shredfinder.imaging.checks import CutoutFlag, check_images
 
 if TYPE_CHECKING:
@@ -22,14 +21,15 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
     from shredfinder._utils.types import PathLike
-    from shredfinder.cutouts.services.base import Answer, CutoutRequest, CutoutService
+    from shredfinder.cutouts.services.base import CutoutRequest, CutoutService
 
-__all__ = ["Cache"]
+__all__ = ["EMPTY", "Cache"]
 
-_EMPTY = ".none"
-_SUFFIXES = (".jpg", ".png", ".fits", _EMPTY)
+#: Suffix of the files that remember that a service has no image of a position.
+EMPTY = ".none"
+_SUFFIXES = (".jpg", ".png", ".fits", EMPTY)
 _DAY = 86400.0
-# A temporary file this old belongs to a process that was killed.
+# Age in seconds at which a temporary file belongs to a process that was killed.
 _STALE = 3600.0
 
 
@@ -38,14 +38,13 @@ class Cache:
 
     Each cutout is one file, ``{service}/{layer}/{size}px-{scale}/{RA}/{Dec}/{position}.jpg``,
     where the folders ``{RA}`` and ``{Dec}`` hold one square degree: for example
-    ``legacy/ls-dr9-jpeg/128px-0.46875/150/+02/150.1000000+02.2000000.jpg``. Answers of another
-    server than the service's own stand apart, in ``legacy@{host and path}``. Files
-    are written under another name and then renamed, so that several processes can share a
-    cache, and none that is killed leaves half a cutout behind.
+    ``legacy/ls-dr9-jpeg/128px-0.46875/150/+02/150.1000000+02.2000000.jpg``. Cutouts from another
+    base URL than the service's default are in ``legacy@{host and path}``. Files are written
+    atomically, so that several processes can share a cache.
 
-    Only images that passed every check are stored. Where a service has no image (status 404 or
-    a blank image), an empty file ``{position}.none`` with a line of text remembers it for
-    ``shredfinder.conf.empty_cutout_days``; a failure is never stored.
+    Only validated images are stored. If a service has no image (status 404 or a blank image), an
+    empty file ``{position}.none`` with a line of text remembers it for
+    ``shredfinder.conf.empty_cutout_days``. A failure is never stored.
 
     Parameters
     ----------
@@ -70,19 +69,19 @@ class Cache:
         return f"Cache({str(self.path)!r})"
 
     def stem(self, service: CutoutService, request: CutoutRequest) -> str:
-        """Name the file of a cutout, without its suffix.
+        """Return the path of a cutout without its suffix.
 
         Parameters
         ----------
         service : CutoutService
-            Where it comes from.
+            The service.
         request : CutoutRequest
-            Its position and size.
+            Position and size.
 
         Returns
         -------
         stem : str
-            Path of the file.
+            Path in the cache's folder.
         """
         kind, _, layer = service.cache_folder().partition("/")
         size = f"{request.width}"
@@ -90,42 +89,52 @@ class Cache:
             size += f"x{request.height}"
         return os.path.join(
             self.path,
-            name_folder(kind),
-            name_folder(layer),
+            _name_folder(kind),
+            _name_folder(layer),
             f"{size}px-{request.pixel_scale:g}",
             f"{int(request.ra):03d}",
             f"{int(np.floor(request.dec)):+03d}",
             f"{request.ra:011.7f}{request.dec:+011.7f}",
         )
 
-    def contains(self, service: CutoutService, request: CutoutRequest) -> bool:
-        """Tell whether a cutout, or a recent word that there is none, is stored.
+    def find(self, service: CutoutService, request: CutoutRequest) -> str | None:
+        """Find the file of a cutout, or a recent one that says that there is none.
 
         Parameters
         ----------
         service : CutoutService
-            Where it comes from.
+            The service.
         request : CutoutRequest
-            Its position and size.
+            Position and size.
 
         Returns
         -------
-        contained : bool
-            Whether `read` has an answer, unless the file is broken.
+        path : str or None
+            Path of the file; None if the cache has none.
         """
-        return self._find(self.stem(service, request)) is not None
+        stem = self.stem(service, request)
+        for suffix in _SUFFIXES:
+            path = stem + suffix
+            try:
+                written = os.stat(path).st_mtime
+            except OSError:
+                continue
+            if suffix == EMPTY and time.time() - written >= conf.empty_cutout_days * _DAY:
+                return None
+            return path
+        return None
 
     def read(
         self, service: CutoutService, request: CutoutRequest
     ) -> tuple[np.ndarray | None, CutoutFlag | None]:
-        """Read a cutout.
+        """Read and validate a cutout.
 
         Parameters
         ----------
         service : CutoutService
-            Where it comes from.
+            The service.
         request : CutoutRequest
-            Its position and size.
+            Position and size.
 
         Returns
         -------
@@ -134,7 +143,7 @@ class Cache:
         flag : CutoutFlag or None
             Why there is none; None if the cache does not know. A broken file is removed.
         """
-        path = self._find(self.stem(service, request))
+        path = self.find(service, request)
         if path is None:
             return None, None
         try:
@@ -142,65 +151,50 @@ class Cache:
         except FileNotFoundError:  # another process pruned it
             return None, None
         try:
-            if path.endswith(_EMPTY):
+            if path.endswith(EMPTY):
                 return None, CutoutFlag(content.decode().partition(":")[0])
             if path.endswith(".fits"):
                 image = decode_fits(content, request, len(service.bands))
             else:
                 image, _ = decode_color(content, request)
-        except (AnswerError, ValueError):
+        except (ServiceError, ValueError):
             Path(path).unlink(missing_ok=True)
             return None, None
         if image.dtype == np.uint8:
-            # A file that someone else put here is checked like any other.
+            # Someone else may have put the file here.
             flag = CutoutFlag(check_images(image[np.newaxis])[0])
             if flag != CutoutFlag.GOOD:
                 return None, flag
         return image, CutoutFlag.GOOD
 
-    def write(self, service: CutoutService, request: CutoutRequest, answer: Answer) -> None:
-        """Store a cutout.
-
-        Parameters
-        ----------
-        service : CutoutService
-            Where it comes from.
-        request : CutoutRequest
-            Its position and size.
-        answer : Answer
-            The image, checked; stored as it came, or else without loss.
-        """
-        content, suffix = answer.body, answer.suffix
-        if content is None:
-            content, suffix = encode_image(answer.image, request, service.bands)
-        self._write(self.stem(service, request), suffix, content)
-
-    def write_empty(
-        self, service: CutoutService, request: CutoutRequest, flag: CutoutFlag, reason: str
+    def write(
+        self, service: CutoutService, request: CutoutRequest, content: bytes, suffix: str
     ) -> None:
-        """Remember for a while that there is no image.
+        """Store a file.
 
         Parameters
         ----------
         service : CutoutService
-            Which service said so.
+            The service.
         request : CutoutRequest
             Position and size.
-        flag : CutoutFlag
-            ``no coverage`` or ``blank``.
-        reason : str
-            What the service answered.
+        content : bytes
+            A validated image file; or ``{flag}: {reason}``, if the service has no image.
+        suffix : str
+            Its suffix; `EMPTY` if there is no image.
         """
-        text = f"{flag}: {reason}\n"
-        self._write(self.stem(service, request), _EMPTY, text.encode())
+        path = Path(self.stem(service, request) + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
 
     def report(self) -> Table:
-        """List what the cache holds.
+        """Summarise the contents of the cache.
 
         Returns
         -------
         report : `~astropy.table.Table`
-            A row for each service, layer, size and pixel scale: number of cutouts, number of
+            One row per service, layer, size and pixel scale: number of cutouts, number of
             positions without one, bytes, and the dates (UTC) of the oldest and the newest file.
         """
         from astropy import units as u
@@ -211,7 +205,7 @@ class Cache:
             folder = os.path.relpath(path, self.path).split(os.sep)
             key = (folder[0], *folder[1:3]) if len(folder) == 6 else ("?", "?", "?")
             group = groups.setdefault(key, [0, 0, 0, np.inf, -np.inf])
-            group[int(path.endswith(_EMPTY))] += 1
+            group[int(path.endswith(EMPTY))] += 1
             group[2] += stat.st_size
             group[3], group[4] = min(group[3], stat.st_mtime), max(group[4], stat.st_mtime)
         rows = [
@@ -233,23 +227,23 @@ class Cache:
         empty: bool = False,
         dry_run: bool = False,
     ) -> int:
-        """Remove cutouts; without arguments only what a killed process left behind.
+        """Remove cutouts; without arguments only the leftovers of killed processes.
 
         Parameters
         ----------
         service, layer : str, optional
-            Remove those of this service or layer, by their names in `report`.
+            Remove those of this service or layer, as named in `report`.
         older_than : `~astropy.units.Quantity`, optional
-            Remove those that were written longer ago than this time.
+            Remove those written longer ago than this time.
         empty : bool, optional
-            Forget where services had no image, but keep the cutouts.
+            Remove only the record of positions without an image.
         dry_run : bool, optional
-            Only count.
+            Only count the files.
 
         Returns
         -------
         n_removed : int
-            Number of files removed (or to be removed, with ``dry_run``).
+            Number of files removed, or to be removed with ``dry_run``.
         """
         chosen = not (service is None and layer is None and older_than is None and not empty)
         before = np.inf if older_than is None else time.time() - older_than.to_value("s")
@@ -264,7 +258,7 @@ class Cache:
                     and service in (None, folder[0])
                     and layer in (None, folder[1])
                     and stat.st_mtime < before
-                    and (not empty or path.endswith(_EMPTY))
+                    and (not empty or path.endswith(EMPTY))
                 )
             if remove:
                 n_removed += 1
@@ -272,27 +266,8 @@ class Cache:
                     Path(path).unlink(missing_ok=True)
         return n_removed
 
-    def _find(self, stem):
-        for suffix in _SUFFIXES:
-            path = stem + suffix
-            if suffix == _EMPTY:
-                try:
-                    age = time.time() - os.stat(path).st_mtime
-                except OSError:
-                    continue
-                return path if age < conf.empty_cutout_days * _DAY else None
-            if os.path.exists(path):
-                return path
-        return None
-
-    def _write(self, stem, suffix, content):
-        path = Path(stem + suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
-
     def _walk(self, temporary=False):
-        """Iterate over our own files, and no others, with their sizes and dates."""
+        """Yield the path and `os.stat` of each of the cache's files, ignoring all others."""
         for folder, _, files in os.walk(self.path):
             for name in files:
                 ours = name.endswith(_SUFFIXES) and (temporary or not name.startswith("."))
@@ -306,3 +281,9 @@ class Cache:
 
 def _date(seconds):
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
+def _name_folder(text):
+    """Replace characters that could lead out of a folder or trouble a file system."""
+    name = re.sub(r"[^\w@+,=.-]", "_", text)
+    return re.sub(r"^\.+", "_", name) or "all"

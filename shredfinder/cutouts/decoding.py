@@ -1,53 +1,74 @@
-"""Bodies of answers as images; nothing is believed that was not checked."""
+"""Image files: decode and validate responses, encode cutouts for the cache."""
+
+from __future__ import annotations
 
 import contextlib
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._net.bodies import find_suffix, find_text
-from shredfinder._net.errors import BadAnswerError, TransientError
-from shredfinder.cutouts.projection import deproject
-from shredfinder.cutouts.services.planes import get_celestial
+from shredfinder._net.client import find_suffix, find_text
+from shredfinder.cutouts.grouping import deproject
+from shredfinder.exceptions import BadResponseError, ServiceError, TransientServiceError
 from shredfinder.imaging.checks import CutoutFlag
 
-__all__ = ["decode_color", "decode_fits", "read_celestial", "read_fits"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
-# How a complete file ends; a decoder may fill in the missing rest without a word.
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+    from shredfinder.cutouts.services.base import CutoutRequest
+
+__all__ = [
+    "decode_color",
+    "decode_fits",
+    "encode_image",
+    "get_celestial",
+    "read_celestial",
+    "read_fits",
+]
+
+# The last bytes of a complete file: a decoder may fill in a missing rest silently.
 _ENDINGS = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 _FITS_BLOCK = 2880
-# Types beside text/* that no image is sent as; services are sloppy about those of images.
+# Media types beside text/* that are never images. Services are careless with those of images.
 _TEXT_TYPES = ("application/json", "application/xml", "application/xhtml+xml")
-# Pixels by which an image may lie beside what was asked for: half of one is a matter of where
-# a service counts from, and a wrong scale or orientation shows at the edges.
+# Tolerated offset in pixels: services differ by half a pixel in where they count from, while a
+# wrong scale or orientation shows at the edges.
 _MAX_OFFSET = 1.0
+# Astropy treats other longitudes (ecliptic: ELON) as equatorial, without a warning.
+_LONGITUDES = ("RA", "GLON")
 
 
-def decode_color(content, request, content_type=""):
-    """Decode a colour image.
+def decode_color(
+    content: bytes, request: CutoutRequest, content_type: str = ""
+) -> tuple[np.ndarray, str]:
+    """Decode and validate a colour image.
 
     Parameters
     ----------
     content : bytes
-        A JPEG or PNG file.
+        JPEG or PNG file.
     request : CutoutRequest
-        What was asked for.
+        Size of the requested image.
     content_type : str, optional
-        Media type that it was sent as.
+        Media type of the response.
 
     Returns
     -------
     image : `~numpy.ndarray`
-        Red, green and blue of shape ``(height, width, 3)``, uint8.
+        Red, green and blue, of shape ``(height, width, 3)``, uint8.
     suffix : str
-        File-name suffix of that type.
+        File-name suffix of the format.
 
     Raises
     ------
-    TransientError
-        If the file is cut short.
-    BadAnswerError
-        If it is no image, or one of another size.
+    TransientServiceError
+        If the file is truncated.
+    BadResponseError
+        If it is not an image, or has another size.
     """
     from PIL import Image
 
@@ -55,55 +76,57 @@ def decode_color(content, request, content_type=""):
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as file:
             if file.size != (request.width, request.height):
-                raise BadAnswerError(
-                    f"asked for {request.width}×{request.height} px, got "
+                raise BadResponseError(
+                    f"requested {request.width}×{request.height} px, got "
                     f"{file.width}×{file.height}",
                     CutoutFlag.WRONG_SIZE,
                 )
-            _check_ending(content, suffix)
+            if not content.rstrip(b"\x00\r\n").endswith(_ENDINGS[suffix]):
+                raise TransientServiceError("the image is truncated", CutoutFlag.CORRUPTED)
             return np.asarray(file.convert("RGB")), suffix
-    except (BadAnswerError, TransientError):
+    except ServiceError:
         raise
-    except Exception as error:  # a decoder may raise anything at all on a broken file
-        raise TransientError(f"broken image: {error}", CutoutFlag.CORRUPTED) from error
+    except Exception as error:  # a decoder may raise anything on a broken file
+        raise TransientServiceError(f"broken image: {error}", CutoutFlag.CORRUPTED) from error
 
 
-def decode_fits(content, request, n_bands, content_type=""):
-    """Decode a FITS image or cube, such as the viewer's ``fits-cutout``.
+def decode_fits(
+    content: bytes, request: CutoutRequest, n_bands: int, content_type: str = ""
+) -> np.ndarray:
+    """Decode and validate a FITS image or cube, such as the viewer's ``fits-cutout``.
 
     Parameters
     ----------
     content : bytes
-        A FITS file whose first image has the axes x, y and, for several bands, band.
+        FITS file whose first image has the axes x, y and, for several bands, band.
     request : CutoutRequest
-        What was asked for.
+        Position, size and scale of the requested image.
     n_bands : int
-        Bands that were asked for.
+        Number of requested bands.
     content_type : str, optional
-        Media type that it was sent as.
+        Media type of the response.
 
     Returns
     -------
     image : `~numpy.ndarray`
         Fluxes of shape ``(height, width, bands)``, float32, north up: the first row is the
-        northernmost, where FITS counts from the south.
+        northernmost, whereas FITS counts from the south.
 
     Raises
     ------
-    TransientError
-        If the file is cut short.
-    BadAnswerError
-        If it is no FITS image, or one of another size, or its header's coordinates, if it has
-        any, are not those that were asked for.
+    TransientServiceError
+        If the file is truncated.
+    BadResponseError
+        If it is not a FITS image, has another size, or by its header shows another position.
     """
     width, height = request.width, request.height
     data, header = next(iter(read_fits(content, content_type)), (None, None))
-    if data is None:
-        raise BadAnswerError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
+    if data is None or header is None:
+        raise BadResponseError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
     cube = data.reshape((1, *data.shape)) if data.ndim == 2 else data
     if cube.shape != (n_bands, height, width):
-        raise BadAnswerError(
-            f"asked for {n_bands} bands of {width}×{height} px, got an image with the axes "
+        raise BadResponseError(
+            f"requested {n_bands} bands of {width}×{height} px, got an image with the axes "
             f"{data.shape[::-1]}",
             CutoutFlag.WRONG_SIZE,
         )
@@ -111,8 +134,8 @@ def decode_fits(content, request, n_bands, content_type=""):
     return np.ascontiguousarray(np.moveaxis(cube, 0, -1)[::-1], dtype=np.float32)
 
 
-def _check_footprint(header, request):
-    """Compare an image's coordinates, if it has any, with those that were asked for."""
+def _check_footprint(header: Header, request: CutoutRequest) -> None:
+    """Compare the coordinates of an image, if it has any, with the requested ones."""
     wcs = read_celestial(header)
     if wcs is None:
         return
@@ -120,49 +143,16 @@ def _check_footprint(header, request):
         offset = _measure_offset(wcs, request)
     # The comparison fails for NaN too.
     if not offset < _MAX_OFFSET:
-        raise BadAnswerError(
-            f"by its coordinates the image lies {offset:.1f} px beside what was asked for "
+        raise BadResponseError(
+            f"the image is {offset:.1f} px off the requested position "
             f"(RA {request.ra:.5f}, Dec {request.dec:+.5f}, {request.pixel_scale:g} arcsec/px, "
             "north up)",
             CutoutFlag.WRONG_POSITION,
         )
 
 
-def read_celestial(header):
-    """Read the celestial coordinates of an image's header.
-
-    Parameters
-    ----------
-    header : `~astropy.io.fits.Header`
-        The header.
-
-    Returns
-    -------
-    wcs : `~astropy.wcs.WCS` or None
-        As `~shredfinder.cutouts.services.planes.get_celestial` gives them.
-
-    Raises
-    ------
-    TransientError
-        If they are broken.
-    """
-    from astropy.wcs import WCS
-
-    with _broken_coordinates():
-        # Fixing would warn of each image's deviations from the standard.
-        return get_celestial(WCS(header, fix=False))
-
-
-@contextlib.contextmanager
-def _broken_coordinates():
-    try:
-        yield
-    except Exception as error:  # whatever a broken header causes
-        raise TransientError(f"broken coordinates: {error}", CutoutFlag.CORRUPTED) from error
-
-
-def _measure_offset(wcs, request):
-    """Measure how many pixels an image lies beside what was asked for, where it is worst."""
+def _measure_offset(wcs: WCS, request: CutoutRequest) -> float:
+    """Return the largest offset in pixels at the centre and the left and upper edges."""
     from astropy.coordinates import SkyCoord
 
     # The centre, and the middles of the left and the upper edge.
@@ -174,18 +164,49 @@ def _measure_offset(wcs, request):
     return np.hypot(x - (request.width - 1) / 2 - right, y - (request.height - 1) / 2 - up).max()
 
 
-def read_fits(content, content_type=""):
-    """Read the images of a FITS file that is held in memory.
+def read_celestial(header: Header) -> WCS | None:
+    """Read the celestial coordinates in a header; see `get_celestial`.
 
-    Astropy only warns of files that are cut short, and warnings can't be caught in threads
-    without disturbing other threads: so lengths are compared with the headers here.
+    Raises
+    ------
+    TransientServiceError
+        If they are broken.
+    """
+    from astropy.wcs import WCS
+
+    with _broken_coordinates():
+        # Fixing would warn of each deviation from the standard.
+        return get_celestial(WCS(header, fix=False))
+
+
+def get_celestial(wcs: WCS) -> WCS | None:
+    """Return the two celestial axes of a WCS; None unless they are equatorial or galactic."""
+    celestial = wcs.celestial
+    if celestial.naxis != 2 or celestial.wcs.lngtyp.strip() not in _LONGITUDES:
+        return None
+    return celestial
+
+
+@contextlib.contextmanager
+def _broken_coordinates() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a broken header may cause anything
+        raise TransientServiceError(f"broken coordinates: {error}", CutoutFlag.CORRUPTED) from error
+
+
+def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, Header]]:
+    """Read the images in the content of a FITS file.
+
+    Astropy only warns of truncated files, and threads cannot catch warnings without disturbing
+    each other: so the lengths in the headers are compared here.
 
     Parameters
     ----------
     content : bytes
         The file.
     content_type : str, optional
-        Media type that it was sent as.
+        Media type of the response.
 
     Returns
     -------
@@ -194,10 +215,10 @@ def read_fits(content, content_type=""):
 
     Raises
     ------
-    TransientError
-        If the file is cut short or broken.
-    BadAnswerError
-        If it is no FITS file.
+    TransientServiceError
+        If the file is truncated or broken.
+    BadResponseError
+        If it is not a FITS file.
     """
     from astropy.io import fits
 
@@ -213,39 +234,78 @@ def read_fits(content, content_type=""):
             raise ValueError(f"{len(content)} bytes in place of {position}")
         with fits.open(io.BytesIO(content), memmap=False) as hdus:
             return [(h.data, h.header) for h in hdus if h.is_image and h.data is not None]
-    except Exception as error:  # whatever broken headers cause
-        raise TransientError(f"broken FITS file: {error}", CutoutFlag.CORRUPTED) from error
+    except Exception as error:  # a broken header may cause anything
+        raise TransientServiceError(f"broken FITS file: {error}", CutoutFlag.CORRUPTED) from error
 
 
-def _read_header(content, position):
+def _read_header(content: bytes, position: int) -> Header:
     from astropy.io import fits
 
     text = b""
     while True:
         block = content[position : position + _FITS_BLOCK]
         if len(block) < _FITS_BLOCK:
-            raise ValueError("cut short within a header")
+            raise ValueError("truncated within a header")
         text, position = text + block, position + _FITS_BLOCK
         if any(block[i : i + 8] == b"END     " for i in range(0, _FITS_BLOCK, 80)):
             return fits.Header.fromstring(text)
 
 
-def _check_beginning(content, suffixes, content_type):
+def _check_beginning(content: bytes, suffixes: Sequence[str], content_type: str) -> str:
+    """Return the suffix of the format; raise if it is none of those expected."""
     if not content:
-        raise TransientError("empty answer", CutoutFlag.CORRUPTED)
+        raise TransientServiceError("empty response", CutoutFlag.CORRUPTED)
     suffix = find_suffix(content)
-    if content_type.startswith("text/") or content_type in _TEXT_TYPES:
-        raise BadAnswerError(
-            f"not an image but {content_type}: {find_text(content) or content[:16]!r}",
+    media_type = content_type.partition(";")[0].strip().lower()
+    is_text = media_type.startswith("text/") or media_type in _TEXT_TYPES
+    if suffix is None or suffix not in suffixes or is_text:
+        kind = f"{media_type}: " if is_text else ""
+        raise BadResponseError(
+            f"not an image but {kind}{find_text(content) or content[:16]!r}",
             CutoutFlag.NOT_AN_IMAGE,
-        )
-    if suffix not in suffixes:
-        raise BadAnswerError(
-            f"not an image but: {find_text(content) or content[:16]!r}", CutoutFlag.NOT_AN_IMAGE
         )
     return suffix
 
 
-def _check_ending(content, suffix):
-    if not content.rstrip(b"\x00\r\n").endswith(_ENDINGS[suffix]):
-        raise TransientError("the image is cut short", CutoutFlag.CORRUPTED)
+def encode_image(
+    image: np.ndarray, request: CutoutRequest, bands: Sequence[str]
+) -> tuple[bytes, str]:
+    """Encode an image without loss, so that it decodes to the same values.
+
+    Parameters
+    ----------
+    image : `~numpy.ndarray`
+        Image of shape ``(height, width, bands)``, north up; uint8 colours, or fluxes.
+    request : CutoutRequest
+        Its position and scale.
+    bands : sequence of str
+        Bands of its channels.
+
+    Returns
+    -------
+    content : bytes
+        PNG file of colours, FITS file of anything else.
+    suffix : str
+        File-name suffix.
+    """
+    buffer = io.BytesIO()
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        from PIL import Image
+
+        # Stronger compression takes much longer and gains little on noise.
+        Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue(), ".png"
+    from astropy.io import fits
+
+    hdu = fits.PrimaryHDU(np.moveaxis(image, -1, 0)[:, ::-1].astype(np.float32))
+    header = hdu.header
+    header["BANDS"] = "".join(bands)
+    for axis, kind, center, n, sign in (
+        (1, "RA---TAN", request.ra, request.width, -1),
+        (2, "DEC--TAN", request.dec, request.height, 1),
+    ):
+        header[f"CTYPE{axis}"], header[f"CUNIT{axis}"] = kind, "deg"
+        header[f"CRVAL{axis}"], header[f"CRPIX{axis}"] = center, (n + 1) / 2
+        header[f"CDELT{axis}"] = sign * request.pixel_scale / 3600
+    hdu.writeto(buffer)
+    return buffer.getvalue(), ".fits"

@@ -1,311 +1,342 @@
-"""The machinery of a download: threads, cache, grouping, and what is done with each answer."""
+"""The machinery of a download: threads, cache, grouping, and what becomes of each response."""
+
+from __future__ import annotations
 
 import logging
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import warnings
+from concurrent.futures import as_completed
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._net.errors import AnswerError, StoppedError, TransientError
-from shredfinder._net.retries import call_with_retries
-from shredfinder.cutouts.failures import Failures
+from shredfinder.cutouts.cache import EMPTY
+from shredfinder.cutouts.decoding import encode_image
 from shredfinder.cutouts.grouping import group_sources, single_group
-from shredfinder.cutouts.services.base import Answer, CutoutRequest
-from shredfinder.exceptions import ServiceError
+from shredfinder.cutouts.services.base import CutoutRequest, FetchedImage
+from shredfinder.exceptions import (
+    ServiceError,
+    ShredfinderWarning,
+    StoppedError,
+    TransientServiceError,
+    UnusableServiceError,
+)
 from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
-from shredfinder.imaging.cutouts import Cutouts
+from shredfinder.imaging.cutouts import FLUX, Cutouts
 
-__all__ = ["Engine"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from tqdm import tqdm
+
+    from shredfinder._net.client import HttpClient
+    from shredfinder.cutouts.cache import Cache
+    from shredfinder.cutouts.grouping import Group
+    from shredfinder.cutouts.services.base import CutoutService
+
+__all__ = ["Batch", "Failures", "Run"]
 
 _log = logging.getLogger(__name__)
-# Flags that say that there is no image at all, rather than that it did not come.
-_EMPTY = (CutoutFlag.BLANK, CutoutFlag.NO_COVERAGE)
+# Flags for "the service has no image", which the cache remembers; the others are failures.
+_EMPTY_FLAGS = (CutoutFlag.BLANK, CutoutFlag.NO_COVERAGE)
+# Images that fail in a row, retries included, before a service counts as down.
+_MAX_FAILURES = 20
+# Positions without an image, and none with one, before a wrong address is suspected.
+_MANY_EMPTY = 10
 
 
-class Engine:
-    """Fetches cutouts of any number of batches of positions; a context manager.
+@dataclass
+class Run:
+    """What the threads of a download share.
 
-    Parameters
+    Attributes
     ----------
     service : CutoutService
-        Where cutouts come from.
+        Source of the cutouts.
     size : int
         Width and height in pixels.
     pixel_scale : float
         Pixel scale in arcsec per pixel.
     cache : Cache or None
-        Where cutouts are kept.
+        Where cutouts are stored.
     client : HttpClient
-        Sends the requests; the engine closes it.
-    max_workers : int
-        Number of threads.
-    policy : RetryPolicy
-        How often requests are tried again.
+        Sends the requests; its ``stop`` event ends the run.
+    executor : `~concurrent.futures.ThreadPoolExecutor`
+        The threads.
+    failures : Failures
+        Count of what went wrong.
     group : bool
         Whether neighbours share an image.
     offline : bool
-        Ask the cache only.
-    time_limit : float or None
-        Seconds after which no more is asked for.
-    owns_service : bool
-        Whether the service was made for this engine, which then closes it.
+        Whether to read the cache only.
     """
 
-    def __init__(
-        self,
-        service,
-        *,
-        size,
-        pixel_scale,
-        cache,
-        client,
-        max_workers,
-        policy,
-        group,
-        offline,
-        time_limit,
-        owns_service=False,
-    ):
-        self.service = service
-        self.size = size
-        self.pixel_scale = pixel_scale
-        self.cache = cache
-        self.client = client
-        self.policy = policy
-        self.group = group
-        self.offline = offline
-        self._owns_service = owns_service
-        self._executor = ThreadPoolExecutor(max_workers, thread_name_prefix="shredfinder-fetch")
-        self._failures = Failures(service.name, client.stop, patience=policy.total)
-        self._time_limit = time_limit
-        self._timer = None
-        if time_limit is not None:
-            reason = f"the time limit of {time_limit:g} s is reached"
-            self._timer = threading.Timer(time_limit, self._failures.stop, [reason])
-            self._timer.daemon = True
-
-    def __enter__(self):
-        if self._timer is not None:
-            # No request outlives the run, not even one that gets no answer.
-            self.client.end = time.monotonic() + self._time_limit
-            self._timer.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.client.stop.set()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self.client.close()
-        if self._owns_service:
-            self.service.close()
-
-    def submit(self, ra, dec):
-        """Start fetching; returns at once with a `Batch`, in which positions may be NaN."""
-        return Batch(self, ra, dec)
-
-    def run(self, function, *args):
-        """Call a function in one of the threads; gives its future."""
-        return self._executor.submit(function, *args)
-
-    def request(self, ra, dec):
-        """Make the request of a source that is alone."""
-        return CutoutRequest(float(ra), float(dec), self.size, self.size, self.pixel_scale)
-
-    def find_groups(self, ra, dec):
-        """Group sources as the service allows it."""
-        kind = {"size": self.size, "pixel_scale": self.pixel_scale}
-        if self.group:
-            return group_sources(ra, dec, max_size=self.service.max_size, **kind)
-        return [single_group(i, ra[i], dec[i], **kind) for i in range(len(ra))]
-
-    def fetch_group(self, group, ra, dec):
-        """Fetch a group's cutouts.
-
-        Parameters
-        ----------
-        group : Group
-            Which sources, and the image that holds them.
-        ra, dec : `~numpy.ndarray`
-            Positions that the group's rows refer to, in degrees.
-
-        Yields
-        ------
-        row : int
-            Which source.
-        image : `~numpy.ndarray` or None
-            Its cutout.
-        flag : CutoutFlag
-            Why there is none.
-        """
-        try:
-            answer = self._ask(group.request)
-        except AnswerError as error:
-            _log.debug("%s: %s", group.request, error)
-            # One source's trouble with a shared image must not become its neighbours'.
-            split = len(group.rows) > 1 and not isinstance(error, (TransientError, StoppedError))
-            self._failures.note(error, empty=error.flag in _EMPTY, lasting=not split)
-            if split:
-                for row in group.rows:
-                    yield from self.fetch_group(self._single(row, ra, dec), ra, dec)
-                return
-            for row in group.rows:
-                self._remember(self.request(ra[row], dec[row]), error.flag, str(error))
-                yield int(row), None, error.flag
-            return
-        shared = (group.request.width, group.request.height) != (self.size, self.size)
-        for row, cutout in group.slice_image(answer.image, self.size):
-            request = self.request(ra[row], dec[row])
-            flag = self._check(cutout)
-            if flag != CutoutFlag.GOOD:
-                self._remember(request, flag, "the image holds no data")
-                yield row, None, flag
-                continue
-            if self.cache is not None:
-                alone = not shared and len(group.rows) == 1
-                self.cache.write(self.service, request, answer if alone else Answer(cutout))
-            yield row, cutout, flag
-
-    def _single(self, row, ra, dec):
-        return single_group(row, ra[row], dec[row], size=self.size, pixel_scale=self.pixel_scale)
-
-    def _ask(self, request):
-        if self.client.stop.is_set():
-            raise StoppedError("stopped")
-        answer = call_with_retries(
-            lambda: self.service.fetch(request, self.client),
-            policy=self.policy,
-            stop=self.client.stop,
-        )
-        self._failures.note_success()
-        return answer
-
-    def warn_of_failures(self):
-        """Tell, once, why rows were left without a cutout that another run may bring."""
-        self._failures.warn()
-
-    def _check(self, cutout):
-        check = check_images if cutout.dtype == np.uint8 else check_fluxes
-        return CutoutFlag(check(cutout[np.newaxis])[0])
-
-    def _remember(self, request, flag, reason):
-        if self.cache is not None and flag in _EMPTY:
-            self.cache.write_empty(self.service, request, flag, reason)
+    service: CutoutService
+    size: int
+    pixel_scale: float
+    cache: Cache | None
+    client: HttpClient
+    executor: ThreadPoolExecutor
+    failures: Failures
+    group: bool
+    offline: bool
 
 
 class Batch:
-    """Cutouts that are being fetched; `result` waits for them.
+    """Cutouts of a number of positions, whose download starts at once; `result` waits for them.
 
     Parameters
     ----------
-    engine : Engine
-        Does the work.
+    run : Run
+        Threads, client and options.
     ra, dec : `~numpy.ndarray`
-        Positions in degrees, of shape ``(n,)``; NaN where there is none.
+        Positions in degrees, of shape ``(n,)``; NaN for rows without a position.
     """
 
-    def __init__(self, engine, ra, dec):
-        service, n = engine.service, len(ra)
-        self.engine = engine
-        fill = 0 if service.dtype == np.uint8 else np.nan
-        shape = (n, engine.size, engine.size, len(service.bands))
-        self.images = np.full(shape, fill, dtype=service.dtype)
+    def __init__(self, run: Run, ra: np.ndarray, dec: np.ndarray) -> None:
+        self._run = run
+        service, n = run.service, len(ra)
+        fill = np.nan if service.color_mapping == FLUX else 0
+        self.images = np.full(
+            (n, run.size, run.size, len(service.bands)), fill, dtype=service.dtype
+        )
         self.flags = np.full(n, CutoutFlag.FAILED.value, dtype="U16")
         self.flags[np.isnan(ra)] = CutoutFlag.NO_POSITION
-        # Sources at the same position are asked for once.
-        rows = np.flatnonzero(~np.isnan(ra))
-        keys = {}
-        for row in rows:
-            request = engine.request(ra[row], dec[row])
-            keys.setdefault((request.ra, request.dec), []).append(row)
-        self._rows = list(keys.values())
-        positions = np.array(list(keys), dtype=float).reshape(-1, 2)
-        self._ra, self._dec = positions[:, 0], positions[:, 1]
-        self._n_without = n - len(rows)
-        self._futures = self._start()
+        # Sources at the same position are requested once.
+        self._rows: dict[CutoutRequest, list[int]] = {}
+        for row in np.flatnonzero(~np.isnan(ra)).tolist():
+            request = CutoutRequest(
+                float(ra[row]), float(dec[row]), run.size, run.size, run.pixel_scale
+            )
+            self._rows.setdefault(request, []).append(row)
+        stored: list[CutoutRequest] = []
+        missing: list[CutoutRequest] = []
+        for request in self._rows:
+            found = run.cache is not None and run.cache.find(service, request)
+            (stored if found else missing).append(request)
+        self._futures: list[Future[int]] = [
+            run.executor.submit(self._read_stored, request) for request in stored
+        ]
+        if run.offline:
+            for request in missing:
+                self._put(request, CutoutFlag.MISSING)
+        else:
+            self._futures += [
+                run.executor.submit(self._fetch, missing, group) for group in self._group(missing)
+            ]
+        waiting = stored if run.offline else self._rows
+        self._n_done = n - sum(len(self._rows[request]) for request in waiting)
 
-    def _start(self):
-        engine = self.engine
-        stored = np.zeros(len(self._ra), bool)
-        if engine.cache is not None:
-            for i in range(len(self._ra)):
-                request = engine.request(self._ra[i], self._dec[i])
-                stored[i] = engine.cache.contains(engine.service, request)
-        futures = [engine.run(self._read_stored, i) for i in np.flatnonzero(stored)]
-        missing = np.flatnonzero(~stored)
-        if engine.offline:
-            for i in missing:
-                self.flags[self._rows[i]] = CutoutFlag.MISSING
-            self._n_without += sum(len(self._rows[i]) for i in missing)
-            return futures
-        ra, dec = self._ra[missing], self._dec[missing]
-        futures.extend(
-            engine.run(self._fetch, missing, group, ra, dec)
-            for group in engine.find_groups(ra, dec)
-        )
-        return futures
+    def _group(self, requests: list[CutoutRequest]) -> list[Group]:
+        run = self._run
+        size, scale = run.size, run.pixel_scale
+        if not run.group:
+            return [
+                single_group(i, r.ra, r.dec, size=size, pixel_scale=scale)
+                for i, r in enumerate(requests)
+            ]
+        ra, dec = np.array([(r.ra, r.dec) for r in requests], float).reshape(-1, 2).T
+        return group_sources(ra, dec, size=size, pixel_scale=scale, max_size=run.service.max_size)
 
-    def _read_stored(self, i):
-        engine = self.engine
-        request = engine.request(self._ra[i], self._dec[i])
-        image, flag = engine.cache.read(engine.service, request)
+    def _read_stored(self, request: CutoutRequest) -> int:
+        """Read a cutout from the cache; return its number of rows."""
+        run = self._run
+        image, flag = run.cache.read(run.service, request) if run.cache else (None, None)
         if flag is not None:
-            return self._put(i, image, flag)
-        if engine.offline:
-            return self._put(i, None, CutoutFlag.MISSING)
-        # Pruned in the meantime, or broken.
-        rows = np.array([i])
-        (group,) = engine.find_groups(self._ra[rows], self._dec[rows])
-        return self._fetch(rows, group, self._ra[rows], self._dec[rows])
+            return self._put(request, flag, image)
+        if run.offline:
+            return self._put(request, CutoutFlag.MISSING)
+        # The file was broken, or was pruned in the meantime.
+        return self._fetch([request], *self._group([request]))
 
-    def _fetch(self, indices, group, ra, dec):
-        answers = self.engine.fetch_group(group, ra, dec)
-        return sum(self._put(indices[row], image, flag) for row, image, flag in answers)
+    def _fetch(self, sources: list[CutoutRequest], group: Group) -> int:
+        """Fetch an image and take the cutouts of a group from it; return the number of rows."""
+        run = self._run
+        try:
+            if run.client.stop.is_set():
+                raise StoppedError("the run was stopped")
+            fetched = run.service.fetch(group.request, run.client)
+        except UnusableServiceError:
+            raise
+        except ServiceError as error:
+            return self._fail(sources, group, error)
+        run.failures.note_success()
+        n_rows = 0
+        for row, left, top in zip(group.rows, group.left, group.top, strict=True):
+            cutout = fetched.image[top : top + run.size, left : left + run.size]
+            check = check_images if cutout.dtype == np.uint8 else check_fluxes
+            flag = CutoutFlag(check(cutout[np.newaxis])[0])
+            if flag == CutoutFlag.GOOD:
+                alone = len(group.rows) == 1
+                self._store(sources[row], fetched if alone else FetchedImage(cutout))
+                n_rows += self._put(sources[row], flag, cutout)
+            else:
+                n_rows += self._put(sources[row], flag, reason="the image holds no data")
+        return n_rows
 
-    def _put(self, i, image, flag):
-        """Write an answer where it belongs; no two threads write to the same rows."""
-        for row in self._rows[i]:
-            self.flags[row] = flag
-            if image is not None:
-                self.images[row] = image
-        return len(self._rows[i])
+    def _fail(self, sources: list[CutoutRequest], group: Group, error: ServiceError) -> int:
+        """Flag the rows of a group, or fetch its sources one by one."""
+        _log.debug("%s: %s", group.request, error)
+        passing = isinstance(error, (TransientServiceError, StoppedError))
+        # The trouble of one source must not become that of its neighbours.
+        split = len(group.rows) > 1 and not passing
+        self._run.failures.note(error, lasting=not split)
+        if split:
+            return sum(
+                self._fetch([sources[row]], *self._group([sources[row]])) for row in group.rows
+            )
+        flag = CutoutFlag(error.flag)
+        return sum(self._put(sources[row], flag, reason=str(error)) for row in group.rows)
 
-    def result(self, bar=None):
+    def _store(self, request: CutoutRequest, fetched: FetchedImage) -> None:
+        run = self._run
+        if run.cache is None:
+            return
+        content, suffix = fetched.body, fetched.suffix
+        if content is None:
+            content, suffix = encode_image(fetched.image, request, run.service.bands)
+        run.cache.write(run.service, request, content, suffix)
+
+    def _put(
+        self,
+        request: CutoutRequest,
+        flag: CutoutFlag,
+        image: np.ndarray | None = None,
+        reason: str = "",
+    ) -> int:
+        """Write a result to its rows; no two threads write to the same ones."""
+        run, rows = self._run, self._rows[request]
+        self.flags[rows] = flag
+        if image is not None:
+            self.images[rows] = image
+        elif reason and flag in _EMPTY_FLAGS and run.cache is not None:
+            run.cache.write(run.service, request, f"{flag}: {reason}\n".encode(), EMPTY)
+        return len(rows)
+
+    def result(self, bar: tqdm | None = None) -> Cutouts:
         """Wait for the cutouts.
 
         Parameters
         ----------
         bar : `tqdm.tqdm`, optional
-            Progress bar that is moved on.
+            Progress bar to update.
 
         Returns
         -------
         cutouts : Cutouts
-            One a position, in order.
+            One per position, in order.
 
         Raises
         ------
-        shredfinder.exceptions.ServiceError
-            If the service can't be used at all.
+        shredfinder.exceptions.UnusableServiceError
+            If the service cannot be used as configured.
         """
-        engine, service = self.engine, self.engine.service
+        run, service = self._run, self._run.service
         if bar is not None:
-            bar.update(self._n_without)
+            bar.update(self._n_done)
         for future in as_completed(self._futures):
-            try:
-                n_rows = future.result()
-            except ServiceError:
-                engine.client.stop.set()
-                raise
+            n_rows = future.result()
             if bar is not None:
                 bar.update(n_rows)
-        engine.warn_of_failures()
-        return Cutouts(
+        run.failures.warn()
+        # Each image was checked when it was fetched or read.
+        return Cutouts.from_checked(
             self.images,
-            flags=self.flags,
-            pixel_scale=engine.pixel_scale,
-            bands=service.bands,
+            self.flags,
+            pixel_scale=run.pixel_scale,
+            bands=tuple(service.bands),
             color_mapping=service.color_mapping,
             service=f"{service.name}:{service.layer}" if service.layer else service.name,
         )
+
+
+@dataclass
+class Failures:
+    """Failures of a run, counted for all of its threads.
+
+    Attributes
+    ----------
+    service : str
+        Name of the service, for messages.
+    stop : `threading.Event`
+        Ends the run when it is set.
+    patience : float
+        Longest pause in seconds that a server may ask for; a longer one ends the run.
+    """
+
+    service: str
+    stop: threading.Event
+    patience: float
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _n_in_row: int = 0
+    _n_good: int = 0
+    _n_empty: int = 0
+    _stop_reason: str = ""
+    _last_failure: str = ""
+    _last_empty: str = ""
+    _warned: set[str] = field(default_factory=set)
+
+    def note(self, error: ServiceError, *, lasting: bool) -> None:
+        """Count an error after all its retries; ``lasting`` if it leaves sources without image."""
+        if isinstance(error, StoppedError):
+            return
+        with self._lock:
+            if error.flag in _EMPTY_FLAGS:
+                self._n_in_row = 0
+                self._n_empty += lasting
+                self._last_empty = str(error)
+                return
+            self._n_in_row += 1
+            if lasting:
+                self._last_failure = str(error)
+            down = self._n_in_row >= _MAX_FAILURES
+        pause = getattr(error, "retry_after", 0.0)
+        if pause > self.patience:
+            self.stop_run(f"the service {self.service!r} asks for a pause of {pause:.0f} s")
+        elif down:
+            self.stop_run(
+                f"the service {self.service!r} seems to be down ({_MAX_FAILURES} images in a row "
+                f"failed, all retries included; the last one: {error})"
+            )
+
+    def note_success(self) -> None:
+        """Count an image."""
+        with self._lock:
+            self._n_in_row = 0
+            self._n_good += 1
+
+    def stop_run(self, reason: str) -> None:
+        """End the run; the first reason is kept for the warning."""
+        with self._lock:
+            self._stop_reason = self._stop_reason or reason
+        self.stop.set()
+
+    def warn(self) -> None:
+        """Warn of what went wrong, once per kind."""
+        service = f"the service {self.service!r}"
+        failed = CutoutFlag.FAILED.value
+        if self._stop_reason:
+            self._warned.add("failure")
+            self._warn_once(
+                "stop",
+                f"{self._stop_reason}: the remaining rows are flagged {failed!r}; run again to "
+                "fetch them",
+            )
+        elif self._last_failure:
+            self._warn_once(
+                "failure",
+                f"{service} did not deliver some images: {self._last_failure}; these rows are "
+                "flagged, run again to fetch them",
+            )
+        if self._n_empty >= _MANY_EMPTY and not self._n_good:
+            self._warn_once(
+                "empty",
+                f"{service} has no image at any of {self._n_empty} positions "
+                f"({self._last_empty}): check its base_url and layer",
+            )
+
+    def _warn_once(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, ShredfinderWarning)

@@ -1,4 +1,4 @@
-"""One request for many sources: neighbours share a larger image that is then sliced."""
+"""Neighbouring sources share one larger image, which is then sliced."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.positions import get_degrees
-from shredfinder.cutouts.projection import deproject, project
 from shredfinder.cutouts.services.base import CutoutRequest
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
-__all__ = ["Group", "group_sources", "single_group", "sky_order"]
+__all__ = ["Group", "deproject", "group_sources", "project", "single_group", "sky_order"]
 
-# A shared image may hold this many times the pixels of its sources' own cutouts: a little more
-# to transfer saves many requests, but nobody gains from an image of mostly empty sky.
+# A shared image may have this many times the pixels of its sources' own cutouts: a little more
+# to transfer saves many requests, but mostly empty sky is not worth it.
 _MAX_AREA_RATIO = 4.0
-# Pixels by which a slice's corner may turn away, since north at the shared image's centre is
-# not quite north at the source. It comes on top of half a pixel of rounding.
+# Tolerated rotation, as the displacement of a slice's corner in pixels: north at the centre of the
+# shared image is not quite north at the source. It adds to half a pixel of rounding.
 _MAX_TURN = 0.25
-# Degrees beyond which sources are only split, not yet projected.
+# Sources farther apart than this, in degrees, are split before any projection.
 _MAX_EXTENT = 1.0
 # Height in degrees of the declination bands of `sky_order`: far larger than an image.
 _BAND = 0.5
@@ -31,14 +30,14 @@ _BAND = 0.5
 
 @dataclass(frozen=True)
 class Group:
-    """Sources that are cut from one image.
+    """Sources whose cutouts are slices of one image.
 
     Attributes
     ----------
     rows : `~numpy.ndarray` of int
-        Which sources.
+        Indices of the sources.
     request : CutoutRequest
-        The image to ask for.
+        The image that holds them.
     left, top : `~numpy.ndarray` of int
         First column and row of each source's slice; rows count from the north.
     """
@@ -48,33 +47,14 @@ class Group:
     left: np.ndarray
     top: np.ndarray
 
-    def slice_image(self, image, size):
-        """Cut the sources' images from the shared one.
 
-        Parameters
-        ----------
-        image : `~numpy.ndarray`
-            The shared image, of shape ``(height, width, bands)``.
-        size : int
-            Width and height of the slices in pixels.
-
-        Yields
-        ------
-        row : int
-            Which source.
-        cutout : `~numpy.ndarray`
-            Its image, of shape ``(size, size, bands)``.
-        """
-        for row, left, top in zip(self.rows, self.left, self.top, strict=True):
-            cutout = image[top : top + size, left : left + size]
-            yield int(row), np.ascontiguousarray(cutout)
-
-
-def group_sources(ra, dec, *, size, pixel_scale, max_size):
+def group_sources(
+    ra: np.ndarray, dec: np.ndarray, *, size: int, pixel_scale: float, max_size: int | None
+) -> list[Group]:
     """Group neighbouring sources so that each group fits into one image.
 
-    Sources are split at the widest gaps until each group's image is small enough, mostly
-    filled with cutouts, and not visibly turned against any of them.
+    Sources are split at the widest gaps until the image of each group is small enough, mostly
+    filled with cutouts, and not visibly rotated against any of them.
 
     Parameters
     ----------
@@ -91,13 +71,13 @@ def group_sources(ra, dec, *, size, pixel_scale, max_size):
     -------
     groups : list of Group
         Groups that hold each source once. A slice is centred on its source to half a pixel
-        in each direction, and exactly for a source that is alone.
+        in each direction, and exactly for a single source.
 
     Examples
     --------
     >>> import numpy as np
     >>> from shredfinder.cutouts.grouping import group_sources
-    >>> ra, dec = np.array([150.0, 150.01, 210.0]), np.array([2.0, 2.01, -5.0])
+    >>> ra, dec = np.array([150.0, 150.01, 10.0]), np.array([2.2, 2.2, -30.0])
     >>> groups = group_sources(ra, dec, size=128, pixel_scale=0.46875, max_size=3000)
     >>> sorted((len(group.rows), group.request.width) for group in groups)
     [(1, 128), (2, 206)]
@@ -122,15 +102,15 @@ def group_sources(ra, dec, *, size, pixel_scale, max_size):
     return groups
 
 
-def single_group(row, ra, dec, *, size, pixel_scale):
-    """Make the group of a source that is alone."""
+def single_group(row: int, ra: float, dec: float, *, size: int, pixel_scale: float) -> Group:
+    """Return the group of a single source, whose cutout is the whole image."""
     request = CutoutRequest(float(ra), float(dec), size, size, pixel_scale)
-    nothing = np.zeros(1, int)
-    return Group(np.array([row]), request, nothing, nothing)
+    zero = np.zeros(1, int)
+    return Group(np.array([row]), request, zero, zero)
 
 
 def _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size):
-    """Make a group of the rows, or give the coordinates along which to split them."""
+    """Return the group of the rows and None, or None and the coordinates to split them along."""
     if len(rows) == 1:
         row = rows[0]
         return single_group(row, ra[row], dec[row], size=size, pixel_scale=pixel_scale), None
@@ -141,19 +121,20 @@ def _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size):
     center = chosen.mean(axis=0)
     ra_mean = np.degrees(np.arctan2(center[1], center[0]))
     dec_mean = np.degrees(np.arcsin(np.clip(center[2] / np.linalg.norm(center), -1, 1)))
-    east, north = project(ra[rows], dec[rows], ra_mean, dec_mean)
-    axes = np.stack([east, north], axis=1)
-    # The source nearest to the middle is cut exactly: the image's centre is a whole number of
-    # pixels away from it.
+    axes = np.stack(project(ra[rows], dec[rows], ra_mean, dec_mean), axis=1)
+    # The slice of the source nearest to the middle is exact: the image's centre is a whole number
+    # of pixels away from it.
     middle = (axes.min(axis=0) + axes.max(axis=0)) / 2
     central = rows[np.argmin(((axes - middle) ** 2).sum(axis=1))]
-    offsets = _to_pixels(ra[rows], dec[rows], ra[central], dec[central], pixel_scale)
+    # Offsets to the right and downward, in pixels; east and north are to the left and upward.
+    offsets = -np.stack(project(ra[rows], dec[rows], ra[central], dec[central]), axis=1)
+    offsets /= pixel_scale
     shift = np.rint((offsets.min(axis=0) + offsets.max(axis=0)) / 2)
     east, north = -shift * pixel_scale
     ra_image, dec_image = deproject(east, north, ra[central], dec[central])
     request = CutoutRequest(float(ra_image), float(dec_image), size, size, pixel_scale)
-    offsets = _to_pixels(ra[rows], dec[rows], request.ra, request.dec, pixel_scale)
-    offsets = np.rint(offsets).astype(int)
+    offsets = -np.stack(project(ra[rows], dec[rows], request.ra, request.dec), axis=1)
+    offsets = np.rint(offsets / pixel_scale).astype(int)
     # As many pixels on either side of the centre as the farthest source needs.
     margins = np.abs(offsets).max(axis=0)
     width, height = (size + 2 * margins).tolist()
@@ -172,22 +153,64 @@ def _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size):
     return Group(rows, request, left, top), None
 
 
-def _to_pixels(ra, dec, ra_center, dec_center, pixel_scale):
-    """Offsets to the right and downward in pixels, of shape ``(n, 2)``."""
-    east, north = project(ra, dec, ra_center, dec_center)
-    return np.stack([-east, -north], axis=1) / pixel_scale
-
-
 def _split(rows, axes):
     """Split rows at the widest gap within the middle half of the axis of largest extent."""
     along = axes[:, np.argmax(np.ptp(axes, axis=0))]
     order = np.argsort(along, kind="stable")
     n = len(rows)
-    # Gaps near the ends would peel off a source at a time.
+    # Gaps near the ends would separate one source at a time.
     first, last = (n - 1) // 4, max((3 * (n - 1) + 3) // 4, (n - 1) // 4 + 1)
     gaps = np.diff(along[order])[first:last]
     cut = first + int(np.argmax(gaps)) + 1
     return [rows[order[:cut]], rows[order[cut:]]]
+
+
+def project(ra, dec, ra_center: float, dec_center: float) -> tuple[np.ndarray, np.ndarray]:
+    """Project positions onto a tangent plane (gnomonic; Calabretta & Greisen 2002, A&A 395, 1077).
+
+    Parameters
+    ----------
+    ra, dec : array_like
+        Positions in degrees, within 90° of the centre.
+    ra_center, dec_center : float
+        Tangent point in degrees.
+
+    Returns
+    -------
+    east, north : `~numpy.ndarray`
+        Offsets in arcsec.
+    """
+    ra, dec = np.radians(ra), np.radians(dec)
+    ra_center, dec_center = np.radians(ra_center), np.radians(dec_center)
+    cos_delta = np.cos(ra - ra_center)
+    depth = np.sin(dec_center) * np.sin(dec) + np.cos(dec_center) * np.cos(dec) * cos_delta
+    east = np.cos(dec) * np.sin(ra - ra_center) / depth
+    north = np.cos(dec_center) * np.sin(dec) - np.sin(dec_center) * np.cos(dec) * cos_delta
+    arcsec = np.degrees(1) * 3600
+    return east * arcsec, north / depth * arcsec
+
+
+def deproject(east, north, ra_center: float, dec_center: float) -> tuple[np.ndarray, np.ndarray]:
+    """Convert offsets on a tangent plane to positions; the inverse of `project`.
+
+    Parameters
+    ----------
+    east, north : array_like
+        Offsets in arcsec.
+    ra_center, dec_center : float
+        Tangent point in degrees.
+
+    Returns
+    -------
+    ra, dec : `~numpy.ndarray`
+        Positions in degrees, right ascension in 0–360.
+    """
+    east, north = np.radians(np.divide(east, 3600)), np.radians(np.divide(north, 3600))
+    dec_center = np.radians(dec_center)
+    depth = np.cos(dec_center) - north * np.sin(dec_center)
+    ra = ra_center + np.degrees(np.arctan2(east, depth))
+    height = np.sin(dec_center) + north * np.cos(dec_center)
+    return ra % 360, np.degrees(np.arctan2(height, np.hypot(east, depth)))
 
 
 def sky_order(coords: SkyCoord | Table) -> np.ndarray:

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from astropy.units import Quantity
 
-__all__ = ["FLUX", "CutoutSequence", "Cutouts", "Images", "join_cutouts"]
+__all__ = [
+    "FLUX",
+    "CutoutSequence",
+    "Cutouts",
+    "Images",
+    "join_cutouts",
+    "to_arcsec_per_pixel",
+]
 
 # The colour mapping of images whose channels are fluxes.
 FLUX = "flux"
@@ -77,7 +84,7 @@ class Cutouts:
     ) -> None:
         self.color_mapping = color_mapping
         self.images = _validate_images(images, fluxes=color_mapping == FLUX)
-        self.pixel_scale = _to_arcsec_per_pixel(pixel_scale)
+        self.pixel_scale = to_arcsec_per_pixel(pixel_scale)
         self.bands = tuple(bands)
         if len(self.bands) != self.images.shape[3]:
             raise ValueError(
@@ -113,6 +120,39 @@ class Cutouts:
             "color_mapping": facts.color_mapping,
         }
         return cls(images, **(defaults | kwargs))
+
+    @classmethod
+    def from_checked(
+        cls,
+        images: np.ndarray,
+        flags: np.ndarray,
+        *,
+        pixel_scale: float,
+        bands: tuple[str, ...],
+        color_mapping: str | None,
+        service: str | None,
+    ) -> Self:
+        """Create cutouts from images that were checked one by one, without another check.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`
+            Images of shape ``(n, height, width, bands)``, uint8, or float32 fluxes.
+        flags : `~numpy.ndarray` of str
+            Results of `~shredfinder.imaging.check_images`, of shape ``(n,)``.
+        pixel_scale, bands, color_mapping, service
+            As for `Cutouts`.
+
+        Returns
+        -------
+        cutouts : Cutouts
+            The images, not copied.
+        """
+        cutouts = cls.__new__(cls)
+        cutouts.images, cutouts.flags = images, flags
+        cutouts.pixel_scale, cutouts.bands = pixel_scale, bands
+        cutouts.color_mapping, cutouts.service = color_mapping, service
+        return cutouts
 
     def write(self, path: PathLike, **kwargs: Any) -> Path:
         """Write the cutouts to a folder, a FITS or an HDF5 file.
@@ -255,7 +295,7 @@ def _validate_images(images, fluxes):
     return images
 
 
-def _to_arcsec_per_pixel(pixel_scale):
+def to_arcsec_per_pixel(pixel_scale):
     try:
         scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
         if scale.unit.is_equivalent(u.arcsec / u.pix):

@@ -15,7 +15,7 @@ from shredfinder.catalogs import get_catalog_preset, query_candidates
 from shredfinder.config import conf
 from shredfinder.cutouts import fetch_cutouts
 from shredfinder.cuts import candidate_cut
-from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
+from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from shredfinder.pipeline.steps import StepFolder
 from shredfinder.plotting import FieldPanel, FieldView
 from shredfinder.surveys import LEGACY, SDSS
@@ -122,7 +122,7 @@ def make_field_view(
                 ),
                 settings,
             )
-        except (CatalogServiceError, KeyError) as error:
+        except (ServiceError, KeyError) as error:
             message = " ".join(str(error).split())
             warnings.warn(f"the field view lacks {survey}: {message}", ShredfinderWarning)
             return Table(

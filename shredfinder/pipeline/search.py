@@ -16,7 +16,7 @@ from shredfinder._utils.units import to_value
 from shredfinder.catalogs import count_sources, get_catalog_preset, query_candidates, resolve_name
 from shredfinder.config import conf
 from shredfinder.cuts import get_preset
-from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
+from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from shredfinder.hosts import (
     associate_shreds,
     find_host,
@@ -146,7 +146,7 @@ def find_satellites(
     ------
     ValueError
         If the name is unknown, the radius cannot be determined, or an option is invalid.
-    shredfinder.exceptions.CatalogServiceError
+    shredfinder.exceptions.ServiceError
         If a catalogue service fails. Finished steps stay in ``folder``.
     FileNotFoundError
         If a file of hosts or a folder of cutouts does not exist.
@@ -353,7 +353,7 @@ def _count_region(
     options = {key: query[key] for key in ("endpoint", "cache", "timeout") if key in query}
     try:
         return count_sources(preset, center, radius, **options)
-    except CatalogServiceError as error:
+    except ServiceError as error:
         # The number is only for the record: the search goes on without it.
         message = " ".join(str(error).split())
         warnings.warn(

@@ -10,7 +10,7 @@ from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     """Skip the pauses between requests, and use an empty cache."""
-    monkeypatch.setattr(skyserver, "_PAUSE", 0.0)
+    monkeypatch.setattr(skyserver, "_RATE", None)
     monkeypatch.setattr(fetching, "_PAUSE", 0.01)
     from shredfinder import conf
 

@@ -8,7 +8,7 @@ from astropy.table import Table
 from numpy.testing import assert_array_equal
 
 from shredfinder.catalogs import QueryCache, query_candidates
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.exceptions import ServiceError
 from tests.catalogs.test_queries import CENTER, RADIUS, SURVEYS, ask, expected, ids
 
 
@@ -22,15 +22,15 @@ def cached(path):
     [
         ("400", "400|trouble"),
         ("html", "web page|Maintenance|no|DALFormatError"),
-        ("hang", "no answer within 1 s"),
-        ("trickle", "no answer within 1 s"),
-        ("cut", "cut off"),
+        ("hang", "no complete response from .* within 1 s"),
+        ("trickle", "no complete response from .* within 1 s"),
+        ("cut", "the connection to .* failed"),
     ],
 )
 def test_failures_are_reported_and_not_cached(server, tmp_path, survey, fault, message):
     server.faults = [fault] * 3
     start = time.monotonic()
-    with pytest.raises(CatalogServiceError, match=message):
+    with pytest.raises(ServiceError, match=message):
         ask(server, survey, cache=tmp_path / "c", timeout=1)
     assert time.monotonic() - start < 5
     assert not cached(tmp_path)
@@ -43,12 +43,12 @@ def test_a_stumble_is_tried_again(server, skies, survey):
     server.faults = ["503", "500"]
     assert ids(ask(server, survey)) == expected(skies, survey)
     server.faults = ["503"] * 3
-    with pytest.raises(CatalogServiceError, match="503"):
+    with pytest.raises(ServiceError, match="503"):
         ask(server, survey)
 
 
 def test_no_server():
-    with pytest.raises(CatalogServiceError, match="did not answer"):
+    with pytest.raises(ServiceError, match="failed to run the query"):
         query_candidates(
             "legacy-dr9", CENTER, RADIUS, endpoint="http://127.0.0.1:9/tap", cache=False
         )
@@ -98,7 +98,7 @@ def test_nonsense_for_a_count(server, monkeypatch):
         "run",
         lambda text: (["n_rows"], [(-5,)]) if "COUNT(*)" in text else run(text),
     )
-    with pytest.raises(CatalogServiceError, match="sent -5 for a number of rows"):
+    with pytest.raises(ServiceError, match="sent -5 as the number of rows"):
         ask(server, "legacy-dr9")
 
 
@@ -112,7 +112,7 @@ def test_a_second_try_goes_on_where_the_first_failed(server, skies, tmp_path, mo
         return run(text)
 
     monkeypatch.setattr(server.database, "run", fail_later)
-    with pytest.raises(CatalogServiceError, match="disk full"):
+    with pytest.raises(ServiceError, match="disk full"):
         ask(server, "legacy-dr9", **options)
     monkeypatch.setattr(server.database, "run", run)
     assert ids(ask(server, "legacy-dr9", **options)) == expected(skies, "legacy-dr9")

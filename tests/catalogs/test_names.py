@@ -6,7 +6,7 @@ from astropy.coordinates import SkyCoord
 
 from shredfinder import conf
 from shredfinder.catalogs import count_sources, resolve_name
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.exceptions import ServiceError
 from tests.catalogs.test_queries import CENTER, RADIUS, SURVEYS, expected
 from tests.pipeline.world import make_sky
 from tests.pipeline.world.servers import ImageServer
@@ -38,12 +38,12 @@ def test_a_name_becomes_a_position(sesame):
 def test_what_goes_wrong_is_told_apart(sesame):
     with pytest.raises(ValueError, match="no object named 'NGC 0'"):
         resolve_name("NGC 0", url=f"{sesame.url}/sesame/")
-    with pytest.raises(CatalogServiceError, match="can't be looked up") as caught:
+    with pytest.raises(ServiceError, match="cannot be looked up") as caught:
         resolve_name("M 31", url=f"{sesame.url}/nowhere/")
     assert caught.value.transient
-    with pytest.raises(CatalogServiceError, match="give a position"):
+    with pytest.raises(ServiceError, match="give a position"):
         resolve_name("M 31", url="http://127.0.0.1:9/")
-    with pytest.raises(ValueError, match="must be text"):
+    with pytest.raises(ValueError, match="must be non-empty text"):
         resolve_name("")
 
 

@@ -9,7 +9,7 @@ from astropy.table import Table
 from shredfinder import ShredTable, conf
 from shredfinder.catalogs import query_candidates
 from shredfinder.cuts import CutPreset, candidate_cut, photometry
-from shredfinder.exceptions import CatalogServiceError
+from shredfinder.exceptions import ServiceError
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import CENTER, make_legacy
 
@@ -156,7 +156,7 @@ def test_too_many_rows_at_one_position():
     sky["ra"], sky["dec"] = CENTER.ra.deg, CENTER.dec.deg
     with (
         CatalogServer(SkyDatabase({"ls_dr9.tractor": sky})) as running,
-        pytest.raises(CatalogServiceError, match="counts 50 rows within an arcsec"),
+        pytest.raises(ServiceError, match="counts 50 rows within an arcsec"),
     ):
         ask(running, "legacy-dr9", cuts=None, max_rows=20)
 
@@ -198,7 +198,7 @@ def test_refused_jobs_become_small_queries(server, skies):
 
 def test_endless_job_times_out(server):
     server.slow_jobs = 10**6
-    with pytest.raises(CatalogServiceError, match=r"still executing after 0\.8 s"):
+    with pytest.raises(ServiceError, match=r"still executing after 0\.8 s"):
         ask(server, "legacy-dr9", mode="async", timeout=0.8)
     assert not server.running
 
@@ -233,7 +233,7 @@ def test_reddening_from_the_dust_service(server, skies):
     with pytest.raises(ValueError, match="omit ebv for legacy-dr9"):
         ask(server, "legacy-dr9", ebv=0.1)
     server.faults = ["html /dust"]
-    with pytest.raises(CatalogServiceError, match=r"sent no map of E\(B-V\)"):
+    with pytest.raises(ServiceError, match=r"sent no map of E\(B-V\)"):
         query_candidates("ps1-dr2", CENTER, 0.2, endpoint=server.tap, cache=False, ebv=None)
 
 

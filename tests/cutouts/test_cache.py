@@ -16,7 +16,7 @@ from astropy.coordinates import SkyCoord
 
 from shredfinder import conf
 from shredfinder.cutouts import (
-    Answer,
+    FetchedImage,
     Cache,
     CutoutRequest,
     CutoutService,
@@ -178,7 +178,7 @@ def test_services_of_ones_own_are_in_the_report(tmp_path):
 
         def fetch(self, request, client):
             shape = (request.height, request.width, 3)
-            return Answer(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+            return FetchedImage(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
 
     fetch_cutouts(scattered(2), service=Mine(), cache=tmp_path, rate=None, progress=False)
     report = Cache(tmp_path).report()

@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from shredfinder._net.errors import BadAnswerError, TransientError
 from shredfinder.cutouts import CutoutRequest
 from shredfinder.cutouts.decoding import decode_color, decode_fits
+from shredfinder.exceptions import BadResponseError, TransientServiceError
 
 REQUEST = CutoutRequest(150.1, 2.2, 64, 64, 0.5)
 
@@ -44,27 +44,27 @@ def test_images_of_any_fitting_type(kind):
 
 @pytest.mark.parametrize("kind", ["text/html", "text/plain", "application/json"])
 def test_what_is_sent_as_text_is_no_image(kind):
-    with pytest.raises(BadAnswerError, match=f"not an image but {kind}") as caught:
+    with pytest.raises(BadResponseError, match=f"not an image but {kind}") as caught:
         decode_color(make_jpeg(), REQUEST, kind)
     assert caught.value.flag == "not an image"
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_fits(make_fits()[0], REQUEST, 3, kind)
 
 
 @pytest.mark.parametrize("n", [0, 10, 2000])
 def test_what_is_cut_short_is_tried_again(n):
-    with pytest.raises(TransientError):
+    with pytest.raises(TransientServiceError):
         decode_color(make_jpeg()[:n], REQUEST)
-    with pytest.raises(TransientError):
+    with pytest.raises(TransientServiceError):
         decode_fits(make_fits()[0][:n], REQUEST, 3)
 
 
 def test_size_is_what_was_asked_for():
-    with pytest.raises(BadAnswerError, match="asked for 64×64 px, got 60×64") as caught:
+    with pytest.raises(BadResponseError, match="requested 64×64 px, got 60×64") as caught:
         decode_color(make_jpeg((60, 64)), REQUEST)
     assert caught.value.flag == "wrong size"
     for wrong in (make_fits(2), make_fits(size=63)):
-        with pytest.raises(BadAnswerError, match="asked for 3 bands of 64×64") as caught:
+        with pytest.raises(BadResponseError, match="requested 3 bands of 64×64") as caught:
             decode_fits(wrong[0], REQUEST, 3)
         assert caught.value.flag == "wrong size"
 
@@ -81,7 +81,7 @@ def test_size_is_what_was_asked_for():
     ],
 )
 def test_fits_images_show_what_was_asked_for(options):
-    with pytest.raises(BadAnswerError, match="beside what was asked for") as caught:
+    with pytest.raises(BadResponseError, match="px off the requested position") as caught:
         decode_fits(make_fits(**options)[0], REQUEST, 3)
     assert caught.value.flag == "wrong position"
 

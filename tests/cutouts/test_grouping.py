@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord, SkyOffsetFrame
 
 from shredfinder.cutouts import fetch_cutouts
 from shredfinder.cutouts.grouping import group_sources
-from shredfinder.cutouts.projection import deproject, project
+from shredfinder.cutouts.grouping import deproject, project
 from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import Faults, LoopbackServer
 

@@ -1,4 +1,4 @@
-"""The client: time limits, certificates, redirects, pauses."""
+"""The HTTP client: time limits, certificates, redirects, retries."""
 
 import shutil
 import ssl
@@ -10,10 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shredfinder._net.client import HttpClient, RateLimiter, _follow, _parse_retry_after
-from shredfinder._net.errors import BadAnswerError, StoppedError, TransientError
-from shredfinder._net.retries import RetryPolicy, call_with_retries
-from shredfinder.exceptions import ServiceError
+from shredfinder._net.client import HttpClient, _check_redirect
+from shredfinder._net.retries import RateLimiter, RetryPolicy, make_retrying
+from shredfinder._net.sessions import ClientSession
+from shredfinder.exceptions import (
+    BadResponseError,
+    NoCoverageError,
+    StoppedError,
+    TransientServiceError,
+    UnusableServiceError,
+)
 from tests.cutouts.loopback import Faults, LoopbackServer
 
 
@@ -30,8 +36,25 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         if self.path.startswith("/status/"):
-            self.send_response(int(self.path.rpartition("/")[2]))
+            self.send_response(int(self.path.split("/")[2]))
+            if self.path.endswith("/later"):
+                self.send_header("Retry-After", formatdate(time.time() + 30, usegmt=True))
             self.end_headers()
+            return
+        if self.path == "/huge":
+            self.send_response(200)
+            self.send_header("Content-Length", "5000000000")
+            self.end_headers()
+            return
+        if self.path == "/endless":
+            self.send_response(302)
+            self.send_header("Location", "/long")
+            self.end_headers()
+            for _ in range(20):
+                try:
+                    self.wfile.write(b"x" * 100_000)
+                except OSError:
+                    return
             return
         self.send_response(200)
         self.end_headers()
@@ -62,45 +85,69 @@ def plain():
     thread.join()
 
 
+ONCE = RetryPolicy(attempts=1)
+
+
+def get(client, url, params=None, **options):
+    """Send a request and return the body."""
+    return client.get(url, params, read=lambda response: response.content, **options)
+
+
 @pytest.fixture
 def client():
-    client = HttpClient(timeout=5)
+    client = HttpClient(timeout=5, retry=ONCE)
     yield client
     client.close()
 
 
 def test_a_request_has_a_time_limit_up_to_its_last_byte(plain):
-    client = HttpClient(timeout=0.5)
+    client = HttpClient(timeout=0.5, retry=ONCE)
     start = time.monotonic()
-    with pytest.raises(TransientError, match=r"0\.5 s|timed out"):
-        client.get(f"{plain}/drip")
+    with pytest.raises(
+        TransientServiceError, match=r"no complete response from 127.0.0.1:\d+ within 0\.5 s"
+    ):
+        get(client, f"{plain}/drip")
     assert time.monotonic() - start < 2
     client.close()
 
 
 def test_bodies_have_a_limit(plain, client):
-    with pytest.raises(BadAnswerError, match="more than 1000 bytes"):
-        client.get(f"{plain}/long", max_bytes=1000)
+    with pytest.raises(BadResponseError, match="more than 1000 bytes"):
+        get(client, f"{plain}/long", max_bytes=1000)
+    with pytest.raises(BadResponseError, match="announces 5000000000 bytes"):
+        get(client, f"{plain}/huge")
+    # The body of a redirect is not read beyond its limit either.
+    assert len(get(client, f"{plain}/endless")) == 100_000
 
 
 def test_redirects_have_an_end_and_stay_protected(plain, client):
-    with pytest.raises(BadAnswerError, match="more than 5 redirects"):
-        client.get(f"{plain}/loop")
-    assert _follow("https://a/b", "/c") == "https://a/c"
-    with pytest.raises(BadAnswerError, match="unprotected"):
-        _follow("https://a/b", "http://a/c")
+    with pytest.raises(BadResponseError, match="more than 5 redirects"):
+        get(client, f"{plain}/loop")
+    _check_redirect("https://a/b", "https://a/c")
+    with pytest.raises(BadResponseError, match="unprotected"):
+        _check_redirect("https://a/b", "http://a/c")
 
 
 @pytest.mark.parametrize("status", [401, 403, 410, 206])
 def test_other_statuses_are_not_tried_again(plain, client, status):
-    with pytest.raises(BadAnswerError, match=f"status {status}"):
-        client.get(f"{plain}/status/{status}")
+    with pytest.raises(BadResponseError, match=f"status {status}"):
+        get(client, f"{plain}/status/{status}")
+
+
+@pytest.mark.parametrize("status", [400, 404, 204])
+def test_statuses_without_coverage(plain, client, status):
+    with pytest.raises(NoCoverageError, match=f"status {status}") as caught:
+        get(client, f"{plain}/status/{status}")
+    assert (caught.value.flag, caught.value.status) == ("no coverage", status)
+    # Sessions of pyvo and astroquery do not ask for images.
+    with pytest.raises(BadResponseError, match=f"status {status}"):
+        ClientSession(client).get(f"{plain}/status/{status}")
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 429, 408])
 def test_passing_statuses(plain, client, status):
-    with pytest.raises(TransientError, match=f"status {status}"):
-        client.get(f"{plain}/status/{status}")
+    with pytest.raises(TransientServiceError, match=f"status {status}"):
+        get(client, f"{plain}/status/{status}")
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
@@ -121,8 +168,8 @@ def test_certificates_are_verified(tmp_path, client):
     )
     thread = serve(server)
     try:
-        with pytest.raises(ServiceError, match="certificate"):
-            client.get(f"https://127.0.0.1:{server.server_port}/long")
+        with pytest.raises(UnusableServiceError, match="certificate"):
+            get(client, f"https://127.0.0.1:{server.server_port}/long")
     finally:
         server.shutdown()
         server.server_close()
@@ -134,17 +181,22 @@ def test_connections_are_reused():
         client = HttpClient(max_workers=1)
         parameters = {"ra": 10, "dec": 5, "layer": "ls-dr9", "size": 8}
         for _ in range(5):
-            client.get(f"{server.viewer}/jpeg-cutout", parameters)
+            get(client, f"{server.viewer}/jpeg-cutout", parameters)
         client.close()
         assert len(server.connections) == 1
 
 
-def test_retry_after_is_a_number_or_a_date():
-    assert _parse_retry_after("7") == 7
-    assert _parse_retry_after("-3") == 0
-    assert _parse_retry_after(None) == 0
-    assert _parse_retry_after("soon") == 0
-    assert 25 < _parse_retry_after(formatdate(time.time() + 30, usegmt=True)) <= 30
+def test_retry_after_may_be_a_date(plain, client):
+    with pytest.raises(TransientServiceError) as caught:
+        get(client, f"{plain}/status/503/later")
+    assert 25 < caught.value.retry_after <= 30
+
+
+def test_sessions_return_responses_as_requests_does(plain, client):
+    response = ClientSession(client).get(f"{plain}/long", stream=True, timeout=1)
+    assert (response.status_code, len(response.content)) == (200, 100_000)
+    response.raise_for_status()
+    assert len(response.raw.read(decode_content=True)) == 100_000
 
 
 def test_the_rate_is_kept_by_many_threads():
@@ -174,45 +226,59 @@ def test_waiting_ends_when_the_run_is_stopped():
     assert time.monotonic() - start < 2
 
 
-def test_tries_come_to_an_end_and_pauses_grow():
+def test_retries_come_to_an_end_and_pauses_grow():
     calls, pauses = [], []
 
     class Stop:
-        def wait(self, seconds):
-            pauses.append(seconds)
-            return False
+        def wait(self, timeout):
+            pauses.append(timeout)
 
     def fail():
         calls.append(1)
-        raise TransientError("no", retry_after=9 if len(calls) == 3 else 0)
+        raise TransientServiceError("no", retry_after=9 if len(calls) == 3 else 0)
 
     policy = RetryPolicy(attempts=5, pause=1, max_pause=4)
-    with pytest.raises(TransientError):
-        call_with_retries(fail, policy=policy, stop=Stop())
+    with pytest.raises(TransientServiceError):
+        make_retrying(policy, Stop())(fail)
     assert len(calls) == 5
     for pause, (low, high) in zip(pauses, [(1, 2), (2, 4), (9, 9), (4, 8)], strict=True):
         assert low <= pause <= high
 
 
-def test_what_is_final_is_not_tried_again():
+def test_final_errors_are_not_retried():
     calls = []
 
     def fail():
         calls.append(1)
-        raise BadAnswerError("no")
+        raise BadResponseError("no")
 
-    with pytest.raises(BadAnswerError):
-        call_with_retries(fail, policy=RetryPolicy(), stop=threading.Event())
+    with pytest.raises(BadResponseError):
+        make_retrying(RetryPolicy(), threading.Event())(fail)
     assert len(calls) == 1
+
+
+def test_validation_of_the_body_belongs_to_the_attempt(plain):
+    client = HttpClient(retry=RetryPolicy(attempts=3, pause=0.001))
+    bodies = []
+
+    def read(response):
+        bodies.append(response.content)
+        if len(bodies) < 3:
+            raise TransientServiceError("truncated")
+        return len(bodies)
+
+    assert client.get(f"{plain}/long", read=read) == 3
+    client.close()
 
 
 def test_stalls_are_given_up(quick_retry):
     faults = Faults({"stall": 1}, stall=5)
     with LoopbackServer(faults=faults) as server:
-        client = HttpClient(timeout=0.3)
+        client = HttpClient(timeout=0.3, retry=ONCE)
         start = time.monotonic()
-        with pytest.raises(TransientError):
-            client.get(
+        with pytest.raises(TransientServiceError):
+            get(
+                client,
                 f"{server.viewer}/jpeg-cutout",
                 {"ra": 10, "dec": 5, "layer": "ls-dr9", "size": 64},
             )

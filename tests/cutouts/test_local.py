@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.cutouts import LocalImages, fetch_cutouts
-from shredfinder.cutouts.projection import deproject
+from shredfinder.cutouts.grouping import deproject
 from shredfinder.datasets import make_field
 from shredfinder.imaging import flux_to_rgb
 
@@ -252,14 +252,14 @@ def test_folders_of_any_images(tmp_path, how):
 
 def test_images_whose_band_nothing_tells(tmp_path):
     fits.writeto(tmp_path / "image.fits", np.zeros((20, 20)), make_wcs(n=20).to_header())
-    with pytest.raises(ValueError, match="nothing tells which of the bands g, r, z"):
+    with pytest.raises(ValueError, match="cannot find out which of the bands g, r, z"):
         LocalImages(tmp_path)
 
 
 def test_wrong_input_is_refused(tmp_path):
     wcs = make_wcs(n=50)
     image = np.zeros((50, 50))
-    with pytest.raises(ValueError, match="give the images"):
+    with pytest.raises(ValueError, match="needs images"):
         LocalImages()
     with pytest.raises(ValueError, match="no image file"):
         LocalImages({"g": tmp_path / "nowhere.fits"})
@@ -274,7 +274,7 @@ def test_wrong_input_is_refused(tmp_path):
     ecliptic = make_wcs(n=50)
     ecliptic.wcs.ctype = "ELON-TAN", "ELAT-TAN"
     for other in (ecliptic, WCS(naxis=2)):
-        with pytest.raises(ValueError, match="no equatorial or galactic coordinates"):
+        with pytest.raises(ValueError, match="needs equatorial or galactic coordinates"):
             LocalImages({"g": (image, other)}, color_mapping="flux")
     coarse = make_wcs(n=50, scale=0.5)
     with pytest.raises(ValueError, match="give flux_scale"):

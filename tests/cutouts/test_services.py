@@ -154,7 +154,7 @@ def test_five_bands_with_faults(quick_retry, name):
 
 
 def test_stacks_need_sensible_options():
-    with pytest.raises(ValueError, match="takes bands"):
+    with pytest.raises(ValueError, match="choose image_format='fits'"):
         PanSTARRS(bands="gri")
     with pytest.raises(ValueError, match="some of g, r, i, z and y"):
         PanSTARRS(image_format="fits", bands="u")
@@ -182,9 +182,16 @@ def test_sizes_that_would_be_clipped_are_refused(server):
 def test_services_are_found_by_name():
     assert {"legacy", "hips", "sdss", "ps1"} <= set(available_services())
     assert get_service("legacy", layer="ls-dr9-south").layer == "ls-dr9-south"
-    with pytest.raises(ValueError, match="can't be made of these options"):
+    # A survey's name selects its service and layer.
+    assert [get_service(name).name for name in ("legacy-dr9", "ps1-dr2", "sdss-dr17")] == [
+        "legacy",
+        "ps1",
+        "sdss",
+    ]
+    assert get_service("legacy-dr9", layer="ls-dr10").layer == "ls-dr10"
+    with pytest.raises(ValueError, match="'sdss' has no option bands: choose from layer, base_url"):
         get_service("sdss", bands="xyz")
-    with pytest.raises(ValueError, match="given along with a service object"):
+    with pytest.raises(ValueError, match="layer cannot be combined with a service object"):
         get_service(LegacyViewer(), layer="ls-dr9")
 
 

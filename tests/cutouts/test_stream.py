@@ -8,7 +8,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from shredfinder.cutouts import (
-    Answer,
+    FetchedImage,
     CutoutService,
     CutoutStream,
     fetch_cutouts,
@@ -78,7 +78,7 @@ class Noise(CutoutService):
     def fetch(self, request, client):
         rng = np.random.default_rng(int(request.ra * 1e7))
         shape = (request.height, request.width, 3)
-        return Answer(rng.integers(0, 255, shape, dtype=np.uint8))
+        return FetchedImage(rng.integers(0, 255, shape, dtype=np.uint8))
 
 
 def test_memory_does_not_grow_with_the_catalogue():

@@ -50,15 +50,17 @@ def test_cutouts(dachs, tmp_path, version, path):
 
 def test_soda_cuts_before_it_sends(dachs):
     from shredfinder._net.client import HttpClient
-    from shredfinder.cutouts.services.base import CutoutRequest
+    from shredfinder.cutouts import CutoutRequest
 
     sizes = []
 
     class Counting(HttpClient):
-        def get(self, url, params=None, **kwargs):
-            body = super().get(url, params, **kwargs)
-            sizes.append((url, len(body.content)))
-            return body
+        def get(self, url, params=None, *, read, **kwargs):
+            def count(response):
+                sizes.append((url, len(response.content)))
+                return read(response)
+
+            return super().get(url, params, read=count, **kwargs)
 
     client = Counting()
     service = VOImages(base_url=f"{dachs}/tst/q/i/siap.xml")

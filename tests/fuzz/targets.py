@@ -10,12 +10,11 @@ from astropy.table import Table
 
 import shredfinder
 from shredfinder import Cutouts, ShredClassifier, ShredTable
-from shredfinder._net.errors import AnswerError
 from shredfinder.bulk.stores import open_store
 from shredfinder.catalogs import read_candidates
 from shredfinder.cutouts import CutoutRequest, LocalImages
 from shredfinder.cutouts.decoding import decode_color, decode_fits
-from shredfinder.exceptions import CutoutMismatchError, ModelFileError
+from shredfinder.exceptions import CutoutMismatchError, ModelFileError, ServiceError
 from shredfinder.hosts import read_hosts
 from shredfinder.imaging import CutoutFlag, read_image
 from shredfinder.table import read_catalogue
@@ -52,7 +51,7 @@ def read_images(path):
     try:
         decoded, _ = decode_color(path.read_bytes(), _REQUEST)
         assert decoded.shape == (32, 32, 3)
-    except AnswerError as error:
+    except ServiceError as error:
         check_error(error)
     return flag.value or "read"
 
@@ -63,7 +62,7 @@ def read_mosaic(path):
         image = decode_fits(path.read_bytes(), _REQUEST, 3)
         assert image.shape == (32, 32, 3)
         outcome = "decoded"
-    except AnswerError as error:
+    except ServiceError as error:
         outcome = check_error(error)
     try:
         service = LocalImages(str(path), bands="grz", flux_scale=1.0)
@@ -73,7 +72,7 @@ def read_mosaic(path):
         answer = service.fetch(_REQUEST)
         assert answer.image.shape == (32, 32, 3)
         outcome = "cut"
-    except AnswerError as error:
+    except ServiceError as error:
         check_error(error)
     finally:
         service.close()

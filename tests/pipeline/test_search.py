@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from shredfinder import ShredTable, conf
 from shredfinder.cutouts import RetryPolicy
-from shredfinder.exceptions import CatalogServiceError, ShredfinderWarning
+from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from shredfinder.hosts import match_hosts, read_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.world import make_legacy
@@ -187,7 +187,7 @@ def test_the_field_view_survives_a_service_that_is_down(services):
         ("Legacy DR9, cut", True, ""),
         ("SDSS DR17, cut", False, "no response from the catalogue"),
     ]
-    with conf.set_temp("legacy_tap_url", "http://127.0.0.1:9"), pytest.raises(CatalogServiceError):
+    with conf.set_temp("legacy_tap_url", "http://127.0.0.1:9"), pytest.raises(ServiceError):
         search(query={"cache": False})
 
 

@@ -1,13 +1,16 @@
-"""What a cutout service is, and the register of those that can be chosen by name."""
+"""Base class of the cutout services, and the registry of their names."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from shredfinder.imaging.cutouts import FLUX
+from shredfinder.surveys import SURVEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,13 +18,17 @@ if TYPE_CHECKING:
     from shredfinder._net.client import HttpClient
 
 __all__ = [
-    "Answer",
     "CutoutRequest",
     "CutoutService",
+    "FetchedImage",
     "available_services",
+    "complete_url",
     "get_service",
+    "name_host",
     "register_service",
 ]
+
+ServiceClass = TypeVar("ServiceClass", bound="type[CutoutService]")
 
 # Decimals of degrees in requests and file names: 0.4 milliarcsec.
 _DECIMALS = 7
@@ -29,7 +36,7 @@ _DECIMALS = 7
 
 @dataclass(frozen=True)
 class CutoutRequest:
-    """One image to be asked for: north up, east left, in gnomonic projection.
+    """One image to fetch: north up, east left, in gnomonic projection.
 
     Attributes
     ----------
@@ -54,29 +61,29 @@ class CutoutRequest:
     pixel_scale: float
 
     def __post_init__(self):
-        # What is asked is what the cache's file name says.
+        # The request agrees with the file name in the cache.
         object.__setattr__(self, "ra", round(self.ra % 360.0, _DECIMALS) % 360.0)
         object.__setattr__(self, "dec", round(self.dec, _DECIMALS))
 
 
 @dataclass
-class Answer:
-    """An image that a service delivered, decoded and of the size that was asked for.
+class FetchedImage:
+    """An image that a service delivered, decoded and validated.
 
     Attributes
     ----------
     image : `~numpy.ndarray`
         Image of shape ``(height, width, bands)``, north up; uint8 colours, or float32 fluxes.
     body : bytes or None
-        The file as it came, if the image is all that it holds.
+        The file as it came, if it holds this image and no more; the cache stores it.
     suffix : str
-        File-name suffix that fits ``body``.
+        File-name suffix of ``body``.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from shredfinder.cutouts import Answer
-    >>> Answer(np.zeros((128, 128, 3), np.uint8)).suffix
+    >>> from shredfinder.cutouts import FetchedImage
+    >>> FetchedImage(np.zeros((128, 128, 3), np.uint8)).suffix
     '.png'
     """
 
@@ -86,12 +93,12 @@ class Answer:
 
 
 class CutoutService:
-    """Base of the cutout services; a new one overrides ``fetch`` and the attributes.
+    """Base class of the cutout services; a new one overrides ``fetch`` and the attributes.
 
     Attributes
     ----------
     name : str
-        Name that users choose the service by.
+        Name by which users choose the service.
     layer : str
         Which of the service's images; part of the cache's folder names.
     bands : tuple of str
@@ -99,34 +106,34 @@ class CutoutService:
     color_mapping : str or None
         Name of the mapping from fluxes to colours.
     pixel_scale : float
-        Pixel scale in arcsec per pixel that is asked for by default.
+        Default pixel scale in arcsec per pixel.
     size : int
-        Width and height in pixels that are asked for by default.
+        Default width and height in pixels.
     max_size : int or None
         Largest width and height in pixels that the service delivers.
     min_size : int
         Smallest width and height in pixels that the service delivers.
     groups : bool
-        Whether one image may be asked for many neighbouring sources.
+        Whether neighbouring sources may share one image.
     remote : bool
-        Whether answers come over a network, and are worth caching.
+        Whether images come over a network, and are worth caching.
     rate : float or None
-        Polite number of requests per second; None where it does not matter.
+        Polite number of requests per second; None for no limit.
     max_workers : int
-        Polite number of simultaneous connections.
+        Polite number of connections.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from shredfinder.cutouts import Answer, CutoutService, fetch_cutouts
+    >>> from shredfinder.cutouts import FetchedImage, CutoutService, fetch_cutouts
     >>> class Grey(CutoutService):
     ...     name = "grey"
     ...     remote = False
     ...     def fetch(self, request, client):
     ...         row, _ = np.indices((request.height, request.width), dtype=np.uint8)
-    ...         return Answer(np.stack([row, row, row], axis=-1))
+    ...         return FetchedImage(np.stack([row, row, row], axis=-1))
     >>> from astropy.coordinates import SkyCoord
-    >>> fetch_cutouts(SkyCoord([150.1], [2.2], unit="deg"), service=Grey(), progress=False)
+    >>> fetch_cutouts(SkyCoord([150.1], [2.2], unit="deg"), Grey(), progress=False)
     <Cutouts: 1 of 128×128 px at 0.46875 arcsec/px, bands redgreenblue, 0 unusable>
     """
 
@@ -149,45 +156,46 @@ class CutoutService:
         return np.dtype(np.float32 if self.color_mapping == FLUX else np.uint8)
 
     def cache_folder(self) -> str:
-        """Name the folder that holds this service's cutouts.
+        """Return the name of the folder of this service's cutouts in the cache.
 
         Returns
         -------
         folder : str
-            Two names with a slash between them, made of what distinguishes the images:
-            ``{service}/{layer and kind}``.
+            ``{service}/{layer and kind}``: whatever distinguishes the images.
         """
         return f"{self.name}/{self.layer or 'all'}-{''.join(self.bands)}"
 
-    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
-        """Ask for one image and check it.
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> FetchedImage:
+        """Fetch and validate one image.
 
         Parameters
         ----------
         request : CutoutRequest
-            What to ask for.
-        client : shredfinder._net.client.HttpClient
-            Sends requests politely.
+            Position, size and pixel scale.
+        client : HttpClient
+            Sends requests: ``client.get(url, params, read=function)`` returns the result of
+            ``function(response)``, which decodes the body. The client retries after each
+            `~shredfinder.exceptions.TransientServiceError`, be it its own or the function's.
 
         Returns
         -------
-        answer : Answer
-            The image, of exactly the size that was asked for.
+        fetched : FetchedImage
+            The image, of exactly the requested size.
 
         Raises
         ------
-        shredfinder._net.errors.AnswerError
-            If there is no such image; a ``TransientError`` is tried again.
         shredfinder.exceptions.ServiceError
-            If the service can't be used at all; it ends the run.
+            If there is no such image: a `~shredfinder.exceptions.NoCoverageError` outside the
+            footprint, a `~shredfinder.exceptions.BadResponseError` for an invalid response, and an
+            `~shredfinder.exceptions.UnusableServiceError` to end the run.
         """
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close what is open; a service without anything to close does nothing."""
+        """Close open files; by default there are none."""
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse what the service would not deliver as asked.
+        """Raise an error if the service does not deliver images of that size.
 
         Parameters
         ----------
@@ -203,17 +211,17 @@ class CutoutService:
         for name, value in (("width", width), ("height", height)):
             if value != int(value) or not self.min_size <= value <= largest:
                 raise ValueError(
-                    f"{name} of {value} px: the service {self.name!r} delivers "
-                    f"{self.min_size} to {largest:g} px a side; larger ones would be clipped, so "
-                    "choose a smaller size or a coarser pixel_scale"
+                    f"{name} of {value} px: the service {self.name!r} delivers images of "
+                    f"{self.min_size} to {largest:g} px per side; choose such a size, or a "
+                    "coarser pixel_scale"
                 )
 
 
 _SERVICES: dict[str, type[CutoutService]] = {}
 
 
-def register_service(name: str) -> Callable[..., Any]:
-    """Make a class of services available by name.
+def register_service(name: str) -> Callable[[ServiceClass], ServiceClass]:
+    """Register a service class under a name.
 
     Parameters
     ----------
@@ -223,7 +231,7 @@ def register_service(name: str) -> Callable[..., Any]:
     Returns
     -------
     decorator : callable
-        Class decorator that leaves the class as it is.
+        Class decorator that returns the class unchanged.
 
     Examples
     --------
@@ -235,7 +243,7 @@ def register_service(name: str) -> Callable[..., Any]:
     True
     """
 
-    def register(cls):
+    def register(cls: ServiceClass) -> ServiceClass:
         _SERVICES[name] = cls
         return cls
 
@@ -243,7 +251,7 @@ def register_service(name: str) -> Callable[..., Any]:
 
 
 def available_services() -> list[str]:
-    """List the services that can be chosen by name.
+    """List the names of the services.
 
     Returns
     -------
@@ -260,12 +268,13 @@ def available_services() -> list[str]:
 
 
 def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
-    """Look up a service.
+    """Create a service by name.
 
     Parameters
     ----------
     service : str or CutoutService
-        A name (see `available_services`), or a service as it is.
+        Name of a service (see `available_services`), name of a survey, such as ``"legacy-dr9"``,
+        or a service object, which is returned as it is.
     **options
         Arguments of the service's class, such as ``layer`` and ``base_url``; None is the same
         as leaving it out.
@@ -273,7 +282,7 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     Returns
     -------
     service : CutoutService
-        The service, ready for use.
+        The service.
 
     Raises
     ------
@@ -286,23 +295,71 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     >>> service = get_service("legacy", layer="ls-dr10-grz")
     >>> service.bands, service.max_size
     (('z', 'r', 'g'), 3000)
+    >>> get_service("ps1-dr2").layer
+    'stack'
     """
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(service, CutoutService):
         if options:
             raise ValueError(
-                f"{', '.join(sorted(options))} given along with a service object: "
-                "give them where the service is made"
+                f"{' and '.join(sorted(options))} cannot be combined with a service object: "
+                f"set them in {type(service).__name__}(...)"
             )
         return service
-    if not isinstance(service, str) or service not in _SERVICES:
+    name = service
+    if isinstance(service, str) and service not in _SERVICES and service in SURVEYS:
+        survey = SURVEYS[service]
+        name, options = survey.service, {"layer": survey.layer} | options
+    if not isinstance(name, str) or name not in _SERVICES:
         raise ValueError(
             f"there is no cutout service {service!r}: choose one of "
-            f"{', '.join(available_services())}, or give a CutoutService object"
+            f"{', '.join([*available_services(), *SURVEYS])}, or give a CutoutService object"
         )
     try:
-        return _SERVICES[service](**options)
+        return _SERVICES[name](**options)
     except TypeError as error:
-        raise ValueError(f"the service {service!r} can't be made of these options: {error}") from (
-            error
-        )
+        known = list(inspect.signature(_SERVICES[name]).parameters)
+        unknown = [option for option in options if option not in known]
+        if not unknown:
+            raise
+        raise ValueError(
+            f"the service {service!r} has no option {', '.join(unknown)}: choose from "
+            f"{', '.join(known)}"
+        ) from error
+
+
+def complete_url(base_url: str, default: str) -> str:
+    """Append the service's default path to a base URL that has none.
+
+    Parameters
+    ----------
+    base_url, default : str
+        The given base URL, and the service's default.
+
+    Returns
+    -------
+    url : str
+        The base URL without a slash at its end: for the viewer, ``"http://127.0.0.1:8000"``
+        becomes ``"http://127.0.0.1:8000/viewer"``.
+    """
+    url = base_url.rstrip("/")
+    parts = urlsplit(url)
+    return url if parts.path or not parts.netloc else url + urlsplit(default).path
+
+
+def name_host(base_url: str, default: str = "") -> str:
+    """Return what distinguishes a server in cache folders: ``@{host and path}``.
+
+    Parameters
+    ----------
+    base_url, default : str
+        The base URL in use, and the service's default.
+
+    Returns
+    -------
+    host : str
+        Empty for the default server.
+    """
+    url = base_url.rstrip("/")
+    parts = urlsplit(url)
+    return "" if url == default.rstrip("/") else f"@{parts.netloc}{parts.path}".replace("/", "_")

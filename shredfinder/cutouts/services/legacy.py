@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from shredfinder._net.addresses import complete_address, name_host
-from shredfinder._net.bodies import find_text
+from shredfinder._net.client import find_text
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.decoding import decode_color, decode_fits
-from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
-from shredfinder.exceptions import ServiceError
+from shredfinder.cutouts.services.base import (
+    CutoutService,
+    FetchedImage,
+    complete_url,
+    name_host,
+    register_service,
+)
+from shredfinder.exceptions import UnusableServiceError
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import LEGACY
 
 if TYPE_CHECKING:
+    import requests
+
     from shredfinder._net.client import HttpClient
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["LegacyViewer"]
 
-_NO_LAYER = "no such layer"
 
 
 @register_service("legacy")
 class LegacyViewer(CutoutService):
-    """Cutouts of the Legacy Surveys' sky viewer (``jpeg-cutout`` and ``fits-cutout``).
+    """Cutouts from the Legacy Surveys sky viewer (``jpeg-cutout`` and ``fits-cutout``).
 
-    The viewer publishes no rate limit, and throttles; the default rate is a careful guess. Its
-    images have at most 3000 px a side: larger ones would be clipped without a word, and are
-    refused here.
+    The viewer publishes no rate limit, and throttles; the default rate is a careful guess. Images
+    have at most 3000 px per side: the viewer clips larger ones silently, so they are refused
+    here.
 
     Parameters
     ----------
@@ -36,9 +42,9 @@ class LegacyViewer(CutoutService):
         Layer, such as ``"ls-dr9"``, ``"ls-dr9-south"`` or ``"ls-dr10-grz"``. The colour images
         of ``"ls-dr10"`` mix g, r, i and z; models for g, r and z refuse them.
     base_url : str, optional
-        URL of the viewer or a mirror of it; by default ``shredfinder.conf.legacy_viewer_url``.
+        URL of the viewer or a mirror; by default ``shredfinder.conf.legacy_viewer_url``.
     image_format : {"jpeg", "fits"}, optional
-        Colour images, or fluxes in nanomaggies, one channel a band.
+        Colour images, or fluxes in nanomaggies, one channel per band.
     bands : str, optional
         Bands of FITS images, in the channels' order. JPEG images have those of their layer.
 
@@ -69,7 +75,7 @@ class LegacyViewer(CutoutService):
         if image_format not in ("jpeg", "fits"):
             raise ValueError(f"image_format must be 'jpeg' or 'fits', not {image_format!r}")
         self.layer = layer
-        self.base_url = complete_address(
+        self.base_url = complete_url(
             base_url or conf.legacy_viewer_url, Conf.legacy_viewer_url.defaultvalue
         )
         self.image_format = image_format
@@ -77,8 +83,8 @@ class LegacyViewer(CutoutService):
             self.bands, self.color_mapping = tuple(bands or "grz"), FLUX
         elif bands is not None and sorted(bands) != sorted("grz"):
             raise ValueError(
-                f"bands {bands!r}: JPEG images come in the colours of their layer; "
-                "choose image_format='fits' for bands of your own"
+                f"bands {bands!r}: JPEG images have the colours of their layer; choose "
+                "image_format='fits' for other bands"
             )
         else:
             # Layers of unknown colours get a mapping of their own, which no model accepts.
@@ -87,13 +93,13 @@ class LegacyViewer(CutoutService):
             self.bands = LEGACY.bands if in_grz else ("red", "green", "blue")
 
     def cache_folder(self) -> str:
-        """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
+        """Return the name of the cache folder; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.legacy_viewer_url.defaultvalue)
         kind = "jpeg" if self.image_format == "jpeg" else f"fits-{''.join(self.bands)}"
         return f"{self.name}{host}/{self.layer}-{kind}"
 
-    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
-        """Ask for one image and check it; see `CutoutService.fetch`."""
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> FetchedImage:
+        """Fetch and validate one image; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         params: dict[str, Any] = {
             "ra": f"{request.ra:.7f}",
@@ -109,15 +115,20 @@ class LegacyViewer(CutoutService):
             params["bands"] = "".join(self.bands)
         elif self.color_mapping == LEGACY.color_mapping:
             params["bands"] = "grz"
-        body = client.get(f"{self.base_url}/{self.image_format}-cutout", params)
-        # A wrong layer comes with status 200.
-        if _NO_LAYER in find_text(body.content).lower():
-            raise ServiceError(
-                f"the viewer at {self.base_url} has no layer {self.layer!r}: choose one such as "
-                "'ls-dr9', 'ls-dr9-north', 'ls-dr9-south' or 'ls-dr10-grz'"
-            )
-        if self.image_format == "fits":
-            image = decode_fits(body.content, request, len(self.bands), body.content_type)
-            return Answer(image, body.content, ".fits")
-        image, suffix = decode_color(body.content, request, body.content_type)
-        return Answer(image, body.content, suffix)
+
+        def read(response: requests.Response) -> FetchedImage:
+            content = response.content
+            content_type = response.headers.get("Content-Type", "")
+            # The viewer reports an unknown layer with status 200.
+            if "no such layer" in find_text(content).lower():
+                raise UnusableServiceError(
+                    f"the viewer at {self.base_url} has no layer {self.layer!r}: choose one such "
+                    "as 'ls-dr9', 'ls-dr9-north', 'ls-dr9-south' or 'ls-dr10-grz'"
+                )
+            if self.image_format == "fits":
+                image = decode_fits(content, request, len(self.bands), content_type)
+                return FetchedImage(image, content, ".fits")
+            image, suffix = decode_color(content, request, content_type)
+            return FetchedImage(image, content, suffix)
+
+        return client.get(f"{self.base_url}/{self.image_format}-cutout", params, read=read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from glob import glob
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder._net.errors import NoCoverageError
-from shredfinder._utils.files import reading_errors
+from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import count_threads
-from shredfinder.cutouts.projection import deproject
-from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
-from shredfinder.cutouts.services.folders import find_images
-from shredfinder.cutouts.services.planes import OpenFiles, Plane, get_celestial
+from shredfinder.cutouts.decoding import get_celestial
+from shredfinder.cutouts.grouping import deproject
+from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
+from shredfinder.cutouts.services.planes import OpenFiles, Plane
+from shredfinder.exceptions import NoCoverageError
 from shredfinder.imaging.colors import flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
@@ -27,37 +28,43 @@ if TYPE_CHECKING:
     from shredfinder._utils.types import PathLike
     from shredfinder.cutouts.services.base import CutoutRequest
 
-__all__ = ["LocalImages"]
+__all__ = ["MARGIN", "LocalImages", "make_cutout"]
 
-# Images whose pixels differ more than this from the mapping's are told of.
+# Pixels around a cutout that smoothing and interpolation need.
+MARGIN = 24
+# Relative difference of pixel scales beyond which the images need a flux_scale.
 _SCALE_TOLERANCE = 0.02
+# File names of the Legacy Surveys' images; a brick's folder holds other files too.
+_BRICK_FILES = "*-image-{band}.fits*"
+_FITS_NAME = re.compile(r"\.fits?(\.fz|\.gz|\.bz2)?$", re.IGNORECASE)
+_FILTER_KEYS = ("FILTER", "BAND", "FILTNAM")
 
 
 @register_service("local")
 class LocalImages(CutoutService):
     """Cutouts from FITS mosaics or survey bricks, or from arrays with a WCS.
 
-    A cutout that crosses the edges of images is put together from all that touch it. Images of
-    a finer scale are smoothed, averaged and resampled, and fluxes turned into colours, as the
-    Legacy Surveys' viewer does, so that a brick on disk and the viewer look the same. North is
-    up and east left, whatever the images' own orientation.
+    A cutout that crosses the edges of images is combined from all that touch it. Images of a finer
+    scale are smoothed, averaged and resampled, and fluxes mapped to colours, as the Legacy
+    Surveys' viewer does, so that a brick on disk and the viewer give the same cutout. North is up
+    and east left, whatever the images' own orientation.
 
     Parameters
     ----------
     images : dict, path-like, tuple or list
-        For each band its images: a dict of band → images; or cubes whose planes are ``bands``.
-        An image is a FITS file, a pattern such as ``"bricks/*-r.fits"``, or a pair of array
-        and `~astropy.wcs.WCS`; a list stands for several. A folder is searched for the Legacy
-        Surveys' bricks, ``*-image-g.fits.fz`` and so on, or else for any FITS images, whose
-        bands their headers (``FILTER``) or names tell.
+        A dict of band → images; or cubes whose planes are ``bands``. An image is a FITS file, a
+        pattern such as ``"bricks/*-r.fits"``, or a pair of array and `~astropy.wcs.WCS`; a list
+        holds several. A folder is searched for the Legacy Surveys' bricks,
+        ``*-image-g.fits.fz`` and so on, or else for any FITS images, whose bands are read from
+        their headers (``FILTER``) or names.
     bands : sequence of str, optional
         Bands of a cube's planes, or to search for in a folder; by default g, r and z.
     color_mapping : str, optional
-        How fluxes become colours; ``"flux"`` leaves them as they are, one channel a band.
+        Mapping from fluxes to colours; ``"flux"`` keeps the fluxes, one channel per band.
     flux_scale : float, optional
-        Factor that turns the images' values into nanomaggies per native pixel of the survey
-        (0.262″ for the Legacy Surveys). It must be given where the images' pixels are of another
-        size: 1 if their values are per native pixel all the same.
+        Factor that converts the images' values to nanomaggies per native pixel of the survey
+        (0.262″ for the Legacy Surveys). It is required if the images' pixels are of another size:
+        1 if their values are per native pixel nevertheless.
     base_url : path-like, optional
         Another way to give a folder, for the command line.
     layer : str, optional
@@ -66,7 +73,7 @@ class LocalImages(CutoutService):
     Raises
     ------
     ValueError
-        If there is no such image, or none with a celestial WCS.
+        If an image does not exist or has no celestial WCS.
 
     Examples
     --------
@@ -101,10 +108,12 @@ class LocalImages(CutoutService):
     ) -> None:
         images = base_url if images is None else images
         if images is None:
-            raise ValueError("give the images: a folder, files, or arrays with a WCS")
+            raise ValueError(
+                "the service 'local' needs images: a folder, FITS files, or arrays with a WCS"
+            )
         self.layer = layer
         self.color_mapping = color_mapping
-        # Files are read one at a time, but resampling, which takes longer, needs none.
+        # Files are read one at a time, but resampling, which takes longer, is concurrent.
         self.max_workers = count_threads()
         self._files = OpenFiles()
         self._planes = _find_planes(images, tuple(bands or "grz"), self._files)
@@ -115,7 +124,7 @@ class LocalImages(CutoutService):
             self.bands = tuple(COLOR_MAPPINGS[color_mapping].bands)
         else:
             raise ValueError(
-                f"there is no colour mapping named {color_mapping!r}: choose one of "
+                f"there is no colour mapping {color_mapping!r}: choose one of "
                 f"{', '.join([*sorted(COLOR_MAPPINGS), FLUX])}"
             )
         missing = [band for band in self.bands if band not in found]
@@ -126,25 +135,25 @@ class LocalImages(CutoutService):
             )
         self._flux_scale = self._check_scale(flux_scale)
 
-    def _check_scale(self, flux_scale):
+    def _check_scale(self, flux_scale: float | None) -> float:
         if flux_scale is not None or self.color_mapping == FLUX:
             return 1.0 if flux_scale is None else float(flux_scale)
         native = COLOR_MAPPINGS[self.color_mapping].native_pixel_scale
         for plane in self._planes:
             if abs(plane.pixel_scale / native - 1) > _SCALE_TOLERANCE:
                 raise ValueError(
-                    f"the image has pixels of {plane.pixel_scale:.4g} arcsec, but the colours "
-                    f"hold for fluxes per {native} arcsec pixel: give "
-                    "flux_scale, the factor between them (1 if the values are per such pixel)"
+                    f"the image has pixels of {plane.pixel_scale:.4g} arcsec, but the colour "
+                    f"mapping needs fluxes per {native} arcsec pixel: give flux_scale, the factor "
+                    "between them (1 if the values are per such pixel)"
                 )
         return 1.0
 
     def close(self) -> None:
-        """Close the files; they are opened again when they are needed."""
+        """Close the files; they are reopened when they are needed."""
         self._files.close()
 
-    def fetch(self, request: CutoutRequest, client: HttpClient | None = None) -> Answer:
-        """Cut one image; see `CutoutService.fetch`."""
+    def fetch(self, request: CutoutRequest, client: HttpClient | None = None) -> FetchedImage:
+        """Combine and resample images; see `CutoutService.fetch`."""
         from astropy.coordinates import SkyCoord
 
         right = (np.arange(request.width) - (request.width - 1) / 2) * request.pixel_scale
@@ -165,12 +174,44 @@ class LocalImages(CutoutService):
             raise NoCoverageError("no image holds the position in every band")
         fluxes = (fluxes * self._flux_scale).astype(np.float32)
         if self.color_mapping == FLUX:
-            return Answer(fluxes)
-        return Answer(flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping, axis=-1))
+            return FetchedImage(fluxes)
+        return FetchedImage(
+            flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping, axis=-1)
+        )
 
 
-def _average(images, shape):
-    """Mean of those images that have a value, pixel by pixel; NaN where none has."""
+def make_cutout(
+    planes: dict[str, list[Any]], request: CutoutRequest, **options: Any
+) -> FetchedImage:
+    """Resample images that a service sent, north up and at the requested scale.
+
+    Parameters
+    ----------
+    planes : dict of list
+        For each band its images, as `read_planes` returns them.
+    request : CutoutRequest
+        Position, size and scale of the cutout.
+    **options
+        ``bands``, ``color_mapping`` and ``flux_scale`` of `LocalImages`.
+
+    Returns
+    -------
+    fetched : FetchedImage
+        The cutout.
+
+    Raises
+    ------
+    NoCoverageError
+        If no image of a band holds the position.
+    """
+    missing = [band for band, images in planes.items() if not images]
+    if missing:
+        raise NoCoverageError(f"no image in {', '.join(missing)} holds the position")
+    return LocalImages(planes, **options).fetch(request)
+
+
+def _average(images: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the mean of the finite values, pixel by pixel; NaN where there is none."""
     total, n = np.zeros(shape), np.zeros(shape, int)
     for image in images:
         valid = np.isfinite(image)
@@ -183,7 +224,7 @@ def _find_planes(images, bands, files):
     if isinstance(images, Mapping):
         pairs = [(source, (band,)) for band in images for source in _list_sources(images[band])]
     elif isinstance(images, (str, Path)) and Path(images).is_dir():
-        pairs = find_images(images, bands)
+        pairs = _find_images(images, bands)
     else:
         pairs = [(source, bands) for source in _list_sources(images)]
     return [plane for source, planes in pairs for plane in _make_planes(source, planes, files)]
@@ -194,7 +235,9 @@ def _list_sources(sources):
         paths = sorted(glob(str(sources), recursive=True)) or [str(sources)]
         missing = [path for path in paths if not Path(path).is_file()]
         if missing:
-            raise ValueError(f"there is no image file {missing[0]!r}")
+            raise ValueError(
+                f"there is no image file {missing[0]!r}: give a FITS file or a pattern"
+            )
         return paths
     if isinstance(sources, tuple):
         return [sources]
@@ -221,12 +264,14 @@ def _make_planes(source, bands, files):
     with reading_errors(where, "the image"):
         wcs = get_celestial(wcs)
     if wcs is None:
-        raise ValueError(f"{where} has no equatorial or galactic coordinates but {axes!r}")
+        raise ValueError(
+            f"{where} needs equatorial or galactic coordinates, but its axes are {axes!r}"
+        )
     planes = shape[0] if len(shape) == 3 else 1
     if len(shape) not in (2, 3) or planes != len(bands):
         raise ValueError(
             f"{where} has the shape {shape}, but {len(bands)} bands were named "
-            f"({', '.join(bands)}): give an image a band, or a cube with a plane for each"
+            f"({', '.join(bands)}): give one image per band, or a cube with one plane per band"
         )
     with reading_errors(where, "the image"):
         return [
@@ -236,7 +281,7 @@ def _make_planes(source, bands, files):
 
 
 def _reader(source, index, plane, ndim, files):
-    """Make a function that gives the plane, to be sliced."""
+    """Return a function that returns the plane, to be sliced."""
     if index is None:
         array = np.asarray(source[0])
         return lambda: array[plane] if ndim == 3 else array
@@ -245,16 +290,66 @@ def _reader(source, index, plane, ndim, files):
         hdu = files.get(source)[index]
         if ndim == 3:
             return hdu.data[plane]
-        # Either way no more is read than is cut: values as they are in the file are mapped into
-        # memory, and a section reads scaled or compressed ones (slowly, row by row).
+        # Either way only the slice is read: plain values are mapped into memory, and a section
+        # reads scaled or compressed ones (slowly, row by row).
         return hdu.data if _is_mapped(hdu) else hdu.section
 
     return read
 
 
 def _is_mapped(hdu):
-    """Tell whether an image's values lie in the file as they are."""
+    """Return whether the file holds an image's values unscaled and uncompressed."""
     from astropy.io.fits import CompImageHDU
 
     scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
     return not scaled and not isinstance(hdu, CompImageHDU)
+
+
+def _find_images(folder, bands):
+    """Find the images in a folder and its subfolders, as pairs of path and bands."""
+    folder = Path(folder)
+    bricks = [
+        (str(path), (band,))
+        for band in bands
+        for path in sorted(folder.rglob(_BRICK_FILES.format(band=band)))
+    ]
+    if bricks:
+        return bricks
+    paths = sorted(path for path in folder.rglob("*") if _FITS_NAME.search(path.name))
+    if not paths:
+        raise ValueError(
+            f"the folder {str(folder)!r} holds no FITS images: give a folder of bricks "
+            f"({_BRICK_FILES.format(band=bands[0])} and so on) or of other FITS images"
+        )
+    images = []
+    for path in paths:
+        found = _find_bands(path, bands)
+        if found is None:
+            raise ValueError(
+                f"cannot find out which of the bands {', '.join(bands)} the image {str(path)!r} "
+                f"shows: neither {' nor '.join(_FILTER_KEYS)} in its header nor its name says so; "
+                "give a dict of bands and files"
+            )
+        images.append((str(path), found))
+    # Images in other bands than those requested are ignored.
+    return [(path, found) for path, found in images if set(found) <= set(bands)]
+
+
+def _find_bands(path, bands):
+    """Read the bands of a file from its header or its name; None if neither names them."""
+    from astropy.io import fits
+
+    with fits.open(path) as hdus:
+        header = next(
+            (hdu.header for hdu in list_extensions(hdus) if hdu.is_image and hdu.shape),
+            hdus[0].header,
+        )
+    if header.get("NAXIS") == 3 and header.get("NAXIS3") == len(bands):
+        return tuple(bands)
+    for key in _FILTER_KEYS:
+        words = str(header.get(key, "")).split()
+        if words:
+            # Such as "g DECam SDSS c0001 4720.0 1520.0".
+            return (words[0],)
+    words = [word for word in re.split(r"[-_.\s]", path.name) if word in bands]
+    return (words[0],) if len(words) == 1 else None

@@ -1,52 +1,76 @@
-"""Single-band images with a WCS, in files or in memory, that cutouts are taken from."""
+"""Single-band images with a WCS, in files or in memory, from which cutouts are resampled."""
+
+from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder._net.errors import BadAnswerError
 from shredfinder._utils.files import list_extensions
+from shredfinder.cutouts.decoding import read_celestial, read_fits
+from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.resampling import LanczosSampling, choose_level, smooth_and_average
 
-__all__ = ["OpenFiles", "Plane", "get_celestial"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-# Native pixels beside a cutout, at the coarsest level, that smoothing and interpolation reach.
+    from astropy.coordinates import SkyCoord
+    from astropy.io.fits import HDUList
+    from astropy.wcs import WCS
+
+__all__ = ["OpenFiles", "Plane", "read_planes"]
+
+# Pixels around a cutout, at the coarsest level, that smoothing and interpolation need.
 _MARGIN = 10
 _MAX_OPEN = 16
-# Astropy takes the others (ecliptic: ELON and ELAT) for equatorial, without a word.
-_LONGITUDES = ("RA", "GLON")
 
 
-def get_celestial(wcs):
-    """Take the celestial part of an image's coordinates.
+def read_planes(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, WCS]]:
+    """Read the image of one band that a service sent.
 
     Parameters
     ----------
-    wcs : `~astropy.wcs.WCS`
-        Coordinates of any number of axes.
+    content : bytes
+        A FITS file, whose first image is used, or nothing.
+    content_type : str, optional
+        Media type of the response.
 
     Returns
     -------
-    celestial : `~astropy.wcs.WCS` or None
-        Those of two axes, equatorial or galactic; None if there are none.
+    planes : list of tuple
+        Array and celestial WCS of the image; empty if there is no image.
+
+    Raises
+    ------
+    TransientServiceError
+        If the file is truncated.
+    BadResponseError
+        If it is not a FITS file, or its image has no celestial coordinates.
     """
-    celestial = wcs.celestial
-    if celestial.naxis != 2 or celestial.wcs.lngtyp.strip() not in _LONGITUDES:
-        return None
-    return celestial
+    # VO services send nothing if no image overlaps the region.
+    images = read_fits(content, content_type) if content else []
+    if not images:
+        return []
+    data, header = np.asarray(images[0][0], dtype=np.float32), images[0][1]
+    wcs = read_celestial(header)
+    if data.ndim != 2 or wcs is None:
+        raise BadResponseError(f"an image of shape {data.shape} without celestial coordinates")
+    return [(data, wcs)]
 
 
 class OpenFiles:
-    """FITS files that are kept open while they are in use, the least recent ones closed."""
+    """FITS files that stay open while they are in use; the least recently used are closed."""
 
-    def __init__(self):
-        self._files = OrderedDict()
+    def __init__(self) -> None:
+        self._files: OrderedDict[str, HDUList] = OrderedDict()
         self.lock = threading.RLock()
 
-    def get(self, path):
-        """Open a file, or take it as it is open; hold `lock` while using it."""
+    def get(self, path: str) -> HDUList:
+        """Return an open file, opened if it is not; hold ``lock`` while using it."""
         from astropy.io import fits
 
         if path in self._files:
@@ -63,8 +87,8 @@ class OpenFiles:
                 self._files.popitem(last=False)[1].close()
         return self._files[path]
 
-    def close(self):
-        """Close all."""
+    def close(self) -> None:
+        """Close all files."""
         with self.lock:
             while self._files:
                 self._files.popitem()[1].close()
@@ -76,18 +100,25 @@ class Plane:
     Parameters
     ----------
     band : str
-        Its band.
+        The band.
     wcs : `~astropy.wcs.WCS`
-        Its celestial coordinates, of two axes.
+        Two celestial axes.
     shape : tuple of int
-        Its height and width in pixels.
+        Height and width in pixels.
     read : callable
-        Gives an object that has the image's shape, and its values when it is sliced.
+        Returns an array or another object of the image's shape, to be sliced.
     lock : context manager
         Held while that object is used.
     """
 
-    def __init__(self, band, wcs, shape, read, lock):
+    def __init__(
+        self,
+        band: str,
+        wcs: WCS,
+        shape: tuple[int, ...],
+        read: Callable[[], Any],
+        lock: AbstractContextManager[Any],
+    ) -> None:
         from astropy.wcs.utils import proj_plane_pixel_scales
 
         self.band = band
@@ -95,9 +126,9 @@ class Plane:
         self.shape = tuple(shape)
         self._read = read
         self._lock = lock
-        # The bands of a brick have the same pixels: what is known of one's holds for all.
-        self.grid = (wcs.to_header_string(relax=True), self.shape)
-        if wcs.has_distortion:  # not all of it is in that header
+        # Bands of a brick have the same pixel grid, and share what `cut` finds out of it.
+        self.grid: tuple[Any, ...] = (wcs.to_header_string(relax=True), self.shape)
+        if wcs.has_distortion:  # which that header does not hold completely
             self.grid = (id(wcs), self.shape)
         self.pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
         ny, nx = self.shape
@@ -105,14 +136,16 @@ class Plane:
         self._center = _vector(middle.ra.deg, middle.dec.deg)
         self._radius = np.radians(np.hypot(nx, ny) / 2 * self.pixel_scale / 3600)
 
-    def overlaps(self, ra, dec, radius):
-        """Tell whether a circle may touch the image; all in degrees."""
+    def overlaps(self, ra: float, dec: float, radius: float) -> bool:
+        """Return whether a circle may touch the image; all in degrees."""
         distance = np.linalg.norm(_vector(ra, dec) - self._center)
-        # Chord and arc differ little, and far projections a little more.
+        # The margin covers the difference of chord and arc, and distant projections.
         return distance < (np.radians(radius) + self._radius) * 1.1
 
-    def cut(self, coords, pixel_scale, located=None):
-        """Take the values at positions on the sky, treated as the viewer treats its images.
+    def cut(
+        self, coords: SkyCoord, pixel_scale: float, located: dict[Any, Any] | None = None
+    ) -> np.ndarray | None:
+        """Resample the image at positions on the sky, as the Legacy Surveys' viewer does.
 
         Parameters
         ----------
@@ -121,13 +154,13 @@ class Plane:
         pixel_scale : float
             The cutout's pixel scale in arcsec.
         located : dict, optional
-            Keeps what this finds out of the positions, for other planes of the same `grid`.
+            Stores the pixel positions, for other planes of the same ``grid``.
 
         Returns
         -------
         values : `~numpy.ndarray` or None
-            Values of shape ``(height, width)``, NaN where the image has none; None if the
-            image holds none of the positions.
+            Values of shape ``(height, width)``, NaN outside the image; None if all are
+            outside.
         """
         from astropy.nddata import Cutout2D
 
@@ -146,15 +179,15 @@ class Plane:
                     mode="strict",
                 )
                 values = np.array(part.data, dtype=np.float64)
-        except Exception as error:  # a file may be damaged where its header is not
-            raise BadAnswerError(
-                f"the image in {self.band} can't be read: {error}", CutoutFlag.CORRUPTED
+        except Exception as error:  # the data of a file may be damaged though its header is not
+            raise BadResponseError(
+                f"cannot read the image in {self.band}: {error}", CutoutFlag.CORRUPTED
             ) from error
         return sampling.apply(smooth_and_average(values, level))
 
     def _locate(self, coords, pixel_scale):
-        """Find the pixels to be read, how often they are averaged, and how they are weighed."""
-        with self._lock:  # a WCS is not made for several threads
+        """Return the range of pixels to read, the level of averaging, and the interpolation."""
+        with self._lock:  # a WCS is not thread-safe
             x, y = self.wcs.world_to_pixel(coords)
         level = choose_level(pixel_scale, self.pixel_scale)
         step = 2**level
@@ -171,7 +204,7 @@ class Plane:
 
 
 def _bounds(x, n, step):
-    """First and last pixel, plus one, to be read; the averaged blocks are those of the image."""
+    """Return the first and last pixel plus one to read, aligned to the image's averaged blocks."""
     n -= n % step
     if not np.isfinite(x).any():
         return None

@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from shredfinder._net.addresses import complete_address, name_host
-from shredfinder._net.bodies import find_suffix
-from shredfinder._net.errors import BadAnswerError, NoCoverageError, TransientError
+from shredfinder._net.client import find_suffix
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.decoding import decode_color
-from shredfinder.cutouts.services.base import Answer, CutoutService, register_service
-from shredfinder.cutouts.services.mosaics import MARGIN, make_cutout, read_planes
-from shredfinder.imaging.checks import CutoutFlag
+from shredfinder.cutouts.services.base import (
+    CutoutService,
+    FetchedImage,
+    complete_url,
+    name_host,
+    register_service,
+)
+from shredfinder.cutouts.services.local import MARGIN, make_cutout
+from shredfinder.cutouts.services.planes import read_planes
+from shredfinder.exceptions import BadResponseError, NoCoverageError, TransientServiceError
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import PS1 as _FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import requests
 
     from shredfinder._net.client import HttpClient
     from shredfinder.cutouts.services.base import CutoutRequest
@@ -32,10 +39,10 @@ _COLUMNS = {"filter", "type", "filename"}
 class PanSTARRS(CutoutService):
     """Cutouts of Pan-STARRS1 DR2 stacks (``ps1filenames.py`` and ``fitscut.cgi``).
 
-    A colour image takes two requests. Its red, green and blue are i, r and g, scaled by the
-    service to each image's own range of values. FITS images, one request a band, come at
-    0.25″/px and are resampled here as `LocalImages` are; their values are the stacks' own linear
-    counts. More than ten connections at once get blocked.
+    A colour image takes two requests. Its red, green and blue are i, r and g, which the service
+    scales to each image's own range of values. FITS images take one request per band; they come
+    at 0.25″/px and are resampled as by `LocalImages`, and their values are the stacks' own linear
+    counts. The service blocks clients with more than ten connections.
 
     Parameters
     ----------
@@ -44,7 +51,7 @@ class PanSTARRS(CutoutService):
     base_url : str, optional
         URL of the folder that holds both scripts; by default ``shredfinder.conf.ps1_url``.
     image_format : {"jpg", "fits"}, optional
-        Colour images, or stacks of fluxes, one channel a band.
+        Colour images, or stacks of fluxes, one channel per band.
     bands : sequence of str, optional
         Bands of FITS images, by default all five.
 
@@ -78,36 +85,46 @@ class PanSTARRS(CutoutService):
         if image_format not in ("jpg", "fits"):
             raise ValueError(f"image_format must be 'jpg' or 'fits', not {image_format!r}")
         if image_format == "jpg" and bands is not None:
-            raise ValueError("colour images show i, r and g: image_format='fits' takes bands")
+            raise ValueError(
+                f"bands {bands!r}: colour images show i, r and g; choose image_format='fits' for "
+                "other bands"
+            )
         if not set(bands or "grizy") <= set("grizy"):
             raise ValueError(f"bands must be some of g, r, i, z and y, not {bands!r}")
         self.image_format = image_format
         if image_format == "fits":
             self.bands, self.color_mapping = tuple(bands or "grizy"), FLUX
-            # Images of fluxes have one scale, and are fetched with room to spare.
+            # Unlike colour images, fluxes have one scale, so that neighbours can share an image.
             self.groups, self.max_size = True, 3000
         else:
             self.bands, self.color_mapping = _FACTS.bands, _FACTS.color_mapping
         self.layer = layer
-        self.base_url = complete_address(base_url or conf.ps1_url, Conf.ps1_url.defaultvalue)
+        self.base_url = complete_url(base_url or conf.ps1_url, Conf.ps1_url.defaultvalue)
 
     def cache_folder(self) -> str:
-        """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
+        """Return the name of the cache folder; see `CutoutService.cache_folder`."""
         host = name_host(self.base_url, Conf.ps1_url.defaultvalue)
         kind = "-fits" if self.image_format == "fits" else ""
         return f"{self.name}{host}/{self.layer}{kind}-{''.join(self.bands)}"
 
-    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
-        """Ask for one image and check it; see `CutoutService.fetch`."""
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> FetchedImage:
+        """Fetch and validate one image; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         position = {"ra": f"{request.ra:.7f}", "dec": f"{request.dec:.7f}"}
-        names = self._find_images(position, client)
+        names = client.get(
+            f"{self.base_url}/ps1filenames.py",
+            position | {"filters": "".join(sorted(self.bands)), "type": self.layer},
+            read=self._read_names,
+        )
         if self.image_format == "fits":
             return self._fetch_fluxes(request, position, names, client)
         if request.width != request.height:
-            raise ValueError("Pan-STARRS1's colour images are square")
+            raise ValueError(
+                "Pan-STARRS1's colour images are square, not of "
+                f"{request.width}×{request.height} px"
+            )
         red, green, blue = (names[band] for band in self.bands)
-        # The side is a whole number of native pixels: right to half of one.
+        # The side is a whole number of native pixels, so the scale is right to half of one.
         side = round(request.width * request.pixel_scale / _NATIVE)
         params = position | {
             "size": side,
@@ -118,37 +135,45 @@ class PanSTARRS(CutoutService):
             "blue": blue,
         }
 
-        def read(body):
-            image, suffix = decode_color(body.content, request, body.content_type)
-            return Answer(image, body.content, suffix)
+        def read(response: requests.Response) -> FetchedImage:
+            content_type = response.headers.get("Content-Type", "")
+            image, suffix = decode_color(response.content, request, content_type)
+            return FetchedImage(image, response.content, suffix)
 
-        return client.fetch(f"{self.base_url}/fitscut.cgi", read, params)
+        return client.get(f"{self.base_url}/fitscut.cgi", params, read=read)
 
-    def _fetch_fluxes(self, request, position, names, client):
-        """Fetch an image of each band, at the native scale, and resample them."""
+    def _fetch_fluxes(
+        self,
+        request: CutoutRequest,
+        position: dict[str, str],
+        names: dict[str, str],
+        client: HttpClient,
+    ) -> FetchedImage:
+        """Fetch an image of each band at the native scale, and resample them."""
         margin = request.pixel_scale * MARGIN
         extent = max(request.width, request.height) * request.pixel_scale + 2 * margin
         params = position | {"size": math.ceil(extent / _NATIVE), "format": "fits"}
         planes = {}
         for band in self.bands:
-            image = params | {"red": names[band]}
-            planes[band] = client.fetch(f"{self.base_url}/fitscut.cgi", read_planes, image)
+            planes[band] = client.get(
+                f"{self.base_url}/fitscut.cgi",
+                params | {"red": names[band]},
+                read=lambda response: read_planes(
+                    response.content, response.headers.get("Content-Type", "")
+                ),
+            )
         return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX)
 
-    def _find_images(self, position, client):
-        """Names of the images of each band."""
-        params = position | {"filters": "".join(sorted(self.bands)), "type": self.layer}
-        return client.fetch(f"{self.base_url}/ps1filenames.py", self._read_names, params)
-
-    def _read_names(self, body):
-        if find_suffix(body.content):
-            raise BadAnswerError("an image in place of a list of images", CutoutFlag.FAILED)
-        header, *lines = body.content.decode("utf-8", "replace").splitlines() or [""]
+    def _read_names(self, response: requests.Response) -> dict[str, str]:
+        """Read the file name of each band's image from the service's list."""
+        if find_suffix(response.content):
+            raise BadResponseError("an image in place of a list of images")
+        header, *lines = response.content.decode("utf-8", "replace").splitlines() or [""]
         columns = header.split()
         if not set(columns) >= _COLUMNS:
-            raise BadAnswerError(f"not a list of images but: {header[:200]}", CutoutFlag.FAILED)
+            raise BadResponseError(f"not a list of images but: {header[:200]}")
         if any(len(line.split()) != len(columns) for line in lines):
-            raise TransientError("the list of images is cut short")
+            raise TransientServiceError("the list of images is truncated")
         rows = [dict(zip(columns, line.split(), strict=True)) for line in lines]
         names = {row["filter"]: row["filename"] for row in rows if row.get("type") == self.layer}
         missing = [band for band in self.bands if band not in names]

@@ -1,41 +1,41 @@
-"""Images of the Virtual Observatory: SIA finds them, SODA cuts them, through pyvo."""
+"""Images of the Virtual Observatory: SIA finds them and SODA cuts them, through pyvo."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder._net.addresses import name_host
-from shredfinder._net.errors import AnswerError, BadAnswerError, NoCoverageError
-from shredfinder._net.pyvo_session import PyvoSession
+from shredfinder._net.sessions import ClientSession, check_votable, pyvo_errors
 from shredfinder.config import conf
-from shredfinder.cutouts.services.base import CutoutService, register_service
-from shredfinder.cutouts.services.mosaics import MARGIN, make_cutout, read_planes
-from shredfinder.exceptions import ServiceError
+from shredfinder.cutouts.services.base import CutoutService, name_host, register_service
+from shredfinder.cutouts.services.local import MARGIN, make_cutout
+from shredfinder.cutouts.services.planes import read_planes
+from shredfinder.exceptions import BadResponseError, NoCoverageError
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import requests
+
     from shredfinder._net.client import HttpClient
-    from shredfinder.cutouts.services.base import Answer, CutoutRequest
+    from shredfinder.cutouts.services.base import CutoutRequest, FetchedImage
 
 __all__ = ["VOImages"]
 
-# Central wavelengths in metres, by which bands are told apart where they are not named.
+# Central wavelengths in metres: they identify bands that a service does not name.
 _WAVELENGTHS = {"g": 480e-9, "r": 640e-9, "i": 770e-9, "z": 910e-9, "y": 1000e-9}
-# Images of one band that are put together for one cutout.
+# Largest number of images of one band per cutout.
 _MAX_IMAGES = 6
-# A region's size in right ascension grows toward the poles, but not for ever.
+# Bounds a region's size in right ascension near the poles.
 _MIN_COS_DEC = 0.05
-# How datalink documents call a service that cuts.
+# Semantics of a cutout service in datalink documents.
 _CUTOUT_SEMANTICS = ("#proc", "#cutout")
-# How an address tells that it is one of version 2.
+# Addresses of version 2 of the protocol.
 _VERSION_2 = re.compile(r"sia(p|v|_)*2|/v2")
 
 
@@ -43,27 +43,27 @@ _VERSION_2 = re.compile(r"sia(p|v|_)*2|/v2")
 class VOImages(CutoutService):
     """Cutouts of the FITS images that a Simple Image Access service lists (version 1 or 2).
 
-    For each cutout the service is asked for images of the position. Where it offers SODA, by
-    datalink, cutouts of them are fetched, otherwise the whole images. These are resampled and
-    coloured as local images are (see `LocalImages`), so that they must be calibrated in
-    nanomaggies, or be given a ``flux_scale``. Of a list that tells kinds of products apart, as
-    NOIRLab's do (``prodtype``, ``proctype``), stacked images are taken, and no weights or depths.
+    For each cutout the service lists its images of the position. If it offers SODA, by datalink,
+    cutouts of them are fetched, otherwise the whole images. These are resampled and coloured as by
+    `LocalImages`, so they must be calibrated in nanomaggies, or need a ``flux_scale``. If the list
+    names kinds of products, as NOIRLab's do (``prodtype``, ``proctype``), stacked images are used,
+    and no weights or depths.
 
     Parameters
     ----------
     base_url : str, optional
-        Address of the service's query; by default ``shredfinder.conf.sia_url``.
+        URL of the service's query; by default ``shredfinder.conf.sia_url``.
     layer : str, optional
-        Collection (``COLLECTION`` of version 2), or a part of the titles of those images that
-        are meant (version 1).
+        Collection (``COLLECTION`` of version 2), or a part of the titles of the images to use
+        (version 1).
     version : {"auto", 1, 2}, optional
-        Version of the protocol; by default the one that the service answers.
+        Version of the protocol; by default found by trial.
     bands : sequence of str, optional
         Bands, for fluxes.
     color_mapping : str, optional
-        How fluxes become colours; ``"flux"`` leaves them as they are.
+        Mapping from fluxes to colours; ``"flux"`` keeps the fluxes.
     flux_scale : float, optional
-        Factor that turns the images' values into nanomaggies per native pixel; see
+        Factor that converts the images' values to nanomaggies per native pixel; see
         `LocalImages`.
 
     Examples
@@ -96,38 +96,41 @@ class VOImages(CutoutService):
         elif color_mapping in COLOR_MAPPINGS:
             self.bands = tuple(COLOR_MAPPINGS[color_mapping].bands)
         else:
-            raise ValueError(f"there is no colour mapping named {color_mapping!r}")
+            raise ValueError(
+                f"there is no colour mapping {color_mapping!r}: choose one of "
+                f"{', '.join([*COLOR_MAPPINGS, FLUX])}"
+            )
         self.base_url = base_url or conf.sia_url
         self.layer = layer
-        self.version = version
+        self.version: Literal["auto", 1, 2] = version
         self._lock = threading.Lock()
         self.color_mapping = color_mapping
         self.flux_scale = flux_scale
 
     def cache_folder(self) -> str:
-        """Name the folder that holds these cutouts; see `CutoutService.cache_folder`."""
+        """Return the name of the cache folder; see `CutoutService.cache_folder`."""
         kind = f"{self.color_mapping}-{''.join(self.bands)}"
         if self.flux_scale is not None:
             kind += f"-{self.flux_scale:g}"
         return f"{self.name}{name_host(self.base_url)}/{self.layer or 'all'}-{kind}"
 
-    def fetch(self, request: CutoutRequest, client: HttpClient) -> Answer:
-        """Find, cut and put together images; see `CutoutService.fetch`."""
+    def fetch(self, request: CutoutRequest, client: HttpClient) -> FetchedImage:
+        """Find, cut and combine images; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
-        session = PyvoSession(client)
+        session = ClientSession(client, check_votable)
         radius = np.hypot(request.width, request.height) / 2 + MARGIN
         circle = (request.ra, request.dec, radius * request.pixel_scale / 3600)
         records = self._search(circle, session)
-        with _pyvo_errors():
+        with pyvo_errors():
             chosen = {band: self._choose(records, band) for band in self.bands}
             missing = [band for band, images in chosen.items() if not images]
             if missing:
                 raise NoCoverageError(f"no image in {', '.join(missing)}")
             planes = {
                 band: [
-                    image
+                    plane
                     for results, record in images[:_MAX_IMAGES]
-                    for image in self._fetch_image(results, record, circle, session)
+                    for plane in self._fetch_image(results, record, circle, session, client)
                 ]
                 for band, images in chosen.items()
             }
@@ -140,7 +143,7 @@ class VOImages(CutoutService):
         )
 
     def _search(self, circle, session):
-        """List the images of a circle; the first time, find out by which version."""
+        """List the images of a circle; find out the version at the first call."""
         if self.version == "auto":
             with self._lock:
                 if self.version == "auto":
@@ -148,14 +151,14 @@ class VOImages(CutoutService):
         return self._query(self.version, circle, session)
 
     def _try_versions(self, circle, session):
-        likely = 2 if _VERSION_2.search(self.base_url.lower()) else 1
+        likely: Literal[1, 2] = 2 if _VERSION_2.search(self.base_url.lower()) else 1
         try:
             records = self._query(likely, circle, session)
-        except BadAnswerError as error:
-            likely = 3 - likely
+        except BadResponseError as error:
+            likely = 1 if likely == 2 else 2
             try:
                 records = self._query(likely, circle, session)
-            except BadAnswerError:
+            except BadResponseError:
                 raise error from None
         self.version = likely
         return records
@@ -176,7 +179,7 @@ class VOImages(CutoutService):
                 self.base_url, pos=(ra, dec), size=(width, 2 * radius), session=session
             )
             query["FORMAT"] = "image/fits"
-        with _pyvo_errors():
+        with pyvo_errors():
             results = query.execute()
             return [(results, r) for r in results if version == 2 or self.layer in (r.title or "")]
 
@@ -204,34 +207,38 @@ class VOImages(CutoutService):
                 chosen.append((results, record))
         return chosen
 
-    def _fetch_image(self, results, record, circle, session):
-        """Fetch an image or a part of it, as a list of no or one pair of array and WCS."""
+    def _fetch_image(self, results, record, circle, session, client):
+        """Fetch an image or a part of it, as `read_planes` returns it."""
         links = _find_links(results, record, session)
         query = None if links is None else _find_soda(links, circle, session)
         if query is not None:
             try:
-                return session.fetch(query.queryurl, read_planes, dict(query))
+                return client.get(query.queryurl, dict(query), read=_read_image)
             except NoCoverageError:
-                # SODA answers so where image and circle don't overlap.
+                # SODA's response if image and circle do not overlap.
                 return []
         url = _get_url(record) if links is None else _find_whole(links)
         if not url:
-            raise BadAnswerError("the service lists an image, and no address of it")
+            raise BadResponseError("the service lists an image without its address")
         try:
-            return session.fetch(url, read_planes)
+            return client.get(url, read=_read_image)
         except NoCoverageError as error:
-            # What a service lists should be there.
-            raise BadAnswerError(str(error)) from error
+            # An image that the service lists must exist.
+            raise BadResponseError(str(error), status=error.status) from error
+
+
+def _read_image(response: requests.Response):
+    return read_planes(response.content, response.headers.get("Content-Type", ""))
 
 
 def _is_stack(record):
-    """Tell whether a row is a stacked image, where the list has columns that say so."""
+    """Return whether a row is a stacked image, if the list has columns for that."""
     product, process = (str(record.get(name, "")) for name in ("prodtype", "proctype"))
     return product in ("", "image") and (not process or process.startswith("Stack"))
 
 
 def _find_links(results, record, session):
-    """Ask for the links of a record; None if it has none."""
+    """Fetch the links of a record; None if it has none."""
     from pyvo.dal.adhoc import DATALINK_IVOID, DatalinkQuery, DatalinkResults
     from pyvo.dal.exceptions import DALServiceError
 
@@ -245,7 +252,7 @@ def _find_links(results, record, session):
 
 
 def _find_soda(links, circle, session):
-    """Make the query of the SODA service among some links; None if there is none."""
+    """Create the query of the SODA service among some links; None if there is none."""
     from astropy import units as u
     from pyvo.dal.adhoc import SODA_SYNC_IVOID, SodaQuery
     from pyvo.dal.exceptions import DALServiceError
@@ -262,12 +269,12 @@ def _find_soda(links, circle, session):
 
 
 def _find_whole(links):
-    """Find the address of the image itself among some links; None if it is not there."""
+    """Return the address of the image itself among some links; None if it is not there."""
     return next((link["access_url"] for link in links if link["semantics"] == "#this"), None)
 
 
 def _get_url(record):
-    # Not all services mark the column as pyvo looks for it.
+    # Not all services mark the column in the way that pyvo expects.
     return getattr(record, "access_url", None) or record.getdataurl()
 
 
@@ -281,20 +288,3 @@ def _to_metres(value):
     if value is None or value is np.ma.masked:
         return np.nan
     return value.to_value(u.m) if hasattr(value, "unit") else float(value)
-
-
-@contextlib.contextmanager
-def _pyvo_errors():
-    """Turn pyvo's errors into those that the downloader knows."""
-    from pyvo.dal.exceptions import DALAccessError
-
-    try:
-        yield
-    except DALAccessError as error:
-        cause = error
-        while cause is not None:
-            # Pyvo wraps what its session raises.
-            if isinstance(cause, (AnswerError, ServiceError)):
-                raise cause from error
-            cause = cause.__cause__ or cause.__context__
-        raise BadAnswerError(f"the service answered: {error}") from error

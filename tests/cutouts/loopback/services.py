@@ -180,7 +180,8 @@ def _sdss_frame(path):
     """A frame runs along declination: its rows are columns of the sky."""
     _, band, run, _, field = path.rsplit("/", 1)[1].split(".")[0].split("-")
     ra, dec = (int(run) + 0.5) * _FIELD, (int(field) + 0.5) * _FIELD - 90
-    scale, size = 0.396127, 620
+    # Coarser than SDSS's 0.396127" per pixel, to be quick.
+    scale, size = 0.8, 310
     fluxes = render_fluxes(ra, dec, size, size, scale, 5)[::-1, :, "ugriz".index(band)]
     hdu = fits.PrimaryHDU(fluxes.T.astype(">f4"))
     step = scale / 3600
