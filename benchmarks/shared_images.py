@@ -17,7 +17,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shredfinder import ShredClassifier
-from shredfinder.cutouts import FetchedImage, CutoutService, LocalImages, fetch_cutouts
+from shredfinder.cutouts import CutoutService, FetchedImage, LocalImages, fetch_cutouts
 from shredfinder.datasets import make_field
 
 

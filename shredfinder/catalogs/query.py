@@ -16,7 +16,7 @@ from shredfinder.catalogs.reddening import fetch_dust_map
 from shredfinder.catalogs.regions import Circle
 from shredfinder.catalogs.skyserver import SkyServer
 from shredfinder.catalogs.standard import empty_rows, raw_columns, standardize
-from shredfinder.catalogs.tap import TapService, sort_columns
+from shredfinder.catalogs.tap import TapService, schema_query, sort_columns
 from shredfinder.config import conf
 from shredfinder.cuts import extinction, get_preset
 from shredfinder.surveys import CatalogPreset, get_catalog_preset
@@ -308,7 +308,7 @@ def _check_columns(
     lacking : tuple of str
         Optional columns that the service lacks.
     """
-    text = service.service.schema_query(list(preset.tables))
+    text = schema_query(list(preset.tables))
     answer, _ = service.ask(text, max_rows=100_000, short=True)
     described = sort_columns(answer, list(preset.tables))
     absent = [table for table, columns in described.items() if not columns]

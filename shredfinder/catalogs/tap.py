@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from pyvo.dal import TAPResults
 
-__all__ = ["TapService", "sort_columns"]
+__all__ = ["TapService", "schema_query", "sort_columns"]
 
 _FINISHED = ("COMPLETED", "ERROR", "ABORTED")
 # Services without jobs answer with one of these statuses.
@@ -162,26 +162,27 @@ class TapService:
             with contextlib.suppress(DALServiceError, ServiceError):
                 job.delete()
 
-    def schema_query(self, tables: Sequence[str]) -> str:
-        """Write a query for the descriptions of tables in TAP_SCHEMA.
 
-        Parameters
-        ----------
-        tables : sequence of str
-            Names of the tables, with schema.
+def schema_query(tables: Sequence[str]) -> str:
+    """Write a query for the descriptions of tables in TAP_SCHEMA.
 
-        Returns
-        -------
-        text : str
-            The query, whose result `sort_columns` reads.
-        """
-        # Some services put the schema's name before that of the table, and some do not.
-        names = [name for table in tables for name in (table, table.rpartition(".")[2])]
-        quoted = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
-        return (
-            "SELECT table_name, column_name, ucd, description FROM TAP_SCHEMA.columns "
-            f"WHERE table_name IN ({quoted})"
-        )
+    Parameters
+    ----------
+    tables : sequence of str
+        Names of the tables, with schema.
+
+    Returns
+    -------
+    text : str
+        The query, whose result `sort_columns` reads.
+    """
+    # Some services put the schema's name before that of the table, and some do not.
+    names = [name for table in tables for name in (table, table.rpartition(".")[2])]
+    quoted = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
+    return (
+        "SELECT table_name, column_name, ucd, description FROM TAP_SCHEMA.columns "
+        f"WHERE table_name IN ({quoted})"
+    )
 
 
 def sort_columns(result: Table, tables: Sequence[str]) -> dict[str, dict[str, tuple[str, str]]]:
@@ -190,7 +191,7 @@ def sort_columns(result: Table, tables: Sequence[str]) -> dict[str, dict[str, tu
     Parameters
     ----------
     result : `~astropy.table.Table`
-        Result of `TapService.schema_query`.
+        Result of `schema_query`.
     tables : sequence of str
         Names of the tables, with schema.
 

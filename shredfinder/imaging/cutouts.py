@@ -295,7 +295,8 @@ def _validate_images(images, fluxes):
     return images
 
 
-def to_arcsec_per_pixel(pixel_scale):
+def to_arcsec_per_pixel(pixel_scale: float | Quantity) -> float:
+    """Convert a pixel scale (arcsec per pixel, an angle, or an angle per pixel) to a float."""
     try:
         scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
         if scale.unit.is_equivalent(u.arcsec / u.pix):

@@ -16,10 +16,10 @@ from astropy.coordinates import SkyCoord
 
 from shredfinder import conf
 from shredfinder.cutouts import (
-    FetchedImage,
     Cache,
     CutoutRequest,
     CutoutService,
+    FetchedImage,
     LegacyViewer,
     fetch_cutouts,
 )

@@ -193,7 +193,9 @@ def test_server_that_is_down_ends_the_run():
 
 
 def test_wrong_address_is_told_of(server):
-    with pytest.warns(ShredfinderWarning, match=r"status 404 .* no such page\): check its base_url"):
+    with pytest.warns(
+        ShredfinderWarning, match=r"status 404 .* no such page\): check its base_url"
+    ):
         cutouts = fetch_cutouts(
             scattered(12), base_url=f"{server.url}/elsewhere", cache=False, **OPTIONS
         )

@@ -6,8 +6,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord, SkyOffsetFrame
 
 from shredfinder.cutouts import fetch_cutouts
-from shredfinder.cutouts.grouping import group_sources
-from shredfinder.cutouts.grouping import deproject, project
+from shredfinder.cutouts.grouping import deproject, group_sources, project
 from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import Faults, LoopbackServer
 

@@ -8,9 +8,9 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from shredfinder.cutouts import (
-    FetchedImage,
     CutoutService,
     CutoutStream,
+    FetchedImage,
     fetch_cutouts,
     iter_cutouts,
     sky_order,

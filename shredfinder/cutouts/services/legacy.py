@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["LegacyViewer"]
 
 
-
 @register_service("legacy")
 class LegacyViewer(CutoutService):
     """Cutouts from the Legacy Surveys sky viewer (``jpeg-cutout`` and ``fits-cutout``).

@@ -13,8 +13,8 @@ from astropy.coordinates import SkyCoord
 from PIL import Image
 
 from shredfinder import conf
-from shredfinder.exceptions import NoCoverageError
 from shredfinder.cutouts import CutoutRequest, LocalImages
+from shredfinder.exceptions import NoCoverageError
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.pipeline.world.catalogues import make_legacy, make_nsa, make_ps1, make_sdss
 
