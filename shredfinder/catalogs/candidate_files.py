@@ -120,12 +120,13 @@ def read_candidates(
                     parts.append(standardize(chunk, preset, cuts=cuts, columns=wanted, ebv=ebv))
                     n_rows += len(chunk)
                     bar.update(len(chunk))
-                    # Keep no empty parts: large files have many.
+                    # Keep the first part for its columns, but no other empty one: there are many.
                     if len(parts) > 1 and not len(parts[-1]):
                         parts.pop()
     # Imported here because it brings the classifier along.
     from shredfinder.table import ShredTable
 
+    # With no candidates at all, an empty part still has the columns.
     filled = [part for part in parts if len(part)] or parts[:1]
     table = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
     candidates = ShredTable(table, copy=False)
@@ -260,12 +261,14 @@ def _find_table(hdus: fits.HDUList, path: Path, table: int | str | None) -> int:
 
 
 def _csv_chunks(path: Path, chunk_rows: int) -> Iterator[Table]:
+    # SkyServer writes a byte-order mark, and the table's name as a comment before the header.
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig") as file:
         lines = (line for line in file if line.strip() and not line.startswith("#"))
         header = next(lines, None)
         if header is None:
             raise ValueError(f"{path.name} is empty: the first line must contain the column names")
+        # A file with only a header yields one chunk, for its columns.
         first = True
         while (rows := list(itertools.islice(lines, chunk_rows))) or first:
             first = False
@@ -282,8 +285,10 @@ def _check(
     """Check that a file has all required columns, and list the survey's columns to keep."""
     has = {name.lower() for name in chunk.colnames}
     needed = [preset.ra, preset.dec]
+    # Files of some surveys identify a source by several columns instead.
     if preset.objid.lower() not in has:
         needed += preset.composite_names or [preset.objid]
+    # Files need not have every column of the database, unless the user names it.
     if columns == "all":
         wanted = [name for name in raw_columns(preset, "all") if name.lower() in has]
     else:

@@ -148,10 +148,12 @@ def query_candidates(
     lacking: tuple[str, ...] = ()
     if preset.service == "tap":
         described, lacking = _check_columns(service, preset, wanted)
+    # Catalogues of uncorrected magnitudes need a map of E(B-V) before the cuts can be applied.
     if preset.needs_ebv and ebv is None:
         ebv = fetch_dust_map(center, circle.radius, url=conf.dust_url, timeout=seconds)
     elif not preset.needs_ebv and ebv is not None:
         raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
+    # The server removes most rows; the exact cuts follow below.
     conditions: list[str] = []
     if push_down and cuts is not None:
         largest = _max_extinction(ebv, preset) if preset.needs_ebv else None
@@ -163,6 +165,7 @@ def query_candidates(
         if name.lower() not in {known.lower() for known in selected}:
             selected[name] = _find_alias(name, preset, described)
     query = _QueryWriter(preset, circle, selected, conditions)
+    # Fetched in parts that the service can send completely.
     with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
         raw, n_parts = fetch_region(
             service,
@@ -247,6 +250,7 @@ def count_sources(
     circle = Circle.of(center, radius)
     seconds = _to_seconds(timeout)
     service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode="sync")
+    # No columns and no conditions: every row within the circle counts.
     query = _QueryWriter(preset, circle, {}, [], cover=False)
     return sum(service.count(query(box, True)) for box in circle.boxes())
 
@@ -290,6 +294,7 @@ def _max_extinction(ebv: Reddening | None, preset: CatalogPreset) -> float | Non
         ebv = getattr(ebv, "maximum", None)
     if ebv is None:
         return None
+    # The bound is only useful if it is finite, and negative values would tighten it.
     largest = float(np.max(to_floats(ebv, "ebv", u.mag)))
     if not np.isfinite(largest):
         return None
@@ -311,6 +316,7 @@ def _check_columns(
     text = schema_query(list(preset.tables))
     answer, _ = service.ask(text, max_rows=100_000, short=True)
     described = sort_columns(answer, list(preset.tables))
+    # TAP_SCHEMA lists no columns for a table that the service does not have.
     absent = [table for table, columns in described.items() if not columns]
     if absent:
         raise KeyError(

@@ -121,6 +121,7 @@ def standardize(
     if cuts is not None and len(raw):
         raw = raw[candidate_cut(raw, preset, preset=cuts).passed]
     found = photometry(raw, preset)
+    # From here on only the rows that pass.
     ra, dec = _positions(raw, preset)
     values = {
         "objid": _identifiers(raw, preset),
@@ -130,6 +131,7 @@ def standardize(
         **found["mag"],
         **{f"{band}_err": errors for band, errors in found["mag_err"].items()},
     }
+    # The order of STANDARD_COLUMNS is that of the result, with one column per band.
     table = Table()
     for name, (unit, ucd, description) in STANDARD_COLUMNS.items():
         for band in preset.bands if "{band}" in name else ("",):
@@ -182,6 +184,7 @@ def _add_raw(
     for wanted in columns:
         name = find_column(raw, wanted)
         column = raw[name]
+        # The extra columns and E(B-V) are in the table already.
         if wanted in (*preset.extras, "ebv") and wanted in table.colnames:
             continue
         ucd, description = described.get(name.lower(), ("", ""))
@@ -209,6 +212,7 @@ def empty_rows(preset: CatalogPreset, names: Iterable[str]) -> Table:
     table : `~astropy.table.Table`
         A table without rows.
     """
+    # Without a response, the types have to be known: identifiers and flags need 64-bit integers.
     integer = {preset.objid.lower(), preset.name("flags_r").lower()}
     text = {preset.name(role) for role in preset.extras}
     kinds = [

@@ -64,6 +64,7 @@ class CutPreset:
         thresholds : dict
             Thresholds by keyword argument.
         """
+        # Users may name the survey by its alias.
         thresholds = dict(survey.quality)
         for name, values in self.quality.items():
             if get_survey(name).name == survey.name:
@@ -143,6 +144,7 @@ def get_preset(name: str | CutPreset) -> CutPreset:
         ) from None
 
 
+# An empty preset: the defaults are the paper's thresholds.
 register_preset(
     CutPreset(
         "paper",
@@ -199,6 +201,7 @@ class QualityResult:
     def __init__(self, criteria: dict[str, Any]) -> None:
         if not criteria:
             raise ValueError("criteria is empty: a cut needs at least one criterion")
+        # Copies, so that a later change of the caller's arrays does not change the result.
         arrays = np.broadcast_arrays(*(np.asarray(mask, dtype=bool) for mask in criteria.values()))
         self._masks = dict(zip(criteria, (mask.copy() for mask in arrays), strict=True))
         self.criteria = {name: verdict(mask) for name, mask in self._masks.items()}
@@ -212,6 +215,7 @@ class QualityResult:
     @property
     def n_removed_alone(self) -> dict[str, int]:
         """dict: Number of rows that fail each criterion and no other."""
+        # A criterion removes a row alone if it is the only one that the row fails.
         failures = np.sum([~mask for mask in self._masks.values()], axis=0)
         return {
             name: int(np.count_nonzero(~mask & (failures == 1)))
@@ -238,6 +242,7 @@ class QualityResult:
              type       1             0    2
            radius       2             1    1
         """
+        # Criteria apply in order: each row of `left` counts those that passed all before.
         left = np.logical_and.accumulate(list(self._masks.values()), axis=0)
         return Table(
             {

@@ -153,6 +153,7 @@ def dereddened_magnitude(flux: QuantityLike, mw_transmission: ArrayLike) -> Scal
     values = to_floats(flux, "flux", u.nmgy)
     transmission = to_floats(mw_transmission, "mw_transmission")
     with np.errstate(all="ignore"):
+        # 22.5 is the AB magnitude of one nanomaggy.
         mag = 22.5 - 2.5 * np.log10(values / transmission)
         good = (values > 0) & (transmission > 0) & np.isfinite(mag)
     return with_unit(np.where(good, mag, np.nan), u.mag, flux)
@@ -196,6 +197,7 @@ def magnitude_error(flux: QuantityLike, flux_ivar: QuantityLike) -> ScalarOrArra
     >>> round(magnitude_error(10.0, 4.0), 4)
     0.0543
     """
+    # Catalogues give both without units; if both have one, they must belong together.
     flux_unit = _linear_unit(flux, "flux")
     ivar_unit = _linear_unit(flux_ivar, "flux_ivar")
     factor = 1.0
@@ -212,6 +214,7 @@ def magnitude_error(flux: QuantityLike, flux_ivar: QuantityLike) -> ScalarOrArra
     ivar = to_floats(flux_ivar, "flux_ivar", *_own_unit(flux_ivar)) * factor
     with np.errstate(all="ignore"):
         error = _MAG_PER_LN / (flux_values * np.sqrt(ivar))
+        # A flux of zero or less has no magnitude; an infinite inverse variance is no measurement.
         good = (flux_values > 0) & (ivar > 0) & np.isfinite(error) & (error > 0)
     return with_unit(np.where(good, error, np.nan), u.mag, flux, flux_ivar)
 

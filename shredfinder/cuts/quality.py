@@ -145,6 +145,7 @@ min_fracin_any, max_mag_err : float or `~astropy.units.Quantity`, optional
     def numbers(value: PerBand | None, name: str) -> np.ndarray:
         return to_bands(value, name, bands, to_floats)
 
+    # A threshold of None leaves its criterion out.
     criteria: dict[str, np.ndarray] = {"type": _accepted_types(type, excluded_types)}
     if min_shape_r is not None:
         criteria["shape_r"] = _above(shape_r, "shape_r", min_shape_r, u.arcsec)
@@ -266,6 +267,7 @@ def sdss_quality_cut(
     criteria: dict[str, np.ndarray] = {}
     if galaxy_types is not None:
         criteria["type"] = np.isin(to_floats(type, "type"), list(galaxy_types))
+    # An unknown flag meets neither kind of criterion.
     bits, known = to_bits(flags_r, "flags_r")
     for name in set_flags:
         criteria[name] = known & (bits & _sdss_flag(name) != 0)
@@ -397,6 +399,7 @@ def ps1_quality_cut(
 
 
 def _accepted_types(type: ArrayLike, excluded: Sequence[str]) -> np.ndarray:
+    # Catalogues pad types with blanks and differ in case; to_strings strips the blanks.
     types = to_strings(type, "type")
     return (types != "") & ~np.isin(np.char.upper(types), [name.upper() for name in excluded])
 

@@ -70,6 +70,7 @@ def effective_surface_brightness(r_mag: QuantityLike, r_eff: QuantityLike) -> Sc
     radius = to_floats(r_eff, "r_eff", u.arcsec)
     with np.errstate(all="ignore"):
         mu_eff = mag + 2.5 * np.log10(2.0 * np.pi * radius**2)
+        # R² hides the sign of an impossible radius.
         good = (radius > 0) & np.isfinite(mu_eff)
     return with_unit(np.where(good, mu_eff, np.nan), _MU_UNITS[1], r_mag, r_eff)
 
@@ -119,6 +120,7 @@ def saga_surface_brightness_cut(
     >>> saga_surface_brightness_cut(20.0, [22.6, 22.7, 22.8], 0.05)
     array([False,  True,  True])
     """
+    # The line rises with magnitude from `limit` at r = 14.
     mag = to_floats(r_mag, "r_mag", u.mag)
     mu = to_floats(mu_eff, "mu_eff", *_MU_UNITS)
     error = to_floats(mu_err, "mu_err", *_MU_UNITS)
@@ -172,6 +174,7 @@ def saga_color_cut(
     >>> saga_color_cut([20.5, 20.6], [20.0, 20.0], 0.05)
     array([ True, False])
     """
+    # The red limit falls with magnitude from `limit` at r = 14.
     green = to_floats(g_mag, "g_mag", u.mag)
     red = to_floats(r_mag, "r_mag", u.mag)
     error = to_floats(gr_err, "gr_err", u.mag)

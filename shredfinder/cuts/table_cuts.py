@@ -74,6 +74,7 @@ class _Columns:
         return {band: self._magnitude(band) for band in bands}
 
     def _magnitude(self, band: str) -> np.ndarray:
+        # The catalogue's own correction takes precedence over one from E(B-V).
         if self.has("dered_mag", band):
             return self.floats("dered_mag", band, u.mag)
         if "mag" in self.catalog.names:
@@ -82,7 +83,7 @@ class _Columns:
                 return mag - self.floats("extinction", band, u.mag)
         else:
             flux = self.floats("flux", band, u.nmgy)
-            # The transmission is the catalogue's own; E(B-V) is the fallback.
+            # Without either column, the error names the transmission.
             if self.has("mw_transmission", band) or not self.has("ebv"):
                 return dereddened_magnitude(flux, self.floats("mw_transmission", band))
             mag = dereddened_magnitude(flux, 1.0)
@@ -154,6 +155,7 @@ def photometry(
     """
     columns = _Columns(table, get_catalog_preset(survey))
     bands = tuple(bands or columns.catalog.bands)
+    # Errors do not depend on the extinction, which scales flux and error alike.
     mag, mag_err = columns.magnitudes(bands), columns.magnitude_errors(bands)
     if "shape_r" in columns.catalog.names:
         r_eff = columns.floats("shape_r", unit=u.arcsec)
@@ -218,6 +220,7 @@ def quality_cut(
     >>> quality_cut(table, "sdss-dr17").passed
     array([ True, False])
     """
+    # Precedence: keyword arguments, then the preset, then the survey's defaults.
     catalog = get_catalog_preset(survey)
     options = get_preset(preset).quality_thresholds(get_survey(catalog.survey)) | thresholds
     bands = tuple(options.setdefault("bands", catalog.bands))
@@ -253,6 +256,7 @@ def _cut_sdss(columns: _Columns, bands: Sequence[str], options: dict[str, Any]) 
 
 
 def _cut_ps1(columns: _Columns, bands: Sequence[str], options: dict[str, Any]) -> QualityResult:
+    # Without the column, the criterion is left out.
     primary = columns.floats("primary_detection") if columns.has("primary_detection") else None
     return ps1_quality_cut(
         quality_flag=columns.raw("quality_flag"),
@@ -313,6 +317,7 @@ def candidate_cut(
     >>> result.n_removed["r_mag"]
     1
     """
+    # The parts of saga_cut one by one, so that the result counts what each removes.
     limits = get_preset(preset).saga_thresholds
     found = photometry(table, survey)
     g_mag, r_mag = found["mag"]["g"], found["mag"]["r"]

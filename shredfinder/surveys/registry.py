@@ -1,7 +1,7 @@
 """The registry of surveys, and the data classes that describe one.
 
-Each survey has a module of its own, which fills in a `Survey` and registers it. Code elsewhere
-looks surveys up here and holds no survey's numbers or names.
+One module per survey creates a `Survey` and registers it. Code elsewhere looks surveys up here and
+contains no survey's numbers or names.
 """
 
 from __future__ import annotations
