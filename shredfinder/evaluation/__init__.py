@@ -1,4 +1,4 @@
-"""How far to trust a model: metrics, intervals, thresholds, comparisons and cross-validation."""
+"""Evaluate a model: metrics with intervals, thresholds, comparisons and cross-validation."""
 
 from shredfinder._utils.fractions import (
     binned_shred_fractions,

@@ -1,4 +1,4 @@
-"""Two models on the same sources: whether one is better, or it was luck."""
+"""Compare two models on the same sources."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from shredfinder.evaluation.metrics import (
     compute_metrics,
     resample_groups,
+    select_scored,
     summarize_samples,
-    validate_answers,
 )
 
 if TYPE_CHECKING:
@@ -31,28 +31,27 @@ def compare_aucs(
     y : array_like
         True classes, 0 (galaxy) or 1 (shred), of shape ``(n,)``.
     p_cnn, p_other : array_like
-        Probabilities by the one and the other model, each of shape ``(n,)``; sources to which
-        either has no answer are left out.
+        Probabilities from the two models, each of shape ``(n,)``. Sources that either model did
+        not score (NaN) are ignored.
     confidence_level : float, optional
         Confidence level of the interval.
 
     Returns
     -------
     comparison : dict of float
-        ``n``; ``auc`` and ``auc_other``; their ``difference``, its ``standard_error`` and the ends
-        of its interval, ``low`` and ``high``; and ``p_value``, the two-sided probability of so
-        large a difference if there were none.
+        ``n``; ``auc`` and ``auc_other``; their ``difference``, its ``standard_error`` and its
+        confidence limits ``low`` and ``high``; and the two-sided ``p_value``.
 
     Raises
     ------
     ValueError
-        If labels and probabilities do not fit, or a class has fewer than two sources.
+        If the shapes differ, or a class has fewer than two sources.
 
     Notes
     -----
-    After DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44, 837), by the midranks of Sun & Xu
-    (2014, IEEE Signal Processing Letters 21, 1389). It takes sources to be independent; where
-    they come in groups, as neighbours on the sky do, take `compare_models`.
+    DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44, 837), computed with the midranks of Sun
+    & Xu (2014, IEEE Signal Processing Letters 21, 1389). The test assumes independent sources;
+    use `compare_models` for sources in groups, such as neighbours on the sky.
 
     Examples
     --------
@@ -65,14 +64,15 @@ def compare_aucs(
     >>> round(found["difference"], 2), found["p_value"] < 0.001
     (0.17, True)
     """
+    # Importing scipy.stats takes a few tenths of a second, so plots and tables do without.
     from scipy import stats
 
     y, p, other = _validate_pair(y, p_cnn, p_other)
     counts = np.bincount(y, minlength=2)
     if counts.min() < 2:
         raise ValueError(
-            f"DeLong's test needs two sources of each class: there are {counts[0]} galaxies and "
-            f"{counts[1]} shreds that both models have an answer to"
+            f"DeLong's test needs two sources of each class: both models scored {counts[0]} "
+            f"galaxies and {counts[1]} shreds"
         )
     parts = [_structural_components(y, scores) for scores in (p, other)]
     auc, auc_other = (float(of_shreds.mean()) for of_shreds, _ in parts)
@@ -86,7 +86,7 @@ def compare_aucs(
     if error > 0:
         p_value = float(2 * stats.norm.sf(abs(difference) / error))
     else:
-        # The models order every pair alike, or one is surely better.
+        # The models order every pair alike, or one of them is always better.
         p_value = 1.0 if difference == 0 else 0.0
     return {
         "n": len(y),
@@ -111,26 +111,32 @@ def compare_models(
     confidence_level: float = 0.95,
     random_state: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Compare the metrics of two models on the same sources, by resampling whole groups.
+    """Compare metrics of two models on the same sources by resampling whole groups.
 
-    Both are judged on each resample, so that what is hard for both does not widen the interval.
+    Both models are evaluated on each resample, so sources that are hard for both do not widen the
+    interval.
 
     Parameters
     ----------
-    y, p_cnn, p_other
+    y, p_cnn, p_other : array_like
         As for `compare_aucs`.
     groups : array_like, optional
-        Group of each source, of shape ``(n,)``; by default each is its own.
+        Group of each source, of shape ``(n,)``. By default sources are independent.
     metric : callable, optional
-        Called with labels and probabilities; gives a dict of float.
+        Called with labels and probabilities; returns a dict of float.
     n_resamples, confidence_level, random_state
         As for `bootstrap_metrics`.
 
     Returns
     -------
     differences : dict of dict
-        For each metric the ``difference`` of the first model from the other, and the ends of
-        its interval, ``low`` and ``high``.
+        For each metric the ``difference`` (first model minus the other) and its confidence limits
+        ``low`` and ``high``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
 
     Examples
     --------
@@ -147,15 +153,15 @@ def compare_models(
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"there are {len(y)} labels but groups of shape {groups.shape}")
-    known = np.isfinite(np.asarray(p_cnn, float) + np.asarray(p_other, float))
-    y, p, other = _validate_pair(y, p_cnn, p_other)
-    groups = groups[known]
+    scored = np.isfinite(np.asarray(p_cnn, float) + np.asarray(p_other, float))
+    labels, p, other = _validate_pair(y, p_cnn, p_other)
+    groups = groups[scored]
 
-    def subtract(rows):
-        first, second = metric(y[rows], p[rows]), metric(y[rows], other[rows])
+    def subtract(rows: np.ndarray) -> dict[str, float]:
+        first, second = metric(labels[rows], p[rows]), metric(labels[rows], other[rows])
         return {name: first[name] - second[name] for name in first if name != "n"}
 
-    whole = subtract(slice(None))
+    whole = subtract(np.arange(len(labels)))
     samples = [subtract(rows) for rows in resample_groups(groups, n_resamples, random_state)]
     intervals = summarize_samples(samples, confidence_level)
     return {
@@ -164,21 +170,28 @@ def compare_models(
     }
 
 
-def _validate_pair(y, p_cnn, p_other):
+def _validate_pair(
+    y: ArrayLike, p_cnn: ArrayLike, p_other: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels and probabilities of the sources that both models scored."""
     p, other = np.array(p_cnn, dtype=float), np.array(p_other, dtype=float)
     if p.shape != other.shape:
-        raise ValueError(f"the models' answers are of the shapes {p.shape} and {other.shape}")
+        raise ValueError(
+            f"the probabilities of both models must have the same shape, got {p.shape} and "
+            f"{other.shape}"
+        )
     p[~np.isfinite(other)] = np.nan
     other[~np.isfinite(p)] = np.nan
-    labels, p = validate_answers(y, p)
-    return labels, p, validate_answers(y, other)[1]
+    labels, p = select_scored(y, p)
+    return labels, p, select_scored(y, other)[1]
 
 
-def _structural_components(y, scores):
-    """Give for each shred the share of galaxies below it, and for each galaxy of shreds above."""
+def _structural_components(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each shred's fraction of galaxies below it, and each galaxy's of shreds above it."""
     from scipy import stats
 
     shreds, galaxies = scores[y == 1], scores[y == 0]
+    # Ties count one half, which midranks do.
     together = stats.rankdata(np.concatenate([shreds, galaxies]))
     m, n = len(shreds), len(galaxies)
     of_shreds = (together[:m] - stats.rankdata(shreds)) / n

@@ -1,4 +1,4 @@
-"""How good a set of probabilities is, with intervals that respect neighbours."""
+"""Metrics of a classifier, with intervals that respect groups, overall and in bins."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.fractions import divide
-from shredfinder._utils.runtime import import_optional
 from shredfinder.models.priors import adjust_prior
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from astropy.units import UnitBase
     from numpy.typing import ArrayLike
 
 __all__ = [
@@ -24,31 +24,30 @@ __all__ = [
     "calibration_error",
     "compute_metrics",
     "prevalence_metrics",
-    "ratio",
     "resample_groups",
+    "select_scored",
     "summarize_samples",
-    "validate_answers",
 ]
 
 
 def compute_metrics(y: ArrayLike, p_cnn: ArrayLike, *, threshold: float = 0.5) -> dict[str, float]:
-    """Compute the usual figures of merit of a binary classifier.
+    """Compute common metrics of a binary classifier.
 
     Parameters
     ----------
     y : array_like
         True classes, 0 (galaxy) or 1 (shred), of shape ``(n,)``.
     p_cnn : array_like
-        Probabilities of being a shred, of shape ``(n,)``; rows with NaN are left out.
+        Probabilities of being a shred, of shape ``(n,)``. Unscored rows (NaN) are ignored.
     threshold : float, optional
-        Sources at or above it are called shreds.
+        Sources at or above it are classified as shreds.
 
     Returns
     -------
     metrics : dict of float
         ``n``, ``auc``, ``accuracy``, ``precision``, ``recall``, ``specificity``, ``f1``,
-        ``brier`` and ``calibration_error``; shreds are the positive class. What is undefined,
-        such as the AUC of a single class, is NaN.
+        ``brier`` and ``calibration_error``, with shreds as the positive class. Undefined
+        metrics, such as the AUC of a single class, are NaN.
 
     Examples
     --------
@@ -57,19 +56,25 @@ def compute_metrics(y: ArrayLike, p_cnn: ArrayLike, *, threshold: float = 0.5) -
     >>> metrics["auc"], metrics["accuracy"]
     (0.75, 0.5)
     """
-    y, p = validate_answers(y, p_cnn)
-    sklearn_metrics = import_optional("sklearn.metrics", "judging a model")
-    called, shred = p >= threshold, y == 1
-    true_positive = np.count_nonzero(called & shred)
+    # Imported here because tables and plots import this package, but not scikit-learn.
+    from sklearn.metrics import brier_score_loss, confusion_matrix, roc_auc_score
+
+    y, p = select_scored(y, p_cnn)
+    # scikit-learn refuses empty input, and an AUC needs both classes.
+    known, both = len(y) > 0, len(np.unique(y)) > 1
+    matrix = confusion_matrix(y, p >= threshold, labels=[0, 1]) if known else np.zeros((2, 2))
+    # One matrix serves all rates: scikit-learn's functions for each would recount it, a
+    # thousand times in a bootstrap.
+    (true_galaxy, false_shred), (false_galaxy, true_shred) = matrix
     return {
         "n": len(y),
-        "auc": float(sklearn_metrics.roc_auc_score(y, p)) if len(np.unique(y)) > 1 else np.nan,
-        "accuracy": ratio(np.count_nonzero(called == shred), len(y)),
-        "precision": ratio(true_positive, np.count_nonzero(called)),
-        "recall": ratio(true_positive, np.count_nonzero(shred)),
-        "specificity": ratio(np.count_nonzero(~called & ~shred), np.count_nonzero(~shred)),
-        "f1": ratio(2 * true_positive, np.count_nonzero(called) + np.count_nonzero(shred)),
-        "brier": float(np.mean((p - y) ** 2)) if len(y) else np.nan,
+        "auc": float(roc_auc_score(y, p)) if both else np.nan,
+        "accuracy": _divide(true_shred + true_galaxy, len(y)),
+        "precision": _divide(true_shred, true_shred + false_shred),
+        "recall": _divide(true_shred, true_shred + false_galaxy),
+        "specificity": _divide(true_galaxy, true_galaxy + false_shred),
+        "f1": _divide(2 * true_shred, 2 * true_shred + false_shred + false_galaxy),
+        "brier": float(brier_score_loss(y, p, pos_label=1)) if known else np.nan,
         "calibration_error": calibration_error(y, p),
     }
 
@@ -77,8 +82,8 @@ def compute_metrics(y: ArrayLike, p_cnn: ArrayLike, *, threshold: float = 0.5) -
 def calibration_error(y: ArrayLike, p_cnn: ArrayLike, *, n_bins: int = 15) -> float:
     """Compute the expected calibration error.
 
-    The mean, over bins of equal width weighted by their numbers, of the distance between the
-    fraction of shreds and the mean probability (Guo et al. 2017, arXiv 1706.04599).
+    The difference between the fraction of shreds and the mean probability in bins of equal width,
+    averaged with the numbers of sources as weights (Guo et al. 2017, arXiv 1706.04599).
 
     Parameters
     ----------
@@ -90,7 +95,7 @@ def calibration_error(y: ArrayLike, p_cnn: ArrayLike, *, n_bins: int = 15) -> fl
     Returns
     -------
     error : float
-        Between 0 and 1; NaN where no row has an answer.
+        Between 0 and 1; NaN if no row is scored.
 
     Examples
     --------
@@ -98,7 +103,7 @@ def calibration_error(y: ArrayLike, p_cnn: ArrayLike, *, n_bins: int = 15) -> fl
     >>> calibration_error([0, 0, 0, 1], [0.25, 0.25, 0.25, 0.25])
     0.0
     """
-    y, p = validate_answers(y, p_cnn)
+    y, p = select_scored(y, p_cnn)
     if len(y) == 0:
         return float("nan")
     bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
@@ -114,23 +119,23 @@ def prevalence_metrics(
     threshold: float = 0.5,
     training_prior: float | None = None,
 ) -> dict[str, float]:
-    """Compute purity and completeness at the share of shreds of a real catalogue.
+    """Compute purity and completeness at the shred fraction of a real catalogue.
 
     Parameters
     ----------
     y, p_cnn : array_like
-        As for `compute_metrics`, of sources with any share of shreds.
+        As for `compute_metrics`, of sources with any fraction of shreds.
     prevalence : float
-        Share of shreds in the catalogue, in 0–1 exclusive.
+        Fraction of shreds in the catalogue, in 0–1 exclusive.
     threshold : float, optional
-        Sources at or above it are called shreds.
+        Sources at or above it are classified as shreds.
     training_prior : float, optional
-        Correct the probabilities from this prior to the prevalence first.
+        First correct the probabilities from this prior to the prevalence.
 
     Returns
     -------
     metrics : dict of float
-        ``purity`` of the sources called shreds and their ``completeness``.
+        ``purity`` and ``completeness`` of the sources classified as shreds.
 
     Examples
     --------
@@ -139,14 +144,14 @@ def prevalence_metrics(
     >>> round(metrics["purity"], 3), metrics["completeness"]
     (0.174, 1.0)
     """
-    y, p = validate_answers(y, p_cnn)
+    y, p = select_scored(y, p_cnn)
     if training_prior is not None:
         p = adjust_prior(p, prevalence, training_prior)
-    called = p >= threshold
-    completeness = ratio(np.count_nonzero(called & (y == 1)), np.count_nonzero(y == 1))
-    false_alarms = ratio(np.count_nonzero(called & (y == 0)), np.count_nonzero(y == 0))
+    is_called, is_shred = p >= threshold, y == 1
+    completeness = _divide((is_called & is_shred).sum(), is_shred.sum())
+    false_alarms = _divide((is_called & ~is_shred).sum(), (~is_shred).sum())
     true, false = prevalence * completeness, (1 - prevalence) * false_alarms
-    return {"purity": ratio(true, true + false), "completeness": completeness}
+    return {"purity": _divide(true, true + false), "completeness": completeness}
 
 
 def bootstrap_metrics(
@@ -154,36 +159,40 @@ def bootstrap_metrics(
     p_cnn: ArrayLike,
     groups: ArrayLike | None = None,
     *,
-    metric: Callable[..., Any] = compute_metrics,
+    metric: Callable[..., dict[str, float]] = compute_metrics,
     n_resamples: int = 1000,
     confidence_level: float = 0.95,
     random_state: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Estimate intervals of metrics by resampling whole groups.
+    """Estimate confidence intervals of metrics by resampling whole groups.
 
     Parameters
     ----------
     y, p_cnn : array_like
         As for `compute_metrics`.
     groups : array_like, optional
-        Group of each source, of shape ``(n,)``; by default each is its own. Sources that share
-        an image or a host are no independent evidence: resampled alone, they make intervals
-        too narrow.
+        Group of each source, of shape ``(n,)``. Sources that share an image or a host are not
+        independent; resampled one by one they yield intervals that are too narrow. By default
+        sources are independent.
     metric : callable, optional
-        Called with ``y`` and ``p_cnn`` of a resample; gives a dict of float.
+        Called with ``y`` and ``p_cnn`` of a resample; returns a dict of float.
     n_resamples : int, optional
         Number of resamples.
     confidence_level : float, optional
-        Share of the resamples within an interval, in 0–1 exclusive.
+        Confidence level, in 0–1 exclusive.
     random_state : int, optional
-        Makes the intervals repeatable.
+        Seed of the resampling.
 
     Returns
     -------
     intervals : dict of tuple
-        For each metric the ends of its interval: percentiles of the resamples (Efron &
-        Tibshirani 1993, An Introduction to the Bootstrap, chapter 13), NaN where it is
-        undefined in all of them.
+        Lower and upper limit of each metric: percentiles of the resamples (Efron & Tibshirani
+        1993, An Introduction to the Bootstrap, chapter 13). NaN if it is undefined in all.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or the confidence level is invalid.
 
     Examples
     --------
@@ -200,57 +209,15 @@ def bootstrap_metrics(
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if y.shape != p.shape or groups.shape != y.shape:
         raise ValueError(
-            f"labels, probabilities and groups must be one a source, not of the shapes {y.shape}, "
-            f"{p.shape} and {groups.shape}"
+            f"labels, probabilities and groups must have the same shape, got {y.shape}, {p.shape} "
+            f"and {groups.shape}"
         )
     if not 0 < confidence_level < 1:
-        raise ValueError(f"confidence_level must be between 0 and 1, not {confidence_level!r}")
+        raise ValueError(f"confidence_level must be between 0 and 1, got {confidence_level!r}")
     samples = [
         metric(y[rows], p[rows]) for rows in resample_groups(groups, n_resamples, random_state)
     ]
     return summarize_samples(samples, confidence_level)
-
-
-def resample_groups(groups, n_resamples, random_state):
-    """Draw as many groups as there are, with replacement; yield the rows of each resample."""
-    _, index = np.unique(groups, return_inverse=True)
-    order = np.argsort(index, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(index))[:-1])
-    rng = np.random.default_rng(random_state)
-    for _ in range(n_resamples):
-        chosen = rng.integers(0, len(members), len(members))
-        yield np.concatenate([members[k] for k in chosen])
-
-
-def summarize_samples(samples, confidence_level):
-    """Give the central interval of each entry of equal dicts of float."""
-    ends = [50 * (1 - confidence_level), 50 * (1 + confidence_level)]
-    values = {name: [sample[name] for sample in samples] for name in samples[0]}
-    with warnings.catch_warnings():
-        # What is undefined in every resample has an interval of NaN.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return {
-            name: tuple(np.nanpercentile(column, ends).tolist()) for name, column in values.items()
-        }
-
-
-def validate_answers(y, p_cnn):
-    """Check labels and probabilities; give those of the rows that have an answer."""
-    y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
-    if y.shape != p.shape or y.ndim != 1:
-        raise ValueError(
-            f"labels and probabilities must be one a source, not of the shapes {y.shape} and "
-            f"{p.shape}"
-        )
-    if not np.isin(y, (0, 1)).all():
-        raise ValueError("labels must be 0 (galaxy) or 1 (shred): leave out all other sources")
-    known = np.isfinite(p)
-    return y[known].astype(int), p[known]
-
-
-def ratio(part, whole):
-    """Divide two numbers; NaN where there is nothing to divide by."""
-    return float(part / whole) if whole else float("nan")
 
 
 def binned_metrics(
@@ -265,39 +232,39 @@ def binned_metrics(
     confidence_level: float = 0.95,
     random_state: int = 0,
 ) -> Table:
-    """Compute metrics in bins of a property, or for each value of it.
+    """Compute metrics in bins of a property, or for each of its values.
 
     Parameters
     ----------
     y, p_cnn : array_like
         As for `compute_metrics`.
     values : array_like
-        The property of each source, of shape ``(n,)``: plain numbers, a Quantity, or names such as
-        kinds of source. Sources without one (NaN or masked) are in no bin.
+        Property of each source, of shape ``(n,)``: numbers, a Quantity, or names. Sources with
+        NaN or a masked value are in no bin.
     edges : int or array_like of shape (n_bins + 1,), optional
-        Edges of the bins, growing, in the property's unit; or how many bins of about as many
-        sources each there are to be. A lower edge belongs to its bin, an upper one to the next,
-        but for the last. By default each value that occurs is a bin of its own.
+        Increasing bin edges in the property's unit, or the number of bins with about equal
+        numbers of sources. A bin includes its lower edge; the last also includes its upper edge.
+        By default each value is a bin.
     groups : array_like, optional
-        Group of each source, for the intervals; by default each is its own.
+        Group of each source, of shape ``(n,)``, for the intervals.
     metric : callable, optional
-        Called with labels and probabilities; gives a dict of float.
+        Called with labels and probabilities; returns a dict of float.
     n_resamples : int, optional
-        Number of resamples for intervals (see `bootstrap_metrics`); by default there are none.
+        Number of resamples for intervals (see `bootstrap_metrics`); 0 for no intervals.
     confidence_level, random_state
         As for `bootstrap_metrics`.
 
     Returns
     -------
     result : `~astropy.table.Table`
-        A row for each bin: its edges, ``low`` and ``high``, or its ``value``; the number ``n`` of
-        sources with an answer and ``n_shreds``; the metrics, and, with resamples, the ends of
-        their intervals, such as ``auc_low`` and ``auc_high``. Of an empty bin all are NaN.
+        One row per bin: its edges ``low`` and ``high``, or its ``value``; the number ``n`` of
+        scored sources and ``n_shreds``; the metrics; and, with resamples, their limits, such as
+        ``auc_low`` and ``auc_high``. Metrics of an empty bin are NaN.
 
     Raises
     ------
     ValueError
-        If there are not as many values as probabilities, or the edges don't grow.
+        If the shapes differ or the edges do not increase.
 
     Examples
     --------
@@ -314,25 +281,25 @@ def binned_metrics(
     y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
     if np.shape(values) != y.shape or p.shape != y.shape:
         raise ValueError(
-            f"values must be one for each source: there are {y.shape} labels, {p.shape} "
-            f"probabilities and {np.shape(values)} values"
+            f"labels, probabilities and values must have the same shape, got {y.shape}, {p.shape} "
+            f"and {np.shape(values)}"
         )
-    groups = None if groups is None else np.asarray(groups)
-    heads, chosen, unit = _make_bins(values, edges)
+    group_of = None if groups is None else np.asarray(groups)
+    heads, members, unit = _make_bins(values, edges)
     rows = []
-    for head, inside in zip(heads, chosen, strict=True):
+    for head, inside in zip(heads, members, strict=True):
         part = y[inside], p[inside]
         found = metric(*part) if inside.any() else {}
-        answered = np.isfinite(part[1])
+        scored = np.isfinite(part[1])
         row = head | {
-            "n": int(np.count_nonzero(answered)),
-            "n_shreds": int(np.count_nonzero(part[0][answered] == 1)),
+            "n": int(np.count_nonzero(scored)),
+            "n_shreds": int(np.count_nonzero(part[0][scored] == 1)),
         }
         row |= {name: value for name, value in found.items() if name != "n"}
         if n_resamples and inside.any():
             intervals = bootstrap_metrics(
                 *part,
-                None if groups is None else groups[inside],
+                None if group_of is None else group_of[inside],
                 metric=metric,
                 n_resamples=n_resamples,
                 confidence_level=confidence_level,
@@ -342,6 +309,7 @@ def binned_metrics(
                 if name != "n":
                     row |= {f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
+    # An empty bin lacks the metrics, so names are collected from all rows.
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = Table({name: [row.get(name, np.nan) for row in rows] for name in names})
     if unit is not None:
@@ -349,15 +317,62 @@ def binned_metrics(
     return table
 
 
-def _make_bins(values, edges):
-    """Give what heads each bin's row, which sources it holds, and the unit of its edges."""
+def _make_bins(
+    values: ArrayLike, edges: int | ArrayLike | None
+) -> tuple[list[dict[str, Any]], list[np.ndarray], UnitBase | None]:
+    """Return the first columns of each bin's row, the bins' members and the unit of the edges."""
     if edges is None:
         masked = np.ma.getmaskarray(np.ma.asarray(values))
-        values = np.ma.getdata(np.ma.asarray(values))
-        if values.dtype.kind == "f":
-            masked = masked | np.isnan(values)
-        present = np.unique(values[~masked]).tolist()
-        return [{"value": v} for v in present], [(values == v) & ~masked for v in present], None
-    edges, inside, unit = divide(values, edges)
-    heads = [{"low": low, "high": high} for low, high in itertools.pairwise(edges.tolist())]
+        plain: np.ndarray = np.ma.getdata(np.ma.asarray(values))
+        if plain.dtype.kind == "f":
+            masked = masked | np.isnan(plain)
+        present = np.unique(plain[~masked]).tolist()
+        return [{"value": v} for v in present], [(plain == v) & ~masked for v in present], None
+    limits, inside, unit = divide(values, edges)
+    heads = [{"low": low, "high": high} for low, high in itertools.pairwise(limits.tolist())]
     return heads, inside, unit
+
+
+def resample_groups(
+    groups: np.ndarray, n_resamples: int, random_state: int
+) -> Iterator[np.ndarray]:
+    """Draw groups with replacement, as many as there are; yield the rows of each resample."""
+    _, index = np.unique(groups, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(index))[:-1])
+    rng = np.random.default_rng(random_state)
+    for _ in range(n_resamples):
+        chosen = rng.integers(0, len(members), len(members))
+        yield np.concatenate([members[k] for k in chosen])
+
+
+def summarize_samples(
+    samples: list[dict[str, float]], confidence_level: float
+) -> dict[str, tuple[float, float]]:
+    """Return the central interval of each metric over the resamples."""
+    ends = [50 * (1 - confidence_level), 50 * (1 + confidence_level)]
+    intervals = {}
+    with warnings.catch_warnings():
+        # A metric that is undefined in every resample has an interval of NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for name in samples[0]:
+            low, high = np.nanpercentile([sample[name] for sample in samples], ends)
+            intervals[name] = (float(low), float(high))
+    return intervals
+
+
+def select_scored(y: ArrayLike, p_cnn: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Validate labels and probabilities; return those of the scored rows."""
+    labels, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    if labels.shape != p.shape or labels.ndim != 1:
+        raise ValueError(
+            f"labels and probabilities must have the shape (n,), got {labels.shape} and {p.shape}"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels must be 0 (galaxy) or 1 (shred): remove all other sources")
+    scored = np.isfinite(p)
+    return labels[scored].astype(int), p[scored]
+
+
+def _divide(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")

@@ -1,4 +1,4 @@
-"""The shred fraction of a catalogue, corrected for the errors of the classifier."""
+"""Use a classifier at a catalogue's shred fraction: estimate it, and choose a threshold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.fractions import classify
-from shredfinder.evaluation.metrics import validate_answers
+from shredfinder.evaluation.metrics import select_scored
 from shredfinder.models.priors import check_prior
 
 if TYPE_CHECKING:
@@ -27,28 +27,28 @@ def estimate_shred_fraction(
     groups: ArrayLike | None = None,
     confidence_level: float = 0.95,
 ) -> Table:
-    """Estimate how many of a catalogue's sources are shreds, corrected for the confusion matrix.
+    """Estimate the shred fraction of a catalogue, corrected for classification errors.
 
-    Of the sources called shreds some are galaxies, and some shreds are missed. Where shreds are
-    rare the former outnumber the latter, and the plain fraction is too high. Judged sources tell
-    both rates, and the true fraction follows (Rogan & Gladen 1978, American Journal of
-    Epidemiology 107, 71): *(apparent + specificity − 1) / (sensitivity + specificity − 1)*.
+    Some galaxies are classified as shreds, and some shreds are missed. Where shreds are rare the
+    former outnumber the latter, and the counted fraction is too high. Labelled sources give both
+    rates, and the true fraction follows (Rogan & Gladen 1978, American Journal of Epidemiology
+    107, 71): *(apparent + specificity − 1) / (sensitivity + specificity − 1)*.
 
     Parameters
     ----------
     p_cnn : array_like
-        Probabilities of the catalogue's sources; those with NaN are left out.
+        Probabilities of the catalogue's sources. Unscored sources (NaN) are ignored.
     y_judged : array_like
         True classes, 0 (galaxy) or 1 (shred), of other sources of the same kind, of shape
-        ``(n,)``, with any share of shreds.
+        ``(n,)``, with any fraction of shreds.
     p_judged : array_like
-        Their probabilities by the same model, which has not been trained on them, and at the
-        same prior, of shape ``(n,)``.
+        Their probabilities, of shape ``(n,)``, from the same model at the same prior. The model
+        must not have been trained on them.
     threshold : float, optional
-        Sources at or above it are called shreds.
+        Sources at or above it are classified as shreds.
     groups : array_like, optional
-        Group of each judged source, of shape ``(n,)``, by default each is its own. Errors that go
-        together within a group widen the interval.
+        Group of each labelled source, of shape ``(n,)``; correlated errors within groups widen
+        the interval. By default sources are independent.
     confidence_level : float, optional
         Confidence level of the interval.
 
@@ -56,21 +56,21 @@ def estimate_shred_fraction(
     -------
     result : `~astropy.table.Table`
         One row: ``n_scored``, ``n_shreds``, ``apparent_fraction``, ``sensitivity``,
-        ``specificity``, and the corrected ``shred_fraction`` with its interval,
+        ``specificity``, and the corrected ``shred_fraction`` with its confidence limits
         ``shred_fraction_low`` and ``shred_fraction_high``, all within 0–1.
 
     Raises
     ------
     ValueError
-        If a class is missing among the judged sources, the classifier is no better than chance on
-        them, or nothing in the catalogue has an answer.
+        If the labelled sources lack a class, the classifier is no better than chance on them, or
+        no source of the catalogue is scored.
 
     Notes
     -----
     The interval is that of Lang & Reiczigel (2014, Preventive Veterinary Medicine 113, 13), which
-    allows for the errors of all three rates. With groups, the numbers of judged sources are
-    divided by the design effect of each rate (Rao & Scott 1992, Biometrics 48, 577). It does not
-    know whether the judged sources are like the catalogue's: that is for you to say.
+    includes the errors of all three rates. With groups, the numbers of labelled sources are
+    divided by the design effect of each rate (Rao & Scott 1992, Biometrics 48, 577). It assumes
+    that the labelled sources represent the catalogue's.
 
     Examples
     --------
@@ -84,28 +84,30 @@ def estimate_shred_fraction(
     >>> [round(float(found[name][0]), 3) for name in names]
     [0.077, 0.051, 0.026, 0.074]
     """
+    # Importing scipy.stats takes a few tenths of a second, so plots and tables do without.
     from scipy import stats
 
-    p, called = classify(p_cnn, threshold)
+    p, is_called = classify(p_cnn, threshold)
     n = int(np.count_nonzero(np.isfinite(p)))
     if n == 0:
-        raise ValueError("no source of the catalogue has an answer: there is nothing to count")
-    y, p_judged, groups = _check_judged(y_judged, p_judged, groups)
-    right = (p_judged >= threshold) == (y == 1)
+        raise ValueError("no source of the catalogue is scored: the fraction is undefined")
+    y, p_labelled, group_of = _validate_labelled(y_judged, p_judged, groups)
+    is_right = (p_labelled >= threshold) == (y == 1)
     rates, sizes = [], []
     for k in (1, 0):
-        rates.append(float(right[y == k].mean()))
-        sizes.append(_count_effective(right[y == k], groups[y == k]))
+        rates.append(float(is_right[y == k].mean()))
+        sizes.append(_effective_number(is_right[y == k], group_of[y == k]))
     sensitivity, specificity = rates
     if sensitivity + specificity <= 1:
         raise ValueError(
             f"with a sensitivity of {sensitivity:.2f} and a specificity of {specificity:.2f} the "
-            "classifier is no better than chance on the judged sources: no fraction can be told"
+            "classifier is no better than chance on the labelled sources: use another model or "
+            "threshold"
         )
-    n_shreds = int(np.count_nonzero(called))
+    n_shreds = int(np.count_nonzero(is_called))
     apparent = n_shreds / n
     corrected = (apparent + specificity - 1) / (sensitivity + specificity - 1)
-    z = stats.norm.ppf((1 + confidence_level) / 2)
+    z = float(stats.norm.ppf((1 + confidence_level) / 2))
     low, high = _lang_reiczigel(apparent, n, sensitivity, sizes[0], specificity, sizes[1], z)
     return Table(
         {
@@ -121,36 +123,47 @@ def estimate_shred_fraction(
     )
 
 
-def _check_judged(y, p, groups):
+def _validate_labelled(
+    y: ArrayLike, p: ArrayLike, groups: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     y, p = np.asarray(y), np.asarray(p, dtype=float)
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
-        raise ValueError(f"there are {len(y)} judged sources but groups of shape {groups.shape}")
+        raise ValueError(f"there are {len(y)} labelled sources but groups of shape {groups.shape}")
     groups = groups[np.isfinite(p)] if p.shape == y.shape else groups
-    y, p = validate_answers(y, p)
+    y, p = select_scored(y, p)
     if len(np.unique(y)) < 2:
-        raise ValueError("the judged sources must hold galaxies and shreds that have an answer")
+        raise ValueError("the labelled sources must include scored galaxies and scored shreds")
     return y, p, groups
 
 
-def _count_effective(right, groups):
-    """Give the number of independent sources that tell a rate as well as these."""
+def _effective_number(is_right: np.ndarray, groups: np.ndarray) -> float:
+    """Return the effective number of independent sources."""
     names, index = np.unique(groups, return_inverse=True)
-    m, n, rate = len(names), len(right), right.mean()
+    m, n, rate = len(names), len(is_right), is_right.mean()
     if m == n:
         return n
     if rate in (0, 1) or m == 1:
-        # No error, or all of them: nothing shows how they go together.
+        # Without both outcomes the correlation is unknown: assume it is complete.
         return m
     sizes = np.bincount(index)
-    residuals = np.bincount(index, weights=right) - sizes * rate
+    residuals = np.bincount(index, weights=is_right) - sizes * rate
     variance = m / (m - 1) * np.sum(residuals**2) / n**2
+    # The design effect: the variance relative to that of n independent sources.
     return n / max(variance / (rate * (1 - rate) / n), 1.0)
 
 
-def _lang_reiczigel(apparent, n, sensitivity, n_shreds, specificity, n_galaxies, z):
-    """Give the interval of the true fraction (their equations 4 to 6)."""
-    # Adjusted as by Agresti & Coull (1998) and by Laplace.
+def _lang_reiczigel(
+    apparent: float,
+    n: float,
+    sensitivity: float,
+    n_shreds: float,
+    specificity: float,
+    n_galaxies: float,
+    z: float,
+) -> tuple[float, float]:
+    """Return the confidence limits of the true fraction (their equations 4 to 6)."""
+    # Adjusted after Agresti & Coull (1998) and Laplace.
     a = (n * apparent + z**2 / 2) / (n + z**2)
     n, n_shreds, n_galaxies = n + z**2, n_shreds + 2, n_galaxies + 2
     se = (sensitivity * (n_shreds - 2) + 1) / n_shreds
@@ -173,44 +186,45 @@ def choose_threshold(
     completeness: float | None = None,
     of: Literal["shred", "galaxy"] = "shred",
 ) -> dict[str, float]:
-    """Choose the threshold by the purity or the completeness that is wanted.
+    """Choose the threshold for a required purity or completeness.
 
-    Of all thresholds that are pure enough it takes the one that leaves most, of all that are
-    complete enough the purest.
+    Among thresholds of sufficient purity it selects the most complete one; among thresholds of
+    sufficient completeness, the purest.
 
     Parameters
     ----------
     y : array_like
-        True classes, 0 (galaxy) or 1 (shred), of shape ``(n,)``, with any share of shreds.
+        True classes, 0 (galaxy) or 1 (shred), of shape ``(n,)``, with any fraction of shreds.
     p_cnn : array_like
-        Probabilities of being a shred, of shape ``(n,)``, of sources that the model has not been
-        trained on; rows with NaN are left out.
+        Probabilities of being a shred, of shape ``(n,)``, for sources that the model was not
+        trained on. Unscored rows (NaN) are ignored.
     prevalence : float
-        Share of shreds in the catalogue that the threshold is for, in 0–1 exclusive; about 0.05
-        among satellite candidates.
+        Fraction of shreds in the catalogue, in 0–1 exclusive; about 0.05 among satellite
+        candidates.
     purity, completeness : float, optional
-        What is wanted, one of the two, in 0–1.
+        Required value, in 0–1. Give one of the two.
     of : {"shred", "galaxy"}, optional
-        The class that is to be so pure or complete: the shreds at and above the threshold, or
-        the galaxies below it.
+        Class that is required to be pure or complete: shreds at or above the threshold, or
+        galaxies below it.
 
     Returns
     -------
     choice : dict of float
-        ``threshold``, and ``purity`` and ``completeness`` of the chosen class with it.
+        ``threshold``, with the ``purity`` and ``completeness`` of that class.
 
     Raises
     ------
     ValueError
-        If not exactly one of purity and completeness is given, or no threshold is so pure.
+        If purity and completeness are both given or both missing, or no threshold reaches the
+        purity.
 
     Notes
     -----
-    The threshold is for probabilities like those given: at the training mix if they are
-    (`~shredfinder.models.adjust_prior` moves it to another prior as it moves any probability).
-    What was chosen on few sources is chosen a little too well: `bootstrap_metrics` with
-    `prevalence_metrics` at the chosen threshold says how sure its figures are, and other sources
-    than those that it was chosen on say it without bias.
+    The threshold applies to probabilities at the same prior as those given;
+    `~shredfinder.models.adjust_prior` converts it to another prior like any probability. The
+    quoted purity and completeness are slightly optimistic if there are few sources. Intervals
+    follow from `bootstrap_metrics` with `prevalence_metrics` at the chosen threshold, unbiased
+    values from other sources.
 
     Examples
     --------
@@ -224,31 +238,32 @@ def choose_threshold(
     """
     check_prior(prevalence, "prevalence")
     if (purity is None) == (completeness is None):
-        raise ValueError("give either the purity or the completeness that is wanted")
-    name, wanted = ("purity", purity) if completeness is None else ("completeness", completeness)
-    if not isinstance(wanted, Real) or not 0 <= wanted <= 1:
-        raise ValueError(f"{name} must be between 0 and 1, not {wanted!r}")
+        raise ValueError("give either purity or completeness")
+    name, required = ("purity", purity) if completeness is None else ("completeness", completeness)
+    if not isinstance(required, Real) or not 0 <= float(required) <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {required!r}")
     if of not in ("shred", "galaxy"):
-        raise ValueError(f"of must be 'shred' or 'galaxy', not {of!r}")
-    y, p = validate_answers(y, p_cnn)
+        raise ValueError(f"of must be 'shred' or 'galaxy', got {of!r}")
+    y, p = select_scored(y, p_cnn)
     if len(np.unique(y)) < 2:
-        raise ValueError("a threshold needs sources of both classes that have an answer")
-    thresholds, complete, false_alarms = _count(y, p, of)
+        raise ValueError("choosing a threshold needs scored sources of both classes")
+    thresholds, complete, false_alarms = _list_thresholds(y, p, of)
     share = prevalence if of == "shred" else 1 - prevalence
     true, false = share * complete, (1 - share) * false_alarms
     with np.errstate(invalid="ignore"):
         pure = true / (true + false)
-    # Rounding must not exclude what is just pure enough.
+    # The tolerance keeps rounding from excluding a threshold that just meets the requirement.
+    least = float(required) - 1e-12
     if completeness is None:
-        allowed = pure >= wanted - 1e-12
+        allowed = pure >= least
         if not allowed.any():
             raise ValueError(
-                f"no threshold gives a purity of {wanted:g} at a prevalence of {prevalence:g}: the "
-                f"purest gives {np.nanmax(pure):.3g}"
+                f"no threshold reaches a purity of {required:g} at a prevalence of {prevalence:g}: "
+                f"the highest is {np.nanmax(pure):.3g}"
             )
         order = np.lexsort((np.nan_to_num(pure), complete))
     else:
-        allowed = complete >= wanted - 1e-12
+        allowed = complete >= least
         order = np.lexsort((complete, np.nan_to_num(pure)))
     best = order[allowed[order]][-1]
     return {
@@ -258,11 +273,10 @@ def choose_threshold(
     }
 
 
-def _count(y, p, of):
-    """Give every threshold that divides the sources differently, and what it selects.
-
-    The shares of the class itself, and of the other class, that are selected.
-    """
+def _list_thresholds(
+    y: np.ndarray, p: np.ndarray, of: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all distinct thresholds, and the selected fractions of the class and of the other."""
     values = np.unique(p)
     shreds, galaxies = (np.sort(p[y == k]) for k in (1, 0))
     below_shred, below_galaxy = (
@@ -270,7 +284,7 @@ def _count(y, p, of):
     )
     if of == "shred":
         return values, 1 - below_shred, 1 - below_galaxy
-    # All galaxies are below a threshold beyond the last answer; 1 is the highest there is.
+    # A threshold above all scores selects every source as a galaxy; 1 is the highest possible.
     if values[-1] < 1:
         values = np.append(values, 1.0)
         below_shred, below_galaxy = np.append(below_shred, 1.0), np.append(below_galaxy, 1.0)

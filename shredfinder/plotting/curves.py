@@ -9,7 +9,7 @@ import numpy as np
 from shredfinder._utils.fractions import binomial_fractions
 from shredfinder._utils.runtime import import_optional
 from shredfinder.evaluation import calibration_error, compute_metrics
-from shredfinder.evaluation.metrics import validate_answers
+from shredfinder.evaluation.metrics import select_scored
 from shredfinder.models.priors import check_prior
 from shredfinder.plotting.style import make_figure
 
@@ -218,7 +218,7 @@ def plot_reliability(
     >>> ax.get_ylabel()
     'fraction of shreds'
     """
-    y, p = validate_answers(y, p_cnn)
+    y, p = select_scored(y, p_cnn)
     if not len(y):
         raise ValueError("no source has an answer: there is nothing to draw")
     bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
@@ -264,8 +264,8 @@ def _split(y, p_cnn, folds):
     if folds.shape != y.shape:
         raise ValueError(f"there are {len(y)} labels but folds of shape {folds.shape}")
     parts = [
-        validate_answers(y[folds == k], p[folds == k]) for k in np.unique(folds[folds >= 0])
-    ] if p.shape == y.shape else [validate_answers(y, p)]  # fmt: skip
+        select_scored(y[folds == k], p[folds == k]) for k in np.unique(folds[folds >= 0])
+    ] if p.shape == y.shape else [select_scored(y, p)]  # fmt: skip
     if not parts or any(len(np.unique(labels)) < 2 for labels, _ in parts):
         raise ValueError("every fold needs galaxies and shreds that have an answer")
     return parts

@@ -8,7 +8,6 @@ from shredfinder import ShredClassifier
 from shredfinder.evaluation import calibrate_folds, calibration_error, fit_calibration
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.archive import EMBEDDED_MODEL
-from tests.conftest import needs
 
 
 def _draw(n=3000, *, distort, seed=0):
@@ -35,7 +34,6 @@ def test_a_temperature_is_found_again():
     assert weighted.temperature == pytest.approx(part.temperature, rel=1e-5)
 
 
-@needs("sklearn")
 def test_isotonic_mends_what_a_temperature_can_not():
     y, truth, p = _draw(distort=lambda x: x**3 / 4 - 2)
     errors = {}
@@ -88,8 +86,6 @@ def test_what_can_not_be_calibrated_by_is_refused():
 
 @pytest.mark.parametrize("method", ["temperature", "isotonic"])
 def test_a_model_keeps_its_calibration(method, tmp_path):
-    if method == "isotonic":
-        pytest.importorskip("sklearn")
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (40, 128, 128, 3), dtype=np.uint8)
     images[::2, 50:80, 50:80] //= 2

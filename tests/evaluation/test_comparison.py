@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from shredfinder.evaluation import compare_aucs, compare_models, compute_metrics
-from tests.conftest import needs
 
 
 def _draw(rng, n=300, same=0.0):
@@ -13,8 +12,7 @@ def _draw(rng, n=300, same=0.0):
     return y, *scores
 
 
-@needs("sklearn")
-def test_delong_by_the_definition():
+def test_delong_follows_its_definition():
     rng = np.random.default_rng(5)
     y, a, b = _draw(rng, 40)
     a = a.round(1)  # ties count a half
@@ -35,20 +33,19 @@ def test_delong_by_the_definition():
     assert found["standard_error"] == pytest.approx(np.sqrt(variance))
 
 
-def test_equal_models_differ_as_seldom_as_the_test_says():
+def test_the_p_values_of_equal_models_are_uniform():
     rng = np.random.default_rng(2)
     p_values = [compare_aucs(*_draw(rng, same=0.7))["p_value"] for _ in range(400)]
     assert 0.02 <= np.mean(np.array(p_values) < 0.05) <= 0.085
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.06)
 
 
-def test_what_models_share_does_not_widen_the_interval():
+def test_shared_errors_do_not_widen_the_interval():
     rng = np.random.default_rng(4)
     apart, alike = (compare_aucs(*_draw(rng, same=same)) for same in (0.0, 0.95))
     assert alike["standard_error"] < 0.5 * apart["standard_error"]
 
 
-@needs("sklearn")
 def test_bootstrap_agrees_with_delong_for_independent_sources():
     rng = np.random.default_rng(6)
     y, a, b = _draw(rng, 400)
@@ -60,8 +57,7 @@ def test_bootstrap_agrees_with_delong_for_independent_sources():
     assert width == pytest.approx(delong["high"] - delong["low"], rel=0.2)
 
 
-@needs("sklearn")
-def test_groups_widen_the_interval_and_missing_answers_are_left_out():
+def test_groups_widen_the_interval_and_unscored_sources_are_ignored():
     rng = np.random.default_rng(7)
     y = np.repeat(np.arange(60) % 2, 8)
     a, b = (np.clip(y + np.repeat(rng.normal(0, 0.6, 60), 8), 0, 1) for _ in "ab")
@@ -79,5 +75,5 @@ def test_groups_widen_the_interval_and_missing_answers_are_left_out():
 def test_too_few_sources_are_refused():
     with pytest.raises(ValueError, match="1 galaxies and 2 shreds"):
         compare_aucs([0, 1, 1], [0.1, 0.9, 0.8], [0.1, 0.8, 0.9])
-    with pytest.raises(ValueError, match="of the shapes"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         compare_aucs([0, 1], [0.1, 0.9], [0.1])

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.evaluation import compute_metrics, cross_validate, make_folds
-from tests.conftest import needs, needs_backend
+from tests.conftest import needs_backend
 
 
-@needs("sklearn")
-def test_folds_keep_groups_whole_and_leave_others_out():
+def test_folds_keep_groups_whole_and_exclude_other_labels():
     rng = np.random.default_rng(0)
     p_shred = (rng.random(300) < 0.4).astype(float)
     p_shred[:10] = np.nan
@@ -21,7 +21,9 @@ def test_folds_keep_groups_whole_and_leave_others_out():
 
 
 @needs_backend
-def test_each_source_is_scored_by_a_model_that_has_not_seen_it(toy_images, tmp_path, monkeypatch):
+def test_each_source_is_scored_by_a_model_that_has_not_seen_it(
+    tiny, toy_images, tmp_path, monkeypatch
+):
     images, y = toy_images
     cutouts = Cutouts(images, pixel_scale=0.46875, bands="zrg")
     seen = []
@@ -35,28 +37,27 @@ def test_each_source_is_scored_by_a_model_that_has_not_seen_it(toy_images, tmp_p
     labels = np.where(y, "shred", "galaxy").astype("U6")
     labels[0] = "other"
     options = {"n_splits": 2, "epochs": 1, "progress": False, "checkpoint": tmp_path}
-    p_cnn, folds = cross_validate(ShredClassifier(random_state=0), cutouts, labels, **options)
+    p_cnn, folds = cross_validate(ShredClassifier(tiny, random_state=0), cutouts, labels, **options)
     assert np.isnan(p_cnn).tolist() == [True] + [False] * 59
     for k, fitted in enumerate(seen):
         assert not fitted & {image.tobytes() for image in images[folds == k]}
         assert images[0].tobytes() not in fitted
 
     # Finished folds are not trained again.
-    again, _ = cross_validate(ShredClassifier(random_state=0), cutouts, labels, **options)
+    again, _ = cross_validate(ShredClassifier(tiny, random_state=0), cutouts, labels, **options)
     assert len(seen) == 2
     np.testing.assert_array_equal(again, p_cnn)
 
 
 def test_any_estimator_is_cross_validated_in_groups():
-    linear = pytest.importorskip("sklearn.linear_model")
     rng = np.random.default_rng(0)
     # Features tell the group, whose sources are all of one class, and nothing else.
     group = np.repeat(np.arange(40), 5)
     y = group % 2
     features = np.eye(40)[group] + rng.normal(0, 0.01, (200, 40))
-    leaking, _ = cross_validate(linear.LogisticRegression(), features, y)
+    leaking, _ = cross_validate(LogisticRegression(), features, y)
     grouped, folds, models = cross_validate(
-        linear.LogisticRegression(), features, y, groups=group, return_models=True
+        LogisticRegression(), features, y, groups=group, return_models=True
     )
     assert compute_metrics(y, leaking)["accuracy"] > 0.95
     assert compute_metrics(y, grouped)["auc"] < 0.7
@@ -64,9 +65,9 @@ def test_any_estimator_is_cross_validated_in_groups():
     held = folds == 3
     np.testing.assert_allclose(grouped[held], models[3].predict_proba(features[held])[:, 1], 1e-6)
     with pytest.raises(ValueError, match="leave out checkpoint"):
-        cross_validate(linear.LogisticRegression(), features, y, checkpoint="state")
+        cross_validate(LogisticRegression(), features, y, checkpoint="state")
 
 
-def test_images_and_labels_must_be_as_many():
+def test_images_and_labels_must_have_the_same_length():
     with pytest.raises(ValueError, match="3 images but 2 labels"):
         cross_validate(ShredClassifier(), np.zeros((3, 8, 8, 3)), [0, 1])

@@ -8,11 +8,9 @@ from shredfinder.evaluation import (
     prevalence_metrics,
 )
 
-pytest.importorskip("sklearn")
-
 
 def test_metrics_by_hand():
-    # One shred missed, one galaxy called a shred.
+    # One shred missed, one galaxy classified as a shred.
     y = [0, 0, 0, 0, 1, 1, 1, 1]
     p = [0.1, 0.2, 0.3, 0.8, 0.4, 0.7, 0.9, 0.95]
     metrics = compute_metrics(y, p)
@@ -25,14 +23,18 @@ def test_metrics_by_hand():
     assert metrics["brier"] == pytest.approx(np.mean(np.subtract(p, y) ** 2))
 
 
-def test_rows_without_an_answer_do_not_count():
+def test_unscored_rows_are_ignored():
     assert compute_metrics([0, 1, 1], [0.1, 0.9, np.nan])["n"] == 2
 
 
-def test_what_is_undefined_is_nan():
+def test_undefined_metrics_are_nan():
     metrics = compute_metrics([0, 0], [0.1, 0.2])
     assert np.isnan(metrics["auc"])
     assert np.isnan(metrics["recall"])
+    assert metrics["n"] == 2
+    empty = compute_metrics([], [])
+    assert empty.pop("n") == 0
+    assert np.isnan(list(empty.values())).all()
     assert np.isnan(calibration_error([], []))
 
 
@@ -48,19 +50,19 @@ def test_purity_at_prevalence_by_hand():
     metrics = prevalence_metrics(y, p, 0.05)
     assert metrics["completeness"] == 0.9
     assert metrics["purity"] == pytest.approx(0.05 * 0.9 / (0.05 * 0.9 + 0.95 * 0.04))
-    # Corrected to 5 %, 0.9 becomes 0.415 and nothing is called a shred any more.
+    # Corrected to 5 %, 0.9 becomes 0.415 and no source is classified as a shred.
     corrected = prevalence_metrics(y, p, 0.05, training_prior=0.4)
     assert corrected["completeness"] == 0
 
 
-def test_labels_and_probabilities_must_fit():
-    with pytest.raises(ValueError, match="one a source"):
+def test_invalid_input():
+    with pytest.raises(ValueError, match=r"must have the shape \(n,\), got \(2,\) and \(1,\)"):
         compute_metrics([0, 1], [0.5])
     with pytest.raises(ValueError, match="must be 0"):
         compute_metrics([0, 2], [0.5, 0.5])
 
 
-def test_intervals_hold_the_value_and_widen_with_groups():
+def test_intervals_contain_the_value_and_widen_with_groups():
     rng = np.random.default_rng(0)
     truth = np.repeat(rng.integers(0, 2, 60), 10)
     right = np.repeat(rng.random(60) < 0.8, 10)  # whole groups are right or wrong

@@ -7,7 +7,7 @@ TRUE, SENSITIVITY, SPECIFICITY = 0.05, 0.95, 0.97
 
 
 def _draw(rng, n_shreds, n_galaxies):
-    """Draw answers of a classifier of known rates."""
+    """Draw scores of a classifier of known rates."""
     y = np.repeat([1, 0], [n_shreds, n_galaxies])
     called = rng.random(len(y)) < np.where(y == 1, SENSITIVITY, 1 - SPECIFICITY)
     return y, np.where(called, 0.9, 0.1)
@@ -23,7 +23,7 @@ def test_the_corrected_fraction_by_hand():
     assert found["shred_fraction_low"] < found["shred_fraction"] < found["shred_fraction_high"]
 
 
-def test_intervals_hold_the_true_fraction_as_often_as_they_say():
+def test_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(0)
     held, plain, estimates = 0, 0, []
     for _ in range(400):
@@ -37,7 +37,7 @@ def test_intervals_hold_the_true_fraction_as_often_as_they_say():
     assert 0.92 <= held / 400 <= 0.99
 
 
-def test_errors_that_go_together_widen_the_interval():
+def test_correlated_errors_widen_the_interval():
     rng = np.random.default_rng(3)
     y = np.repeat(np.arange(80) % 2, 10)
     called = np.repeat(rng.random(80) < np.where(np.arange(80) % 2, 0.9, 0.1), 10)
@@ -49,7 +49,7 @@ def test_errors_that_go_together_widen_the_interval():
     assert width[1] > 1.8 * width[0]
 
 
-def test_fractions_stay_within_reason():
+def test_fractions_stay_within_0_and_1():
     y = np.repeat([1, 0], [100, 100])
     p = np.r_[np.full(100, 0.9), np.repeat([0.9, 0.1], [10, 90])]
     found = estimate_shred_fraction(np.full(50, 0.1), y, p)[0]
@@ -57,13 +57,13 @@ def test_fractions_stay_within_reason():
     assert 0 < found["shred_fraction_high"] < 0.2
 
 
-def test_what_tells_nothing_is_refused():
+def test_uninformative_input_is_refused():
     y, p = [0, 0, 1, 1], [0.1, 0.1, 0.9, 0.9]
-    with pytest.raises(ValueError, match="no source of the catalogue has an answer"):
+    with pytest.raises(ValueError, match="no source of the catalogue is scored"):
         estimate_shred_fraction([np.nan], y, p)
     with pytest.raises(ValueError, match="no better than chance"):
         estimate_shred_fraction([0.1], y, [0.9, 0.9, 0.1, 0.1])
-    with pytest.raises(ValueError, match="hold galaxies and shreds"):
+    with pytest.raises(ValueError, match="include scored galaxies and scored shreds"):
         estimate_shred_fraction([0.1], [0, 0], [0.1, 0.2])
     with pytest.raises(ValueError, match="groups of shape"):
         estimate_shred_fraction([0.1], y, p, groups=[1])

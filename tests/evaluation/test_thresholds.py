@@ -5,14 +5,14 @@ from shredfinder.evaluation import choose_threshold, prevalence_metrics
 
 
 @pytest.fixture(scope="module")
-def answers():
+def scores():
     rng = np.random.default_rng(1)
     y = np.repeat([0, 1], [600, 400])
     return y, 1 / (1 + np.exp(-rng.normal(4 * y - 2, 1.5)))
 
 
-def test_the_most_complete_of_the_pure_thresholds_is_taken(answers):
-    y, p = answers
+def test_the_most_complete_of_the_pure_thresholds_is_taken(scores):
+    y, p = scores
     choice = choose_threshold(y, p, 0.05, purity=0.8)
     found = prevalence_metrics(y, p, 0.05, threshold=choice["threshold"])
     assert found["purity"] == pytest.approx(choice["purity"])
@@ -21,16 +21,16 @@ def test_the_most_complete_of_the_pure_thresholds_is_taken(answers):
     assert choice["threshold"] == min(pure)
 
 
-def test_the_purest_of_the_complete_thresholds_is_taken(answers):
-    y, p = answers
+def test_the_purest_of_the_complete_thresholds_is_taken(scores):
+    y, p = scores
     choice = choose_threshold(y, p, 0.05, completeness=0.95)
     assert np.mean(p[y == 1] >= choice["threshold"]) >= 0.95
     above = p[p > choice["threshold"]].min()
     assert np.mean(p[y == 1] >= above) < 0.95
 
 
-def test_galaxies_are_below_the_threshold(answers):
-    y, p = answers
+def test_galaxies_are_below_the_threshold(scores):
+    y, p = scores
     choice = choose_threshold(y, p, 0.2, completeness=0.99, of="galaxy")
     kept = p < choice["threshold"]
     complete, missed = np.mean(kept[y == 0]), np.mean(kept[y == 1])
@@ -39,25 +39,25 @@ def test_galaxies_are_below_the_threshold(answers):
     assert choice["purity"] == pytest.approx(0.8 * complete / (0.8 * complete + 0.2 * missed))
 
 
-def test_a_rarer_class_needs_a_higher_threshold(answers):
-    y, p = answers
+def test_a_rarer_class_needs_a_higher_threshold(scores):
+    y, p = scores
     rare, frequent = (
         choose_threshold(y, p, share, purity=0.9)["threshold"] for share in (0.02, 0.4)
     )
     assert rare > frequent
 
 
-def test_rows_without_an_answer_do_not_count(answers):
-    y, p = answers
+def test_unscored_rows_are_ignored(scores):
+    y, p = scores
     more = np.r_[y, 0, 1], np.r_[p, np.nan, np.nan]
     assert choose_threshold(*more, 0.05, purity=0.8) == choose_threshold(y, p, 0.05, purity=0.8)
 
 
-def test_what_can_not_be_is_refused():
+def test_invalid_requirements():
     y, p = [0, 1, 0, 1], [0.9, 0.9, 0.1, 0.1]
-    with pytest.raises(ValueError, match=r"no threshold gives a purity of 0\.9 .* 0\.05"):
+    with pytest.raises(ValueError, match=r"no threshold reaches a purity of 0\.9 .* 0\.05"):
         choose_threshold(y, p, 0.05, purity=0.9)
-    with pytest.raises(ValueError, match="either the purity or the completeness"):
+    with pytest.raises(ValueError, match="either purity or completeness"):
         choose_threshold(y, p, 0.05)
     with pytest.raises(ValueError, match="both classes"):
         choose_threshold([0, 0], [0.1, 0.2], 0.05, purity=0.5)
