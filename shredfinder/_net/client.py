@@ -20,7 +20,6 @@ from shredfinder._net.retries import RateLimiter, RetryPolicy, make_retrying
 from shredfinder.exceptions import (
     BadResponseError,
     NoCoverageError,
-    ServiceError,
     StoppedError,
     TransientServiceError,
     UnusableServiceError,
@@ -214,41 +213,37 @@ class HttpClient:
             raise TransientServiceError(f"the connection to {host} failed: {error}") from error
 
     def _load(self, response: requests.Response, *, end: float, max_bytes: int, **_: Any) -> None:
-        """Load the whole body of a response; requests calls it before it follows a redirect."""
-        good = response.status_code == 200
-        with response:
-            try:
-                content = self._read(response, end, max_bytes if good else _MAX_ERROR_BYTES)
-            except (ServiceError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                if good or isinstance(error, StoppedError):
-                    raise
-                content = b""  # the status says enough
-        # From now on ``response.content`` reads from memory.
-        response.raw = io.BytesIO(content)
-
-    def _read(self, response: requests.Response, end: float, max_bytes: int) -> bytes:
-        """Read a body within limits of time and size.
+        """Load the body of a response, within limits; requests calls it before any redirect.
 
         The timeout of requests counts from one piece of a body to the next: a server that sends
         a byte now and then would hold the program up for ever.
         """
+        good = response.status_code == 200
+        max_bytes = max_bytes if good else _MAX_ERROR_BYTES
         announced = response.headers.get("Content-Length", "")
-        if announced.isdecimal() and int(announced) > max_bytes:
-            raise BadResponseError(
-                f"{response.url} announces {announced} bytes, more than {max_bytes} bytes"
-            )
         parts, n_bytes = [], 0
-        # read1 returns what has arrived, so that a trickle cannot hide behind an unfilled chunk.
-        while part := response.raw.read1(_CHUNK, decode_content=True):
-            parts.append(part)
-            n_bytes += len(part)
-            if n_bytes > max_bytes:
-                raise BadResponseError(f"more than {max_bytes} bytes from {response.url}")
-            if time.monotonic() > end:
-                raise requests.Timeout
-            if self.stop.is_set():
-                raise StoppedError("the run was stopped while a response was read")
-        return b"".join(parts)
+        with response:
+            try:
+                if announced.isdecimal() and int(announced) > max_bytes:
+                    raise BadResponseError(
+                        f"{response.url} announces {announced} bytes, more than {max_bytes} bytes"
+                    )
+                # read1 returns what has arrived: a trickle cannot hide behind an unfilled chunk.
+                while part := response.raw.read1(_CHUNK, decode_content=True):
+                    parts.append(part)
+                    n_bytes += len(part)
+                    if n_bytes > max_bytes:
+                        raise BadResponseError(f"more than {max_bytes} bytes from {response.url}")
+                    if time.monotonic() > end:
+                        raise requests.Timeout
+                    if self.stop.is_set():
+                        raise StoppedError("the run was stopped while a response was read")
+            except (BadResponseError, requests.Timeout, urllib3.exceptions.HTTPError):
+                # Of an error response, or a redirect, the status says enough.
+                if good:
+                    raise
+        # From now on ``response.content`` reads from memory.
+        response.raw = io.BytesIO(b"".join(parts))
 
     def _fail(self, response: requests.Response) -> None:
         """Raise the error that corresponds to a status."""

@@ -14,7 +14,7 @@ import numpy as np
 from shredfinder.cutouts.cache import EMPTY
 from shredfinder.cutouts.decoding import encode_image
 from shredfinder.cutouts.grouping import group_sources, single_group
-from shredfinder.cutouts.services.base import CutoutRequest, FetchedImage
+from shredfinder.cutouts.services.base import CutoutRequest
 from shredfinder.exceptions import (
     ServiceError,
     ShredfinderWarning,
@@ -97,10 +97,11 @@ class Batch:
     def __init__(self, run: Run, ra: np.ndarray, dec: np.ndarray) -> None:
         self._run = run
         service, n = run.service, len(ra)
-        fill = np.nan if service.color_mapping == FLUX else 0
-        self.images = np.full(
-            (n, run.size, run.size, len(service.bands)), fill, dtype=service.dtype
-        )
+        shape = (n, run.size, run.size, len(service.bands))
+        if service.color_mapping == FLUX:
+            self.images = np.full(shape, np.nan, np.float32)
+        else:
+            self.images = np.zeros(shape, np.uint8)
         self.flags = np.full(n, CutoutFlag.FAILED.value, dtype="U16")
         self.flags[np.isnan(ra)] = CutoutFlag.NO_POSITION
         # Sources at the same position are requested once.
@@ -168,8 +169,11 @@ class Batch:
             check = check_images if cutout.dtype == np.uint8 else check_fluxes
             flag = CutoutFlag(check(cutout[np.newaxis])[0])
             if flag == CutoutFlag.GOOD:
-                alone = len(group.rows) == 1
-                self._store(sources[row], fetched if alone else FetchedImage(cutout))
+                if run.cache is not None:
+                    content, suffix = fetched.body, fetched.suffix
+                    if content is None or len(group.rows) > 1:
+                        content, suffix = encode_image(cutout, sources[row], run.service.bands)
+                    run.cache.write(run.service, sources[row], content, suffix)
                 n_rows += self._put(sources[row], flag, cutout)
             else:
                 n_rows += self._put(sources[row], flag, reason="the image holds no data")
@@ -188,15 +192,6 @@ class Batch:
             )
         flag = CutoutFlag(error.flag)
         return sum(self._put(sources[row], flag, reason=str(error)) for row in group.rows)
-
-    def _store(self, request: CutoutRequest, fetched: FetchedImage) -> None:
-        run = self._run
-        if run.cache is None:
-            return
-        content, suffix = fetched.body, fetched.suffix
-        if content is None:
-            content, suffix = encode_image(fetched.image, request, run.service.bands)
-        run.cache.write(run.service, request, content, suffix)
 
     def _put(
         self,

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from shredfinder._net.client import HttpClient
 from shredfinder._net.retries import RetryPolicy
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.runtime import progress_bar
+from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.engine import Batch, Failures, Run
@@ -116,17 +117,15 @@ class CutoutFetcher:
             raise ValueError(f"group must be True, False or 'auto', not {self.group!r}")
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise ValueError(f"retry must be a RetryPolicy, not {self.retry!r}")
-        for name, unit in (
-            ("rate", "number of requests per second, 'polite' or None"),
-            ("timeout", "number of seconds"),
-            ("time_limit", "number of seconds"),
-            ("max_workers", "number of connections"),
-        ):
+        check_count(self.size, "size")
+        check_count(self.max_workers, "max_workers")
+        for name in ("rate", "timeout", "time_limit"):
             value = getattr(self, name)
-            if value is None or (name == "rate" and value == "polite"):
+            if value in (None, "polite"):
                 continue
             if isinstance(value, str) or not value > 0:
-                raise ValueError(f"{name} must be a positive {unit}, not {value!r}")
+                unit = "requests per second" if name == "rate" else "seconds"
+                raise ValueError(f"{name} must be a positive number of {unit}, not {value!r}")
         # The default service is looked up when it is needed: a model may name another one.
         if self.service is not None:
             self._check_service()
@@ -174,18 +173,14 @@ class CutoutFetcher:
         fetcher : CutoutFetcher
             The copy.
         """
-        filled: dict[str, Any] = {"size": size, "pixel_scale": pixel_scale}
-        if survey is not None and not conf.service:
+        filled: dict[str, Any] = {}
+        if self.size is None and size is not None:
+            filled["size"] = size
+        if self.pixel_scale is None and pixel_scale is not None:
+            filled["pixel_scale"] = pixel_scale
+        if self.service is None and survey is not None and not conf.service:
             facts = get_survey(survey)
-            filled |= {"service": facts.service, "layer": facts.layer}
-        if self.service is not None:
-            # Another service has other layers.
-            filled |= {"service": None, "layer": None}
-        filled = {
-            key: value
-            for key, value in filled.items()
-            if value is not None and getattr(self, key) is None
-        }
+            filled |= {"service": facts.service, "layer": self.layer or facts.layer}
         copied = object.__new__(CutoutFetcher)
         # The created service goes along: opening thousands of local images takes a while.
         copied.__dict__.update(self.__dict__ | filled)
@@ -197,19 +192,17 @@ class CutoutFetcher:
     def fetch(
         self, coords: SkyCoord | Table, *, progress: bool | Literal["auto"] = "auto"
     ) -> Cutouts:
-        """Fetch a cutout for each position; see `fetch_cutouts`.
+        """Fetch a cutout for each position.
 
         Parameters
         ----------
-        coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
-            Positions.
-        progress : bool or "auto", optional
-            Whether to show a progress bar; ``"auto"`` on a terminal and in a notebook.
+        coords, progress
+            As for `fetch_cutouts`.
 
         Returns
         -------
         cutouts : ~shredfinder.Cutouts
-            One per position, in order.
+            One per position, in order; see `fetch_cutouts`.
         """
         ra, dec = get_degrees(coords, name="coords")
         with (
@@ -290,7 +283,7 @@ class CutoutFetcher:
                 service.close()
 
 
-class CutoutStream(CutoutSequence):
+class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     """Sequence of cutouts that are fetched when they are needed, and a little ahead.
 
     A slice is a `~shredfinder.Cutouts` object, so that a classifier accepts a stream as it
@@ -355,9 +348,6 @@ class CutoutStream(CutoutSequence):
 
     def __len__(self) -> int:
         return len(self.ra)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -432,9 +422,7 @@ def fetch_cutouts(
     coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
         Positions; of a table, its column of type SkyCoord, or else ``ra`` and ``dec``.
     service : str, CutoutService or CutoutFetcher, optional
-        Name of a service (see `available_services`) or survey, a service of your own, or a
-        configured fetcher; by default ``shredfinder.conf.service``, or else the Legacy Surveys'
-        viewer.
+        Source of the cutouts, as for `CutoutFetcher`, or a configured fetcher.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` on a terminal and in a notebook.
     **options
@@ -485,12 +473,8 @@ def iter_cutouts(
 
     Parameters
     ----------
-    coords, service
-        As for `fetch_cutouts`.
-    chunk : int, optional
-        Cutouts per chunk.
-    **options
-        Further options of `CutoutStream` and `CutoutFetcher`.
+    coords, service, chunk, **options
+        As for `CutoutStream`.
 
     Yields
     ------
@@ -502,10 +486,8 @@ def iter_cutouts(
     >>> from astropy.coordinates import SkyCoord
     >>> from shredfinder.cutouts import iter_cutouts
     >>> coords = SkyCoord([184.7, 184.8, 184.9], [47.3, 47.4, 47.5], unit="deg")
-    >>> for cutouts in iter_cutouts(coords, chunk=2, offline=True):
-    ...     print(cutouts.flags.tolist())
-    ['missing', 'missing']
-    ['missing']
+    >>> [len(cutouts) for cutouts in iter_cutouts(coords, chunk=2, offline=True)]
+    [2, 1]
     """
     with CutoutStream(coords, service, chunk=chunk, **options) as stream:
         yield from stream

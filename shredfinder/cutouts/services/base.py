@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import SURVEYS
 
 if TYPE_CHECKING:
@@ -149,11 +148,6 @@ class CutoutService:
     remote: bool = True
     rate: float | None = 5.0
     max_workers: int = 4
-
-    @property
-    def dtype(self) -> np.dtype:
-        """`numpy.dtype`: type of the images' values."""
-        return np.dtype(np.float32 if self.color_mapping == FLUX else np.uint8)
 
     def cache_folder(self) -> str:
         """Return the name of the folder of this service's cutouts in the cache.

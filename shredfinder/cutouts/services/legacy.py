@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from shredfinder._net.client import find_text
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.cutouts.services.base import (
@@ -119,7 +118,7 @@ class LegacyViewer(CutoutService):
             content = response.content
             content_type = response.headers.get("Content-Type", "")
             # The viewer reports an unknown layer with status 200.
-            if "no such layer" in find_text(content).lower():
+            if b"no such layer" in content[:200].lower():
                 raise UnusableServiceError(
                     f"the viewer at {self.base_url} has no layer {self.layer!r}: choose one such "
                     "as 'ls-dr9', 'ls-dr9-north', 'ls-dr9-south' or 'ls-dr10-grz'"
