@@ -1,4 +1,7 @@
-"""Circles on the sky, divided into boxes such that each source is in exactly one box."""
+"""Regions on the sky: positions by name, and circles divided into boxes.
+
+Each source of a circle is in exactly one of its boxes.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 
 from shredfinder._utils.units import to_value
+from shredfinder.config import conf
+from shredfinder.exceptions import TransientServiceError
 
 if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
-__all__ = ["Box", "Circle"]
+__all__ = ["Box", "Circle", "resolve_name"]
 
 # Margin in degrees of the regions that servers are asked for, since they may round. The exact
 # limits are applied to the rows that they send.
@@ -160,6 +165,8 @@ class Circle:
         ValueError
             If the radius is not positive, not finite or above 90 degrees.
         """
+        from astropy.coordinates import SkyCoord
+
         if not isinstance(center, SkyCoord) or not center.isscalar:
             raise TypeError(
                 f"center must be a SkyCoord of one position: got {center!r}; for a name, use "
@@ -231,3 +238,70 @@ def separation(
             + np.cos(dec1) * np.cos(dec2) * np.sin((ra2 - ra1) / 2) ** 2
         )
         return np.degrees(2 * np.arcsin(np.sqrt(np.clip(haversine, 0, 1))))
+
+
+def resolve_name(
+    name: str, *, url: str | None = None, timeout: float = 30.0, cache: bool = True
+) -> SkyCoord:
+    """Look up the position of an object by its name.
+
+    Parameters
+    ----------
+    name : str
+        A name that Simbad, NED or VizieR know, such as ``"NGC 2903"``.
+    url : str, optional
+        URL of a Sesame service, up to the path before the question mark; by default
+        ``shredfinder.conf.resolver_url``, and if that is empty astropy's own list
+        (``astropy.coordinates.name_resolve.sesame_url``).
+    timeout : float, optional
+        Seconds that a request may take.
+    cache : bool, optional
+        Whether to use astropy's cache.
+
+    Returns
+    -------
+    coords : `~astropy.coordinates.SkyCoord`
+        ICRS position of the object.
+
+    Raises
+    ------
+    ValueError
+        If the name is empty or unknown.
+    shredfinder.exceptions.TransientServiceError
+        If no service responds.
+
+    Notes
+    -----
+    Sesame (CDS) queries Simbad, NED and VizieR in this order. The request is made by
+    `astropy.coordinates.SkyCoord.from_name`.
+
+    Examples
+    --------
+    >>> from shredfinder.catalogs import resolve_name
+    >>> ngc2903 = resolve_name("NGC 2903")
+    >>> ngc2903.to_string("hmsdms", precision=0)  # doctest: +IGNORE_OUTPUT
+    '09h32m10s +21d30m03s'
+    """
+    from astropy.coordinates import SkyCoord, name_resolve
+    from astropy.utils.data import conf as data_conf
+
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"the name of an object must be non-empty text, not {name!r}")
+    url = url or conf.resolver_url
+    addresses = [url] if url else name_resolve.sesame_url.get()
+    try:
+        with (
+            name_resolve.sesame_url.set(addresses),
+            data_conf.set_temp("remote_timeout", float(timeout)),
+        ):
+            return SkyCoord.from_name(name.strip(), cache=cache)
+    except name_resolve.NameResolveError as error:
+        if "Unable to find" in str(error):
+            raise ValueError(
+                f"the resolver at {', '.join(addresses)} knows no object named {name!r}: check "
+                "the name, or give a position"
+            ) from error
+        raise TransientServiceError(
+            f"the name {name!r} cannot be looked up: {' '.join(str(error).split())}; give a "
+            "position instead"
+        ) from error
