@@ -1,4 +1,4 @@
-"""A pool of sources to be labelled by eye, balanced by a first model's scores."""
+"""Pools of sources to label by eye, balanced by the scores of a first model."""
 
 from __future__ import annotations
 
@@ -35,55 +35,56 @@ def build_pool(
     random_state: int | np.random.Generator | None = None,
     position: str | tuple[str, str] | SkyCoord | None = None,
 ) -> Table:
-    """Draw sources to be labelled, so that near the wanted share of them are shreds.
+    """Draw sources to label, of which about a given fraction are shreds.
 
-    Shreds are a few in a hundred candidates: labelled at random, most of the work would go into
-    galaxies. A first model's scores say where to look.
+    Only a few per cent of candidates are shreds, so in a random sample most labels would be spent
+    on galaxies. The scores of a first model balance the sample.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Scored candidates near hosts (`~shredfinder.hosts.join_hosts`), with their positions.
+        Scored candidates near hosts (`~shredfinder.hosts.join_hosts`), with positions.
     n_sources : int, optional
-        Sources in the pool; the paper labelled 5,000.
+        Number of sources in the pool; the paper labelled 5,000.
     shred_share : float, optional
-        Share of them that the first model takes for shreds; the paper's training set has 0.4.
+        Fraction of the pool classified as shreds by the first model; 0.4 in the paper's training
+        set.
     threshold : float, optional
-        A source of this probability or more is taken for a shred.
+        Sources with a probability at or above it are shreds.
     p_column : str, optional
-        Name of the column of probabilities.
+        Column of probabilities.
     group_radius : `~astropy.units.Quantity` or float, optional
-        Sources nearer to each other share a group, and so do theirs in turn; a plain number is in
-        degrees.
+        Linking length: sources closer than this share a group, as in friends-of-friends; a plain
+        number is in degrees.
     random_state : int, `~numpy.random.Generator` or None, optional
-        Seed or source of the randomness.
+        Random seed or generator.
     position
-        Where the sources are, as `~shredfinder.table.get_positions` takes it.
+        Positions of the sources, as for `~shredfinder.table.get_positions`.
 
     Returns
     -------
     pool : `~astropy.table.Table`
-        Rows of ``table`` in random order, so that nobody knows by a source's place what the model
-        thinks of it, with two more columns: ``label``, which is empty, and ``sky_group``, to be
-        kept within one fold of a cross-validation.
+        Rows of ``table`` in random order, so that the order does not reveal the scores, with two
+        more columns: ``label``, which is empty, and ``sky_group``, whose groups should not be
+        split between the folds of a cross-validation.
 
     Raises
     ------
     KeyError
         If a column is missing.
     ValueError
-        If a number is out of range, or no row has an answer.
+        If a number is out of range, or no row is scored and has a position.
 
     Warns
     -----
     ShredfinderWarning
-        If there are too few sources of a class: the pool is then smaller, at the same share.
+        If a class has too few sources: the pool is then smaller, with the same fraction.
 
     Notes
     -----
-    Within a class sources are drawn at random, whatever their scores: a pool of the most certain
-    ones would hold nothing that a new model could learn from. The paper drew from the Legacy
-    sources within 100 kpc of a galaxy of the NASA-Sloan Atlas (arXiv:2301.09648, section 2.1).
+    Within a class, sources are drawn at random whatever their scores, since a new model learns
+    little from the most certain ones. The paper drew from Legacy sources within 100 kpc of galaxies
+    in the NASA-Sloan Atlas (arXiv:2301.09648, section 2.1).
 
     Examples
     --------
@@ -106,11 +107,11 @@ def build_pool(
     usable = np.isfinite(p_cnn) & np.isfinite(sky.ra) & np.isfinite(sky.dec)
     classes = [np.flatnonzero(usable & shred), np.flatnonzero(usable & ~shred)]
     if not usable.any():
-        raise ValueError(f"no row of the table has a {p_column} and a position: score it first")
-    wanted = _numbers(n_sources, share, [len(rows) for rows in classes])
+        raise ValueError(f"no row has both a {p_column} and a position: score the table first")
+    numbers = _class_numbers(n_sources, share, [len(rows) for rows in classes])
     rng = np.random.default_rng(random_state)
     chosen = np.concatenate(
-        [rng.choice(rows, n, replace=False) for rows, n in zip(classes, wanted, strict=True)]
+        [rng.choice(rows, n, replace=False) for rows, n in zip(classes, numbers, strict=True)]
     ).astype(int)
     chosen = rng.permutation(chosen)
     pool = table[chosen]
@@ -119,13 +120,13 @@ def build_pool(
     )
     pool["sky_group"] = Column(
         _sky_groups(sky[chosen], to_value(group_radius, "group_radius", u.deg)),
-        description="Neighbours on the sky: keep a group within one fold",
+        description="Group of neighbours on the sky, to be kept in one fold",
     )
     return pool
 
 
-def _numbers(n_sources, share, available):
-    """Numbers of shreds and galaxies to draw: as many as wanted, or fewer at the same share."""
+def _class_numbers(n_sources: int, share: float, available: list[int]) -> tuple[int, int]:
+    """Compute the numbers of shreds and galaxies to draw, fewer where a class is too small."""
     shares = (share, 1 - share)
     total = min(
         [n_sources] + [int(n / part) for n, part in zip(available, shares, strict=True) if part > 0]
@@ -134,23 +135,24 @@ def _numbers(n_sources, share, available):
     n_galaxies = min(total - n_shreds, available[1])
     if total < n_sources:
         warnings.warn(
-            f"there are {available[0]} sources that the model takes for shreds and {available[1]} "
-            f"for galaxies: the pool has {n_shreds + n_galaxies} and not {n_sources}, to keep the "
-            f"share of {share:.0%}",
+            f"the model classifies only {available[0]} sources as shreds and {available[1]} as "
+            f"galaxies: the pool has {n_shreds + n_galaxies} sources instead of {n_sources}, to "
+            f"keep {share:.0%} shreds",
             ShredfinderWarning,
             stacklevel=3,
         )
     return n_shreds, n_galaxies
 
 
-def _sky_groups(sky, degrees):
-    """Give each source the number of its group: what steps of less than an angle link."""
+def _sky_groups(sky: SkyCoord, degrees: float) -> np.ndarray:
+    """Compute the number of each source's friends-of-friends group."""
     if not len(sky):
         return np.zeros(0, dtype=int)
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
     tree = cKDTree(sky.cartesian.xyz.value.T)
+    # An angle on the unit sphere as a chord, for distances in three dimensions.
     reach = 2 * np.sin(np.radians(degrees) / 2)
     linked = tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix")
     return connected_components(linked, directed=False)[1]

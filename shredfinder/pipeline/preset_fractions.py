@@ -1,4 +1,4 @@
-"""The fraction of shreds that each preset of cuts leaves in a catalogue."""
+"""Shred fractions of a catalogue after each preset of cuts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fractions_by_preset", "read_passing"]
 
+# Formats that are read a chunk at a time.
 _STREAMED = (".fits", ".fit", ".fits.gz", ".csv", ".csv.gz")
 
 
@@ -43,45 +44,45 @@ def fractions_by_preset(
     p_column: str = "p_cnn",
     position: str | tuple[str, str] | SkyCoord | None = None,
 ) -> Table:
-    """Count the shreds that each preset of cuts lets through.
+    """Compute the shred fraction of the sources that pass each preset of cuts.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        A scored catalogue with the survey's own columns, before any cut.
+        Scored catalogue with the survey's own columns, before any cut.
     survey : str, optional
         Name or alias of the survey, such as ``"sdss"``.
     presets : sequence of str or CutPreset, optional
         The presets; by default all of `shredfinder.cuts.CUT_PRESETS`.
     hosts : `~astropy.table.Table`, optional
-        Hosts as `~shredfinder.hosts.match_hosts` takes them: only candidates near one count.
+        Hosts, as for `~shredfinder.hosts.match_hosts`: only candidates near one are counted.
     host_radius : `~astropy.units.Quantity` or float, optional
-        How near, as projected; a plain number is in kpc.
+        Largest projected separation from a host; a plain number is in kpc.
     threshold : float, optional
-        A source of this probability or more is a shred.
+        Sources with a probability at or above it are shreds.
     p_column : str, optional
-        Name of the column of probabilities.
+        Column of probabilities.
     position
-        Where the sources are, as `~shredfinder.add_p_cnn` takes it.
+        Positions of the sources, as for `~shredfinder.table.get_positions`.
 
     Returns
     -------
     fractions : `~astropy.table.Table`
-        A row for each preset: its name, ``n_rows`` that pass (and are near a host), then the
-        columns of `~shredfinder.evaluation.shred_fraction`. Rows without an answer are in neither
-        number of it.
+        One row per preset: its name (``preset``), the number of rows that pass and are near a
+        host (``n_rows``), and the columns of `~shredfinder.evaluation.shred_fraction`. Unscored
+        rows are not in the fraction.
 
     Raises
     ------
     KeyError
-        If the table lacks a column that the cuts need, or the probabilities.
+        If the table lacks the probabilities or a column that the cuts need.
     ValueError
-        If there is no such survey or preset.
+        If the survey or a preset is unknown, or no preset is given.
 
     Notes
     -----
-    The paper gives 4 % for Legacy with its cuts and 7 % without those on RCHISQ, 5 % for SDSS
-    and PS1 (arXiv:2301.09648, section 3.2), near hosts.
+    Near hosts, the paper finds 4 % for Legacy with its cuts and 7 % without those on RCHISQ, and
+    5 % for SDSS and PS1 (arXiv:2301.09648, section 3.2).
 
     Examples
     --------
@@ -114,7 +115,7 @@ def fractions_by_preset(
                           names=["preset", "n_rows"])  # fmt: skip
         rows.append(found)
     if not rows:
-        raise ValueError("presets is empty: name at least one")
+        raise ValueError("presets is empty: give at least one")
     return vstack(rows)
 
 
@@ -132,26 +133,30 @@ def read_passing(
     Parameters
     ----------
     path : str or path-like
-        A catalogue with the survey's own columns. FITS and CSV files are read a part at a time,
-        so that memory does not grow with them; other formats whole.
+        Catalogue with the survey's own columns. FITS and CSV files are read in chunks, so that
+        memory does not grow with them; other formats are read whole.
     survey, presets
-        As `fractions_by_preset` takes them.
+        As for `fractions_by_preset`.
     ebv : float, optional
-        For PS1 files without a column ``ebv``: E(B-V) in mag.
+        E(B-V) in mag, for PS1 files without a column ``ebv``.
     columns : sequence of str, optional
-        Columns to read besides those that the cuts need, where they are there.
+        Further columns to read, if they exist, besides those that the cuts need.
     table : int or str, optional
-        Which of the file's tables, as `~shredfinder.table.read_catalogue` takes it.
+        One of several tables in the file, as for `~shredfinder.table.read_catalogue`.
 
     Returns
     -------
     rows : `~shredfinder.ShredTable`
-        The rows, with the survey's own columns.
+        The rows that pass, with the survey's own columns.
 
     Raises
     ------
-    FileNotFoundError, ValueError, KeyError
-        If the file is not there, is no catalogue, or lacks a column.
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If it is not a readable catalogue.
+    KeyError
+        If it lacks a column.
 
     Examples
     --------
@@ -179,6 +184,7 @@ def read_passing(
         if len(chunk):
             masks = [candidate_cut(chunk, survey, preset=preset).passed for preset in chosen]
             chunk = chunk[np.logical_or.reduce(masks)]
+        # One empty chunk is kept, for its columns.
         if not parts or len(chunk):
             parts.append(chunk)
     filled = [part for part in parts if len(part)] or parts[:1]

@@ -1,4 +1,4 @@
-"""Tables and positions for TOPCAT, Aladin and whatever else listens, over SAMP."""
+"""Send tables and positions to TOPCAT, Aladin and other programs by SAMP."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from astropy.coordinates import SkyCoord
     from astropy.samp import SAMPHubServer
     from astropy.table import Table
@@ -30,22 +32,22 @@ def send_samp(
     timeout: float = 30.0,
     hub: SAMPHubServer | None = None,
 ) -> list[str]:
-    """Send a table, and a position to look at, to the programs of a running SAMP hub.
+    """Send a table and a position to the programs connected to a SAMP hub.
 
-    TOPCAT and Aladin bring a hub with them: start one of them first.
+    TOPCAT and Aladin run a hub: start one of them first.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The table. It is sent as a VOTable, with units, UCDs and descriptions.
+        The table, sent as a VOTable with units, UCDs and descriptions.
     center : `~astropy.coordinates.SkyCoord`, optional
-        The position.
+        Position for the programs to point at.
     name : str, optional
-        The table's name in the other programs.
+        Name of the table in the other programs.
     timeout : float, optional
-        Seconds that a program may take to load the table.
+        Seconds that a program has to load the table.
     hub : SAMPHubServer, optional
-        A hub of one's own, of pyvo or astropy; by default the running one.
+        Hub of pyvo or astropy to connect to; by default the running one.
 
     Returns
     -------
@@ -60,16 +62,16 @@ def send_samp(
     Warns
     -----
     ShredfinderWarning
-        If no program takes tables, or one reports an error or does not answer.
+        If no program accepts tables, or one reports an error or does not respond.
 
     Notes
     -----
     The messages are ``table.load.votable`` and ``coord.pointAt.sky`` of the SAMP standard. The
-    table is handed over as a temporary file, which is removed when this process ends.
+    table is passed as a temporary file, which is removed when this process ends.
 
     Examples
     --------
-    With a hub of its own, and nobody there to listen:
+    With a private hub, to which no program is connected:
 
     >>> import warnings
     >>> from astropy.coordinates import SkyCoord
@@ -87,21 +89,21 @@ def send_samp(
     """
     samp = import_samp()
     folder = Path(tempfile.mkdtemp(prefix="shredfinder-samp-"))
-    # Programs may come back to the file as long as the sender lives.
+    # Programs may read the file again at any time while the sender runs.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "table.vot"
     table.write(path, format="votable")
     client = samp.SAMPIntegratedClient(
         name="shredfinder",
         description="Finds galaxy shreds in photometric catalogues",
-        # Messages go through the hub: nothing needs to reach this process from outside.
+        # Messages go through the hub, so nothing needs to reach this process from outside.
         addr="127.0.0.1",
     )
     try:
         client.connect(hub=hub)
     except samp.SAMPHubError as error:
         raise RuntimeError(
-            f"no SAMP hub is running ({error}): start TOPCAT or Aladin, and send again"
+            f"no SAMP hub is running ({error}): start TOPCAT or Aladin, then send again"
         ) from error
     try:
         message = {"url": path.as_uri(), "name": name, "table-id": f"{folder.name}/{name}"}
@@ -109,26 +111,26 @@ def send_samp(
         if center is not None:
             sky = center.icrs
             place = {"ra": f"{sky.ra.deg:.7f}", "dec": f"{sky.dec.deg:.7f}"}
-            # A call, not a notification: a hub drops these when the sender has left meanwhile.
+            # A call, since a hub drops notifications once the sender has disconnected.
             _call(client, _POINT, place, timeout)
     finally:
         client.disconnect()
     if not receivers:
         warnings.warn(
-            "no program at the SAMP hub took the table: start TOPCAT or Aladin",
+            "no program at the SAMP hub loaded the table: start TOPCAT or Aladin",
             ShredfinderWarning,
             stacklevel=2,
         )
     return receivers
 
 
-def import_samp():
-    """Import the module of SAMP: pyvo's, which astropy's became, or astropy's where pyvo is older.
+def import_samp() -> ModuleType:
+    """Import pyvo's SAMP module, which replaces astropy's, or astropy's if pyvo is too old.
 
     Returns
     -------
     samp : module
-        ``pyvo.samp`` or ``astropy.samp``; the two are alike.
+        ``pyvo.samp`` or ``astropy.samp``, which have the same interface.
 
     Examples
     --------
@@ -137,25 +139,25 @@ def import_samp():
     True
     """
     samp = importlib.import_module("pyvo.samp")
-    if hasattr(samp, "SAMPHubServer"):  # older ones hold the client alone
+    if hasattr(samp, "SAMPHubServer"):  # older versions have only the client
         return samp
     return importlib.import_module("astropy.samp")
 
 
-def _call(client, mtype, params, timeout):
-    """Send a message to each program that takes it, and wait for its answer."""
+def _call(client: Any, mtype: str, params: dict[str, str], timeout: float) -> list[str]:
+    """Send a message to each program that accepts it; return the names of those that succeed."""
     done = []
     for identifier in client.get_subscribed_clients(mtype):
         title = client.get_metadata(identifier).get("samp.name", identifier)
         try:
             message = {"samp.mtype": mtype, "samp.params": params}
-            answer = client.call_and_wait(identifier, message, str(int(timeout)))
-        except Exception as error:  # whatever a hub or a program answers
-            problem = f"did not answer within {timeout:g} s ({error})"
+            response = client.call_and_wait(identifier, message, str(int(timeout)))
+        except Exception as error:  # hubs and programs fail in many ways
+            problem = f"did not respond within {timeout:g} s ({error})"
         else:
-            if answer.get("samp.status") == "samp.ok":
+            if response.get("samp.status") == "samp.ok":
                 done.append(title)
                 continue
-            problem = f"reports: {answer.get('samp.error', {}).get('samp.errortxt', 'an error')}"
+            problem = f"reports: {response.get('samp.error', {}).get('samp.errortxt', 'an error')}"
         warnings.warn(f"{title} {problem}", ShredfinderWarning, stacklevel=3)
     return done

@@ -1,4 +1,4 @@
-"""Figures, which need matplotlib (``pip install shredfinder[plot]``), and views for notebooks."""
+"""Plots, which need matplotlib (``pip install shredfinder[plot]``), and views for notebooks."""
 
 from shredfinder.plotting.aladin import show_aladin
 from shredfinder.plotting.curves import plot_precision_recall, plot_reliability, plot_roc

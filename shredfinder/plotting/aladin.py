@@ -1,4 +1,4 @@
-"""A table's sources on the sky, in Aladin Lite."""
+"""Sources of a table on the sky, in Aladin Lite."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from astropy.table import Table
 
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
-from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade
+from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["show_aladin"]
 
 __doctest_requires__ = {"show_aladin": ["ipyaladin"]}
 
-# As many colours as a legend can be read by.
+# Bins in p_cnn, each a catalogue with its own colour.
 _N_BINS = 5
-# No closer look than the side of a cutout.
-_LEAST_FOV = 1 / 60
+# Smallest field of view in degrees: the width of a cutout.
+_MIN_FOV = 1 / 60
 
 
 def show_aladin(
@@ -36,45 +36,44 @@ def show_aladin(
     flag: str = "p_cnn_flag",
     **options: Any,
 ) -> Any:
-    """Show a table's sources in Aladin Lite, coloured by their ``p_cnn``.
+    """Show the sources of a table in Aladin Lite, coloured by ``p_cnn``.
 
-    Each fifth of the range of ``p_cnn`` is a catalogue of its own in the widget, in the colours of
-    `~shredfinder.plotting.make_thumbnails` (blue for galaxies, yellow for shreds); sources
-    without an answer are grey. A click on a source shows its row.
+    Sources are shown in five bins of ``p_cnn``, each a catalogue of the widget, in the colours of
+    `~shredfinder.plotting.make_thumbnails` (blue for galaxies, yellow for shreds). Unscored sources
+    are grey. A click on a source shows its row.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         The sources, ``n`` rows.
     aladin : ipyaladin.Aladin, optional
-        The widget to show them in; by default a new one, which looks at all of them.
+        Widget to add the sources to; by default a new one, whose view holds all of them.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
-        Where the sources are (see `~shredfinder.table.get_positions`); by default it is looked
-        for in the table. Rows without a position are shown nowhere.
+        Positions of the sources (see `~shredfinder.table.get_positions`); by default found in the
+        table. Rows without a position are not shown.
     columns : sequence of str, optional
-        Columns to be shown with a source, besides its position, score and flag.
+        Further columns to show with a source, besides its position, score and flag.
     score, flag : str, optional
-        The columns of the scores and flags. Where there is no such column, sources have no
-        answer.
+        Columns of the scores and flags. Without a score column all sources are unscored.
     **options
-        Of a new widget: arguments of ``ipyaladin.Aladin``, such as ``survey`` and ``height``.
+        Arguments of a new ``ipyaladin.Aladin``, such as ``survey`` and ``height``.
 
     Returns
     -------
     aladin : ipyaladin.Aladin
-        The widget; Jupyter shows it when it is the last line of a cell.
+        The widget, which Jupyter displays as the last line of a cell.
 
     Raises
     ------
     MissingDependencyError
         If ipyaladin is not installed.
     ValueError
-        If no position is found, or a column is not there.
+        If no position is found, or a column is missing.
 
     Notes
     -----
-    The widget loads Aladin Lite and its images from CDS when a browser shows it. What is sent to it
-    has been tested, without a network; how it looks on the sky is untested live.
+    The widget loads Aladin Lite and its images from CDS when a browser displays it. The data sent
+    to it are tested without a network; the display itself is untested live.
 
     Examples
     --------
@@ -90,7 +89,7 @@ def show_aladin(
     missing = [name for name in columns if name not in table.colnames]
     if missing:
         raise ValueError(
-            f"the table has no column {missing[0]!r}: it has {', '.join(table.colnames)}"
+            f"the table has no column {missing[0]!r}: choose from {', '.join(table.colnames)}"
         )
     sources = Table({"ra": coords.ra, "dec": coords.dec})
     for name in dict.fromkeys([score, flag, *columns]):
@@ -98,8 +97,8 @@ def show_aladin(
             sources[name] = table[name]
     placed = np.isfinite(coords.ra.deg) & np.isfinite(coords.dec.deg)
     if aladin is None:
-        aladin = package.Aladin(**(_look_at(coords[placed]) | options))
-    for name, color, rows in _bin(table, score):
+        aladin = package.Aladin(**(_get_view(coords[placed]) | options))
+    for name, color, rows in _bin_scores(table, score):
         if (rows & placed).any():
             aladin.add_table(
                 sources[rows & placed],
@@ -112,8 +111,8 @@ def show_aladin(
     return aladin
 
 
-def _bin(table, score):
-    """Give name, colour and rows of each catalogue, the likeliest shreds first."""
+def _bin_scores(table: Table, score: str) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield the name, colour and rows of each catalogue, by falling score."""
     values = np.full(len(table), np.nan)
     if score in table.colnames:
         values = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
@@ -122,16 +121,17 @@ def _bin(table, score):
     place[known] = np.clip(values[known] * _N_BINS, 0, _N_BINS - 1).astype(int)
     for i in reversed(range(_N_BINS)):
         low, high = i / _N_BINS, (i + 1) / _N_BINS
-        # From blue to yellow, ends included.
+        # The outer bins have the outer colours, blue and yellow.
         yield f"{score} {low:.1f} to {high:.1f}", get_shade(i / (_N_BINS - 1)), place == i
-    yield "no answer", NO_ANSWER_SHADE, ~known
+    yield "unscored", UNSCORED_SHADE, ~known
 
 
-def _look_at(coords):
+def _get_view(coords: SkyCoord) -> dict[str, Any]:
+    """Return the centre and field of view that hold all positions."""
     if not len(coords):
         return {}
     mean = coords.cartesian.mean()
     center = SkyCoord(mean.x, mean.y, mean.z, representation_type="cartesian")
     center = SkyCoord(center.spherical.lon, center.spherical.lat)
     reach = coords.separation(center).max().to_value(u.deg)
-    return {"target": center, "fov": float(np.clip(2.4 * reach, _LEAST_FOV, 180))}
+    return {"target": center, "fov": float(np.clip(2.4 * reach, _MIN_FOV, 180))}

@@ -1,21 +1,25 @@
-"""ROC and precision-recall curves, fold by fold, and the reliability diagram."""
+"""ROC curves, precision-recall curves and reliability diagrams."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from shredfinder._utils.fractions import binomial_fractions
-from shredfinder._utils.runtime import import_optional
 from shredfinder.evaluation import calibration_error, compute_metrics
 from shredfinder.evaluation.metrics import select_scored
 from shredfinder.models.priors import check_prior
 from shredfinder.plotting.style import make_figure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
+
+    # Coordinates of a curve's points.
+    Line = tuple[np.ndarray, np.ndarray]
 
 __all__ = ["plot_precision_recall", "plot_reliability", "plot_roc"]
 
@@ -34,11 +38,11 @@ def plot_roc(
     zoom: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the receiver operating characteristic of each fold, and their mean and spread.
+    """Plot the receiver operating characteristic of each fold, their mean and spread.
 
-    As in figure 3 of Di Teodoro, Peek & Wu (2023): the folds thin, their mean thick, and the line
-    of a random guess dashed. The shaded band is one standard deviation of the folds wide on
-    either side.
+    The plot follows figure 3 of Di Teodoro, Peek & Wu (2023): thin lines for the folds, a thick
+    one for their mean, and a dashed one for a random classifier. The shaded band is ±1 standard
+    deviation between the folds.
 
     Parameters
     ----------
@@ -47,18 +51,17 @@ def plot_roc(
     p_cnn : array_like
         Probabilities of being a shred, of shape ``(n,)``; rows with NaN are left out.
     folds : array_like of int, optional
-        Fold of each source, as from `~shredfinder.evaluation.cross_validate`, −1 for those in
-        none; by default all are one.
+        Fold of each source, as returned by `~shredfinder.evaluation.cross_validate`; sources with
+        −1 are left out. By default all sources are one fold.
     label : str, optional
-        Name in the legend, which gives the AUC too: the folds' mean and standard deviation.
+        Legend entry, followed by the AUC: mean and standard deviation of the folds.
     color : str, optional
         Colour of the mean.
     zoom : bool, optional
-        Whether to show the corner of good classifiers, a tenth of each axis, once more and
-        larger.
+        Whether to add an inset with the upper left corner, a tenth of each axis.
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw, to compare with what is there; by default in a figure of its own, which
-        pyplot does not know of.
+        Axes to draw on, to compare classifiers; by default those of a new figure, which pyplot
+        does not manage.
 
     Returns
     -------
@@ -68,9 +71,9 @@ def plot_roc(
     Raises
     ------
     MissingDependencyError
-        If matplotlib or scikit-learn is not installed.
+        If matplotlib is not installed.
     ValueError
-        If labels, probabilities and folds do not fit, or a fold lacks a class.
+        If labels, probabilities and folds differ in length, or a fold lacks a class.
 
     Examples
     --------
@@ -83,21 +86,24 @@ def plot_roc(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('false positive rate', 'true positive rate')
     """
+    from sklearn.metrics import roc_curve
+
     parts = _split(y, p_cnn, folds)
-    curves = [np.interp(_GRID, *_roc(*part)) for part in parts]
+    lines = [roc_curve(*part)[:2] for part in parts]
     aucs = [compute_metrics(*part)["auc"] for part in parts]
     ax, is_new = _get_axes(ax)
     new_panels = [ax] if is_new else []
     if zoom and not ax.child_axes:
-        new_panels.append(_make_corner(ax))
+        new_panels.append(_add_inset(ax))
     for panel in new_panels:
         panel.plot([0, 1], [0, 1], color="0.6", linestyle="dashed", linewidth=1)
-    for panel in (ax, *ax.child_axes):
-        _draw_folds(panel, [_roc(*part) for part in parts], curves, color)
-    _label_mean(ax, f"{label}: AUC {_give_mean(aucs)}", color)
+    # A second classifier on the same axes is drawn in their inset too.
+    for panel in (ax, *cast("list[Axes]", ax.child_axes)):
+        _draw_folds(panel, lines, color)
+    _add_legend_entry(ax, f"{label}: AUC {_format_mean(aucs)}", color)
     ax.set_xlabel("false positive rate")
     ax.set_ylabel("true positive rate")
-    # The corner has the lower right.
+    # The inset fills the lower right.
     ax.legend(loc="lower center" if zoom else "lower right", fontsize=8, frameon=False)
     return ax
 
@@ -112,17 +118,17 @@ def plot_precision_recall(
     color: str = _RED,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw precision against recall for each fold, and their mean and spread.
+    """Plot precision against recall for each fold, their mean and spread.
 
     Parameters
     ----------
     y, p_cnn, folds, color, ax
         As for `plot_roc`.
     prevalence : float, optional
-        Share of shreds in the catalogue that the curve is for, in 0–1 exclusive; by default that
-        of the sources. Precision falls with it: 0.05 is that of real candidates.
+        Shred fraction of the catalogue that the curve applies to, in 0–1 exclusive; by default
+        that of the sources. Precision falls with it: real candidates have about 0.05.
     label : str, optional
-        Name in the legend.
+        Legend entry.
 
     Returns
     -------
@@ -132,9 +138,9 @@ def plot_precision_recall(
     Raises
     ------
     MissingDependencyError
-        If matplotlib or scikit-learn is not installed.
+        If matplotlib is not installed.
     ValueError
-        If labels, probabilities and folds do not fit, or a fold lacks a class.
+        If labels, probabilities and folds differ in length, or a fold lacks a class.
 
     Examples
     --------
@@ -150,20 +156,12 @@ def plot_precision_recall(
     if prevalence is not None:
         check_prior(prevalence, "prevalence")
     parts = _split(y, p_cnn, folds)
-    lines = []
-    for labels, scores in parts:
-        false, true = _roc(labels, scores)
-        share = np.mean(labels) if prevalence is None else prevalence
-        # Without any source there is no precision: the curve begins with the first.
-        some = true + false > 0
-        true, false = true[some], false[some]
-        lines.append((true, share * true / (share * true + (1 - share) * false)))
-    curves = [np.interp(_GRID, *line) for line in lines]
+    lines = [_precision_recall(labels, scores, prevalence) for labels, scores in parts]
     ax, _ = _get_axes(ax)
-    _draw_folds(ax, lines, curves, color)
+    _draw_folds(ax, lines, color)
     share = np.mean(np.concatenate([labels for labels, _ in parts]))
     at = f"{share if prevalence is None else prevalence:.0%} shreds"
-    _label_mean(ax, f"{label}, {at}", color)
+    _add_legend_entry(ax, f"{label}, {at}", color)
     ax.set_xlabel("recall of shreds (completeness)")
     ax.set_ylabel("precision (purity)")
     ax.legend(loc="lower left", fontsize=8, frameon=False)
@@ -179,10 +177,10 @@ def plot_reliability(
     color: str = "#1f5fa8",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how many sources are shreds against how many should be, by their probability.
+    """Plot the fraction of shreds against the mean probability, in bins of probability.
 
-    A calibrated model keeps to the diagonal. Bars are binomial 68 % intervals (Wilson 1927); the
-    grey steps below are the numbers of sources in each bin, on a logarithmic scale of their own.
+    A calibrated model follows the diagonal. Error bars are binomial 68 % intervals (Wilson 1927).
+    The grey steps show the number of sources per bin, on a logarithmic scale of their own.
 
     Parameters
     ----------
@@ -191,7 +189,7 @@ def plot_reliability(
     n_bins : int, optional
         Number of bins between 0 and 1.
     label : str, optional
-        Name in the legend, which gives the expected calibration error too
+        Legend entry, followed by the expected calibration error
         (`~shredfinder.evaluation.calibration_error`).
     color : str, optional
         Colour of the points.
@@ -206,7 +204,7 @@ def plot_reliability(
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If labels and probabilities do not fit.
+        If labels and probabilities differ in length, or no source is scored.
 
     Examples
     --------
@@ -218,28 +216,20 @@ def plot_reliability(
     >>> ax.get_ylabel()
     'fraction of shreds'
     """
-    y, p = select_scored(y, p_cnn)
-    if not len(y):
-        raise ValueError("no source has an answer: there is nothing to draw")
+    truth, p = select_scored(y, p_cnn)
+    if not len(truth):
+        raise ValueError("no source is scored, so there is nothing to plot")
+    # scikit-learn's calibration_curve has no counts, which the intervals need.
     bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
     numbers = np.bincount(bins, minlength=n_bins)
-    shreds = np.bincount(bins, weights=y, minlength=n_bins).round().astype(int)
-    some = numbers > 0
-    mean = np.bincount(bins, weights=p, minlength=n_bins)[some] / numbers[some]
-    fraction, low, high = (values[some] for values in binomial_fractions(shreds, numbers))
+    shreds = np.bincount(bins, weights=truth, minlength=n_bins).round().astype(int)
+    filled = numbers > 0
+    mean = np.bincount(bins, weights=p, minlength=n_bins)[filled] / numbers[filled]
+    fraction, low, high = (values[filled] for values in binomial_fractions(shreds, numbers))
     ax, is_new = _get_axes(ax)
     if is_new:
         ax.plot([0, 1], [0, 1], color="0.6", linestyle="dashed", linewidth=1)
-        counts = ax.twinx()
-        edges = np.linspace(0, 1, n_bins + 1)
-        counts.stairs(numbers, edges, color="0.85", fill=True)
-        counts.set_yscale("log")
-        # A quarter of the height.
-        counts.set_ylim(0.8, max(numbers.max(), 2) ** 4)
-        counts.yaxis.set_visible(False)
-        ax.set_zorder(counts.get_zorder() + 1)
-        ax.patch.set_visible(False)
-    error = calibration_error(y, p)
+        _draw_counts(ax, numbers)
     ax.errorbar(
         mean,
         fraction,
@@ -249,7 +239,7 @@ def plot_reliability(
         markersize=4,
         linewidth=1.2,
         capsize=2,
-        label=f"{label}: calibration error {error:.3f}",
+        label=f"{label}: calibration error {calibration_error(truth, p):.3f}",
     )
     ax.set_xlabel("mean p_cnn")
     ax.set_ylabel("fraction of shreds")
@@ -257,63 +247,89 @@ def plot_reliability(
     return ax
 
 
-def _split(y, p_cnn, folds):
-    """Give labels and probabilities of each fold."""
-    y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
-    folds = np.zeros(len(y), dtype=int) if folds is None else np.asarray(folds)
-    if folds.shape != y.shape:
-        raise ValueError(f"there are {len(y)} labels but folds of shape {folds.shape}")
-    parts = [
-        select_scored(y[folds == k], p[folds == k]) for k in np.unique(folds[folds >= 0])
-    ] if p.shape == y.shape else [select_scored(y, p)]  # fmt: skip
+def _split(
+    y: ArrayLike, p_cnn: ArrayLike, folds: ArrayLike | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split labels and probabilities by fold, without unscored sources."""
+    truth, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    fold = np.zeros(len(truth), dtype=int) if folds is None else np.asarray(folds)
+    if fold.shape != truth.shape:
+        raise ValueError(f"there are {len(truth)} labels but folds of shape {fold.shape}")
+    if p.shape != truth.shape:
+        select_scored(truth, p)  # which raises ValueError
+    parts = [select_scored(truth[fold == k], p[fold == k]) for k in np.unique(fold[fold >= 0])]
     if not parts or any(len(np.unique(labels)) < 2 for labels, _ in parts):
-        raise ValueError("every fold needs galaxies and shreds that have an answer")
+        raise ValueError("every fold needs scored galaxies and scored shreds")
     return parts
 
 
-def _roc(y, p):
-    curve = import_optional("sklearn.metrics", "judging a model").roc_curve(y, p)
-    return curve[0], curve[1]
+def _precision_recall(y: np.ndarray, p: np.ndarray, prevalence: float | None) -> Line:
+    """Compute recall and precision, by rising recall."""
+    from sklearn.metrics import precision_recall_curve
+
+    weights = None
+    if prevalence is not None:
+        # Weights give the two classes the shares that they have in the catalogue.
+        share = np.mean(y)
+        weights = np.where(y == 1, prevalence / share, (1 - prevalence) / (1 - share))
+    precision, recall, _ = precision_recall_curve(y, p, sample_weight=weights)
+    # The last point, precision 1 at recall 0, is a convention and not a measurement.
+    return recall[-2::-1], precision[-2::-1]
 
 
-def _draw_folds(ax, lines, curves, color):
-    """Draw each fold's line, thin, and the mean of the curves with their spread."""
-    if len(lines) > 1:
-        for x, y in lines:
-            ax.plot(x, y, color="black", linewidth=0.5, alpha=0.6)
-        mean, spread = np.mean(curves, axis=0), np.std(curves, axis=0, ddof=1)
-        ax.fill_between(
-            _GRID,
-            np.clip(mean - spread, 0, 1),
-            np.clip(mean + spread, 0, 1),
-            color=color,
-            alpha=0.2,
-            linewidth=0,
-        )
-        ax.plot(_GRID, mean, color=color, linewidth=2)
-    else:
+def _draw_folds(ax: Axes, lines: Sequence[Line], color: str) -> None:
+    """Draw each fold's line, and the mean and spread of several."""
+    if len(lines) == 1:
         ax.plot(*lines[0], color=color, linewidth=2)
+        return
+    for line in lines:
+        ax.plot(*line, color="black", linewidth=0.5, alpha=0.6)
+    curves = [np.interp(_GRID, *line) for line in lines]
+    mean, spread = np.mean(curves, axis=0), np.std(curves, axis=0, ddof=1)
+    ax.fill_between(
+        _GRID,
+        np.clip(mean - spread, 0, 1),
+        np.clip(mean + spread, 0, 1),
+        color=color,
+        alpha=0.2,
+        linewidth=0,
+    )
+    ax.plot(_GRID, mean, color=color, linewidth=2)
 
 
-def _label_mean(ax, label, color):
+def _draw_counts(ax: Axes, numbers: np.ndarray) -> None:
+    """Draw the number of sources per bin as grey steps behind the points."""
+    counts = ax.twinx()
+    counts.stairs(numbers, np.linspace(0, 1, len(numbers) + 1), color="0.85", fill=True)
+    counts.set_yscale("log")
+    # The highest step reaches a quarter of the height.
+    counts.set_ylim(0.8, max(numbers.max(), 2) ** 4)
+    counts.yaxis.set_visible(False)
+    # Twin axes lie on top: move them behind, and let them shine through.
+    ax.set_zorder(counts.get_zorder() + 1)
+    ax.patch.set_visible(False)
+
+
+def _add_legend_entry(ax: Axes, label: str, color: str) -> None:
     ax.plot([], [], color=color, linewidth=2, label=label)
 
 
-def _give_mean(values):
+def _format_mean(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.4f}"
     return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
 
 
-def _make_corner(ax):
-    corner = ax.inset_axes((0.42, 0.24, 0.54, 0.54))
-    corner.set_xlim(0, 0.1)
-    corner.set_ylim(0.9, 1.002)
-    corner.tick_params(labelsize=7)
-    return corner
+def _add_inset(ax: Axes) -> Axes:
+    inset = ax.inset_axes((0.42, 0.24, 0.54, 0.54))
+    inset.set_xlim(0, 0.1)
+    inset.set_ylim(0.9, 1.002)
+    inset.tick_params(labelsize=7)
+    return inset
 
 
-def _get_axes(ax):
+def _get_axes(ax: Axes | None) -> tuple[Axes, bool]:
+    """Return the given axes or new ones, and whether they are new."""
     if ax is not None:
         return ax, False
     ax = make_figure(4.6, 4.2).add_subplot()

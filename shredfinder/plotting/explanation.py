@@ -1,4 +1,4 @@
-"""What an answer rests on, drawn over the image."""
+"""Maps that explain a score, drawn over the images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_explanation"]
 
-# From the colour of galaxies to that of shreds, through none: apart also for the colour-blind.
+# Blue for galaxies, yellow for shreds: distinct for colour-blind readers too.
 _COLORS = ("#2f6fd0", "#f0b000")
 
 
@@ -31,39 +31,39 @@ def plot_explanation(
     limit: float | None = None,
     label: str | None = "auto",
 ) -> Figure:
-    """Show cutouts, and beside each what speaks for a shred and what for a galaxy in it.
+    """Plot cutouts, and beside each the parts of it that raise or lower its score.
 
-    The map lies over a grey copy of the cutout: yellow where the image speaks for a shred, blue
-    where for a galaxy, the stronger the less transparent.
+    The map is drawn over a grey copy of the cutout: yellow where the image argues for a shred, blue
+    for a galaxy, and more opaque where the effect is stronger.
 
     Parameters
     ----------
     cutouts : Cutouts
         Colour images, ``n`` of them.
     maps : array_like
-        Of shape ``(n, height, width)``, as from `~shredfinder.explanation.occlusion_maps` or
-        `~shredfinder.explanation.grad_cam`.
+        Maps of shape ``(n, height, width)``, as returned by
+        `~shredfinder.explanation.occlusion_maps` or `~shredfinder.explanation.grad_cam`.
     titles : sequence of str, optional
-        A line above each pair.
+        Title of each pair.
     n_columns : int, optional
-        Pairs in a row.
+        Number of pairs per row.
     limit : float, optional
-        Value of the full colour; by default that of the largest in each map, so that the maps
-        can't be compared with each other.
+        Value of the strongest colour, which makes maps comparable. By default each map has its
+        own, its largest value.
     label : str, optional
-        What the values are, beside the colour bar, which there is with a ``limit`` only.
+        Label of the colour bar, which is drawn only with a ``limit``.
 
     Returns
     -------
     figure : `~matplotlib.figure.Figure`
-        The figure, which pyplot does not know of.
+        The figure, which pyplot does not manage.
 
     Raises
     ------
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If cutouts, maps and titles do not go together, or the images are not in colour.
+        If cutouts, maps and titles differ in number or size, or the images are not in colour.
 
     Examples
     --------
@@ -81,19 +81,21 @@ def plot_explanation(
     n = len(images)
     if not n or images.shape[-1] != 3 or maps.shape != images.shape[:3]:
         raise ValueError(
-            f"an explanation needs colour images and a map for each: got the shapes "
+            f"an explanation needs colour images and a map for each: got shapes "
             f"{images.shape} and {maps.shape}"
         )
     if titles is not None and len(titles) != n:
-        raise ValueError(f"there are {n} cutouts but {len(titles)} titles: give one for each")
-    colors = import_optional("matplotlib.colors", "drawing a figure")
+        raise ValueError(f"there are {n} cutouts but {len(titles)} titles: give one per cutout")
+    colors = import_optional("matplotlib.colors", "plotting")
     gray = images.mean(axis=-1) / (255 if images.dtype == np.uint8 else 1)
-    scale = colors.LinearSegmentedColormap.from_list("speaks", [_COLORS[0], "white", _COLORS[1]])
+    scale = colors.LinearSegmentedColormap.from_list(
+        "galaxy-shred", [_COLORS[0], "white", _COLORS[1]]
+    )
     n_columns = max(1, min(n_columns, n))
     n_rows = -(-n // n_columns)
     extra = 0.22 * n_rows if titles is not None else 0
-    figure = make_figure(3.3 * n_columns + (0.8 if limit else 0), 1.65 * n_rows + extra)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    width = 3.3 * n_columns + (0.8 if limit else 0)
+    figure = make_figure(width, 1.65 * n_rows + extra, w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     for i in range(n):
         largest = np.nanmax(np.abs(maps[i])) if np.isfinite(maps[i]).any() else 0
         norm = colors.Normalize(-(limit or largest or 1), limit or largest or 1)
@@ -112,7 +114,7 @@ def plot_explanation(
         if titles is not None:
             panels[0].set_title(titles[i], fontsize=8, pad=2, loc="left")
     if limit:
-        text = "fall of the logit" if label == "auto" else label
+        text = "decrease of the logit" if label == "auto" else label
         figure.colorbar(drawn, ax=figure.axes, shrink=0.8, pad=0.01).set_label(
             f"{text}\n← galaxy    shred →", fontsize=7
         )

@@ -1,9 +1,9 @@
-"""A colour image of a field with its sources marked by class."""
+"""Colour images of a field, with the sources marked by class."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -15,16 +15,19 @@ from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.style import draw_circles, draw_cross, make_figure
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from astropy.units import Quantity
     from astropy.visualization.wcsaxes import WCSAxes
     from astropy.wcs import WCS
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from numpy.typing import ArrayLike
 
 __all__ = ["FieldPanel", "FieldView", "plot_field", "plot_field_view"]
 
-# The paper's yellow and red, in shades that stay apart for colour-blind readers; the lines'
-# styles say the same without colour.
+# The paper's yellow and red, in shades that colour-blind readers can distinguish. Line styles
+# show the classes without colour.
 _STYLES = {
     "shred": {"color": "#ffe11a", "linestyle": "solid", "linewidth": 1.8},
     "galaxy": {"color": "#ff4d4d", "linestyle": (0, (5, 1.5)), "linewidth": 1.4},
@@ -46,39 +49,38 @@ def plot_field(
     legend: bool = True,
     ax: WCSAxes | None = None,
 ) -> WCSAxes:
-    """Show a field with its sources: shreds, galaxies and those without an answer.
+    """Plot a field with its sources: shreds, galaxies and unscored ones.
 
-    As in figure 1 of Di Teodoro, Peek & Wu (2023): each source is a circle, yellow for
-    shreds and red for galaxies. Line styles differ too: solid for shreds, dashed for galaxies,
-    dotted and grey for sources without an answer.
+    As in figure 1 of Di Teodoro, Peek & Wu (2023), circles mark the sources: solid yellow for
+    shreds, dashed red for galaxies, dotted grey for unscored sources.
 
     Parameters
     ----------
     image : array_like
-        Red, green and blue, of shape ``(height, width, 3)``, uint8 or float in 0–1, its rows in
-        the order of ``wcs`` (in FITS files the first is the lowest).
+        Red, green and blue, of shape ``(height, width, 3)``, uint8 or float in 0–1, with rows in
+        the order of ``wcs`` (in FITS images the first row is the lowest).
     wcs : `~astropy.wcs.WCS`
-        The image's celestial coordinates.
+        Celestial coordinates of the image.
     table : `~astropy.table.Table`, optional
         The sources.
     coords : `~astropy.coordinates.SkyCoord`, optional
-        Their positions, one a row; by default from the columns ``ra`` and ``dec`` (in deg
-        if they have no unit).
+        Positions of the sources, one per row; by default from the columns ``ra`` and ``dec``
+        (in deg if they have no unit).
     score : str, optional
-        Column with the probability of being a shred. Rows where it is NaN or masked, and all
-        rows if there is no such column, have no answer.
+        Column with the probability of being a shred. Rows where it is NaN or masked are unscored,
+        and so are all rows if the column is missing.
     threshold : float, optional
-        Score from which on a source is shown as a shred.
+        Sources with a score at or above it are shreds.
     radius : `~astropy.units.Quantity` or str, optional
-        Radius of the circles as an angle, or a column of angles (in arcsec if it has no unit).
+        Radius of the circles: an angle, or a column of angles (in arcsec if it has no unit).
     cutout : `~astropy.coordinates.SkyCoord`, optional
-        Centre of a white dashed square, of the size of a classifier's cutout.
+        Centre of a dashed white square that shows the size of a cutout.
     cutout_size : `~astropy.units.Quantity`, optional
-        Side of that square.
+        Width of that square.
     legend : bool, optional
-        Whether to name the classes, with the number of sources of each.
+        Whether to add a legend with the number of sources per class.
     ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
-        Where to draw; by default in a figure of its own, which pyplot does not know of.
+        Axes to draw on; by default those of a new figure, which pyplot does not manage.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def plot_field(
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If the image's shape, the columns or the axes do not fit.
+        If the image and WCS differ in shape, a column is missing, or the axes have no WCS.
 
     Examples
     --------
@@ -107,27 +109,25 @@ def plot_field(
     _import_matplotlib("matplotlib.figure")
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"the image must have the shape (height, width, 3), not {image.shape}")
+        raise ValueError(f"the image must have shape (height, width, 3): got {image.shape}")
     shape = getattr(wcs, "array_shape", None)
     if shape is not None and tuple(shape) != image.shape[:2]:
-        raise ValueError(
-            f"the image, of shape {image.shape[:2]}, is not that of the WCS, of shape {shape}"
-        )
+        raise ValueError(f"the image has shape {image.shape[:2]}, but the WCS has shape {shape}")
     if ax is None:
         ax = _make_axes(wcs, image.shape)
     elif not hasattr(ax, "coords"):
         raise ValueError(
-            "ax must be WCSAxes: make it with figure.add_subplot(projection=wcs), or leave it out"
+            "ax must be WCSAxes: create it with figure.add_subplot(projection=wcs), or leave it out"
         )
     ax.imshow(image, origin="lower", interpolation="nearest")
-    # Angles are turned to pixels with the mean scale; pixels of surveys are square.
+    # One scale converts angles to pixels, since the pixels of surveys are square.
     scale = np.sqrt(np.prod(proj_plane_pixel_scales(wcs.celestial))) * 3600
     if table is not None and len(table):
         x, y = wcs.world_to_pixel(_get_coords(table) if coords is None else coords)
         classes = _find_classes(table, score, threshold)
         radii = _get_radii(table, radius) / scale
         handles = [
-            _draw_circles(ax, x, y, radii, classes == name, name, score, threshold)
+            _draw_class(ax, x, y, radii, classes == name, name, score, threshold)
             for name in _STYLES
             if (classes == name).any()
         ]
@@ -148,14 +148,14 @@ def plot_field(
     return ax
 
 
-def _make_axes(wcs, shape):
+def _make_axes(wcs: WCS, shape: tuple[int, ...]) -> WCSAxes:
     ax = make_figure(8, 8 * shape[0] / shape[1]).add_subplot(projection=wcs)
-    for axis, words in zip(ax.coords, ("Right ascension", "Declination"), strict=True):
-        axis.set_axislabel(f"{words} (ICRS)")
+    for axis, name in zip(ax.coords, ("Right ascension", "Declination"), strict=True):
+        axis.set_axislabel(f"{name} (ICRS)")
     return ax
 
 
-def _get_coords(table):
+def _get_coords(table: Table) -> SkyCoord:
     missing = [name for name in ("ra", "dec") if name not in table.colnames]
     if missing:
         raise ValueError(
@@ -163,37 +163,48 @@ def _get_coords(table):
             "as coords=SkyCoord(...)"
         )
     ra, dec = (_to_angles(table[name], u.deg) for name in ("ra", "dec"))
-    # Masked or missing positions are drawn nowhere; SkyCoord would not take all of them.
+    # Invalid positions are not drawn, and SkyCoord rejects some of them.
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     return SkyCoord(np.where(good, ra, np.nan), np.where(good, dec, np.nan), unit="deg")
 
 
-def _to_angles(column, unit):
-    """Values of a column in a unit, which it is taken to have if it has none; NaN if masked."""
-    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=float), np.nan)
+def _to_angles(column: Any, unit: u.UnitBase) -> np.ndarray:
+    """Convert a column to a unit, which is its default too; masked values become NaN."""
+    values: np.ndarray = np.ma.filled(
+        np.ma.asarray(getattr(column, "value", column), dtype=float), np.nan
+    )
     return u.Quantity(values, getattr(column, "unit", None) or unit).to_value(unit)
 
 
-def _get_radii(table, radius):
+def _get_radii(table: Table, radius: Quantity | str) -> np.ndarray:
     if isinstance(radius, str):
         if radius not in table.colnames:
-            raise ValueError(f"the table has no column {radius!r} to take the circles' radii from")
+            raise ValueError(f"the table has no column {radius!r} of radii")
         return _to_angles(table[radius], u.arcsec)
     return np.full(len(table), u.Quantity(radius).to_value(u.arcsec))
 
 
-def _find_classes(table, score, threshold):
+def _find_classes(table: Table, score: str, threshold: float) -> np.ndarray:
     if score not in table.colnames:
         return np.full(len(table), "unscored")
-    scores = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
+    scores: np.ndarray = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
     classes = np.where(scores >= threshold, "shred", "galaxy")
     return np.where(np.isfinite(scores), classes, "unscored")
 
 
-def _draw_circles(ax, x, y, radii, chosen, name, score, threshold):
-    """Draw the circles of one class; return the legend's entry."""
+def _draw_class(
+    ax: WCSAxes,
+    x: np.ndarray,
+    y: np.ndarray,
+    radii: np.ndarray,
+    chosen: np.ndarray,
+    name: str,
+    score: str,
+    threshold: float,
+) -> Line2D:
+    """Draw the circles of one class, and return its legend entry."""
     chosen = chosen & np.isfinite(x) & np.isfinite(y)
-    style = _STYLES[name]
+    style: dict[str, Any] = _STYLES[name]
     circles = draw_circles(
         ax,
         x[chosen],
@@ -204,16 +215,16 @@ def _draw_circles(ax, x, y, radii, chosen, name, score, threshold):
         linewidths=style["linewidth"],
     )
     circles.set_label(name)
-    words = {
+    name_in_legend = {
         "shred": f"shred ({score} ≥ {threshold:g})",
         "galaxy": f"galaxy ({score} < {threshold:g})",
-        "unscored": "no answer",
+        "unscored": "unscored",
     }[name]
     line = _import_matplotlib("matplotlib.lines").Line2D
-    return line([], [], label=f"{words}: {chosen.sum()}", **style)
+    return line([], [], label=f"{name_in_legend}: {chosen.sum()}", **style)
 
 
-def _draw_square(ax, x, y, side):
+def _draw_square(ax: WCSAxes, x: float, y: float, side: float) -> None:
     square = _import_matplotlib("matplotlib.patches").Rectangle(
         (float(x) - side / 2, float(y) - side / 2), side, side, fill=False
     )
@@ -221,13 +232,13 @@ def _draw_square(ax, x, y, side):
     ax.add_patch(square)
 
 
-def _import_matplotlib(module):
-    return import_optional(module, "drawing a figure")
+def _import_matplotlib(module: str) -> ModuleType:
+    return import_optional(module, "plotting")
 
 
-# The circles' radius as a part of the field's width, but no less than this in arcsec.
+# Radius of the circles as a fraction of the field's width, and its minimum in arcsec.
 _CIRCLE = 0.012
-_LEAST_CIRCLE = 1.6
+_MIN_CIRCLE = 1.6
 
 
 @dataclass
@@ -237,11 +248,11 @@ class FieldPanel:
     Attributes
     ----------
     title : str
-        What it shows.
+        Title of the panel.
     table : `~astropy.table.Table`
         The sources, with ``ra`` and ``dec``, and ``p_cnn`` if they are scored.
     note : str
-        Why there are no sources, where the catalogue could not be asked.
+        Why there are no sources, if the query failed.
 
     Examples
     --------
@@ -258,27 +269,27 @@ class FieldPanel:
 
 @dataclass
 class FieldView:
-    """A colour image of a field, and panels of sources to be drawn on it.
+    """A colour image of a field, and panels of sources to draw on it.
 
     Attributes
     ----------
     image : `~numpy.ndarray`
-        Red, green and blue, uint8 of shape ``(height, width, 3)``, the first row in the south.
+        Red, green and blue, uint8 of shape ``(height, width, 3)``, first row in the south.
     wcs : `~astropy.wcs.WCS`
-        Its celestial coordinates.
+        Celestial coordinates of the image.
     panels : list of FieldPanel
-        All sources, those after the Legacy cuts, those after the SDSS cuts.
+        All sources, those that pass the Legacy cuts, those that pass the SDSS cuts.
     host : `~astropy.coordinates.SkyCoord`
-        What is at the centre.
+        Position of the object at the centre.
     name : str
-        Its name.
+        Name of that object.
     cutout_size : `~astropy.units.Quantity`
-        Side of the images that are scored.
+        Width of the cutouts that are scored.
     criteria : `~astropy.table.Table`
-        What each criterion of the cuts removes of all Legacy sources in the field, as
-        `~shredfinder.cuts.QualityResult.summary` counts it.
+        Number of Legacy sources in the field that each criterion of the cuts removes, from
+        `~shredfinder.cuts.QualityResult.summary`.
     note : str
-        Why there is no image, where there is none.
+        Why there is no image, if there is none.
 
     Examples
     --------
@@ -287,8 +298,8 @@ class FieldView:
 
     image: np.ndarray
     wcs: WCS
-    panels: list
-    host: object
+    panels: list[FieldPanel]
+    host: SkyCoord
     name: str = ""
     cutout_size: u.Quantity = 60 * u.arcsec
     criteria: Table = field(default_factory=Table)
@@ -296,26 +307,25 @@ class FieldView:
 
 
 def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: float = 4.2) -> Figure:
-    """Show a field in panels: all sources, and those that the cuts leave, by class.
+    """Plot a field in panels: all sources, and those that pass the cuts, by class.
 
-    As in figure 1 of Di Teodoro, Peek & Wu (2023): white circles for sources that are not
-    scored; yellow ones for shreds and red, dashed ones for galaxies. The host at the centre is
-    marked in every panel, and a dashed white square in the last one is as large as the image
-    that a source is scored by.
+    As in figure 1 of Di Teodoro, Peek & Wu (2023), circles mark the sources: white in a panel
+    without scores, solid yellow for shreds and dashed red for galaxies. Every panel marks the host
+    at the centre. A dashed white square in the last one shows the size of a cutout.
 
     Parameters
     ----------
     view : `~shredfinder.plotting.FieldView`
-        Image and panels.
+        The image and the panels.
     threshold : float, optional
-        Score from which on a source is shown as a shred.
+        Sources with a score at or above it are shreds.
     panel_size : float, optional
-        Width and height of a panel in inches.
+        Width and height of each panel in inches.
 
     Returns
     -------
     figure : `~matplotlib.figure.Figure`
-        The figure, which pyplot does not know of.
+        The figure, which pyplot does not manage.
 
     Raises
     ------
@@ -334,11 +344,12 @@ def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: floa
     >>> figure.axes[0].get_title()
     'all sources (10)'
     """
-    figure = make_figure(panel_size * len(view.panels) + 0.3, panel_size + 0.5)
-    # The layout leaves no room for titles of axes with celestial coordinates.
-    figure.get_layout_engine().set(rect=(0, 0, 1, 0.95))
+    # The layout engine ignores the titles of WCSAxes: leave room for them.
+    figure = make_figure(
+        panel_size * len(view.panels) + 0.3, panel_size + 0.5, rect=(0, 0, 1, 0.95)
+    )
     width = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * 3600
-    radius = max(_CIRCLE * width, _LEAST_CIRCLE)
+    radius = max(_CIRCLE * width, _MIN_CIRCLE)
     for i, panel in enumerate(view.panels):
         ax = figure.add_subplot(1, len(view.panels), i + 1, projection=view.wcs)
         scored = "p_cnn" in panel.table.colnames
@@ -366,7 +377,7 @@ def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: floa
     return figure
 
 
-def _label_axes(ax, *, first):
+def _label_axes(ax: WCSAxes, *, first: bool) -> None:
     longitude, latitude = ax.coords
     longitude.set_axislabel("Right ascension", fontsize=8)
     longitude.set_ticklabel(size=7)
@@ -376,15 +387,15 @@ def _label_axes(ax, *, first):
     latitude.set_ticklabel_visible(first)
 
 
-def _draw_plain(ax, wcs, table, radius):
-    """Draw white circles; the radius is in pixels."""
+def _draw_plain(ax: WCSAxes, wcs: WCS, table: Table, radius: float) -> None:
+    """Draw white circles with a radius in pixels."""
     if not len(table):
         return
     x, y = wcs.wcs_world2pix(np.asarray(table["ra"]), np.asarray(table["dec"]), 0)
     draw_circles(ax, x, y, np.full(len(x), radius), edgecolors="white", linewidths=0.8)
 
 
-def _mark_host(ax, view):
+def _mark_host(ax: WCSAxes, view: FieldView) -> None:
     x, y = view.wcs.world_to_pixel(view.host)
     gap, length = 0.025 * view.image.shape[1], 0.035 * view.image.shape[1]
     draw_cross(ax, x, y, gap, length, color="#5ad1ff", linewidth=1.6)
@@ -395,14 +406,14 @@ def _mark_host(ax, view):
         )  # fmt: skip
 
 
-def _choose_square(view, panel, threshold):
-    """Choose a source for the square: a shred rather than a galaxy, the host if there is none."""
+def _choose_square(view: FieldView, panel: FieldPanel, threshold: float) -> SkyCoord:
+    """Choose the centre of the square: the brightest shred, else galaxy, else the host."""
     table = panel.table
     if not {"p_cnn", "r"} <= set(table.colnames) or not len(table):
         return view.host
     sky = SkyCoord(np.asarray(table["ra"]), np.asarray(table["dec"]), unit="deg")
     side = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * u.deg
-    # The square should be within the picture.
+    # Only sources around which the whole square fits into the image.
     room = (side - view.cutout_size) / 2
     east, north = view.host.spherical_offsets_to(sky)
     fits = (abs(east) < room) & (abs(north) < room)

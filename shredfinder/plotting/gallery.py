@@ -1,8 +1,8 @@
-"""Cutouts side by side."""
+"""Galleries of cutouts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from shredfinder.plotting.style import draw_cross, make_figure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
@@ -29,36 +30,37 @@ def plot_gallery(
     cross: bool = True,
     heading: str | None = None,
 ) -> Figure:
-    """Show cutouts in rows, with the source's place crossed, as in the paper's figure 4.
+    """Plot cutouts in rows, with crosshairs on the sources, as in the paper's figure 4.
 
     Parameters
     ----------
     cutouts : Cutouts
         Colour images, ``n`` of them.
     scores : array_like, optional
-        A number for each cutout, written in its corner.
+        Score of each cutout, written in its corner.
     titles : sequence of str, optional
-        A line above each cutout.
+        Title of each cutout.
     framed : array_like of bool, optional
-        Cutouts to frame in red, such as doubtful ones.
+        Cutouts to frame in red, such as uncertain ones.
     n_columns : int, optional
-        Cutouts in a row.
+        Number of cutouts per row.
     cross : bool, optional
-        Whether to mark the centres.
+        Whether to draw crosshairs.
     heading : str, optional
-        A line above them all.
+        Title of the figure.
 
     Returns
     -------
     figure : `~matplotlib.figure.Figure`
-        The figure, which pyplot does not know of; ``figure.savefig("gallery.png")`` saves it.
+        The figure, which pyplot does not manage; ``figure.savefig("gallery.png")`` saves it.
 
     Raises
     ------
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If there is no cutout, they are not in colour, or scores or titles are not as many.
+        If there are no cutouts, they are not in colour, or scores, titles or frames differ in
+        number.
 
     Examples
     --------
@@ -75,17 +77,18 @@ def plot_gallery(
         raise ValueError(f"a gallery needs images with three channels: got shape {images.shape}")
     for what, values in (("scores", scores), ("titles", titles), ("framed", framed)):
         if values is not None and len(values) != n:
-            raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one for each")
+            raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one per cutout")
     n_columns = max(1, min(n_columns, n))
     n_rows = -(-n // n_columns)
     extra = (0.17 if titles is not None else 0.0) * n_rows + (0.3 if heading else 0.0)
-    figure = make_figure(1.6 * n_columns, 1.6 * n_rows + extra)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    figure = make_figure(
+        1.6 * n_columns, 1.6 * n_rows + extra, w_pad=0.02, h_pad=0.02, wspace=0, hspace=0
+    )
     if heading:
         figure.suptitle(heading, fontsize=10)
     for i in range(n):
         ax = figure.add_subplot(n_rows, n_columns, i + 1)
-        _draw_cutout(ax, cutouts, i, cross, framed is not None and framed[i])
+        _draw_cutout(ax, cutouts, i, cross, framed is not None and bool(framed[i]))
         if scores is not None:
             _write_score(ax, scores[i])
         if titles is not None:
@@ -104,43 +107,42 @@ def plot_class_gallery(
     n_columns: int = 3,
     random_state: int | None = None,
 ) -> Figure:
-    """Show random sources of each class side by side, as in the paper's figure 4.
+    """Plot random sources of each class side by side, as in the paper's figure 4.
 
-    Galaxies on the left, shreds on the right, as the model takes them; the source's place is
-    crossed. Doubtful ones are framed in red: those whose label, where there are labels, says
-    otherwise, and those whose probability is neither low nor high.
+    Sources classified as galaxies are on the left, shreds on the right, all with crosshairs. Red
+    frames mark sources whose label contradicts the model, or whose probability is intermediate.
 
     Parameters
     ----------
     cutouts : Cutouts
-        Colour images.
+        Colour images, ``n`` of them.
     p_cnn : array_like
-        Probabilities of being a shred, one for each; sources without an answer are not shown.
+        Probabilities of being a shred, of shape ``(n,)``; unscored sources are not shown.
     y : array_like, optional
-        True classes, 0 (galaxy) or 1 (shred); NaN where there is none.
+        True classes, 0 (galaxy) or 1 (shred), of shape ``(n,)``; NaN if unknown.
     n : int, optional
-        Number of sources of each class; fewer, if there are not so many.
+        Largest number of sources per class.
     threshold : float, optional
-        Sources at or above it are called shreds.
+        Sources with a probability at or above it are shreds.
     doubtful : tuple of float, optional
-        Probabilities between which a source is doubtful.
+        Range of intermediate probabilities.
     n_columns : int, optional
-        Cutouts in a row of each class.
+        Number of cutouts per row and class.
     random_state : int, optional
-        Makes the choice repeatable.
+        Random seed.
 
     Returns
     -------
     figure : `~matplotlib.figure.Figure`
-        The figure, which pyplot does not know of.
+        The figure, which pyplot does not manage.
 
     Raises
     ------
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If the images are not in colour, probabilities or classes are not as many, or no source
-        has an answer.
+        If the images are not in colour, probabilities or classes differ in number, or no source
+        is scored.
 
     Examples
     --------
@@ -157,35 +159,36 @@ def plot_class_gallery(
     truth = np.full(len(p), np.nan) if y is None else np.asarray(y, dtype=float)
     if cutouts.images.shape[-1] != 3 or not p.shape == truth.shape == (len(cutouts),):
         raise ValueError(
-            f"a gallery of classes needs colour images with a probability each: got images of "
-            f"shape {cutouts.images.shape}, {p.shape} probabilities and {truth.shape} classes"
+            f"a gallery needs colour images with one probability and class each: got images of "
+            f"shape {cutouts.images.shape}, probabilities of {p.shape} and classes of {truth.shape}"
         )
-    answered = np.isfinite(p) & cutouts.good
-    if not answered.any():
-        raise ValueError("no source has an answer: there is nothing to show")
+    scored = np.isfinite(p) & cutouts.good
+    if not scored.any():
+        raise ValueError("no source is scored, so there is nothing to plot")
     called = p >= threshold
     in_doubt = (p > doubtful[0]) & (p < doubtful[1])
     in_doubt |= np.isfinite(truth) & ((truth >= 0.5) != called)
     rng = np.random.default_rng(random_state)
     chosen = [
-        rng.permutation(np.flatnonzero(answered & (called == is_shred)))[:n]
+        rng.permutation(np.flatnonzero(scored & (called == is_shred)))[:n]
         for is_shred in (False, True)
     ]
     n_rows = max(1, -(-max(map(len, chosen)) // n_columns))
-    figure = make_figure(3.1 * n_columns + 0.3, 1.5 * n_rows + 0.35)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0)
-    halves = figure.subfigures(1, 2, wspace=0.03)
+    figure = make_figure(
+        3.1 * n_columns + 0.3, 1.5 * n_rows + 0.35, w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0
+    )
+    halves = cast("np.ndarray", figure.subfigures(1, 2, wspace=0.03))
     for half, rows, name in zip(halves, chosen, ("Galaxies", "Shreds"), strict=True):
         half.suptitle(name, fontsize=11)
         for k, row in enumerate(rows):
             ax = half.add_subplot(n_rows, n_columns, k + 1)
-            _draw_cutout(ax, cutouts, row, True, in_doubt[row])
+            _draw_cutout(ax, cutouts, row, True, bool(in_doubt[row]))
             _write_score(ax, p[row])
     return figure
 
 
-def _draw_cutout(ax, cutouts, i, cross, framed):
-    """Draw one cutout, its place crossed, or what is the matter with it."""
+def _draw_cutout(ax: Axes, cutouts: Cutouts, i: int, cross: bool, framed: bool) -> None:
+    """Draw one cutout: crosshairs if it is usable, else its flag."""
     image = cutouts.images[i]
     ax.set_xticks([])
     ax.set_yticks([])
@@ -201,7 +204,7 @@ def _draw_cutout(ax, cutouts, i, cross, framed):
             spine.set(color="#e03030", linewidth=2.5)
 
 
-def _write_score(ax, score):
+def _write_score(ax: Axes, score: float) -> None:
     ax.text(
         0.04, 0.04, f"{score:.2f}", transform=ax.transAxes, color="white", fontsize=7,
         bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.2, "linewidth": 0},

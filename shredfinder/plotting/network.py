@@ -1,4 +1,4 @@
-"""A schematic of a network, drawn from its own layers."""
+"""Networks: schematics of their layers, and training histories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from shredfinder.plotting.style import COLORS, make_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["plot_history", "plot_network"]
@@ -27,59 +29,59 @@ _KINDS = {
     "fully connected": ("#3568b8", ("Dense",)),
     "other": ("#c9c9c9", ()),
 }
-# What only finishes the layer before it: named there, and not drawn.
+# Layers that are named below the layer before them, and not drawn.
 _FINISHING = {"BatchNormalization": "norm", "ReLU": "ReLU", "Activation": ""}
-# Sizes in the figure's own units: the largest image is 1 high.
+# Gaps and depth in units of the height of the largest image.
 _GAP, _DEPTH = 0.16, 0.35
 
 
 @dataclass
 class _Box:
-    """A layer as it is drawn."""
+    """A layer, and its box in the schematic."""
 
-    layer: object
-    inputs: list
-    notes: list = field(default_factory=list)
+    layer: Any
+    inputs: list[_Box]
+    notes: list[str] = field(default_factory=list)
     column: int = 0
     x: float = 0.0
     y: float = 0.0
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         shape = self.layer.output.shape if hasattr(self.layer, "output") else self.layer.shape
         return tuple(int(side) for side in shape[1:])
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         name = type(self.layer).__name__
         return next((kind for kind, (_, names) in _KINDS.items() if name in names), "other")
 
 
 def plot_network(network: Any, *, title: str | None = None) -> Figure:
-    """Draw a network from its own layers, as in figure 2 of Di Teodoro, Peek & Wu (2023).
+    """Plot a schematic of a network, as in figure 2 of Di Teodoro, Peek & Wu (2023).
 
-    Boxes are as high and deep as the layers' output, by the square root of its sides, and as
-    wide as its channels, by their logarithm. Normalisations and activations are named below the
-    layer that they finish.
+    A box's height and depth scale with the square root of the height and width of the layer's
+    output, its width with the logarithm of the number of channels. Normalisations and activations
+    are named below the layer that they follow.
 
     Parameters
     ----------
     network : `keras.Model`, ShredClassifier or str
-        A functional network of image layers, a fitted classifier, or the name of an architecture,
-        which is drawn for images of 128 × 128 px in three bands. Classifiers and names need a
-        backend to build the network with.
+        A functional network of image layers, a fitted classifier, or the name of an architecture
+        (for images of 128 × 128 px in three bands). Classifiers and names need a Keras backend to
+        build the network.
     title : str, optional
-        A line above, by default the network's name and its number of parameters.
+        Title; by default the network's name and number of parameters.
 
     Returns
     -------
     figure : `~matplotlib.figure.Figure`
-        The figure, which pyplot does not know of.
+        The figure, which pyplot does not manage.
 
     Raises
     ------
     MissingDependencyError
-        If matplotlib, or a backend for the network of a classifier, is not installed.
+        If matplotlib, or the backend that is needed, is not installed.
 
     Examples
     --------
@@ -88,7 +90,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     >>> figure.axes[0].get_title()
     'published: 10,580,258 parameters'
     """
-    import_optional("matplotlib.figure", "drawing a figure")
+    import_optional("matplotlib.figure", "plotting")
     if isinstance(network, str):
         from shredfinder.models import build_network
         from shredfinder.models.architectures import import_keras
@@ -97,8 +99,8 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
         network = build_network(network, (128, 128, 3))
     elif hasattr(network, "keras_network"):
         network = network.keras_network()
-    boxes = _read(network)
-    _place(boxes)
+    boxes = _list_boxes(network)
+    _place_boxes(boxes)
     right = max(box.x + _width(box) + _slant(box) for box in boxes)
     top = max(box.y + _height(box) / 2 + _slant(box) for box in boxes)
     bottom = min(box.y - _height(box) / 2 for box in boxes)
@@ -110,7 +112,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     ax.set_xlim(-0.15, right + 0.15)
     ax.set_ylim(bottom - 0.75, top + 0.3)
     ax.set_title(title or f"{network.name}: {network.count_params():,} parameters", fontsize=10)
-    patches = import_optional("matplotlib.patches", "drawing a figure")
+    patches = import_optional("matplotlib.patches", "plotting")
     for box in boxes:
         for source in box.inputs:
             ax.plot(
@@ -120,9 +122,9 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
                 linewidth=0.8,
                 zorder=1,
             )
-    # Of boxes that cover each other the left one is behind, as if seen from the right.
+    # Where boxes overlap, the right one is in front.
     for order, box in enumerate(sorted(boxes, key=lambda box: (box.x, box.y))):
-        _draw(ax, patches, box, 2 + order)
+        _draw_box(ax, patches, box, 2 + order)
     handles = [
         patches.Patch(facecolor=color, edgecolor="0.3", label=kind)
         for kind, (color, _) in _KINDS.items()
@@ -132,9 +134,10 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     return figure
 
 
-def _read(network):
-    """Make the boxes of a network, in the order of its layers."""
-    boxes, by_tensor = [], {}
+def _list_boxes(network: Any) -> list[_Box]:
+    """List the boxes of a network, in the order of its layers."""
+    boxes: list[_Box] = []
+    by_tensor: dict[str, _Box] = {}
     for layer in network.layers:
         tensors = layer.input if isinstance(layer.input, list) else [layer.input]
         name = type(layer).__name__
@@ -155,8 +158,8 @@ def _read(network):
     return boxes
 
 
-def _place(boxes):
-    """Put each box in the column after its last input, and columns beside each other."""
+def _place_boxes(boxes: list[_Box]) -> None:
+    """Place each box in the column after its last input."""
     for box in boxes:
         box.column = 1 + max((source.column for source in box.inputs), default=-1)
     x = 0.0
@@ -165,31 +168,32 @@ def _place(boxes):
         step = max(_height(box) + _slant(box) for box in members) + 0.75
         for i, box in enumerate(members):
             box.x, box.y = x, ((len(members) - 1) / 2 - i) * step
-            # What goes on from one of several branches stays at its height.
+            # A layer after one of several branches stays at the height of that branch.
             if len(members) == 1 and len(box.inputs) == 1:
                 box.y = box.inputs[0].y
         x += max(*(_width(box) + _slant(box) / 2 for box in members), 0.42) + _GAP
 
 
-def _height(box):
+def _height(box: _Box) -> float:
     if len(box.shape) == 3:
         return np.sqrt(box.shape[0] / 128)
-    # What is no image is as high as it has units.
+    # The height of a vector is its number of units, on a logarithmic scale.
     return min(0.18 * np.log2(box.shape[0] + 1), 2.2) * 0.7
 
 
-def _slant(box):
+def _slant(box: _Box) -> float:
     return _DEPTH * np.sqrt(box.shape[1] / 128) if len(box.shape) == 3 else 0.05
 
 
-def _width(box):
+def _width(box: _Box) -> float:
     return 0.05 * np.log2(box.shape[2] + 1) if len(box.shape) == 3 else 0.1
 
 
-def _draw(ax, patches, box, zorder):
+def _draw_box(ax: Axes, patches: ModuleType, box: _Box, zorder: int) -> None:
     color = _KINDS[box.kind][0] if box.inputs else "white"
     width, height, slant = _width(box), _height(box), _slant(box)
     x, y = box.x, box.y - height / 2
+    # Front, top and right side, the latter two shaded.
     sides = {
         1.0: [(x, y), (x + width, y), (x + width, y + height), (x, y + height)],
         0.86: [
@@ -205,7 +209,7 @@ def _draw(ax, patches, box, zorder):
             (x + width, y + height),
         ],
     }
-    rgb = np.array(import_optional("matplotlib.colors", "drawing a figure").to_rgb(color))
+    rgb = np.array(import_optional("matplotlib.colors", "plotting").to_rgb(color))
     for shade, corners in sides.items():
         ax.add_patch(
             patches.Polygon(
@@ -219,11 +223,11 @@ def _draw(ax, patches, box, zorder):
     )  # fmt: skip
 
 
-def _describe(box):
-    """Say what a layer does, and the shape of what it gives."""
+def _describe(box: _Box) -> str:
+    """Describe a layer: its kind, its size and the shape of its output."""
     layer = box.layer
     name = type(layer).__name__
-    words = {
+    kind = {
         "InputLayer": "image",
         "Conv2D": "conv",
         "MaxPooling2D": "max pool",
@@ -238,7 +242,7 @@ def _describe(box):
         "ZeroPadding2D": "pad",
         "Add": "add",
     }.get(name, name)
-    lines = [words]
+    lines = [kind]
     if name == "Conv2D":
         lines.append("×".join(map(str, layer.kernel_size)))
     elif name.endswith("Pooling2D") and hasattr(layer, "pool_size"):
@@ -246,7 +250,7 @@ def _describe(box):
     elif name == "Dropout":
         lines.append(f"{layer.rate:g}")
     if box.kind != "dropout":
-        # Height, width and channels under each other: columns are narrow.
+        # Channels are on a line of their own, since columns are narrow.
         lines += (
             ["×".join(map(str, box.shape[:2])), f"×{box.shape[2]}"]
             if len(box.shape) == 3
@@ -261,31 +265,31 @@ def plot_history(
     labels: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw loss and accuracy by epoch.
+    """Plot loss and accuracy by epoch.
 
     Parameters
     ----------
     histories : dict or sequence of dict
-        ``history_`` of a `~shredfinder.ShredClassifier`, or of several, such as the folds of a
+        ``history_`` of one `~shredfinder.ShredClassifier` or of several, such as the folds of a
         cross-validation.
     labels : sequence of str, optional
-        A name for each.
+        Name of each history.
     title : str, optional
-        A line above.
+        Title of the figure.
 
     Returns
     -------
     figure : `~matplotlib.figure.Figure`
-        The figure, which pyplot does not know of: the loss on the left, the accuracy on the
-        right, where it is known; on the training images dashed, on those set aside solid, with a
-        dot at the epoch whose weights are kept.
+        The figure, which pyplot does not manage: loss on the left, accuracy on the right if it
+        is known. Dashed lines are the training images, solid ones the validation images, with a
+        dot at the epoch whose weights were kept.
 
     Raises
     ------
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If there is no history, or labels are not as many.
+        If there is no history, or labels and histories differ in number.
 
     Examples
     --------
@@ -297,7 +301,7 @@ def plot_history(
     """
     histories = [histories] if isinstance(histories, dict) else list(histories)
     if not histories or not all(history.get("loss") for history in histories):
-        raise ValueError("there is no history: give the history_ of a classifier that was fitted")
+        raise ValueError("there is no history: give the history_ of a fitted classifier")
     if labels is not None and len(labels) != len(histories):
         raise ValueError(f"there are {len(histories)} histories but {len(labels)} labels")
     known = {name for history in histories for name in history}
@@ -305,7 +309,7 @@ def plot_history(
     figure = make_figure(4.2 * len(kinds), 3.3)
     if title:
         figure.suptitle(title, fontsize=10)
-    lines = import_optional("matplotlib.lines", "drawing a figure")
+    lines = import_optional("matplotlib.lines", "plotting")
     for k, kind in enumerate(kinds):
         ax = figure.add_subplot(1, len(kinds), k + 1)
         for i, history in enumerate(histories):

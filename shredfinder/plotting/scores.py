@@ -1,4 +1,4 @@
-"""What a model answers, and how good it is for which sources."""
+"""Scores, metrics and shred fractions, by a property of the sources."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def plot_p_cnn(
     log: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the histogram of the probabilities, by true class where it is known.
+    """Plot a histogram of scores, by true class if it is given.
 
     Parameters
     ----------
     p_cnn : array_like
-        Probabilities of being a shred; NaN is left out.
+        Probabilities of being a shred; NaN are left out.
     y : array_like, optional
-        True classes, 0 (galaxy) or 1 (shred), of the same shape; others are not drawn.
+        True classes, 0 (galaxy) or 1 (shred), of the same shape; other values are left out.
     n_bins : int, optional
         Number of bins between 0 and 1.
     threshold : float, optional
-        Drawn as a line.
+        Threshold marked by a line.
     log : bool, optional
-        Whether numbers are on a logarithmic scale: a good model leaves few in between.
+        Whether the numbers have a logarithmic scale, to show the few intermediate scores.
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw; by default in a figure of its own, which pyplot does not know of.
+        Axes to draw on; by default those of a new figure, which pyplot does not manage.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def plot_p_cnn(
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If there are not as many classes as probabilities.
+        If classes and probabilities differ in shape.
 
     Examples
     --------
@@ -69,16 +69,16 @@ def plot_p_cnn(
     """
     p: np.ndarray = np.ma.filled(np.ma.asarray(p_cnn, dtype=float), np.nan)
     if y is not None and np.shape(y) != p.shape:
-        raise ValueError(f"there are {p.shape} probabilities but {np.shape(y)} classes")
+        raise ValueError(f"classes must have the same shape as p_cnn, {p.shape}: got {np.shape(y)}")
     ax = make_figure(4.8, 3.3).add_subplot() if ax is None else ax
     edges = np.linspace(0, 1, n_bins + 1)
-    known = np.isfinite(p)
-    kinds = [("all sources", known, _UNKNOWN, True)]
+    scored = np.isfinite(p)
+    kinds = [("all sources", scored, _UNKNOWN, True)]
     if y is not None:
         y = np.asarray(y)
         kinds = [
-            ("galaxies", known & (y == 0), _GALAXY, True),
-            ("shreds", known & (y == 1), _SHRED, False),
+            ("galaxies", scored & (y == 0), _GALAXY, True),
+            ("shreds", scored & (y == 1), _SHRED, False),
         ]
     for name, chosen, color, fill in kinds:
         numbers, _ = np.histogram(p[chosen], edges)
@@ -107,20 +107,20 @@ def plot_binned_metrics(
     bottom: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw metrics by a property of the sources, with the numbers of sources behind them.
+    """Plot metrics in bins of a property, with the number of sources per bin.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        As `~shredfinder.evaluation.binned_metrics` gives it. Intervals are drawn if it has them.
+        Table returned by `~shredfinder.evaluation.binned_metrics`, with or without intervals.
     metrics : sequence of str, optional
-        Columns to draw.
+        Columns to plot.
     label : str, optional
-        What the bins are of, with its unit.
+        Name of the property, with its unit.
     bottom : float, optional
-        Lower end of the vertical axis; by default just below what is drawn.
+        Lower limit of the vertical axis; by default just below the lowest point.
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw; by default in a figure of its own, which pyplot does not know of.
+        Axes to draw on; by default those of a new figure, which pyplot does not manage.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def plot_binned_metrics(
     MissingDependencyError
         If matplotlib is not installed.
     ValueError
-        If the table has no such metric.
+        If the table lacks a metric.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def plot_binned_metrics(
     missing = [name for name in metrics if name not in table.colnames]
     if missing:
         raise ValueError(
-            f"the table has no column {missing[0]!r}: choose of {', '.join(table.colnames)}"
+            f"the table has no column {missing[0]!r}: choose from {', '.join(table.colnames)}"
         )
     ax = make_figure(5, 3.4).add_subplot() if ax is None else ax
     named = "value" in table.colnames
@@ -161,7 +161,7 @@ def plot_binned_metrics(
         ax.set_xlim(low.min(), high.max())
     lowest = 1.0
     for k, name in enumerate(metrics):
-        # Side by side, so that intervals do not hide each other.
+        # Metrics are side by side within a bin, so that their intervals do not overlap.
         x = middle + 0.09 * width * (k - (len(metrics) - 1) / 2)
         value = np.asarray(table[name], dtype=float)
         some = np.isfinite(value)
@@ -197,18 +197,18 @@ def plot_binned_metrics(
 def plot_shred_fractions(
     fractions: Table, *, label: str = "", overall: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the shred fraction in bins, with binomial intervals and the numbers behind them.
+    """Plot shred fractions in bins, with binomial intervals and the number of sources per bin.
 
     Parameters
     ----------
     fractions : `~astropy.table.Table`
-        As `~shredfinder.evaluation.binned_shred_fractions` gives it.
+        Table returned by `~shredfinder.evaluation.binned_shred_fractions`.
     label : str, optional
-        What the bins are of, with its unit.
+        Name of the property, with its unit.
     overall : float, optional
-        Fraction of the whole, drawn as a line.
+        Fraction of all sources, marked by a line.
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw; by default in a figure of its own, which pyplot does not know of.
+        Axes to draw on; by default those of a new figure, which pyplot does not manage.
 
     Returns
     -------
@@ -241,7 +241,7 @@ def plot_shred_fractions(
     ax.errorbar(
         middle[some],
         value[some],
-        # At a fraction of 0 or 1 rounding may put an end on the wrong side.
+        # At fractions of 0 and 1, rounding may put an end of the interval on the wrong side.
         yerr=np.maximum([value[some] - below[some], above[some] - value[some]], 0),
         xerr=(high - low)[some] / 2,
         fmt="o",
@@ -265,6 +265,6 @@ def plot_shred_fractions(
     ax.set_xlabel(label)
     ax.set_ylabel("shred fraction")
     ax.yaxis.set_major_formatter(
-        import_optional("matplotlib.ticker", "drawing").PercentFormatter(1)
+        import_optional("matplotlib.ticker", "plotting").PercentFormatter(1)
     )
     return ax

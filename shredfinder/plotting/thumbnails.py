@@ -1,4 +1,4 @@
-"""Cutouts side by side as HTML, for notebooks and pages: small files, and no plotting package."""
+"""Cutouts as HTML thumbnails, for notebooks and pages, without matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade, get_text_color
+from shredfinder.plotting.style import UNSCORED_SHADE, get_shade, get_text_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CutoutGrid", "make_data_uri", "make_score_mark", "make_thumbnails"]
 
-# Styles stand in the elements: many viewers of notebooks take no style sheets. What has no colour
-# of its own takes that of the page, be it light or dark.
+# Styles are inline, since many notebook viewers drop style sheets. Text without a colour of its own
+# inherits that of the page, light or dark.
 _GRID = "display:flex;flex-wrap:wrap;gap:10px 8px;margin:6px 0"
 _CELL = "margin:0;font:12px/1.35 system-ui,-apple-system,'DejaVu Sans',sans-serif"
 _MARK = "padding:1px 5px;border-radius:3px;font-variant-numeric:tabular-nums"
@@ -29,7 +29,7 @@ _HOLE = (
     "border:1px dashed #8a8a8a;border-radius:3px;opacity:.75"
 )
 _LINE = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-# As the gallery's cross: four short lines around the source, which stays to be seen.
+# Crosshairs as in plot_gallery: four short lines that leave the source visible.
 _CROSS = (
     '<svg viewBox="0 0 100 100" style="position:absolute;inset:0;width:100%;height:100%">'
     '<path d="M54 50h8M46 50h-8M50 54v8M50 46v-8" stroke="#ff4d4d" stroke-width="1.6"/></svg>'
@@ -37,16 +37,16 @@ _CROSS = (
 
 
 class CutoutGrid:
-    """Cutouts to look at in a notebook.
+    """A grid of cutouts for a notebook.
 
-    Jupyter shows it as a grid; elsewhere, ``html`` can be put into a page.
+    Jupyter displays the grid; ``html`` can be inserted into any page.
 
     Parameters
     ----------
     html : str
-        The grid.
+        HTML of the grid.
     n_shown, n_all : int
-        How many cutouts it shows, of how many.
+        Number of cutouts shown, and of all rows.
 
     Examples
     --------
@@ -59,10 +59,10 @@ class CutoutGrid:
         self.html = html
         self.n_shown, self.n_all = n_shown, n_all
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.html
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<CutoutGrid: {self.n_shown} of {self.n_all} rows>"
 
 
@@ -75,40 +75,39 @@ def make_thumbnails(
     size: int = 96,
     cross: bool = False,
 ) -> CutoutGrid:
-    """Make a grid of thumbnails, each with its probability and what else is known of it.
+    """Create a grid of thumbnails, with scores, notes and captions.
 
     Parameters
     ----------
     cutouts : Cutouts
-        Colour images, ``n`` of them. Those that are unusable are shown as empty frames with the
-        reason.
+        Colour images, ``n`` of them. Unusable ones are shown as empty frames with their flag.
     p_cnn : array_like, optional
-        Probability of each of being a shred, of shape ``(n,)``; NaN where there is no answer.
-        They are written on their colour, from blue (0) over grey to yellow (1).
+        Probabilities of being a shred, of shape ``(n,)``; NaN if unscored. They are shown on a
+        coloured background, from blue (0) through grey to yellow (1).
     notes : sequence of str, optional
-        A word beside each probability, such as a row's flag; empty where there is nothing to say.
+        Text beside each score, such as the row's flag; may be empty.
     captions : sequence of str, optional
-        A line or more below each, which the page cuts off where they are too long.
+        One or more lines below each thumbnail, truncated to its width.
     size : int, optional
-        Width and height of each thumbnail on the page in pixels. The images are kept as they are,
-        for screens that show more pixels than that.
+        Width and height of each thumbnail on the page, in CSS pixels. The images keep their own
+        resolution, for high-density screens.
     cross : bool, optional
-        Whether to mark the source's place in the centre.
+        Whether to draw crosshairs on the centres.
 
     Returns
     -------
     grid : CutoutGrid
-        The grid, which refers to nothing outside of itself.
+        The grid. Its HTML is self-contained.
 
     Raises
     ------
     ValueError
-        If the cutouts are not in colour, or probabilities, notes or captions are not as many.
+        If the cutouts are not in colour, or scores, notes or captions differ in number.
 
     See Also
     --------
-    plot_gallery : the same as a figure.
-    shredfinder.table.show_cutouts : for the rows of a table.
+    plot_gallery : the same as a matplotlib figure.
+    shredfinder.table.show_cutouts : cutouts of the rows of a table.
 
     Examples
     --------
@@ -126,9 +125,9 @@ def make_thumbnails(
         raise ValueError(
             f"thumbnails need images with three channels: got shape {cutouts.images.shape}"
         )
-    for what, values in (("probabilities", p_cnn), ("notes", notes), ("captions", captions)):
+    for what, values in (("scores", p_cnn), ("notes", notes), ("captions", captions)):
         if values is not None and len(values) != n:
-            raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one for each")
+            raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one per cutout")
     cells = []
     for i, good in enumerate(cutouts.good):
         parts = [_frame(cutouts.images[i] if good else None, cutouts.flags[i], size, cross)]
@@ -144,48 +143,48 @@ def make_thumbnails(
     return CutoutGrid(f'<div style="{_GRID}">{"".join(cells)}</div>', n, n)
 
 
-def make_score_mark(p_cnn, text=None):
-    """Write a probability on its colour.
+def make_score_mark(p_cnn: float, text: str | None = None) -> str:
+    """Format a score on its background colour.
 
     Parameters
     ----------
     p_cnn : float
-        The probability; NaN where there is no answer.
+        The score; NaN if unscored.
     text : str, optional
-        How it is written; by default with two digits, or as ``"no answer"``.
+        Text to show; by default the score with two digits, or ``"unscored"``.
 
     Returns
     -------
     html : str
-        A span.
+        A ``span`` element.
     """
     p_cnn = float(p_cnn)
     shade = get_shade(p_cnn)
     if text is None:
-        text = "no answer" if shade == NO_ANSWER_SHADE else f"{p_cnn:.2f}"
+        text = "unscored" if shade == UNSCORED_SHADE else f"{p_cnn:.2f}"
     style = f"background:{shade};color:{get_text_color(shade)};{_MARK}"
     return f'<span style="{style}">{escape(text)}</span>'
 
 
-def make_data_uri(content, kind):
-    """Make an address that holds an image itself.
+def make_data_uri(content: bytes, kind: str) -> str:
+    """Encode an image file as a data URI.
 
     Parameters
     ----------
     content : bytes
         The image file.
     kind : str
-        Its format: ``"jpeg"`` or ``"png"``.
+        Format: ``"jpeg"`` or ``"png"``.
 
     Returns
     -------
     uri : str
-        For the ``src`` of an image.
+        URI for the ``src`` of an ``img`` element.
     """
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _frame(image, flag, size, cross):
+def _frame(image: np.ndarray | None, flag: str, size: int, cross: bool) -> str:
     if image is None:
         words = escape(str(flag))
         return f'<div style="{_HOLE};width:{size}px;height:{size}px">{words}</div>'
@@ -199,7 +198,7 @@ def _frame(image, flag, size, cross):
     )
 
 
-def _to_bytes(image):
+def _to_bytes(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)

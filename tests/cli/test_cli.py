@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,26 @@ class TestTraining:
         table.write(tmp_path / "labels.ecsv")
         return tmp_path / "labels.ecsv"
 
+    @pytest.fixture
+    def _quick(self, monkeypatch):
+        """Replace the compact network by one that compiles fast, and resample less often."""
+        from shredfinder import evaluation
+        from shredfinder.models import ARCHITECTURES
+
+        def build(input_shape):
+            from keras import Model, layers
+
+            inputs = layers.Input(input_shape, name="images")
+            x = layers.Conv2D(4, 8, strides=8, activation="relu")(inputs)
+            x = layers.GlobalAveragePooling2D()(x)
+            outputs = layers.Dense(2, activation="softmax", name="probabilities")(x)
+            return Model(inputs, outputs, name="compact")
+
+        monkeypatch.setitem(ARCHITECTURES, "compact", build)
+        resample = partial(evaluation.bootstrap_metrics, n_resamples=50)
+        monkeypatch.setattr(evaluation, "bootstrap_metrics", resample)
+
+    @pytest.mark.usefixtures("_quick")
     def test_train_then_evaluate(self, labels, tmp_path, capsys):
         model, scores = tmp_path / "mine.shredmodel", tmp_path / "scores.ecsv"
         where = [str(labels), "--cutouts", str(tmp_path)]
@@ -180,7 +201,8 @@ class TestTraining:
             assert name in out
         assert np.isfinite(Table.read(scores)["p_cnn"]).all()
 
-    def test_train_goes_on_from_a_model(self, labels, tmp_path, capsys):
+    @pytest.mark.slow
+    def test_fine_tuning_the_embedded_model(self, labels, tmp_path, capsys):
         from shredfinder import ShredClassifier
 
         model = tmp_path / "tuned.shredmodel"
@@ -193,6 +215,7 @@ class TestTraining:
         assert main([*argv, "--overwrite", "--start", str(tmp_path / "none")]) == 1
         assert "none" in capsys.readouterr().err
 
+    @pytest.mark.usefixtures("_quick")
     def test_cross_validation(self, labels, tmp_path, capsys):
         scores = tmp_path / "scores.ecsv"
         argv = ["evaluate", str(labels), "--cutouts", str(tmp_path), "--groups", "group"]

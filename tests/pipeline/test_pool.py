@@ -37,7 +37,7 @@ def test_share_and_order():
 def test_too_few_shreds_keep_the_share():
     table = scored(shreds=0.01, seed=1)
     n_shreds = np.count_nonzero(table["p_cnn"] >= 0.5)
-    with pytest.warns(ShredfinderWarning, match=f"there are {n_shreds} sources"):
+    with pytest.warns(ShredfinderWarning, match=f"only {n_shreds} sources as shreds"):
         pool = build_pool(table, 1000, random_state=1)
     assert np.count_nonzero(pool["p_cnn"] >= 0.5) / len(pool) == pytest.approx(0.4, abs=0.03)
     assert len(pool) < 100
@@ -69,7 +69,7 @@ def test_bad_numbers(options, message):
 def test_unscored_tables_are_refused():
     table = scored()
     table["p_cnn"] = np.nan
-    with pytest.raises(ValueError, match="score it first"):
+    with pytest.raises(ValueError, match="score the table first"):
         build_pool(table, 10)
     with pytest.raises(KeyError, match="p_cnn"):
         build_pool(table["objid", "ra", "dec"], 10)

@@ -9,7 +9,7 @@ from astropy.table import Table
 from shredfinder import ShredTable
 from shredfinder.exceptions import MissingDependencyError
 from shredfinder.plotting import show_aladin
-from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade
+from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
 
 
 class Recorder:
@@ -52,7 +52,7 @@ def test_each_part_of_the_range_has_its_colour(recorder):
     assert found == [
         ("p_cnn 0.8 to 1.0", get_shade(1.0), [1, 4]),
         ("p_cnn 0.0 to 0.2", get_shade(0.0), [2]),
-        ("no answer", NO_ANSWER_SHADE, [3]),
+        ("unscored", UNSCORED_SHADE, [3]),
     ]
     table = recorder.shown[0][0]
     assert table.colnames == ["ra", "dec", "p_cnn", "p_cnn_flag", "id"]
@@ -61,7 +61,7 @@ def test_each_part_of_the_range_has_its_colour(recorder):
 
 def test_tables_without_scores_have_no_answers(recorder):
     show_aladin(Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}), recorder)
-    assert [options["name"] for _, options in recorder.shown] == ["no answer"]
+    assert [options["name"] for _, options in recorder.shown] == ["unscored"]
 
 
 def test_positions_may_be_given(recorder):
@@ -84,7 +84,7 @@ def test_missing_package_is_told(monkeypatch):
 def test_widget_holds_the_overlay_and_looks_at_it():
     pytest.importorskip("ipyaladin", reason="the overlay needs ipyaladin")
     aladin = show_aladin(make_table(), survey="CDS/P/DESI-Legacy-Surveys/DR10/color", height=300)
-    assert aladin.overlays == ["p_cnn 0.8 to 1.0", "p_cnn 0.0 to 0.2", "no answer"]
+    assert aladin.overlays == ["p_cnn 0.8 to 1.0", "p_cnn 0.0 to 0.2", "unscored"]
     assert aladin.survey == "CDS/P/DESI-Legacy-Surveys/DR10/color"
     # Across right ascension 0.
     assert aladin.target.separation(SkyCoord(0.0075, 2.0075, unit="deg")) < 0.5 * u.arcmin

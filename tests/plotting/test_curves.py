@@ -107,11 +107,11 @@ def test_history_shows_what_there_is():
 
 def test_what_can_not_be_drawn_is_refused():
     for plot in (plot_roc, plot_precision_recall):
-        with pytest.raises(ValueError, match="galaxies and shreds"):
+        with pytest.raises(ValueError, match="scored galaxies and scored shreds"):
             plot([0, 0], [0.1, 0.2])
         with pytest.raises(ValueError, match="folds of shape"):
             plot([0, 1], [0.1, 0.2], [0])
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="no source is scored"):
         plot_reliability([0, 1], [np.nan, np.nan])
-    with pytest.raises(ValueError, match=r"\(2,\) probabilities"):
+    with pytest.raises(ValueError, match="classes must have the same shape as p_cnn"):
         plot_p_cnn([0.1, 0.2], [0])

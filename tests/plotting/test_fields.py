@@ -72,7 +72,7 @@ def test_threshold(image, wcs, table):
 
 def test_legend_counts_the_sources(image, wcs, table):
     texts = [text.get_text() for text in plot_field(image, wcs, table).get_legend().get_texts()]
-    assert texts == ["shred (p_cnn ≥ 0.5): 2", "galaxy (p_cnn < 0.5): 1", "no answer: 1"]
+    assert texts == ["shred (p_cnn ≥ 0.5): 2", "galaxy (p_cnn < 0.5): 1", "unscored: 1"]
     assert plot_field(image, wcs, table, legend=False).get_legend() is None
 
 
@@ -165,8 +165,8 @@ def test_empty_table(image, wcs, table):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image": np.zeros((80, 100))}, r"\(height, width, 3\), not \(80, 100\)"),
-        ({"image": np.zeros((80, 99, 3))}, "not that of the WCS"),
+        ({"image": np.zeros((80, 100))}, r"\(height, width, 3\): got \(80, 100\)"),
+        ({"image": np.zeros((80, 99, 3))}, r"the image has shape \(80, 99\), but the WCS has shape \(80, 100\)"),
         ({"table": Table({"p_cnn": [0.2]})}, "no column ra and no column dec"),
         ({"radius": "size"}, "no column 'size'"),
     ],

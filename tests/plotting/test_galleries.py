@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shredfinder import Cutouts
+from shredfinder import Cutouts, ShredClassifier
 from shredfinder.plotting import plot_class_gallery, plot_network
 from tests.conftest import make_images, needs_backend
 
@@ -30,25 +30,25 @@ def test_both_classes_are_shown_and_doubtful_ones_framed(tmp_path):
             assert len(ax.lines) == 4  # the cross
     whole = plot_class_gallery(cutouts, p, y, n=40)
     assert sum(_is_framed(ax) for ax in whole.axes) == 2
-    assert len(whole.axes) == 38  # neither the blank one nor that without an answer
+    assert len(whole.axes) == 38  # neither the blank cutout nor the unscored one
     figure.savefig(tmp_path / "gallery.png")
-    with pytest.raises(ValueError, match="no source has an answer"):
+    with pytest.raises(ValueError, match="no source is scored"):
         plot_class_gallery(cutouts, np.full(40, np.nan))
-    with pytest.raises(ValueError, match="a probability each"):
+    with pytest.raises(ValueError, match="one probability and class each"):
         plot_class_gallery(cutouts, p[:3])
 
 
 @needs_backend
-def test_the_schematic_shows_the_network_s_own_layers(toy_classifier, tmp_path):
+def test_schematic_shows_the_layers(tmp_path):
     figure = plot_network("published")
     words = [text.get_text() for text in figure.axes[0].texts]
     assert sum(word.startswith("conv") for word in words) == 8
     assert sum(word.startswith("max pool") for word in words) == 4
     assert sum(word.startswith("dense") for word in words) == 2
     assert "conv\n5×5\n10×10\n×512\nReLU" in words
-    compact = plot_network(toy_classifier)
+    compact = plot_network(ShredClassifier.load())
     words = [text.get_text() for text in compact.axes[0].texts]
-    # Normalisation and activation belong to the convolution before them.
+    # Normalisation and activation are named with the convolution before them.
     assert sum(word.endswith("norm\nReLU") for word in words) == 6
     assert compact.axes[0].get_title().startswith("compact: 314,850")
     compact.savefig(tmp_path / "network.png")

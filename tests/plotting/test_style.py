@@ -3,7 +3,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade, get_text_color
+from shredfinder.plotting.style import UNSCORED_SHADE, get_shade, get_text_color
 
 
 def to_luminance(color):
@@ -33,6 +33,6 @@ def test_text_can_be_read_on_every_shade(p_cnn):
 
 
 def test_no_answer_and_what_lies_outside():
-    assert get_shade(float("nan")) == NO_ANSWER_SHADE
+    assert get_shade(float("nan")) == UNSCORED_SHADE
     assert get_shade(-1.0) == get_shade(0.0)
     assert get_shade(7.0) == get_shade(1.0)

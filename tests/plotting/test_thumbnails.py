@@ -47,7 +47,7 @@ def test_unusable_images_are_told_and_not_shown():
 
 def test_probabilities_stand_on_their_colours():
     html = make_thumbnails(make_cutouts(3), p_cnn=[0.93, np.nan, 0.004]).html
-    for p_cnn, text in ((0.93, "0.93"), (float("nan"), "no answer"), (0.004, "0.00")):
+    for p_cnn, text in ((0.93, "0.93"), (float("nan"), "unscored"), (0.004, "0.00")):
         assert re.search(rf'background:{get_shade(p_cnn)};[^"]*">{text}<', html)
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from shredfinder import Cutouts, ShredQTable, ShredTable
 from shredfinder.imaging import ImageFiles
-from shredfinder.plotting.style import NO_ANSWER_SHADE, get_shade
+from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
 from shredfinder.table import show_cutouts
 from tests.table.conftest import FACTS
 
@@ -135,7 +135,7 @@ def test_tables_without_scores_keep_their_order():
     table = Table({"objID": [11, 12, 13, 14]})
     grid = show_cutouts(table, make_images())
     assert ids(grid) == [11, 12, 13, 14]
-    assert "no answer" not in grid.html
+    assert "unscored" not in grid.html
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_scores_are_coloured_in_notebooks(table_class):
     for value in ("0.2", "0.9", "0.6"):
         shade = get_shade(float(np.float32(value)))
         assert re.search(rf'<td><span style="background:{shade};[^"]*">{value}</span></td>', html)
-    assert re.search(rf"background:{NO_ANSWER_SHADE};[^>]*>nan<", html)
+    assert re.search(rf"background:{UNSCORED_SHADE};[^>]*>nan<", html)
     assert html.count("<span") == 4
     assert "<td>&lt;b&gt;</td>" in html
     assert "<img" not in html
