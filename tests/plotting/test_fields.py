@@ -166,7 +166,10 @@ def test_empty_table(image, wcs, table):
     ("change", "message"),
     [
         ({"image": np.zeros((80, 100))}, r"\(height, width, 3\): got \(80, 100\)"),
-        ({"image": np.zeros((80, 99, 3))}, r"the image has shape \(80, 99\), but the WCS has shape \(80, 100\)"),
+        (
+            {"image": np.zeros((80, 99, 3))},
+            r"the image has shape \(80, 99\), but the WCS has shape \(80, 100\)",
+        ),
         ({"table": Table({"p_cnn": [0.2]})}, "no column ra and no column dec"),
         ({"radius": "size"}, "no column 'size'"),
     ],
