@@ -55,7 +55,7 @@ def simulated_sky(request, tmp_path, monkeypatch):
 
     services = request.getfixturevalue("doctest_services")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("shredfinder.catalogs.skyserver._PAUSE", 0.0)
+    monkeypatch.setattr("shredfinder.catalogs.skyserver._RATE", None)
     (tmp_path / "cache").mkdir()
     with contextlib.ExitStack() as stack:
         stack.enter_context(set_temp_cache(tmp_path / "cache"))

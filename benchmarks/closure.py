@@ -34,7 +34,7 @@ def main():
     parser.add_argument("--fields", type=int, default=9)
     parser.add_argument("--seed", type=int, default=20)
     options = parser.parse_args()
-    skyserver._PAUSE = 0.0
+    skyserver._RATE = None
     sky = make_sky(options.fields, size=1024, n_hosts=9, seed=options.seed)
     counts = {kind: int((sky.truth["label"] == kind).sum()) for kind in ("galaxy", "shred", "star")}
     print(f"{options.fields} fields of 8 arcmin: {counts}, {len(sky.hosts)} hosts")

@@ -14,7 +14,7 @@ def sky():
 @pytest.fixture
 def services(sky, tmp_path, monkeypatch):
     """Running servers, to whose addresses the package is configured."""
-    monkeypatch.setattr("shredfinder.catalogs.skyserver._PAUSE", 0.0)
+    monkeypatch.setattr("shredfinder.catalogs.skyserver._RATE", None)
     monkeypatch.setattr("shredfinder.catalogs.fetching._PAUSE", 0.01)
     # Download folders of astropy must exist.
     (tmp_path / "astropy").mkdir()
