@@ -1,4 +1,4 @@
-"""What in an image an answer rests on."""
+"""Maps of the parts of an image that drive its score."""
 
 from shredfinder.explanation.grad_cam import grad_cam
 from shredfinder.explanation.occlusion import occlusion_maps

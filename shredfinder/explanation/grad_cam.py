@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a network's last features the answer rests on."""
+"""Grad-CAM maps: the parts of an image that drive its score, from a network's gradients."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ _BATCH = 32
 
 
 def grad_cam(classifier: ShredClassifier, X: Images, *, layer: str | None = None) -> np.ndarray:
-    """Map what speaks for a shred by the gradients of a network's features.
+    """Map the evidence for a shred in each image, from the gradients of a network's features.
 
-    One look forwards and one backwards give the map of an image, where
-    `occlusion_maps` takes hundreds. It needs the model as a Keras network with a backend, and a
-    network in whose features a place is one place of the image: that of
-    ``architecture="published"`` and not the compact one, which lays views of three scales on top
-    of each other. That one is refused: use `occlusion_maps`.
+    A map takes one forward and one backward pass per image, where `occlusion_maps` takes
+    hundreds of forward passes. It needs a Keras backend, and a network whose feature maps
+    correspond to positions in the image: ``architecture="published"``. The compact architecture
+    stacks views of three scales, and is refused: use `occlusion_maps`.
 
     Parameters
     ----------
@@ -31,30 +30,30 @@ def grad_cam(classifier: ShredClassifier, X: Images, *, layer: str | None = None
     X : Cutouts, array_like or sequence of path-like
         Images of ``n`` sources, as for `~shredfinder.ShredClassifier.predict_p_cnn`.
     layer : str, optional
-        Name of the layer whose features are looked at; by default the last convolution.
+        Name of the layer of the features; by default the last convolution.
 
     Returns
     -------
     maps : `~numpy.ndarray`
-        Float32, of shape ``(n, height, width)``: the features at each place, weighted by the mean
-        of the gradient of the logit (ln of the odds of being a shred), interpolated linearly.
-        Positive speaks for a shred; the scale differs from image to image. NaN where there is no
-        usable image.
+        Float32, of shape ``(n, height, width)``: the sum of the features at each position, each
+        weighted by the mean gradient of the logit (log odds of being a shred), interpolated
+        linearly. Positive values are evidence for a shred. The scale differs between images.
+        NaN for unusable images.
 
     Raises
     ------
     shredfinder.exceptions.MissingDependencyError
         If no deep-learning backend is installed.
     shredfinder.exceptions.CutoutMismatchError
-        If the images are not of the model's kind.
+        If the images do not match the model.
     ValueError
-        If the network lays several views on top of each other, or has no such layer.
+        If the network stacks several views, or has no such layer.
 
     Notes
     -----
-    After Selvaraju et al. (2017, arXiv 1610.02391), without their last step, which drops what
-    is negative: with two classes it speaks for the other one. Each feature is drawn at the middle
-    of the pixels that it sees, which unpadded convolutions move inwards.
+    After Selvaraju et al. (2017, arXiv 1610.02391), but without clipping negative values, which
+    are evidence for the other of the two classes. Each feature is placed at the centre of its
+    receptive field, which convolutions without padding shift inwards.
 
     Examples
     --------
@@ -86,18 +85,18 @@ def _choose_layer(network, name):
     convolutions = [layer for layer in network.layers if type(layer).__name__ == "Conv2D"]
     if name is None:
         if not convolutions:
-            raise ValueError("the network has no convolution whose features could be looked at")
+            raise ValueError("the network has no convolution layer: name another layer=")
         return convolutions[-1]
     known = {layer.name: layer for layer in network.layers if len(layer.output.shape) == 4}
     if name not in known:
         raise ValueError(
-            f"the network has no layer {name!r} with features: choose one of {', '.join(known)}"
+            f"the network has no feature layer {name!r}: choose one of {', '.join(known)}"
         )
     return known[name]
 
 
 def _locate_features(network, last):
-    """Give the middle of the first feature, and the step from one to the next, in pixels."""
+    """Return, for each axis, the centre of the first feature and the feature spacing in pixels."""
     places = []
     for axis in (0, 1):
         start, step = 0.0, 1
@@ -105,13 +104,13 @@ def _locate_features(network, last):
             kind = type(layer).__name__
             if isinstance(layer.input, list) and len(layer.input) > 1:
                 raise ValueError(
-                    f"in this network a feature is no one place of the image: the layer "
-                    f"{layer.name!r} joins several views; use "
+                    f"the features of this network do not correspond to positions in the image, "
+                    f"because the layer {layer.name!r} joins several views: use "
                     "shredfinder.explanation.occlusion_maps"
                 )
             if kind in ("Conv2D", "MaxPooling2D", "AveragePooling2D"):
                 size = (layer.kernel_size if kind == "Conv2D" else layer.pool_size)[axis]
-                # Padding keeps the first feature of a convolution where the first pixel is.
+                # With padding, the first feature stays at the position of the first pixel.
                 if layer.padding == "valid":
                     start += step * (size - 1) / 2
                 step *= layer.strides[axis]
@@ -134,12 +133,13 @@ def _interpolate(values, places, shape):
 
 
 def _differentiate(network, layer, images):
-    """Give a layer's features and the gradients of the logit with respect to them."""
+    """Return a layer's features and the gradients of the logit with respect to them."""
     import keras
 
     body = keras.Model(network.inputs[0], layer.output)
     head = keras.Model(layer.output, network.outputs[0])
 
+    # Summing over the images gives each image's own gradient, since images are independent.
     def logit(features):
         logs = keras.ops.log(keras.ops.maximum(head(features, training=False), 1e-30))
         return keras.ops.sum(logs[:, 1] - logs[:, 0])

@@ -1,4 +1,4 @@
-"""Occlusion: cover a part of the image and see what becomes of the answer."""
+"""Occlusion maps: the change of the score when a part of the image is covered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["occlusion_maps"]
 
-# Covered images scored at a time, so that memory does not grow with the number of places.
+# Batch size of covered images: memory does not grow with the number of positions.
 _BATCH = 64
 
 
@@ -30,10 +30,10 @@ def occlusion_maps(
     fill: float | str = "median",
     progress: bool | Literal["auto"] = "auto",
 ) -> np.ndarray:
-    """Map what in each image speaks for a shred, and what for a galaxy.
+    """Map the evidence for a shred, and for a galaxy, in each image.
 
-    A square is moved over the image and covers what is below it; where the answer falls, what
-    was covered had spoken for a shred. It works with every saved model and needs no backend.
+    A square covers one part of the image after another. Where the score falls, the covered part
+    was evidence for a shred. This works with every saved model and needs no Keras backend.
 
     Parameters
     ----------
@@ -42,37 +42,37 @@ def occlusion_maps(
     X : Cutouts, array_like or sequence of path-like
         Images of ``n`` sources, as for `~shredfinder.ShredClassifier.predict_p_cnn`.
     patch : int, optional
-        Side of the square in pixels. What is much larger than it is never covered as a whole.
+        Side of the square in pixels. Much larger structures are never covered completely.
     stride : int, optional
-        Pixels from one place of the square to the next, in each direction. An image is scored as
-        often as there are places: 272 times with 128 px and the defaults.
+        Step of the square in pixels, in each direction. Each image takes one forward pass per
+        position of the square, 225 for 128 px and the defaults.
     fill : "median" or float, optional
-        What covers: the median of each channel of the image, or a value in 0–1.
+        Value of the covered pixels: the median of each channel of the image, or a value in 0–1.
     progress : bool or "auto", optional
-        Show a progress bar.
+        Whether to show a progress bar; ``"auto"`` shows it on a terminal or in a notebook.
 
     Returns
     -------
     maps : `~numpy.ndarray`
-        Float32, of shape ``(n, height, width)``: by how much the answer, as a logit (ln of the
-        odds of being a shred, calibrated, seen from one side), falls when a square that covers
-        the pixel is covered, the mean over all such squares. Positive speaks for a shred. NaN
-        where there is no usable image.
+        Float32, of shape ``(n, height, width)``: the decrease of the calibrated logit (log odds
+        of being a shred, without the average over the 8 rotations/reflections), averaged over
+        all squares that cover the pixel. Positive values are evidence for a shred. NaN for
+        unusable images.
 
     Raises
     ------
     shredfinder.exceptions.NotFittedError
         If the classifier is neither fitted nor loaded.
     shredfinder.exceptions.CutoutMismatchError
-        If the images are not of the model's kind.
+        If the images do not match the model.
     ValueError
-        If patch, stride or fill can't be.
+        If ``patch``, ``stride`` or ``fill`` is invalid.
 
     Notes
     -----
-    After Zeiler & Fergus (2014, arXiv 1311.2901). A covered image is none that the model was
-    trained on: its edges may say something of their own, and what two places tell together
-    neither map shows. Look at several sizes of the square before believing one.
+    After Zeiler & Fergus (2014, arXiv 1311.2901). The model was not trained on covered images:
+    the edges of the square may themselves change the score, and the map does not show evidence
+    from two positions combined. Compare maps for several sizes of the square.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def occlusion_maps(
 
 
 def _starts(side, patch, stride):
-    """Give the places of the square along one side, the last at the edge."""
+    """Return the positions of the square along one axis, the last at the edge."""
     return sorted({*range(0, side - patch + 1, stride), side - patch})
 
 
@@ -129,6 +129,6 @@ def _occlude(model, image, places, patch, fill):
         for fall, (y, x) in zip(whole - model.network.logits(covered), part, strict=True):
             total[y : y + patch, x : x + patch] += fall
             count[y : y + patch, x : x + patch] += 1
-    # With strides beyond the square's side some pixels are never covered.
+    # If the stride exceeds the side of the square, some pixels are never covered: NaN.
     with np.errstate(invalid="ignore"):
         return total / count / model.description.temperature

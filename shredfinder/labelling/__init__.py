@@ -1,4 +1,4 @@
-"""Labelling: sources seen by eye, agreement of labellers, what to label next, corrections."""
+"""Visual labelling, agreement of labellers, active learning, and corrections of labels."""
 
 from shredfinder.labelling.active import next_to_label
 from shredfinder.labelling.agreement import (
@@ -10,7 +10,7 @@ from shredfinder.labelling.agreement import (
 from shredfinder.labelling.blind_session import LabellingSession, blind_order
 from shredfinder.labelling.cleaning import apply_corrections, rank_contradicted
 from shredfinder.labelling.page import LabellingPage
-from shredfinder.labelling.store import LABELS, LabelStore, read_answers
+from shredfinder.labelling.store import LABELS, LabelStore, read_labels
 from shredfinder.labelling.widget import LabellingWidget
 
 __all__ = [
@@ -26,6 +26,6 @@ __all__ = [
     "find_consensus",
     "next_to_label",
     "rank_contradicted",
-    "read_answers",
+    "read_labels",
     "tabulate_labels",
 ]

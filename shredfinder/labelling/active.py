@@ -1,4 +1,4 @@
-"""What to label next: sources that a model is unsure of, and unlike each other."""
+"""Active learning: the sources whose labels would teach a model most."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ def next_to_label(
     labelled: ArrayLike | None = None,
     random_state: int = 0,
 ) -> np.ndarray:
-    """Choose the next sources to label: uncertain ones, that differ from each other.
+    """Select the next sources to label: the most uncertain or, given features, a diverse set.
 
-    Labels teach a model most where it doubts. But the most doubtful sources are often much the
-    same, and one of them would do: with features, the choice is spread.
+    Labels of uncertain sources teach a model most. But the most uncertain sources are often
+    similar, so that one label would be enough for several. Features of the images avoid this.
 
     Parameters
     ----------
     p_shred : array_like
-        The present model's probability of being a shred, of shape ``(n_sources,)``; sources with
-        NaN are not chosen.
+        The current model's probability of being a shred, of shape ``(n_sources,)``. Sources with
+        NaN are not selected.
     n : int
-        How many to choose; all that there are, if they are fewer.
+        Number of sources to select; fewer if there are not as many.
     features : array_like, optional
-        What makes sources alike, of shape ``(n_sources, n_features)``, such as a network's
-        features of their images, scaled to be compared. Without them the most uncertain are
-        chosen.
+        Features of shape ``(n_sources, n_features)``, such as a network's features of the
+        images, scaled to a common range. By default the most uncertain sources are selected.
     labelled : array_like of bool, optional
-        Sources that have a label already, of shape ``(n_sources,)``; they are not chosen.
+        Whether a source is already labelled, of shape ``(n_sources,)``. Such sources are not
+        selected.
     random_state : int, optional
-        Seed of the spreading.
+        Seed of the selection by features.
 
     Returns
     -------
     rows : `~numpy.ndarray` of int
-        Rows of the chosen sources, each once; without features the most uncertain first.
+        Rows of the selected sources, without repetition; without features, the most uncertain
+        first.
 
     Raises
     ------
     ValueError
-        If the arrays don't go together, or ``n`` is no number of sources.
+        If the arrays have different lengths, or ``n`` is less than 1.
 
     Notes
     -----
-    With features this is BADGE (Ash et al. 2020, arXiv 1906.03671) for two classes: seeds of
-    k-means++ among the gradients of the last layer, whose lengths are the features' times the
-    probability of being wrong. A source that the model is sure of lies near the origin with
-    all others of that sort, and is rarely drawn. It takes a pass over the features for each
-    source chosen.
+    With features this is BADGE (Ash et al. 2020, arXiv 1906.03671) for two classes: k-means++
+    seeds among the gradients of the last layer. The length of a gradient is that of the features
+    times the probability of being wrong, so that all confidently classified sources lie near
+    the origin and are rarely drawn. The time grows as ``n`` times the size of the features.
 
     Examples
     --------
@@ -69,22 +69,22 @@ def next_to_label(
     """
     p_shred = np.ma.filled(np.ma.asarray(p_shred, dtype=float), np.nan)
     if p_shred.ndim != 1:
-        raise ValueError(f"probabilities must be one a source, not of shape {p_shred.shape}")
+        raise ValueError(f"p_shred must be one-dimensional, not of shape {p_shred.shape}")
     if n < 1:
-        raise ValueError(f"the number of sources to choose must be at least 1, not {n}")
+        raise ValueError(f"the number of sources to select must be at least 1, not {n}")
     usable = np.isfinite(p_shred)
     if labelled is not None:
         labelled = np.asarray(labelled)
         if labelled.shape != p_shred.shape or labelled.dtype != bool:
             raise ValueError(
-                f"labelled must say True or False for each of {len(p_shred)} sources, not be of "
-                f"shape {labelled.shape} and type {labelled.dtype}"
+                f"labelled must be boolean, of shape ({len(p_shred)},): got shape {labelled.shape} "
+                f"and type {labelled.dtype}"
             )
         usable &= ~labelled
     rows = np.flatnonzero(usable)
     wrong = np.minimum(p_shred[rows], 1 - p_shred[rows])
     if (wrong < 0).any():
-        raise ValueError("probabilities must be from 0 to 1")
+        raise ValueError("p_shred must be between 0 and 1")
     if features is None or len(rows) <= n:
         return rows[np.argsort(-wrong, kind="stable")][:n]
     features = np.asarray(features, dtype=float)
@@ -93,13 +93,16 @@ def next_to_label(
             f"features must be of shape ({len(p_shred)}, n_features), not {features.shape}"
         )
     if not np.isfinite(features[rows]).all():
-        raise ValueError("features must be finite where there is a probability")
+        raise ValueError("features must be finite for all sources with a probability")
     gradients = features[rows] * wrong[:, None]
     return rows[_spread(gradients, n, np.random.default_rng(random_state))]
 
 
 def _spread(points, n, rng):
-    """Draw points far from each other: seeds of k-means++, from the longest on."""
+    """Draw k-means++ seeds, starting with the longest vector, as BADGE does.
+
+    scikit-learn's ``kmeans_plusplus`` starts with a random one, and may repeat equal points.
+    """
     lengths = np.einsum("ij,ij->i", points, points)
     free = np.ones(len(points), bool)
     nearest = np.full(len(points), np.inf)
@@ -109,7 +112,7 @@ def _spread(points, n, rng):
         free[last] = False
         distance = lengths + lengths[last] - 2 * points @ points[last]
         nearest = np.where(free, np.minimum(nearest, distance.clip(min=0)), 0)
-        # Where all that is left coincides with what was drawn, anything will do.
+        # If all remaining points coincide with drawn ones, draw any of them.
         weights = nearest if nearest.any() else free
         chosen.append(int(rng.choice(len(points), p=weights / weights.sum())))
     return np.array(chosen)

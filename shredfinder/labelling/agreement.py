@@ -1,4 +1,4 @@
-"""How far labellers agree, and what they agree on."""
+"""Agreement of labellers, their consensus, and the training labels made from both."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ DISPUTED = "disputed"
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two labellers agree on the sources that both have labelled.
+    """Agreement of two labellers on the sources that both have labelled.
 
     Attributes
     ----------
     n : int
         Number of those sources.
     fraction : float
-        Share on which they agree; NaN where there are none.
+        Fraction on which they agree; NaN if there are none.
     kappa : float
-        Cohen's kappa: that share beyond what chance would give, 1 for full agreement and 0 for
-        none beyond chance; NaN where chance alone would give full agreement.
+        Cohen's kappa, the agreement beyond chance: 1 for full agreement and 0 for chance
+        agreement; NaN if chance alone would give full agreement.
     kappa_interval : tuple of float
-        95 % interval of kappa, from its large-sample standard error; NaN as kappa.
+        95 % interval of kappa, from its large-sample standard error; NaN like kappa.
     confusion : `~astropy.table.Table`
-        Counts: a row for each class of the first labeller, a column for each of the second.
+        Counts: one row per class of the first labeller, one column per class of the second.
 
     Examples
     --------
@@ -62,26 +62,24 @@ def compare_labellers(
     Parameters
     ----------
     first, second : array_like of str
-        Labels of the same sources, of shape ``(n,)``; masked or empty where one has not labelled
-        a source.
+        Labels of the same sources, of shape ``(n,)``; masked or empty for unlabelled sources.
     classes : sequence of str, optional
-        The classes. Sources that either calls otherwise are left out: with
-        ``("galaxy", "shred")`` those called ``other``.
+        The classes to compare. Sources with another label by either labeller are ignored.
 
     Returns
     -------
     agreement : Agreement
-        Kappa, with the table of counts.
+        Kappa, its interval, and the table of counts.
 
     Raises
     ------
     ValueError
-        If there are not as many of both, or a label is unknown.
+        If the lengths differ, or a label is unknown.
 
     Notes
     -----
-    Cohen (1960, Educational and Psychological Measurement 20, 37), with the standard error
-    of that paper.
+    Kappa and its standard error are those of Cohen (1960, Educational and Psychological
+    Measurement 20, 37).
 
     Examples
     --------
@@ -102,47 +100,50 @@ def compare_labellers(
     first, second = _check_labels([first, second])
     classes = list(classes)
     both = np.isin(first, classes) & np.isin(second, classes)
-    counts = np.array(
-        [[np.sum(both & (first == a) & (second == b)) for b in classes] for a in classes]
-    )
-    confusion = Table({"first": classes} | dict(zip(classes, counts.T, strict=True)))
-    n = int(counts.sum())
+    first, second = first[both], second[both]
+    n = len(first)
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
     fraction, kappa, error = np.nan, np.nan, np.nan
     if n:
-        fraction = np.trace(counts) / n
-        chance = counts.sum(0) @ counts.sum(1) / n**2
-        if chance < 1:
-            kappa = (fraction - chance) / (1 - chance)
+        from sklearn.metrics import cohen_kappa_score, confusion_matrix
+
+        counts = confusion_matrix(first, second, labels=classes)
+        fraction = float(np.mean(first == second))
+        # With a single class throughout, kappa is 0/0, about which scikit-learn warns.
+        if len({*first, *second}) > 1:
+            kappa = float(cohen_kappa_score(first, second))
+            chance = counts.sum(0) @ counts.sum(1) / n**2
             error = np.sqrt(fraction * (1 - fraction) / n) / (1 - chance)
+    confusion = Table({"first": classes} | dict(zip(classes, counts.T, strict=True)))
     interval = (float(kappa - 1.96 * error), float(min(kappa + 1.96 * error, 1.0)))
-    return Agreement(n, float(fraction), float(kappa), interval, confusion)
+    return Agreement(n, fraction, kappa, interval, confusion)
 
 
 def find_consensus(
     labels: Sequence[ArrayLike], decision: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find what labellers agree on, and what they dispute.
+    """Find the labels on which labellers agree, and those that they dispute.
 
     Parameters
     ----------
     labels : sequence of array_like of str
-        For each labeller the labels of all sources, of shape ``(n,)``; masked or empty where one
-        has not labelled a source.
+        The labels of all sources by each labeller, of shape ``(n,)``; masked or empty for
+        unlabelled sources.
     decision : array_like of str, optional
-        Labels of a further look, which decide what is disputed.
+        Labels of a further inspection, which decide disputed sources.
 
     Returns
     -------
     consensus : `~numpy.ndarray` of str
-        The class where all who labelled a source agree, ``"disputed"`` where they don't, and
-        empty where nobody has labelled it.
+        The class if all who labelled a source agree, ``"disputed"`` if they disagree, and empty
+        for unlabelled sources.
     final : `~numpy.ndarray` of str
-        The consensus, and for the disputed what the decision says, where it says something.
+        The consensus, or for disputed sources the decision if there is one.
 
     Raises
     ------
     ValueError
-        If the labellers' sources are not as many, or a label is unknown.
+        If the numbers of sources differ, or a label is unknown.
 
     Examples
     --------
@@ -154,7 +155,7 @@ def find_consensus(
     (['galaxy', 'disputed', ''], ['galaxy', 'shred', ''])
     """
     if len(labels) == 0:
-        raise ValueError("there is no labeller: give the labels of at least one")
+        raise ValueError("labels is empty: pass the labels of at least one labeller")
     labels = _check_labels([*labels, *([] if decision is None else [decision])])
     decision = labels.pop() if decision is not None else np.full(len(labels[0]), "")
     consensus = np.full(len(labels[0]), "", dtype=f"<U{len(DISPUTED)}")
@@ -166,90 +167,94 @@ def find_consensus(
 
 
 def tabulate_labels(
-    answers: Table, *, decider: str | None = None, identifier: str = "objID"
+    labels: Table, *, decider: str | None = None, identifier: str = "objID"
 ) -> Table:
-    """Turn answers into a table of sources, as a model is trained on.
+    """Combine the labels of all labellers into a training table with one row per source.
 
     Parameters
     ----------
-    answers : `~astropy.table.Table`
-        A row for each answer, as `read_answers` gives them.
+    labels : `~astropy.table.Table`
+        One row per label, from `read_labels`.
     decider : str, optional
-        The labeller whose answers are a further look: they decide what the others dispute, and
-        do not count for the consensus.
+        The labeller whose labels are a further inspection: they decide disputed sources, and do
+        not count towards the consensus.
     identifier : str, optional
-        The column that names a source.
+        Name of the column of identifiers.
 
     Returns
     -------
     table : `~astropy.table.Table`
-        A row for each source that a labeller has labelled: the identifier; ``label`` and
-        ``confidence`` of the first labeller, ``label2`` and ``confidence2`` of the second, and so
-        on by name, masked where one has not labelled it; ``consensus`` and ``final`` as of
-        `find_consensus`; ``p_shred``, the soft label of `~shredfinder.training.combine_raters`,
-        where the decision on a disputed source counts as one more guess. Who is who is in
-        ``meta["labellers"]``.
+        One row per labelled source: the identifier; ``label`` and ``confidence`` of the first
+        labeller, ``label2`` and ``confidence2`` of the second, and so on in alphabetical order,
+        masked for unlabelled sources; ``consensus`` and ``final`` from `find_consensus`; and
+        ``p_shred``, the soft label of `~shredfinder.training.combine_raters`, in which the
+        decision on a disputed source counts as one more guess. ``meta["labellers"]`` lists the
+        labellers in the order of the columns.
 
     Raises
     ------
     ValueError
-        If the decider has no answers, or nobody else has any.
+        If the decider has no labels, or nobody else has any.
 
     Examples
     --------
     >>> from astropy.table import Table
     >>> from shredfinder.labelling import tabulate_labels
-    >>> answers = Table(
+    >>> labels = Table(
     ...     rows=[(7, "ann", "galaxy", 3), (8, "ann", "shred", 1), (8, "ben", "galaxy", 2)],
     ...     names=["objID", "labeller", "label", "confidence"],
     ... )
-    >>> table = tabulate_labels(answers)
+    >>> table = tabulate_labels(labels)
     >>> table["objID", "label", "label2", "consensus", "p_shred"].pprint()
     objID label  label2 consensus p_shred
     ----- ------ ------ --------- -------
         7 galaxy     --    galaxy    0.02
         8  shred galaxy  disputed    0.41
     """
-    names = sorted(set(np.asarray(answers["labeller"]).tolist()))
+    names = sorted(set(np.asarray(labels["labeller"]).tolist()))
     if decider is not None and decider not in names:
         raise ValueError(
-            f"the decider {decider!r} has no answers: the labellers are {', '.join(names)}"
+            f"the decider {decider!r} has no labels: the labellers are {', '.join(names)}"
         )
     labellers = [name for name in names if name != decider]
     if not labellers:
-        raise ValueError("there are no answers of labellers to tabulate")
-    theirs = np.isin(np.asarray(answers["labeller"]), labellers)
-    sources = list(dict.fromkeys(np.asarray(answers[identifier])[theirs].tolist()))
-    labels, confidences = {}, {}
+        raise ValueError("the table has no labels of labellers other than the decider")
+    theirs = np.isin(np.asarray(labels["labeller"]), labellers)
+    sources = list(dict.fromkeys(np.asarray(labels[identifier])[theirs].tolist()))
+    # Per labeller: one class and one confidence per source, "" and 0 where unlabelled.
+    classes: dict[str, np.ndarray] = {}
+    confidences: dict[str, np.ndarray] = {}
     for name in names:
-        rows = answers[np.asarray(answers["labeller"]) == name]
+        rows = labels[np.asarray(labels["labeller"]) == name]
         given = {row[identifier]: (row["label"], row["confidence"]) for row in rows}
         pairs = [given.get(source, ("", 0)) for source in sources]
-        labels[name] = np.array([str(label) for label, _ in pairs])
+        classes[name] = np.array([str(label) for label, _ in pairs])
         confidences[name] = np.array([int(confidence) for _, confidence in pairs])
-    consensus, final = find_consensus([labels[name] for name in labellers], labels.get(decider))
+    decision = None if decider is None else classes[decider]
+    consensus, final = find_consensus([classes[name] for name in labellers], decision)
     table = Table({identifier: sources}, masked=False)
     for i, name in enumerate(labellers, start=1):
-        unlabelled = labels[name] == ""
-        for column, values in (("label", labels), ("confidence", confidences)):
+        unlabelled = classes[name] == ""
+        for column, values in (("label", classes), ("confidence", confidences)):
             masked = np.ma.array(values[name], mask=unlabelled)
             table[f"{column}{i if i > 1 else ''}"] = masked if unlabelled.any() else values[name]
-    opinions = [np.ma.array(labels[name], mask=labels[name] == "") for name in labellers]
-    sureness = [confidences[name] for name in labellers]
-    if decider is not None:
-        # However sure, a look at what others dispute is no surer than a guess.
-        moot = (consensus != DISPUTED) | (labels[decider] == "")
-        opinions.append(np.ma.array(labels[decider], mask=moot))
-        sureness.append(np.ones(len(sources), int))
+    opinions = [np.ma.array(classes[name], mask=classes[name] == "") for name in labellers]
+    weights = [confidences[name] for name in labellers]
+    if decision is not None:
+        # A source that two labellers dispute is ambiguous: the decision counts as a guess,
+        # whatever its confidence.
+        moot = (consensus != DISPUTED) | (decision == "")
+        opinions.append(np.ma.array(decision, mask=moot))
+        weights.append(np.ones(len(sources), int))
     table["consensus"], table["final"] = consensus, final
-    p_shred = combine_raters(opinions, sureness)
+    p_shred = combine_raters(opinions, weights)
     table["p_shred"] = Column(p_shred.round(4), description="soft label for training")
     table.meta["labellers"] = labellers
     return table
 
 
 def _check_labels(labels):
-    """Give labels as arrays of text, empty where there is none."""
+    """Convert labels to arrays of str, empty where masked, and check them."""
     checked = []
     for given in labels:
         values = np.ma.filled(np.ma.asarray(given).astype(object), "").tolist()
@@ -264,7 +269,7 @@ def _check_labels(labels):
     sizes = {len(values) for values in checked}
     if len(sizes) > 1:
         raise ValueError(
-            f"the labellers labelled {', '.join(map(str, sorted(sizes)))} sources: give the same "
-            "ones for each, masked where one has no label"
+            f"the labellers have {', '.join(map(str, sorted(sizes)))} labels: pass one label per "
+            "source for each labeller, masked for unlabelled sources"
         )
     return checked

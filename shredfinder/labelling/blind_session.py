@@ -1,4 +1,4 @@
-"""One labeller's way through the sources: blind order, answers, undo, skip."""
+"""A labelling session: one labeller's sources in blind order, with skip and undo."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from shredfinder.imaging.reading import read_image
 from shredfinder.labelling.store import check_labeller
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.labelling.store import LabelStore
 
-__all__ = ["LabellingSession", "blind_order", "encode_cutout"]
+__all__ = ["LabellingSession", "blind_order", "check_paths", "encode_cutout"]
 
 
 def blind_order(n: int, labeller: str, *, random_state: int = 0) -> np.ndarray:
-    """Give a labeller's order: random, another for each name, the same again after a break.
+    """Return a random order of sources that is reproducible, and different for each labeller.
 
     Parameters
     ----------
     n : int
         Number of sources.
     labeller : str
-        The name.
+        Name of the labeller.
     random_state : int, optional
-        Another number gives another order to the same labeller.
+        Seed; another seed gives the same labeller another order.
 
     Returns
     -------
@@ -44,41 +47,39 @@ def blind_order(n: int, labeller: str, *, random_state: int = 0) -> np.ndarray:
     >>> blind_order(5, "ann"), blind_order(5, "ben")
     (array([0, 2, 4, 3, 1]), array([0, 3, 2, 1, 4]))
     """
-    # Python's own hash of a text differs from run to run.
+    # Python's own hash of a string differs between runs.
     digest = hashlib.sha256(labeller.encode()).digest()
     seed = np.frombuffer(digest, dtype=np.uint32).tolist()
     return np.random.default_rng([random_state, *seed]).permutation(n)
 
 
 class LabellingSession:
-    """One labeller's way through the sources.
+    """One labeller's sources in order, and the labels given so far.
 
     Parameters
     ----------
     sources : array_like
-        Identifiers of the sources, of shape ``(n,)``, each once.
+        Unique identifiers of the sources, of shape ``(n,)``.
     store : LabelStore
-        Where the answers are kept; sources that the labeller has answered already are not
-        shown again.
+        The file of labels. Sources that the labeller has already labelled are not shown again.
     labeller : str
-        Who labels.
+        Name of the labeller.
     random_state : int, optional
-        As of `blind_order`.
+        Seed of `blind_order`.
     order : array_like of int, optional
-        Rows in the order to show them, some or all, such as `blind_order` gives; by default
-        `blind_order`.
+        Some or all rows in the order in which to show them; by default `blind_order`.
 
     Raises
     ------
     ValueError
-        If an identifier is not unique or is masked, or the order names rows that are not there.
+        If an identifier is not unique or is masked, or the order contains invalid rows.
 
     Examples
     --------
     >>> from shredfinder.labelling import LabellingSession, LabelStore
-    >>> store = LabelStore(getfixture("tmp_path") / "answers.ecsv")
+    >>> store = LabelStore(getfixture("tmp_path") / "labels.ecsv")
     >>> session = LabellingSession([11, 12, 13], store, "ann", order=[2, 0, 1])
-    >>> session.answer("shred", 3)
+    >>> session.label("shred", 3)
     >>> session.current, session.n_done, session.n_total
     (0, 1, 3)
     >>> session.undo()
@@ -97,9 +98,9 @@ class LabellingSession:
     ) -> None:
         check_labeller(labeller)
         if np.ma.getmaskarray(np.ma.asarray(sources)).any():
-            raise ValueError(f"every source needs its {store.identifier}: some are masked")
+            raise ValueError(f"the identifiers in {store.identifier!r} have masked values")
         self._sources = [
-            # FITS gives texts as bytes, which the answers' file can't hold.
+            # Strings from FITS files are bytes, which ECSV cannot store.
             source.decode() if isinstance(source, bytes) else source
             for source in np.asarray(sources).tolist()
         ]
@@ -117,17 +118,18 @@ class LabellingSession:
             or not np.isin(order, np.arange(len(self._sources))).all()
         ):
             raise ValueError(
-                f"the order must name rows of 0 to {len(self._sources) - 1}, each once"
+                f"order must consist of different rows from 0 to {len(self._sources) - 1}"
             )
         self.store, self.labeller = store, labeller
-        answered = store.get(labeller)
+        labelled = store.get(labeller)
         self._order = order.tolist()
-        self._queue = deque(row for row in self._order if self._sources[row] not in answered)
+        # The row on view is the first of the queue; skipping rotates the queue.
+        self._queue = deque(row for row in self._order if self._sources[row] not in labelled)
         self._skipped: list[int] = []
 
     @property
     def current(self) -> int | None:
-        """The row to look at now, or None when all are done."""
+        """The row to label now, or None when all are done."""
         return self._queue[0] if self._queue else None
 
     @property
@@ -137,7 +139,7 @@ class LabellingSession:
 
     @property
     def n_sources(self) -> int:
-        """Number of sources, whether or not they are to be labelled."""
+        """Number of all sources, including those that are not in the order."""
         return len(self._sources)
 
     @property
@@ -147,16 +149,16 @@ class LabellingSession:
 
     @property
     def n_done(self) -> int:
-        """Number of them that are labelled."""
+        """Number of labelled sources."""
         return len(self._order) - len(self._queue)
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is anything to take back."""
+        """Whether there is a skip or a label to undo."""
         return bool(self._skipped) or self.n_done > 0
 
-    def answer(self, label: str, confidence: int) -> None:
-        """Label the current source, save, and go on to the next.
+    def label(self, label: str, confidence: int) -> None:
+        """Label the current source, save the label, and advance to the next source.
 
         Parameters
         ----------
@@ -168,27 +170,27 @@ class LabellingSession:
         Raises
         ------
         ValueError
-            If it is no such answer, or all sources are done.
+            If the label or confidence is invalid, or all sources are labelled.
         """
         if self.current is None:
-            raise ValueError("all sources are labelled: there is none to answer for")
+            raise ValueError("all sources are labelled: there is none left to label")
         self.store.add(self._sources[self.current], self.labeller, label, confidence)
         self._queue.popleft()
         self._skipped.clear()
 
     def skip(self) -> None:
-        """Put the current source off until all others are done."""
+        """Move the current source to the end."""
         if len(self._queue) > 1:
             self._skipped.append(self._queue[0])
             self._queue.rotate(-1)
 
     def undo(self) -> None:
-        """Take the last answer back, or the last skip, and show the source again."""
+        """Undo the last skip, or remove the last label, and show that source again."""
         if self._skipped:
             self._skipped.pop()
             self._queue.rotate(1)
             return
-        # The file may hold answers about other tables too: those stay.
+        # The file may also hold labels of other tables' sources, which must stay.
         source = self.store.remove_last(self.labeller, {self._sources[row] for row in self._order})
         if source is not None:
             row = self._rows[source]
@@ -197,10 +199,18 @@ class LabellingSession:
             self._queue.appendleft(row)
 
 
-def encode_cutout(path):
-    """Read a cutout and encode it as a PNG.
+def check_paths(session: LabellingSession, paths: Sequence[PathLike | None]) -> None:
+    """Raise ValueError unless there is one image path per source of a session."""
+    if len(paths) != session.n_sources:
+        raise ValueError(
+            f"paths must have one path for each of {session.n_sources} sources: got {len(paths)}"
+        )
 
-    Nothing but pixels passes: neither what else the file holds, nor a file that is no image.
+
+def encode_cutout(path: PathLike | None) -> tuple[bytes | None, str]:
+    """Read a cutout and encode its pixels as a PNG.
+
+    The result contains nothing else from the file, and nothing from a file that is not an image.
 
     Parameters
     ----------
@@ -212,7 +222,7 @@ def encode_cutout(path):
     png : bytes or None
         The image; None if it is unusable.
     flag : str
-        Why it is, such as ``"missing"``; empty otherwise.
+        Why it is unusable, such as ``"missing"``; empty if it is usable.
     """
     image, flag = read_image(path)
     if image is None:

@@ -1,4 +1,4 @@
-"""Labels that cross-validation contradicts, and corrections of them."""
+"""Labels that a model contradicts, and corrections of labels."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ _LABELS = ("galaxy", "shred", "other", "disputed")
 
 
 def rank_contradicted(y: ArrayLike, p_shred: ArrayLike, *, n: int | None = None) -> Table:
-    """Rank labelled sources by how much a model contradicts their labels.
+    """Rank labelled sources by how strongly a model contradicts their labels.
 
-    The sources at the head of the list are those to look at again: a label may be wrong, or the
-    source arguable, or the model in error. The model must not have seen the labels that it is
-    held against: take probabilities of cross-validation (`~shredfinder.evaluation.cross_validate`).
+    Inspect the first sources of the list again: the label may be wrong, the source ambiguous, or
+    the model wrong. The model must not have been trained on these labels: use probabilities from
+    cross-validation (`~shredfinder.evaluation.cross_validate`).
 
     Parameters
     ----------
     y : array_like
-        Labels of shape ``(n_sources,)``, as `~shredfinder.training.encode_labels` takes them.
+        Labels of shape ``(n_sources,)``, as for `~shredfinder.training.encode_labels`.
     p_shred : array_like
-        Probability of being a shred, of shape ``(n_sources,)``, calibrated; NaN for sources
-        without an answer.
+        Calibrated probability of being a shred, of shape ``(n_sources,)``; NaN for unscored
+        sources.
     n : int, optional
-        How many sources to list; by default all that have both a class and an answer.
+        Number of sources to list; by default all that have both a class and a probability.
 
     Returns
     -------
     ranked : `~astropy.table.Table`
-        ``row`` (number of the source, from 0), ``label``, ``p_shred``, ``p_label`` (the
-        probability of the class that the label names), from the least ``p_label`` up.
+        ``row`` (of the source, from 0), ``label``, ``p_shred`` and ``p_label`` (the probability
+        of the labelled class), in ascending order of ``p_label``.
 
     Raises
     ------
     ValueError
-        If labels and probabilities are not as many, or a probability is outside 0–1.
+        If labels and probabilities differ in length, or a probability is outside 0–1.
 
     Notes
     -----
-    Ranking by the probability that a held-out model gives the label itself is the
-    "self-confidence" of confident learning (Northcutt, Jiang & Chuang 2021, JAIR 70, 1373).
+    The probability of the given label according to a held-out model is the "self-confidence" of
+    confident learning (Northcutt, Jiang & Chuang 2021, JAIR 70, 1373).
 
     Examples
     --------
@@ -65,14 +65,14 @@ def rank_contradicted(y: ArrayLike, p_shred: ArrayLike, *, n: int | None = None)
     target, p_shred = encode_labels(y), np.ma.filled(np.ma.asarray(p_shred, dtype=float), np.nan)
     if p_shred.shape != target.shape:
         raise ValueError(
-            f"there are {len(target)} labels but probabilities of shape {p_shred.shape}: give one "
-            "for each"
+            f"p_shred must have one probability for each of {len(target)} labels: got shape "
+            f"{p_shred.shape}"
         )
     if ((p_shred < 0) | (p_shred > 1)).any():
         raise ValueError(
-            f"probabilities must be from 0 to 1: these run from {np.nanmin(p_shred):g} to "
-            f"{np.nanmax(p_shred):g}"
+            f"p_shred must be between 0 and 1: got {np.nanmin(p_shred):g} to {np.nanmax(p_shred):g}"
         )
+    # For a soft label, this is the probability that a random rater's label is right.
     p_label = target * p_shred + (1 - target) * (1 - p_shred)
     rows = np.flatnonzero(np.isfinite(p_label))
     rows = rows[np.argsort(p_label[rows], kind="stable")][:n]
@@ -97,22 +97,22 @@ def apply_corrections(
     identifier: str = "objID",
     partial: bool = False,
 ) -> Column:
-    """Give a column of labels with corrections applied; the table stays as it is.
+    """Return a corrected copy of a column of labels.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Labelled sources.
+        Labelled sources. The table is not changed.
     corrections : `~astropy.table.Table`
-        A row for each label to change: the identifier, ``original`` (the label as it stands),
+        One row per label to change: the identifier, ``original`` (the label in the table),
         ``corrected`` (another of ``galaxy``, ``shred``, ``other``, ``disputed``) and ``reason``.
     column : str, optional
-        The column of labels.
+        Name of the column of labels.
     identifier : str, optional
-        The column that names a source, in both tables.
+        Name of the column of identifiers in both tables.
     partial : bool, optional
-        Whether corrections of sources that are not in the table are passed over, as for a part
-        of a catalogue; otherwise they are an error.
+        Whether to ignore corrections of sources that are not in the table, for a part of a
+        catalogue; by default they raise an error.
 
     Returns
     -------
@@ -124,8 +124,8 @@ def apply_corrections(
     KeyError
         If a column is missing.
     ValueError
-        If a source is named twice, is not in the table, has another label than ``original``
-        says, or a correction changes nothing, names no class or gives no reason.
+        If a source occurs twice, is not in the table, or has a label other than ``original``;
+        or if a correction changes nothing, has an unknown class or lacks a reason.
 
     Examples
     --------
@@ -143,27 +143,27 @@ def apply_corrections(
     rows = _index(names, f"the table's column {identifier!r}")
     labels = _get_texts(table, column)
     corrected_names = _get_texts(corrections, identifier)
-    _index(corrected_names, "the corrections")
+    _index(corrected_names, "the table of corrections")
     changes = zip(*(_get_texts(corrections, name) for name in _CORRECTIONS), strict=True)
     for name, (original, corrected, reason) in zip(corrected_names, changes, strict=True):
         if corrected not in _LABELS or corrected == original:
             raise ValueError(
-                f"the correction of {name} makes {original!r} {corrected!r}: give another of "
-                f"{', '.join(_LABELS)}"
+                f"the correction of {name} changes {original!r} to {corrected!r}: the corrected "
+                f"label must be another of {', '.join(_LABELS)}"
             )
         if not reason.strip():
-            raise ValueError(f"the correction of {name} gives no reason: say what is seen")
+            raise ValueError(f"the correction of {name} has no reason: describe what is visible")
         if name not in rows:
             if partial:
                 continue
             raise ValueError(
-                f"the source {name} that is to be corrected is not in the table: is "
-                f"{identifier!r} its identifier? (partial=True passes over such sources)"
+                f"the corrected source {name} is not in the table: check that {identifier!r} is "
+                "the identifier, or ignore such corrections with partial=True"
             )
         if labels[rows[name]] != original:
             raise ValueError(
                 f"the source {name} is labelled {labels[rows[name]]!r} in column {column!r}, not "
-                f"{original!r} as its correction says: it is for other labels"
+                f"{original!r} as in its correction: the corrections are for other labels"
             )
         labels[rows[name]] = corrected
     new = Table({column: np.array(labels, dtype=str)})[column]
@@ -181,5 +181,5 @@ def _index(names, where):
     rows = {name: row for row, name in enumerate(names)}
     if len(rows) < len(names):
         twice = next(name for row, name in enumerate(names) if rows[name] != row)
-        raise ValueError(f"{where} names the source {twice} twice: give each once")
+        raise ValueError(f"{where} lists the source {twice} twice: list each source once")
     return rows

@@ -1,8 +1,9 @@
-"""Answers of labellers, kept in a file that is whole after each answer."""
+"""The file of labels, which is saved atomically after each label."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.table import Table
 
-from shredfinder._utils.files import atomic_write
+from shredfinder._utils.files import atomic_write, reading_errors
 
 try:
     import fcntl
@@ -20,25 +21,26 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from os import PathLike
+    from collections.abc import Collection, Iterator
 
-__all__ = ["LABELS", "LabelStore", "read_answers"]
+    from shredfinder._utils.types import PathLike
 
-#: What a source may be called.
+__all__ = ["LABELS", "LabelStore", "read_labels"]
+
+#: The classes of labelled sources.
 LABELS = ("galaxy", "shred", "other")
 CONFIDENCES = (1, 2, 3)
 _COLUMNS = ("labeller", "label", "confidence", "time")
 _DESCRIPTIONS = {
-    "labeller": "who looked",
-    "label": "what the source was seen as: galaxy, shred or other",
+    "labeller": "name of the labeller",
+    "label": "class: galaxy, shred or other",
     "confidence": "1 guess, 2 likely, 3 certain",
-    "time": "when, UTC",
+    "time": "time of the label, UTC",
 }
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Label:
     source: int | str
     labeller: str
     label: str
@@ -47,95 +49,95 @@ class _Answer:
 
 
 class LabelStore:
-    """Answers of one or several labellers in an ECSV file.
+    """Labels by one or several labellers in an ECSV file.
 
-    Each answer is written at once, to a new file that takes the old one's place: a crash loses
-    nothing. Several processes may write to one file, each labeller in his own or all at one;
-    what another has written meanwhile is read again first. (Windows lacks the lock that this
-    needs: there one process at a time.)
+    Each label is saved at once and atomically: a crash loses nothing. Several processes may write
+    to the same file; labels that another process has added are read before each change. (On
+    Windows, which lacks the necessary lock, only one process may write at a time.)
 
     Parameters
     ----------
     path : path-like
-        The file, with the extension ``.ecsv``; it is made with the first answer.
+        The file, with the extension ``.ecsv``; it is created with the first label.
     identifier : str, optional
-        The column that names a source.
+        Name of the column of source identifiers.
 
     Raises
     ------
     ValueError
-        If the file is there and holds no answers, or is of another extension.
+        If the file exists and is not a file of labels, or has another extension.
     FileNotFoundError
         If its folder does not exist.
 
     Examples
     --------
     >>> from shredfinder.labelling import LabelStore
-    >>> store = LabelStore(getfixture("tmp_path") / "answers.ecsv")
+    >>> store = LabelStore(getfixture("tmp_path") / "labels.ecsv")
     >>> store.add(1237661381694587552, "ann", "galaxy", 2)
     >>> store.add(1237661381694587552, "ben", "shred", 1)
-    >>> store.answers["labeller", "label"].pprint()
+    >>> store.labels["labeller", "label"].pprint()
     labeller label
     -------- ------
          ann galaxy
          ben  shred
     """
 
-    def __init__(self, path: str | PathLike[str], identifier: str = "objID") -> None:
+    def __init__(self, path: PathLike, identifier: str = "objID") -> None:
         self.path, self.identifier = Path(path), identifier
         if self.path.suffix != ".ecsv":
-            raise ValueError(f"answers are kept as ECSV: give a file .ecsv, not {str(path)!r}")
+            raise ValueError(f"labels are saved as ECSV: name an .ecsv file, not {str(path)!r}")
         if identifier in _COLUMNS:
             raise ValueError(
-                f"the column {identifier!r} can't name sources: answers have one of that name"
+                f"the identifier column cannot be called {identifier!r}, which is a column of the "
+                "file of labels: rename it"
             )
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
-                f"answers can't be kept in {str(path)!r}: there is no folder "
-                f"{str(self.path.parent)!r}"
+                f"cannot save labels in {str(path)!r}: the folder {str(self.path.parent)!r} does "
+                "not exist"
             )
         self._lock = threading.RLock()
-        self._answers: list[_Answer] = []
+        self._labels: list[_Label] = []
         self._signature: tuple[int, ...] | None = None
         self._refresh()
 
     @property
-    def answers(self) -> Table:
-        """The answers, a row each, as `read_answers` gives them."""
+    def labels(self) -> Table:
+        """The labels, one per row, as from `read_labels`."""
         with self._lock:
             self._refresh()
             return self._make_table()
 
     def get(self, labeller: str) -> dict[int | str, tuple[str, int]]:
-        """Give the answers of a labeller.
+        """Return the labels by a labeller.
 
         Parameters
         ----------
         labeller : str
-            The name.
+            Name of the labeller.
 
         Returns
         -------
-        answers : dict
-            Label and confidence of each source, in the order in which they were given.
+        labels : dict
+            Label and confidence by source identifier, in chronological order.
         """
         with self._lock:
             self._refresh()
             return {
-                answer.source: (answer.label, answer.confidence)
-                for answer in self._answers
-                if answer.labeller == labeller
+                label.source: (label.label, label.confidence)
+                for label in self._labels
+                if label.labeller == labeller
             }
 
     def add(self, source: int | str, labeller: str, label: str, confidence: int) -> None:
-        """Add an answer and save; it takes the place of the labeller's earlier one.
+        """Add a label and save; it replaces the labeller's earlier label of the source.
 
         Parameters
         ----------
         source : int or str
             Identifier of the source.
         labeller : str
-            Who answers.
+            Name of the labeller.
         label : str
             One of ``galaxy``, ``shred`` and ``other``.
         confidence : int
@@ -144,142 +146,142 @@ class LabelStore:
         Raises
         ------
         ValueError
-            If it is no such answer.
+            If the label, confidence or name is invalid.
         OSError
-            If it can't be saved; it is not taken then.
+            If it cannot be saved. The label is then not added.
         """
-        check_answer(label, confidence)
+        check_label(label, confidence)
         check_labeller(labeller)
         now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
         source = _to_plain(source)
-        new = _Answer(source, labeller, str(label), int(confidence), now)
-        with self._changing() as answers:
-            answers[:] = [a for a in answers if (a.source, a.labeller) != (source, labeller)]
-            answers.append(new)
+        new = _Label(source, labeller, str(label), int(confidence), now)
+        with self._changing() as labels:
+            labels[:] = [old for old in labels if (old.source, old.labeller) != (source, labeller)]
+            labels.append(new)
 
     def remove_last(
         self, labeller: str, sources: Collection[int | str] | None = None
     ) -> int | str | None:
-        """Take a labeller's last answer back and save.
+        """Remove a labeller's last label and save.
 
         Parameters
         ----------
         labeller : str
-            Whose answer.
+            Name of the labeller.
         sources : collection, optional
-            Identifiers of the sources that it may be about; by default all.
+            Identifiers of the sources to consider; by default all.
 
         Returns
         -------
         source : int or str, or None
-            The source that it was about; None if there is no answer.
+            The source of the removed label; None if there is no label.
         """
-        with self._changing() as answers:
-            for i in reversed(range(len(answers))):
-                if answers[i].labeller == labeller and (
-                    sources is None or answers[i].source in sources
+        with self._changing() as labels:
+            for i in reversed(range(len(labels))):
+                if labels[i].labeller == labeller and (
+                    sources is None or labels[i].source in sources
                 ):
-                    return answers.pop(i).source
+                    return labels.pop(i).source
         return None
 
     @contextlib.contextmanager
-    def _changing(self):
-        """Give a copy of the answers to be changed; it counts once it is saved."""
+    def _changing(self) -> Iterator[list[_Label]]:
+        """Yield a copy of the labels to change, which replaces them once it is saved."""
         with self._lock, _lock_folder(self.path.parent):
             self._refresh()
-            before, answers = self._answers, list(self._answers)
-            yield answers
-            if answers == before:
+            before, labels = self._labels, list(self._labels)
+            yield labels
+            if labels == before:
                 return
-            self._answers = answers
+            self._labels = labels
             try:
                 with atomic_write(self.path) as temporary:
                     self._make_table().write(temporary, format="ascii.ecsv")
             except BaseException:
-                self._answers = before
+                self._labels = before
                 raise
             self._signature = _sign(self.path)
 
-    def _refresh(self):
-        """Read the file if it is another than was last read or written."""
+    def _refresh(self) -> None:
+        """Read the file if it has changed since it was last read or written."""
         signature = _sign(self.path)
         if signature == self._signature:
             return
         if signature is None:
-            raise FileNotFoundError(f"the answers in {str(self.path)!r} have gone: put them back")
-        table = read_answers(self.path, self.identifier)
+            raise FileNotFoundError(
+                f"the file of labels {str(self.path)!r} no longer exists: restore it"
+            )
+        table = read_labels(self.path, self.identifier)
         columns = (table[name].tolist() for name in (self.identifier, *_COLUMNS))
-        self._answers = [_Answer(*row) for row in zip(*columns, strict=True)]
+        self._labels = [_Label(*row) for row in zip(*columns, strict=True)]
         self._signature = signature
 
-    def _make_table(self):
-        rows = [astuple(answer) for answer in self._answers]
+    def _make_table(self) -> Table:
+        rows = [astuple(label) for label in self._labels]
         table = Table(rows=rows or None, names=(self.identifier, *_COLUMNS))
         for name, description in _DESCRIPTIONS.items():
             table[name].description = description
         return table
 
 
-def read_answers(path: str | PathLike[str], identifier: str = "objID") -> Table:
-    """Read and check a file of answers.
+def read_labels(path: PathLike, identifier: str = "objID") -> Table:
+    """Read and validate a file of labels.
 
     Parameters
     ----------
     path : path-like
         An ECSV file that `LabelStore` wrote.
     identifier : str, optional
-        The column that names a source.
+        Name of the column of source identifiers.
 
     Returns
     -------
-    answers : `~astropy.table.Table`
-        A row for each answer: the identifier, ``labeller``, ``label``, ``confidence`` and
-        ``time``, in the order in which they were given.
+    labels : `~astropy.table.Table`
+        One row per label: the identifier, ``labeller``, ``label``, ``confidence`` and ``time``,
+        in chronological order.
 
     Raises
     ------
+    FileNotFoundError
+        If the file does not exist.
     ValueError
-        If it is no such file, or a damaged one.
+        If it is not a file of labels, or damaged.
 
     Examples
     --------
     >>> import tempfile
-    >>> from shredfinder.labelling import LabelStore, read_answers
+    >>> from shredfinder.labelling import LabelStore, read_labels
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     LabelStore(folder + "/answers.ecsv").add(11, "ann", "galaxy", 2)
-    ...     answers = read_answers(folder + "/answers.ecsv")
-    >>> answers["objID", "label", "confidence"].pprint()
+    ...     LabelStore(folder + "/labels.ecsv").add(11, "ann", "galaxy", 2)
+    ...     labels = read_labels(folder + "/labels.ecsv")
+    >>> labels["objID", "label", "confidence"].pprint()
     objID label  confidence
     ----- ------ ----------
        11 galaxy          2
     """
-    try:
+    with reading_errors(path, "the labels"):
         table = Table.read(path, format="ascii.ecsv")
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # the reader raises all sorts of things
-        raise ValueError(f"the answers in {str(path)!r} can't be read: {error}") from error
     missing = [name for name in (identifier, *_COLUMNS) if name not in table.colnames]
     if missing:
         raise ValueError(
-            f"the file {str(path)!r} holds no answers of labellers: it lacks the columns "
-            f"{', '.join(missing)}; name another file, or the identifier's column"
+            f"{str(path)!r} is not a file of labels: it lacks the columns {', '.join(missing)}; "
+            "name another file or identifier column"
         )
     if table.has_masked_values:
-        raise ValueError(f"the answers in {str(path)!r} have gaps: each needs all its columns")
+        raise ValueError(f"the labels in {str(path)!r} have missing values: complete each row")
     for name in ("labeller", "label", "time"):
-        # A labeller called 7 is a name for all that.
+        # ECSV reads a labeller called "7" as a number.
         table[name] = table[name].astype(str)
     for label, confidence in zip(table["label"], table["confidence"], strict=True):
         try:
-            check_answer(label, confidence)
+            check_label(label, confidence)
         except ValueError as error:
-            raise ValueError(f"the answers in {str(path)!r} hold a wrong one: {error}") from None
+            raise ValueError(f"{str(path)!r} contains an invalid label: {error}") from None
     return table
 
 
-def check_answer(label, confidence):
-    """Refuse what is no answer."""
+def check_label(label: object, confidence: object) -> None:
+    """Raise ValueError if a label or its confidence is invalid."""
     if label not in LABELS:
         raise ValueError(f"the label must be one of {', '.join(LABELS)}, not {label!r}")
     if isinstance(confidence, bool) or confidence not in CONFIDENCES:
@@ -288,20 +290,19 @@ def check_answer(label, confidence):
         )
 
 
-def check_labeller(labeller):
-    """Refuse what is no name."""
+def check_labeller(labeller: object) -> None:
+    """Raise ValueError if a labeller's name is empty or has several lines."""
     if not isinstance(labeller, str) or not labeller.strip() or not labeller.isprintable():
-        raise ValueError(f"the labeller needs a name, in one line, not {labeller!r}")
+        raise ValueError(f"the labeller needs a name of one line, not {labeller!r}")
 
 
 @contextlib.contextmanager
-def _lock_folder(folder):
-    # The folder, for its lock leaves no file behind.
+def _lock_folder(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    import os
-
+    # The lock is on the folder: locking the file itself would not survive its replacement, and
+    # a lock file would be left behind.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

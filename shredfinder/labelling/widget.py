@@ -1,4 +1,4 @@
-"""Labelling in a notebook."""
+"""The labelling widget for notebooks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import base64
 from typing import TYPE_CHECKING
 
 from shredfinder._utils.runtime import import_optional
-from shredfinder.labelling.blind_session import encode_cutout
+from shredfinder.labelling.blind_session import check_paths, encode_cutout
 from shredfinder.labelling.store import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from os import PathLike
 
+    from shredfinder._utils.types import PathLike
     from shredfinder.labelling.blind_session import LabellingSession
 
 __all__ = ["LabellingWidget"]
@@ -20,7 +20,7 @@ __all__ = ["LabellingWidget"]
 __doctest_requires__ = {"LabellingWidget": ["ipywidgets"]}
 
 _CONFIDENCES = {1: "guess", 2: "likely", 3: "certain"}
-# Drawn over the image, as on the page: four short lines around the centre.
+# Four short lines around the centre of the image, in per cent of its side, as on the page.
 _MARK = "".join(
     f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
     for x1, y1, x2, y2 in ((50, 41, 50, 46), (50, 54, 50, 59), (41, 50, 46, 50), (54, 50, 59, 50))
@@ -30,40 +30,40 @@ _MARK = "".join(
 class LabellingWidget:
     """Label the cutouts of a session in a Jupyter notebook.
 
-    As the last expression of a cell it shows itself: the cutout with its centre marked, and
-    buttons for the class, for the confidence, which saves, for undo, skip and the mark.
+    Make it the last expression of a cell to display it: the cutout with its centre marked, and
+    buttons for the class, the confidence (which saves the label), undo, skip and the mark.
 
     Parameters
     ----------
     session : LabellingSession
-        Whose answers it takes.
+        The session.
     paths : sequence of path-like or None
-        The image file of each source, such as `~shredfinder.table.find_image_files` gives.
+        The image file of each source, for example from `~shredfinder.table.find_image_files`.
     size : int, optional
-        Width and height of the enlarged cutout, in pixels of the screen.
+        Width and height of the enlarged cutout in screen pixels.
 
     Attributes
     ----------
     labels : dict
-        A toggle for each class.
+        A toggle button per class.
     confidences : dict
-        A button for each confidence, 1 to 3.
+        A button per confidence, 1 to 3.
     undo, skip, mark : object
-        The other buttons, of ipywidgets.
+        The other buttons of ipywidgets.
     box : object
-        All of it, as an ``HBox`` of ipywidgets.
+        The whole widget, an ``HBox`` of ipywidgets.
 
     Raises
     ------
     shredfinder.exceptions.MissingDependencyError
         If ipywidgets is not installed.
     ValueError
-        If there are not as many paths as sources.
+        If ``paths`` has another length than the session's sources.
 
     Examples
     --------
     >>> from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore
-    >>> store = LabelStore(getfixture("tmp_path") / "answers.ecsv")
+    >>> store = LabelStore(getfixture("tmp_path") / "labels.ecsv")
     >>> session = LabellingSession([11, 12], store, "ann")
     >>> widget = LabellingWidget(session, ["11.png", "12.png"])
     >>> widget.labels["shred"].value = True
@@ -75,16 +75,14 @@ class LabellingWidget:
     def __init__(
         self,
         session: LabellingSession,
-        paths: Sequence[str | PathLike[str] | None],
+        paths: Sequence[PathLike | None],
         *,
         size: int = 512,
     ) -> None:
-        if len(paths) != session.n_sources:
-            raise ValueError(
-                f"there are {session.n_sources} sources but {len(paths)} cutouts: give one for each"
-            )
+        check_paths(session, paths)
         widgets = import_optional("ipywidgets", "labelling in a notebook")
-        self._session, self._paths, self._size, self._label = session, paths, size, None
+        self._session, self._paths, self._size = session, paths, size
+        self._label: str | None = None
         side = f"{size}px"
         self._view = widgets.HTML(layout=widgets.Layout(width=side, height=side))
         self._progress = widgets.IntProgress(max=max(session.n_total, 1))
@@ -100,9 +98,9 @@ class LabellingWidget:
         for name, button in self.labels.items():
             button.observe(lambda change, name=name: self._toggled(name, change["new"]), "value")
         for value, button in self.confidences.items():
-            button.on_click(lambda _, value=value: self._answer(value))
-        self.undo.on_click(lambda _: self._change(session.undo, "Taken back."))
-        self.skip.on_click(lambda _: self._change(session.skip, "Put off to the end."))
+            button.on_click(lambda _, value=value: self._save(value))
+        self.undo.on_click(lambda _: self._change(session.undo, "Undone."))
+        self.skip.on_click(lambda _: self._change(session.skip, "Skipped: it comes last."))
         self.mark.observe(lambda _: self._draw(), "value")
         rows = (self.labels.values(), self.confidences.values(), (self.undo, self.skip, self.mark))
         for button in (button for row in rows for button in row):
@@ -117,10 +115,10 @@ class LabellingWidget:
 
     @property
     def message(self) -> str:
-        """What it says at present: a hint, or what went wrong."""
+        """The message on display: a hint, a confirmation or an error."""
         return self._message.value
 
-    def _choose(self, name):
+    def _choose(self, name: str | None) -> None:
         self._label = name
         for other, button in self.labels.items():
             button.value = other == name
@@ -131,13 +129,13 @@ class LabellingWidget:
         elif self._label == name:
             self._label = None
 
-    def _answer(self, confidence):
+    def _save(self, confidence):
         if self._label is None:
-            self._message.value = "First the class, then how sure."
+            self._message.value = "Choose the class before the confidence."
             return
         label = self._label
         self._change(
-            lambda: self._session.answer(label, confidence), f"Saved: {label}, {confidence}."
+            lambda: self._session.label(label, confidence), f"Saved: {label}, {confidence}."
         )
 
     def _change(self, action, done):
@@ -164,10 +162,10 @@ class LabellingWidget:
 
     def _make_picture(self):
         if self._session.current is None:
-            return "All are labelled. Thank you!"
+            return "All sources are labelled. Thank you!"
         png, flag = encode_cutout(self._paths[self._session.current])
         if png is None:
-            return f"This cutout can't be shown ({flag}): label it “other”, or skip it."
+            return f"This cutout is unusable ({flag}): label it “other”, or skip it."
         mark = f'<g stroke="#ff5a5a" stroke-width="0.4">{_MARK}</g>' if self.mark.value else ""
         return (
             f'<svg viewBox="0 0 100 100" width="{self._size}" height="{self._size}">'

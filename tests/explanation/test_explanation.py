@@ -8,7 +8,7 @@ from tests.conftest import make_images, needs_backend
 
 
 class Bright:
-    """A network that sees a shred where the square at rows 4–8 and columns 20–28 is bright."""
+    """A network whose logit is the brightness of rows 4–8 and columns 20–28."""
 
     threads = 2
 
@@ -18,7 +18,7 @@ class Bright:
 
 @pytest.fixture
 def bright(toy_classifier):
-    """A classifier of 32 px images that rests on one place only."""
+    """A classifier of 32 px images whose score depends on one position only."""
     classifier = ShredClassifier()
     model = toy_classifier.model_
     classifier.model_ = type(model)(model.description, model.graph, model.weights)
@@ -26,7 +26,7 @@ def bright(toy_classifier):
     return classifier
 
 
-def test_occlusion_finds_the_place_that_the_answer_rests_on(bright):
+def test_occlusion_finds_the_position_that_drives_the_score(bright):
     images = np.random.default_rng(0).integers(30, 60, (3, 32, 32, 3), dtype=np.uint8)
     images[0, 4:8, 20:28] = 250
     images[1, 20:30, 2:12] = 250
@@ -44,12 +44,12 @@ def test_occlusion_finds_the_place_that_the_answer_rests_on(bright):
     assert np.isnan(maps[2]).all()
 
 
-def test_occlusion_covers_the_edges_and_says_what_it_cannot_do(bright):
+def test_occlusion_covers_the_edges_and_refuses_wrong_options(bright):
     images, _ = make_images(1)
     assert np.isfinite(occlusion_maps(bright, images, patch=10, stride=7)).all()
     white = images.copy()
     white[0, 4:8, 20:28] = 255
-    # What is covered by itself changes nothing.
+    # Covering pixels by their own value changes nothing.
     assert np.abs(occlusion_maps(bright, white, fill=1.0)[0, 4:8, 20:28]).max() < 1e-5
     with pytest.raises(ValueError, match="patch must fit"):
         occlusion_maps(bright, images, patch=33)
@@ -69,7 +69,7 @@ def test_occlusion_of_the_embedded_model_agrees_with_its_scores():
     classifier = ShredClassifier.load()
     maps = occlusion_maps(classifier, images, patch=128, stride=1)
     median = np.median(images / np.float32(255), axis=(1, 2))
-    # One place only: the whole image, and the map is the fall of the answer to a blank one.
+    # A single position covers the whole image: the map is the difference to a blank image.
     model = classifier.model_
     for image, value, color in zip(images, maps, median, strict=True):
         blank = np.broadcast_to(color, image.shape).astype(np.float32)
@@ -79,28 +79,28 @@ def test_occlusion_of_the_embedded_model_agrees_with_its_scores():
 
 
 @needs_backend
-def test_grad_cam_puts_features_where_they_are_seen():
+def test_grad_cam_places_features_at_their_receptive_fields():
     from shredfinder.explanation.grad_cam import _choose_layer, _locate_features
     from shredfinder.models import build_network
     from shredfinder.training import import_keras
 
     keras = import_keras()
     network = build_network("published", (128, 128, 3))
-    # Each layer takes means of what it sees.
-    network.set_weights(
-        [np.ones_like(w) / w[..., 0].size if w.ndim > 1 else w * 0 for w in network.get_weights()]
-    )
     layer = _choose_layer(network, None)
     (start, step), _ = _locate_features(network, layer)
     n = layer.output.shape[1]
     assert step == 8
     body = keras.Model(network.inputs[0], layer.output)
+    # Each layer averages over its kernel.
+    body.set_weights(
+        [np.ones_like(w) / w[..., 0].size if w.ndim > 1 else w * 0 for w in body.get_weights()]
+    )
     row, column = 40, 76
     image = np.zeros((1, 128, 128, 3), np.float32)
     image[:, row - 3 : row + 4, column - 3 : column + 4] = 1
     features = np.asarray(keras.ops.convert_to_numpy(body(image)))[0].sum(axis=-1)
     found = np.unravel_index(features.argmax(), (n, n))
-    # As near as the features' own step allows.
+    # As accurate as the spacing of the features allows.
     np.testing.assert_allclose(start + step * np.array(found), [row, column], atol=step / 2 + 0.5)
 
 
@@ -133,7 +133,7 @@ def test_grad_cam_by_hand_and_its_refusals(toy_classifier):
     np.testing.assert_allclose(maps[0], expected, rtol=1e-4)
     assert np.isnan(maps[2]).all()
     assert np.isfinite(maps[[1, 3]]).all()
-    with pytest.raises(ValueError, match="no layer 'nowhere'"):
+    with pytest.raises(ValueError, match="no feature layer 'nowhere'"):
         grad_cam(classifier, images, layer="nowhere")
-    with pytest.raises(ValueError, match=r"joins several views; use .*occlusion_maps"):
+    with pytest.raises(ValueError, match=r"joins several views: use .*occlusion_maps"):
         grad_cam(toy_classifier, images)

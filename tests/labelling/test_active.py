@@ -10,7 +10,7 @@ def test_the_most_uncertain_come_first():
     assert next_to_label(P, 3).tolist() == [1, 3, 2]
 
 
-def test_what_is_labelled_or_has_no_answer_is_not_chosen():
+def test_labelled_and_unscored_sources_are_not_selected():
     labelled = np.array([False, True, False, False, True, False])
     assert next_to_label(P, 9, labelled=labelled).tolist() == [3, 2, 0]
     masked = np.ma.array(P, mask=[0, 0, 0, 1, 0, 0])
@@ -19,7 +19,7 @@ def test_what_is_labelled_or_has_no_answer_is_not_chosen():
 
 @pytest.fixture
 def clumps():
-    """Three clumps of uncertain sources, one of them large; and many sure ones."""
+    """Three clumps of uncertain sources, one of them large; and many certain ones."""
     rng = np.random.default_rng(0)
     sizes = (80, 10, 10, 200)
     centers = np.array([[10, 0], [0, 10], [-10, 0], [0, -10]])
@@ -28,24 +28,24 @@ def clumps():
     return features, p, np.repeat(np.arange(4), sizes)
 
 
-def test_features_spread_the_choice(clumps):
+def test_features_diversify_the_selection(clumps):
     features, p, clump = clumps
     assert set(clump[next_to_label(p, 12)]) == {0}
     for seed in range(10):
         chosen = clump[next_to_label(p, 12, features=features, random_state=seed)]
         assert {0, 1, 2} <= set(chosen)
-        # All that the model is sure of lie near the origin: one stands for them.
+        # All certain sources lie near the origin: at most one of them is drawn.
         assert np.sum(chosen == 3) <= 1
 
 
-def test_the_choice_is_repeatable_and_of_different_sources(clumps):
+def test_the_selection_is_reproducible_and_without_repetition(clumps):
     features, p, _ = clumps
     chosen = [next_to_label(p, 40, features=features, random_state=s) for s in (1, 1, 2)]
     assert chosen[0].tolist() == chosen[1].tolist() != chosen[2].tolist()
     assert len(np.unique(chosen[0])) == 40
 
 
-def test_fills_up_where_sources_coincide():
+def test_coinciding_sources_are_drawn_once_each():
     p = np.r_[np.full(20, 1.0), 0.5, 0.4]
     rows = next_to_label(p, 6, features=np.ones((22, 2)))
     assert len(np.unique(rows)) == 6
@@ -57,18 +57,18 @@ def test_fills_up_where_sources_coincide():
     [
         ((P, 0), "at least 1, not 0"),
         ((P[None], 1), r"not of shape \(1, 6\)"),
-        ((P + 1, 1), "from 0 to 1"),
+        ((P + 1, 1), "between 0 and 1"),
     ],
 )
-def test_refuses_nonsense(arguments, message):
+def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         next_to_label(*arguments)
 
 
 def test_refuses_arrays_that_do_not_fit():
-    with pytest.raises(ValueError, match="labelled must say True or False"):
+    with pytest.raises(ValueError, match="labelled must be boolean"):
         next_to_label(P, 1, labelled=[1, 2])
-    with pytest.raises(ValueError, match="labelled must say True or False"):
+    with pytest.raises(ValueError, match="labelled must be boolean"):
         next_to_label(P, 1, labelled=[0, 1, 0, 0, 0, 0])
     with pytest.raises(ValueError, match=r"shape \(6, n_features\)"):
         next_to_label(P, 1, features=np.ones((5, 2)))

@@ -1,4 +1,4 @@
-"""The labelling page in a real browser, where there is a Chromium."""
+"""The labelling page in a real browser; skipped without Chromium."""
 
 import shutil
 import threading
@@ -39,7 +39,7 @@ def browser():
 def session(tmp_path):
     for row in range(3):
         Image.new("RGB", (32, 32), (90, 80 * row, 60)).save(tmp_path / f"{row}.png")
-    store = LabelStore(tmp_path / "answers.ecsv")
+    store = LabelStore(tmp_path / "labels.ecsv")
     return LabellingSession([10, 11, 12, 13], store, "ann", order=[2, 0, 3, 1])
 
 
@@ -50,8 +50,8 @@ def page(tmp_path, session, browser):
         browser.get(page.url)
         wait(browser, lambda: count(browser) == "0 of 4")
         yield page
-        # Two windows' worth of conflict and the missing cutout are expected; no error of the
-        # page's own, such as one against its own policy.
+        # The conflict of two windows and the missing cutout are expected, but no error of the page
+        # itself, such as a violation of its content security policy.
         messages = [entry["message"] for entry in browser.get_log("browser")]
         assert not [text for text in messages if "status of" not in text and "favicon" not in text]
 
@@ -77,7 +77,7 @@ def count(browser):
 
 
 def shown(browser):
-    """The row whose cutout is on view and decoded."""
+    """Return the row whose cutout is visible and decoded."""
     return browser.execute_script(
         "const image = document.getElementById('cutout');"
         "return image.hidden || !image.naturalWidth ? null : image.src.split('/').pop();"
@@ -100,13 +100,13 @@ def test_labels_by_keys(browser, page, session):
     assert get(browser, "[data-label=galaxy]").get_attribute("aria-pressed") == "false"
 
 
-def test_a_missing_cutout_is_said_and_can_be_labelled(browser, page, session):
+def test_a_missing_cutout_is_reported_and_can_be_labelled(browser, page, session):
     for keys in ("g1", "s1"):
         n_done = session.n_done
         for key in keys:
             press(browser, key)
         wait(browser, lambda n=n_done: count(browser) == f"{n + 1} of 4")
-    wait(browser, lambda: "can't be shown" in get(browser, "#message").text)
+    wait(browser, lambda: "is unusable" in get(browser, "#message").text)
     assert not get(browser, "#mark").is_displayed()
     for key in "o3":
         press(browser, key)
@@ -114,7 +114,7 @@ def test_a_missing_cutout_is_said_and_can_be_labelled(browser, page, session):
     assert session.store.get("ann")[13] == ("other", 3)
     for key in "g2":
         press(browser, key)
-    wait(browser, lambda: "All are labelled" in get(browser, "#message").text)
+    wait(browser, lambda: "All sources are labelled" in get(browser, "#message").text)
     assert not get(browser, "[data-label=galaxy]").is_enabled()
     press(browser, "u")
     wait(browser, lambda: shown(browser) == "1")
@@ -164,9 +164,9 @@ def test_the_mark_is_at_the_centre_and_can_be_hidden(browser, page):
     assert get(browser, "#mark").is_displayed()
 
 
-def test_an_answer_in_another_window_is_noticed(browser, page, session):
+def test_a_label_in_another_window_is_noticed(browser, page, session):
     wait(browser, lambda: shown(browser) == "2")
-    session.answer("shred", 3)
+    session.label("shred", 3)
     press(browser, "g")
     press(browser, "3")
     wait(browser, lambda: "already" in get(browser, "#status").text)
@@ -196,15 +196,15 @@ def elsewhere():
         thread.join()
 
 
-def test_another_page_can_neither_answer_nor_look(browser, tmp_path, session, elsewhere):
-    """Not even one that has got hold of the address."""
+def test_another_site_can_neither_label_nor_read(browser, tmp_path, session, elsewhere):
+    """Not even if it knows the URL."""
     with LabellingPage(session, [tmp_path / f"{row}.png" for row in range(4)]) as page:
         browser.get(elsewhere)
         outcomes = browser.execute_async_script(
             """
             const [url, done] = arguments;
             const body = JSON.stringify({row: 2, label: "shred", confidence: 3});
-            const post = (options) => fetch(url + "answer", {method: "POST", body, ...options})
+            const post = (options) => fetch(url + "label", {method: "POST", body, ...options})
                 .then((r) => r.type, () => "failed");
             const image = new Promise((tell) => {
                 const element = new Image();
@@ -225,7 +225,7 @@ def test_another_page_can_neither_answer_nor_look(browser, tmp_path, session, el
     browser.get_log("browser")
 
 
-def test_says_that_the_command_has_ended(browser, tmp_path, session):
+def test_a_stopped_server_is_reported(browser, tmp_path, session):
     page = LabellingPage(session, [tmp_path / f"{row}.png" for row in range(4)])
     page.start()
     browser.get(page.url)

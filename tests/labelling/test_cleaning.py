@@ -11,20 +11,21 @@ def test_ranks_the_most_contradicted_first():
     np.testing.assert_allclose(ranked["p_label"], [0.01, 0.05, 0.8, 0.9])
 
 
-def test_leaves_out_what_has_no_class_or_no_answer():
+def test_sources_without_class_or_probability_are_ignored():
     p = np.ma.array([0.9, 0.9, np.nan, 0.9, 0.4], mask=[0, 0, 0, 1, 0])
     ranked = rank_contradicted(["other", "disputed", "galaxy", "galaxy", "galaxy"], p)
     assert ranked["row"].tolist() == [4]
 
 
-def test_takes_soft_labels():
+def test_soft_labels_are_accepted():
     ranked = rank_contradicted([0.5, 0.9, 0.1], [1.0, 0.0, 0.1])
     assert ranked["row"].tolist() == [1, 0, 2]
     np.testing.assert_allclose(ranked["p_label"], [0.1, 0.5, 0.82])
 
 
 @pytest.mark.parametrize(
-    ("p", "message"), [([0.1], "2 labels but"), ([0.1, 1.2], "from 0.1 to 1.2")]
+    ("p", "message"),
+    [([0.1], "one probability for each of 2 labels"), ([0.1, 1.2], "got 0.1 to 1.2")],
 )
 def test_refuses_wrong_probabilities(p, message):
     with pytest.raises(ValueError, match=message):
@@ -33,7 +34,7 @@ def test_refuses_wrong_probabilities(p, message):
 
 @pytest.fixture
 def labelled():
-    # Identifiers of SDSS do not fit a float: they must not pass through one.
+    # SDSS identifiers exceed the precision of a float, and must not be converted to one.
     return Table(
         {"objID": [1237661381694587552, 1237661381694587553], "final": ["shred", "galaxy"]}
     )
@@ -64,11 +65,11 @@ def test_a_longer_label_fits(labelled):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"original": "galaxy", "corrected": "shred"}, "not 'galaxy' as its correction"),
-        ({"corrected": "shred"}, "give another of"),
-        ({"corrected": "star"}, "give another of galaxy, shred, other, disputed"),
-        ({"reason": "  "}, "no reason"),
-        ({"objID": 5}, "5 that is to be corrected is not in the table"),
+        ({"original": "galaxy", "corrected": "shred"}, "not 'galaxy' as in its correction"),
+        ({"corrected": "shred"}, "must be another of"),
+        ({"corrected": "star"}, "must be another of galaxy, shred, other, disputed"),
+        ({"reason": "  "}, "has no reason"),
+        ({"objID": 5}, "the corrected source 5 is not in the table"),
     ],
 )
 def test_refuses_a_correction_that_does_not_fit(labelled, changed, message):
@@ -76,7 +77,7 @@ def test_refuses_a_correction_that_does_not_fit(labelled, changed, message):
         apply_corrections(labelled, corrections(**changed))
 
 
-def test_passes_over_other_sources_if_told_so(labelled):
+def test_partial_ignores_other_sources(labelled):
     labels = apply_corrections(labelled, corrections(objID=5), partial=True)
     assert labels.tolist() == ["shred", "galaxy"]
 
@@ -96,7 +97,7 @@ def test_reads_bytes_and_masked_text(labelled):
     changes = corrections()
     assert apply_corrections(labelled, changes).tolist() == ["galaxy", "galaxy"]
     changes["reason"] = MaskedColumn(["seen"], mask=[True])
-    with pytest.raises(ValueError, match="no reason"):
+    with pytest.raises(ValueError, match="has no reason"):
         apply_corrections(labelled, changes)
 
 

@@ -18,13 +18,13 @@ from shredfinder.labelling import (
     LabellingSession,
     LabelStore,
     blind_order,
-    read_answers,
+    read_labels,
 )
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Four cutouts that tell each other apart by colour, a table of them, and a secret."""
+    """Four cutouts of different colours, their table, and a secret file."""
     for row in range(4):
         Image.new("RGB", (16, 16), (50 * row, 0, 0)).save(tmp_path / f"{row + 10}.png")
     (tmp_path / "secret.txt").write_text("secret")
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def session(folder):
-    store = LabelStore(folder / "answers.ecsv")
+    store = LabelStore(folder / "labels.ecsv")
     return LabellingSession([10, 11, 12, 13, 14], store, "ann", order=[2, 0, 4, 1, 3])
 
 
@@ -45,7 +45,7 @@ def page(folder, session):
 
 
 def ask(page, path="", method="GET", body=None, **headers):
-    """Ask with the page's token, unless the path begins at the root."""
+    """Send a request, with the page's token unless the path is absolute."""
     url = urlsplit(page.url)
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
     if body is not None:
@@ -61,7 +61,7 @@ def ask(page, path="", method="GET", body=None, **headers):
         connection.close()
 
 
-def test_shows_and_takes_answers(page, session):
+def test_the_page_shows_cutouts_and_saves_labels(page, session):
     status, body, headers = ask(page)
     assert status == 200
     assert b"<title>" in body
@@ -72,26 +72,26 @@ def test_shows_and_takes_answers(page, session):
     }  # fmt: skip
     status, body, _ = ask(page, "cutout/2")
     assert np.asarray(Image.open(io.BytesIO(body)))[0, 0].tolist() == [100, 0, 0]
-    answer = {"row": 2, "label": "shred", "confidence": 2}
-    status, body, _ = ask(page, "answer", "POST", answer)
+    given = {"row": 2, "label": "shred", "confidence": 2}
+    status, body, _ = ask(page, "label", "POST", given)
     assert status == 200
     assert json.loads(body)["row"] == 0
-    assert read_answers(session.store.path)["objID"].tolist() == [12]
+    assert read_labels(session.store.path)["objID"].tolist() == [12]
     assert json.loads(ask(page, "skip", "POST", {"row": 0})[1])["row"] == 4
     assert json.loads(ask(page, "undo", "POST", {"row": 4})[1])["row"] == 0
     assert json.loads(ask(page, "undo", "POST", {"row": 0})[1])["row"] == 2
-    assert len(read_answers(session.store.path)) == 0
+    assert len(read_labels(session.store.path)) == 0
 
 
-def test_an_answer_for_another_source_is_not_taken(page, session):
-    answer = {"row": 2, "label": "shred", "confidence": 2}
-    assert ask(page, "answer", "POST", answer)[0] == 200
-    status, body, _ = ask(page, "answer", "POST", answer)
+def test_a_label_for_another_source_is_refused(page, session):
+    given = {"row": 2, "label": "shred", "confidence": 2}
+    assert ask(page, "label", "POST", given)[0] == 200
+    status, body, _ = ask(page, "label", "POST", given)
     assert (status, json.loads(body)["row"]) == (409, 0)
-    assert len(session.store.answers) == 1
+    assert len(session.store.labels) == 1
 
 
-def test_tells_the_browser_nothing_that_names_a_source(page):
+def test_the_browser_receives_nothing_that_identifies_a_source(page):
     for path in ("", "state", "cutout/0"):
         _, body, headers = ask(page, path)
         for secret in (b"objID", b"10.png", os.fsencode(os.getcwd())):
@@ -111,19 +111,19 @@ def test_tells_the_browser_nothing_that_names_a_source(page):
     ],
 )
 def test_refuses_other_origins(page, session, headers):
-    answer = {"row": 2, "label": "shred", "confidence": 2}
-    for request in (("",), ("state",), ("cutout/0",), ("answer", "POST", answer)):
+    given = {"row": 2, "label": "shred", "confidence": 2}
+    for request in (("",), ("state",), ("cutout/0",), ("label", "POST", given)):
         status, body, _ = ask(page, *request, **headers)
-        assert (status, body) == (403, b"asked from elsewhere")
+        assert (status, body) == (403, b"requests from other sites are refused")
     assert session.n_done == 0
 
 
-def test_takes_its_own_origin(page):
+def test_its_own_origin_is_accepted(page):
     port = urlsplit(page.url).port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
-        answer = {"row": json.loads(ask(page, "state")[1])["row"], "label": "galaxy"}
-        answer["confidence"] = 3
-        assert ask(page, "answer", "POST", answer, Host=host, Origin=f"http://{host}")[0] == 200
+        given = {"row": json.loads(ask(page, "state")[1])["row"], "label": "galaxy"}
+        given["confidence"] = 3
+        assert ask(page, "label", "POST", given, Host=host, Origin=f"http://{host}")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_takes_its_own_origin(page):
         "/", "//", "/state", "/cutout/0", "/wrong/state", "/é/state", "/favicon.ico",
         "/../secret.txt", "state/", "cutout", "cutout/", "cutout/5", "cutout/-1", "cutout/²",
         "cutout/0/0", "cutout/../secret.txt", "cutout/%2e%2e/secret.txt", "secret.txt",
-        "cutout/10.png", "answer", "cutout/0?x=/../secret.txt",
+        "cutout/10.png", "label", "cutout/0?x=/../secret.txt",
     ],
 )  # fmt: skip
-def test_serves_nothing_else(page, path):
+def test_nothing_else_is_served(page, path):
     if not path.isascii():
         path = path.encode().decode("latin-1")
     path = path if path.startswith("/") else urlsplit(page.url).path + path
@@ -152,8 +152,8 @@ def ask_raw(page, path):
     with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
         request = f"GET {path} HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n"
         connection.sendall(request.encode("latin-1"))
-        answer = b"".join(iter(lambda: connection.recv(4096), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
+        response = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = response.partition(b"\r\n\r\n")
     return int(head.split()[1]), body, head
 
 
@@ -163,7 +163,7 @@ def test_a_link_out_of_the_folder_is_an_image_or_nothing(folder, session):
     with LabellingPage(session, [folder / f"{row + 10}.png" for row in range(5)]) as page:
         status, body, _ = ask(page, "cutout/0")
         assert (status, body) == (404, b"not an image")
-        # A row without an image can still be answered.
+        # A row without an image can still be labelled.
         assert ask(page, "cutout/4")[:2] == (404, b"missing")
 
 
@@ -184,17 +184,17 @@ def test_a_link_out_of_the_folder_is_an_image_or_nothing(folder, session):
         ("{}", {"Content_Length": "-1"}, 413),
     ],
 )
-def test_refuses_what_is_no_answer(page, session, body, headers, status):
-    assert ask(page, "answer", "POST", body, **headers)[0] == status
+def test_invalid_labels_are_refused(page, session, body, headers, status):
+    assert ask(page, "label", "POST", body, **headers)[0] == status
     assert (session.n_done, session.current) == (0, 2)
 
 
-def test_says_when_it_can_t_save(page, session, monkeypatch):
+def test_a_failure_to_save_is_reported(page, session, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no space left")
 
     monkeypatch.setattr(Table, "write", fail)
-    status, body, _ = ask(page, "answer", "POST", {"row": 2, "label": "shred", "confidence": 2})
+    status, body, _ = ask(page, "label", "POST", {"row": 2, "label": "shred", "confidence": 2})
     assert (status, body) == (500, b"not saved: no space left")
     assert session.current == 2
 
@@ -203,15 +203,15 @@ def test_listens_on_loopback_only(page):
     assert page._server.server_address[0] == "127.0.0.1"
 
 
-def test_refuses_what_does_not_fit(folder, session, page):
-    with pytest.raises(ValueError, match="5 sources but 1 cutouts"):
+def test_wrong_paths_and_a_busy_port_are_refused(folder, session, page):
+    with pytest.raises(ValueError, match="one path for each of 5 sources: got 1"):
         LabellingPage(session, ["10.png"])
-    with pytest.raises(OSError, match="can't listen on port"):
+    with pytest.raises(OSError, match="cannot listen on port"):
         LabellingPage(session, [None] * 5, port=urlsplit(page.url).port)
 
 
 def start(folder, *options):
-    # A shell starts what runs in the background with the signal ignored.
+    # A shell starts background processes with the signal ignored.
     command = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from shredfinder.cli import main; sys.exit(main())"
@@ -230,15 +230,15 @@ def test_the_command_serves_until_interrupted(folder):
             page = type("Page", (), {"url": process.stdout.readline().strip()})
             state = json.loads(ask(page, "state")[1])
             assert (state["done"], state["total"], state["labeller"]) == (n_done, 5, "ann")
-            answer = {"row": state["row"], "label": "galaxy", "confidence": 1}
-            assert ask(page, "answer", "POST", answer)[0] == 200
+            given = {"row": state["row"], "label": "galaxy", "confidence": 1}
+            assert ask(page, "label", "POST", given)[0] == 200
             process.send_signal(signal.SIGINT)
             try:
                 assert process.wait(timeout=60) == 0
             finally:
                 process.kill()
             assert f"{n_done + 1} of 5 sources are labelled in" in process.stderr.read()
-    assert len(read_answers(folder / "a.ecsv")) == 2
+    assert len(read_labels(folder / "a.ecsv")) == 2
 
 
 @pytest.mark.parametrize(
@@ -258,8 +258,8 @@ def test_the_command_orders_and_opens(folder, monkeypatch, options, expected):
             for _ in range(5):
                 row = json.loads(ask(page, "state")[1])["row"]
                 seen.append(row)
-                answer = {"row": row, "label": "galaxy", "confidence": 1}
-                ask(page, "answer", "POST", answer)
+                given = {"row": row, "label": "galaxy", "confidence": 1}
+                ask(page, "label", "POST", given)
 
     monkeypatch.setattr(LabellingPage, "serve", serve)
     where = [str(folder / "pool.ecsv"), "--cutouts", str(folder), "-o", str(folder / "a.ecsv")]
@@ -276,7 +276,7 @@ def test_the_command_orders_and_opens(folder, monkeypatch, options, expected):
         (["--pattern", "{name}.png"], "name"),
     ],
 )
-def test_the_command_says_what_is_wrong(folder, options, message, capsys):
+def test_the_command_explains_wrong_arguments(folder, options, message, capsys):
     where = [str(folder / "pool.ecsv"), "--cutouts", str(folder), "-o", str(folder / "a.ecsv")]
     assert main(["label", *where, *options]) == 1
     assert message in capsys.readouterr().err
@@ -286,7 +286,7 @@ def test_the_command_does_not_touch_other_tables(folder, capsys):
     before = (folder / "pool.ecsv").read_bytes()
     where = [str(folder / "pool.ecsv"), "--cutouts", str(folder)]
     assert main(["label", *where, "-o", str(folder / "pool.ecsv")]) == 1
-    assert "holds no answers" in capsys.readouterr().err
+    assert "is not a file of labels" in capsys.readouterr().err
     assert (folder / "pool.ecsv").read_bytes() == before
 
 

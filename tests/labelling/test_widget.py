@@ -5,14 +5,14 @@ import pytest
 from PIL import Image
 
 from shredfinder.exceptions import MissingDependencyError
-from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore, read_answers
+from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore, read_labels
 
 
 @pytest.fixture
 def session(tmp_path):
     for row in range(2):
         Image.new("RGB", (16, 16), (90, 80 * row, 60)).save(tmp_path / f"{row}.png")
-    store = LabelStore(tmp_path / "answers.ecsv")
+    store = LabelStore(tmp_path / "labels.ecsv")
     return LabellingSession([10, 11, 12], store, "ann", order=[1, 2, 0])
 
 
@@ -26,12 +26,12 @@ def picture(widget):
     return widget.box.children[0].value
 
 
-def test_labels_by_its_buttons(widget, session):
+def test_buttons_label_the_source(widget, session):
     first = picture(widget)
     assert "data:image/png;base64," in first
     assert widget.undo.disabled
     widget.confidences[3].click()
-    assert (widget.message, session.n_done) == ("First the class, then how sure.", 0)
+    assert (widget.message, session.n_done) == ("Choose the class before the confidence.", 0)
     # A click in the notebook sets the toggle's value.
     widget.labels["galaxy"].value = True
     widget.labels["shred"].value = True
@@ -39,7 +39,7 @@ def test_labels_by_its_buttons(widget, session):
     widget.confidences[2].click()
     assert session.store.get("ann") == {11: ("shred", 2)}
     assert not widget.labels["shred"].value
-    assert "can't be shown (missing)" in picture(widget)
+    assert "unusable (missing)" in picture(widget)
     widget.undo.click()
     assert (session.store.get("ann"), picture(widget)) == ({}, first)
     widget.skip.click()
@@ -59,11 +59,11 @@ def test_the_mark_can_be_hidden(widget):
     assert "<line" not in picture(widget)
 
 
-def test_ends(widget, session):
+def test_the_end_is_reported(widget, session):
     for label in ("galaxy", "other", "shred"):
         widget.labels[label].value = True
         widget.confidences[1].click()
-    assert "All are labelled" in picture(widget)
+    assert "All sources are labelled" in picture(widget)
     assert widget.skip.disabled
     assert widget.labels["galaxy"].disabled
     widget.undo.click()
@@ -71,7 +71,7 @@ def test_ends(widget, session):
     assert not widget.skip.disabled
 
 
-def test_says_when_it_can_t_save(widget, session, monkeypatch):
+def test_a_failure_to_save_is_reported(widget, session, monkeypatch):
     def fail(*args):
         raise OSError("no space left")
 
@@ -82,14 +82,14 @@ def test_says_when_it_can_t_save(widget, session, monkeypatch):
     assert widget.labels["galaxy"].value
 
 
-def test_says_what_to_install(session, monkeypatch):
+def test_a_missing_package_is_reported(session, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(MissingDependencyError, match=r"shredfinder\[label\]"):
         LabellingWidget(session, [None] * 3)
 
 
 def test_refuses_paths_that_do_not_fit(session):
-    with pytest.raises(ValueError, match="3 sources but 1 cutouts"):
+    with pytest.raises(ValueError, match="one path for each of 3 sources: got 1"):
         LabellingWidget(session, [None])
 
 
@@ -104,7 +104,7 @@ def test_shows_itself_in_a_notebook(tmp_path, session):
 
     cells = [
         "from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore\n"
-        "store = LabelStore('answers.ecsv')\n"
+        "store = LabelStore('labels.ecsv')\n"
         "session = LabellingSession([10, 11, 12], store, 'ann', order=[1, 2, 0])\n"
         "widget = LabellingWidget(session, ['0.png', '1.png', '2.png'])\n"
         "widget",
@@ -121,4 +121,4 @@ def test_shows_itself_in_a_notebook(tmp_path, session):
     assert models[shown]["model_name"] == "HBoxModel"
     texts = [str(model["state"].get("value")) for model in models.values()]
     assert "ann: 1 of 3" in texts
-    assert read_answers(tmp_path / "answers.ecsv")["label"].tolist() == ["shred"]
+    assert read_labels(tmp_path / "labels.ecsv")["label"].tolist() == ["shred"]
