@@ -48,7 +48,7 @@ class Conf(config.ConfigNamespace):
     )
     service = _item(
         "",
-        "Cutout service; empty for that of the model's survey.",
+        "Cutout service; empty for the default service of the model's survey.",
         cfgtype="string",
     )
     legacy_viewer_url = _item(

@@ -54,8 +54,8 @@ def read_candidates(
     cuts : str, CutPreset or None, optional
         The cuts, one of `shredfinder.cuts.CUT_PRESETS`. None keeps all rows.
     columns : sequence of str or "all", optional
-        The survey's columns to keep; ``"all"`` keeps those that the cuts read. A column whose
-        name is that of a standard column gets the prefix ``raw_``.
+        The survey's columns to keep; ``"all"`` keeps those that the cuts read. A column with the
+        name of a standard column gets the prefix ``raw_``.
     ebv : float, `~astropy.units.Quantity` or callable, optional
         For PS1, whose tables have no extinction: E(B-V) of Schlegel, Finkbeiner & Davis (1998) in
         mag, as one value or as a function of a `~astropy.coordinates.SkyCoord`, such as a map of
@@ -81,7 +81,7 @@ def read_candidates(
 
     Notes
     -----
-    Column names are those of the survey, in upper or lower case. FITS files are memory-mapped;
+    Column names are the survey's, in upper or lower case. FITS files are memory-mapped;
     those compressed with gzip are decompressed into memory. Sweep and Tractor files have no
     ``ls_id``: ``objid`` is computed as Data Lab does, release · 2⁴⁰ + brickid · 2¹⁶ + objid.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from shredfinder._net.client import HttpClient
-    from shredfinder.catalogs.cache import QueryCache
+    from shredfinder.catalogs.query_cache import QueryCache
     from shredfinder.catalogs.regions import Box, Circle
 
     class QueryService(Protocol):

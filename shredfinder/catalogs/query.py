@@ -69,7 +69,7 @@ def query_candidates(
         measurements are fetched too.
     columns : sequence of str or "all", optional
         The survey's columns to keep, by their names in the survey; ``"all"`` keeps those that the
-        cuts read. A column whose name is that of a standard column gets the prefix ``raw_``.
+        cuts read. A column with the name of a standard column gets the prefix ``raw_``.
     ebv : float, `~astropy.units.Quantity` or callable, optional
         For PS1, which has no extinction: E(B-V) of Schlegel, Finkbeiner & Davis (1998) in mag, as
         one value or as a function of a `~astropy.coordinates.SkyCoord`. By default a map of the
@@ -120,8 +120,8 @@ def query_candidates(
     SkyServer). URLs and names are from the services' documentation; the package's tests run
     against local servers.
 
-    The server removes only rows that the exact cuts, those of `shredfinder.cuts.candidate_cut`,
-    would remove. Each source belongs to exactly one part of a split region.
+    The server applies slightly looser conditions, and `shredfinder.cuts.candidate_cut` applies the
+    exact cuts to the rows that it sends. Each source belongs to exactly one part of a split region.
 
     Examples
     --------
@@ -314,8 +314,8 @@ def _check_columns(
         Optional columns that the service lacks.
     """
     text = schema_query(list(preset.tables))
-    answer, _ = service.ask(text, max_rows=100_000, short=True)
-    described = sort_columns(answer, list(preset.tables))
+    schema, _ = service.ask(text, max_rows=100_000, short=True)
+    described = sort_columns(schema, list(preset.tables))
     # TAP_SCHEMA lists no columns for a table that the service does not have.
     absent = [table for table, columns in described.items() if not columns]
     if absent:
@@ -323,7 +323,7 @@ def _check_columns(
             f"{service.service.endpoint} has no table {', '.join(absent)} in its TAP_SCHEMA: pass "
             "the endpoint of a service that has it, or a CatalogPreset with the table's name there"
         )
-    service.keep(text, answer)
+    service.keep(text, schema)
     tables = {alias: table for table, alias in preset.tables.items()}
     optional = {name for role in preset.optional for name in preset.names_of(role)}
     missing: list[tuple[str, str]] = []

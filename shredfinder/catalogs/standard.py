@@ -131,7 +131,7 @@ def standardize(
         **found["mag"],
         **{f"{band}_err": errors for band, errors in found["mag_err"].items()},
     }
-    # The order of STANDARD_COLUMNS is that of the result, with one column per band.
+    # The result has the order of STANDARD_COLUMNS, with one column per band.
     table = Table()
     for name, (unit, ucd, description) in STANDARD_COLUMNS.items():
         for band in preset.bands if "{band}" in name else ("",):

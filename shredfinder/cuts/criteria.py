@@ -254,7 +254,7 @@ class QualityResult:
         )
 
     def and_also(self, other: QualityResult) -> QualityResult:
-        """Combine these criteria with those of another result.
+        """Combine these criteria with the criteria of another result.
 
         Parameters
         ----------

@@ -89,7 +89,7 @@ def legacy_quality_cut(
         Types to reject. Sources without a type are rejected too.
     min_shape_r, min_nobs, max_fracmasked, max_fracflux, max_rchisq, max_rchisq_any, \
 min_fracin_any, max_mag_err : float or `~astropy.units.Quantity`, optional
-        Thresholds, by default those of the paper. None leaves a criterion out.
+        Thresholds, by default the paper's. None leaves a criterion out.
 
     Returns
     -------
@@ -245,7 +245,7 @@ def sdss_quality_cut(
 
     Notes
     -----
-    The flags and the limit on errors are those of SAGA's selection from SDSS; the galaxy type
+    The flags and the limit on errors follow SAGA's selection from SDSS; the galaxy type
     and the radius replace Legacy's TYPE and SHAPE_R. The paper applies "analogous cuts" without
     listing them (arXiv:2301.09648, section 3.1). SDSS writes -9999 for a missing measurement:
     `quality_cut` converts it to NaN.

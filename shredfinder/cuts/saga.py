@@ -150,8 +150,8 @@ def saga_color_cut(
     gr_err : float, array_like or `~astropy.units.Quantity`
         Error of g - r in mag (`color_error`).
     slope, limit : float or `~astropy.units.Quantity`, optional
-        Slope and offset of the line, by default the paper's, which are also those of SAGA's later
-        selection.
+        Slope and offset of the line, by default the paper's. SAGA's later selection uses the same
+        line.
 
     Returns
     -------

@@ -115,7 +115,7 @@ def photometry(
     survey : str or `~shredfinder.surveys.CatalogPreset`, optional
         Name or alias of the survey, or a catalogue with other column names.
     bands : sequence of str, optional
-        Bands, by default those of the survey's quality cut. They must include g and r.
+        Bands, by default the bands of the survey's quality cut. They must include g and r.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def quality_cut(
     preset : str or CutPreset, optional
         One of `CUT_PRESETS`.
     **thresholds
-        Thresholds of the survey's quality cut. They take precedence over those of the preset.
+        Thresholds of the survey's quality cut. They take precedence over the preset's.
 
     Returns
     -------

@@ -33,7 +33,7 @@ class ColorMapping:
     Attributes
     ----------
     name : str
-        Name by which cutouts and models refer to the mapping.
+        Name of the mapping, which cutouts and models refer to.
     bands : tuple of str
         Bands shown as red, green and blue.
     scales : tuple of float
@@ -154,7 +154,7 @@ DEFAULT_SURVEY = "legacy-dr9"
 #: The surveys by name. `register_survey` adds to them.
 SURVEYS: dict[str, Survey] = {}
 
-#: The colour mappings by name, those of all registered surveys.
+#: The colour mappings of all registered surveys, by name.
 COLOR_MAPPINGS: dict[str, ColorMapping] = {}
 
 #: Thresholds of the SAGA cuts by keyword argument of `shredfinder.cuts.saga_cut`: Mao et al.
@@ -168,7 +168,7 @@ SAGA_THRESHOLDS = {
 }
 
 # Effective wavelengths in nm: u of SDSS (Fukugita et al. 1996, AJ 111, 1748), the others of PS1
-# (Tonry et al. 2012, ApJ 750, 99). Those of other surveys differ by a few per cent.
+# (Tonry et al. 2012, ApJ 750, 99). Other surveys differ by a few per cent.
 _WAVELENGTHS = {"u": 355, "g": 481, "r": 617, "i": 752, "z": 866, "y": 962}
 
 
@@ -213,8 +213,8 @@ def register_survey(survey: Survey) -> Survey:
         )
     if survey.catalog is not None and survey.catalog.survey != survey.name:
         raise ValueError(
-            f"the catalogue of {survey.name!r} is that of {survey.catalog.survey!r}: "
-            "set its attribute survey to the same name"
+            f"the catalogue of {survey.name!r} belongs to {survey.catalog.survey!r}: "
+            f"create it with survey={survey.name!r}"
         )
     SURVEYS[survey.name] = survey
     COLOR_MAPPINGS.update({mapping.name: mapping for mapping in survey.color_mappings})

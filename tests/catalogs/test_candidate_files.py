@@ -78,20 +78,20 @@ def test_row_order_is_kept(files, skies):
 
 
 def test_other_file_formats(files, skies, tmp_path):
-    want = expected(skies, "sdss-dr17", radius=180 * u.deg)
+    passing = expected(skies, "sdss-dr17", radius=180 * u.deg)
     text = files["sdss-dr17"].read_text()
     lines = text.splitlines()
     # SkyServer's responses begin with the table's name and contain null.
     named = tmp_path / "named.csv"
     fields = ["null" if i in (5, 6) else field for i, field in enumerate(lines[1].split(","))]
     named.write_text("\ufeff#Table1\n" + "\n".join([*lines, ",".join(fields)]) + "\n")
-    assert ids(read_candidates(named, "sdss-dr17")) == want
+    assert ids(read_candidates(named, "sdss-dr17")) == passing
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
-    assert ids(read_candidates(tmp_path / "a.csv.gz", "sdss-dr17")) == want
+    assert ids(read_candidates(tmp_path / "a.csv.gz", "sdss-dr17")) == passing
     skies["sdss-dr17"].write(tmp_path / "casjobs.fit", format="fits")
-    assert ids(read_candidates(str(tmp_path / "casjobs.fit"), "sdss-dr17")) == want
+    assert ids(read_candidates(str(tmp_path / "casjobs.fit"), "sdss-dr17")) == passing
     both = read_candidates([named, tmp_path / "casjobs.fit"], "sdss-dr17")
-    assert ids(both) == sorted(2 * want)
+    assert ids(both) == sorted(2 * passing)
     assert both.meta["files"] == ["named.csv", "casjobs.fit"]
     (tmp_path / "header.csv").write_text(lines[0] + "\n")
     empty = read_candidates(tmp_path / "header.csv", "sdss-dr17")

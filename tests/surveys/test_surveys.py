@@ -122,7 +122,7 @@ def test_registered_survey(registry):
         ({}, "already a survey named legacy, legacy-dr9"),
         ({"name": "legacy"}, "already a survey named legacy"),
         ({"name": "mine", "aliases": ("sdss",)}, "already a survey named sdss"),
-        ({"name": "mine", "aliases": ()}, "the catalogue of 'mine' is that of 'legacy-dr9'"),
+        ({"name": "mine", "aliases": ()}, "the catalogue of 'mine' belongs to 'legacy-dr9'"),
     ],
 )
 def test_conflicting_surveys_are_refused(changes, message):
