@@ -27,9 +27,9 @@ if not os.environ.get("SHREDFINDER_DOCS_INTERSPHINX"):
     intersphinx_mapping.clear()
 nitpick_ignore_regex = [
     # The standard library
-    (r"py:(obj|class|exc)", r"(abc|collections|enum|pathlib|threading|time)\..*"),
+    (r"py:(obj|class|exc)", r"(abc|collections|contextlib|enum|pathlib|threading|time)\..*"),
     # Tables, arrays, coordinates and figures
-    (r"py:(obj|class|meth|func)", r"(numpy|astropy|matplotlib)\..*"),
+    (r"py:(obj|class|meth|func)", r"(numpy|astropy|matplotlib|sklearn)\..*"),
     # Services, training, clusters and file formats
     (r"py:(obj|class)", r"(astroquery|pyvo|requests|keras|lsdb|pandas|pyarrow)\..*"),
 ]
@@ -72,8 +72,8 @@ def _hide_internal_bases(app, name, obj, options, bases):
 
 def _is_shown(base):
     package, _, rest = base.__module__.partition(".")
-    if package != "shredfinder" or rest == "parameters":
-        return package != "shredfinder"
+    if package != "shredfinder":
+        return True
     homes = (package, f"{package}.{rest.partition('.')[0]}")
     return any(base.__name__ in getattr(sys.modules[home], "__all__", ()) for home in homes)
 
@@ -88,6 +88,12 @@ def _describe_data(app, what, name, obj, options, lines):
         if found:
             lines[:] = found
             return
+
+
+def _shorten_inherited(app, what, name, obj, options, lines):
+    """Keep the first line of docstrings inherited from scikit-learn: their links do not resolve."""
+    if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
+        del lines[1:]
 
 
 def _visit_math(translator, node):
@@ -106,4 +112,5 @@ def setup(app):
     """Connect the functions above to Sphinx."""
     app.connect("autodoc-process-bases", _hide_internal_bases)
     app.connect("autodoc-process-docstring", _describe_data)
+    app.connect("autodoc-process-docstring", _shorten_inherited)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))

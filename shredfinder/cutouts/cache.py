@@ -181,7 +181,7 @@ class Cache:
         content : bytes
             A validated image file; or ``{flag}: {reason}``, if the service has no image.
         suffix : str
-            Its suffix; `EMPTY` if there is no image.
+            Its suffix; ``EMPTY`` if there is no image.
         """
         path = Path(self.stem(service, request) + suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
