@@ -102,7 +102,7 @@ def test_http_lives_in_one_place(modules):
         if HTTP_CLIENTS & {module.partition(".")[0] for module in find_imports(tree)}
     }
     # The labelling page is a server of its own.
-    assert using <= {"_net", "catalogs", "cutouts", "labelling"}
+    assert using <= {"_net", "labelling"}
 
 
 @pytest.mark.xfail(reason="the rebuilding is not finished", strict=False)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests import Response
 from requests.adapters import HTTPAdapter
 
 import shredfinder
@@ -28,7 +29,7 @@ from shredfinder.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HttpClient", "find_suffix", "find_text"]
+__all__ = ["HttpClient", "Response", "find_suffix", "find_text"]
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ _MAX_BYTES = 256 * 2**20
 # Part of the body of an error response that is read, for the message.
 _MAX_ERROR_BYTES = 64 * 1024
 _CHUNK = 256 * 1024
-# Statuses by which image services report that they hold no image of a position.
+# Image services report with these statuses that they have no image at a position.
 _NO_COVERAGE = (204, 400, 404)
 # Request timeout, too early, too many requests; all 5xx are transient as well.
 _TRANSIENT = (408, 425, 429)
@@ -46,7 +47,7 @@ _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  
 
 
 class HttpClient:
-    """Sends the requests of many threads through one session, politely.
+    """Client that sends the requests of many threads through one session.
 
     All requests share one rate limit. Each has one deadline from connecting to the last byte, and
     a bound on the size of its body. Transient failures are retried here and nowhere else: the
@@ -101,7 +102,7 @@ class HttpClient:
         url: str,
         params: dict[str, Any] | None = None,
         *,
-        read: Callable[[requests.Response], T],
+        read: Callable[[Response], T],
         max_bytes: int = _MAX_BYTES,
     ) -> T:
         """Send a GET request; see `request`."""
@@ -116,7 +117,7 @@ class HttpClient:
         method: str,
         url: str,
         *,
-        read: Callable[[requests.Response], T],
+        read: Callable[[Response], T],
         max_bytes: int = _MAX_BYTES,
         **content: Any,
     ) -> T:
@@ -158,7 +159,7 @@ class HttpClient:
 
         return self._retrying(attempt)
 
-    def _send(self, asked: requests.Request, max_bytes: int) -> requests.Response:
+    def _send(self, asked: requests.Request, max_bytes: int) -> Response:
         """Send a request, follow redirects, and return the response with its body loaded."""
         deadline = time.monotonic() + self.timeout
         url = str(asked.url)
@@ -212,7 +213,7 @@ class HttpClient:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransientServiceError(f"the connection to {host} failed: {error}") from error
 
-    def _load(self, response: requests.Response, *, end: float, max_bytes: int, **_: Any) -> None:
+    def _load(self, response: Response, *, end: float, max_bytes: int, **_: Any) -> None:
         """Load the body of a response, within limits; requests calls it before any redirect.
 
         The timeout of requests counts from one piece of a body to the next: a server that sends
@@ -245,7 +246,7 @@ class HttpClient:
         # From now on ``response.content`` reads from memory.
         response.raw = io.BytesIO(b"".join(parts))
 
-    def _fail(self, response: requests.Response) -> None:
+    def _fail(self, response: Response) -> None:
         """Raise the error that corresponds to a status."""
         status = response.status_code
         text = find_text(response.content)

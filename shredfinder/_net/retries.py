@@ -15,7 +15,7 @@ __all__ = ["RateLimiter", "RetryPolicy", "make_retrying"]
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently a failed request is retried.
+    """Number and pauses of the retries of a failed request.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class RetryPolicy:
     >>> from astropy.coordinates import SkyCoord
     >>> from shredfinder.cutouts import RetryPolicy, fetch_cutouts
     >>> coords = SkyCoord([184.7], [47.3], unit="deg")
-    >>> hasty = RetryPolicy(attempts=2, total=30.0)
-    >>> fetch_cutouts(coords, retry=hasty, offline=True, progress=False).flags.tolist()
+    >>> quick = RetryPolicy(attempts=2, total=30.0)
+    >>> fetch_cutouts(coords, retry=quick, offline=True, progress=False).flags.tolist()
     ['missing']
     """
 
@@ -48,9 +48,9 @@ class RetryPolicy:
 def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retrying:
     """Create the object that retries what raises `TransientServiceError`.
 
-    The retries are tenacity's rather than those of urllib3 below requests: an attempt includes
-    the validation of the body (urllib3 returns a body before it knows that it is truncated), and
-    every attempt passes the shared rate limiter.
+    Tenacity retries rather than urllib3, because an attempt includes the validation of the body
+    (urllib3 returns a body before it knows that it is truncated), and because every attempt must
+    pass the shared rate limiter.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientSession", "check_votable", "pyvo_errors"]
 
-# What pyvo and astroquery may say of a request; the rest (timeouts, streaming) is the client's.
+# Arguments of requests that are passed on; the client decides on the rest, such as timeouts.
 _CONTENT = ("params", "data", "json", "files", "headers")
 _MAX_BYTES = 2 * 2**30
 
@@ -33,7 +33,7 @@ class ClientSession(requests.Session):
     """A `requests.Session` whose requests an `HttpClient` sends.
 
     Rate limit, deadline, bound of the body and retries are the client's. Requests raise
-    `ServiceError`; pyvo wraps it in errors of its own, which `pyvo_errors` unwraps.
+    `ServiceError`; pyvo wraps it in its own errors, which `pyvo_errors` unwraps.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ class CachedService:
         self.cache = cache
 
     def ask(self, text: str, *, max_rows: int, **hints: Any) -> tuple[Table, bool]:
-        """Read the result of a query from the cache, or else send the query.
+        """Return the result of a query, from the cache or the service.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ def fetch_region(
     verify: bool,
     bar: tqdm,
 ) -> tuple[Table | None, int]:
-    """Fetch all rows of a region, in as many requests as necessary.
+    """Fetch all rows of a region in the necessary number of requests.
 
     The region is divided into boxes until each holds few enough rows. A box whose result is
     truncated, as the service reports or as the service's own count shows, is divided further.
@@ -265,7 +265,7 @@ def _split(box: Box, service: CachedService, most: int, n_rows: int | None) -> l
         counted = f"counts {n_rows} rows" if n_rows is not None else "has more rows"
         raise BadResponseError(
             f"{service.service.endpoint} {counted} within an arcsec of RA {box.ra_min:.6f}, "
-            f"Dec {box.dec_min:+.6f} but sends no more than {most}: increase max_rows if it is "
+            f"Dec {box.dec_min:+.6f} but sends at most {most}: increase max_rows if it is "
             "your limit, or use another service"
         )
     return boxes

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TapService", "schema_query", "sort_columns"]
 
 _FINISHED = ("COMPLETED", "ERROR", "ABORTED")
-# Services without jobs answer with one of these statuses.
+# Statuses of services that do not accept asynchronous jobs.
 _NO_JOBS = (400, 403, 404, 405, 501)
 
 
@@ -176,7 +176,7 @@ def schema_query(tables: Sequence[str]) -> str:
     text : str
         The query, whose result `sort_columns` reads.
     """
-    # Some services put the schema's name before that of the table, and some do not.
+    # Some services list tables with their schema, and some without it.
     names = [name for table in tables for name in (table, table.rpartition(".")[2])]
     quoted = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
     return (

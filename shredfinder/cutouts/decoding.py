@@ -33,7 +33,7 @@ __all__ = [
 # The last bytes of a complete file: a decoder may fill in a missing rest silently.
 _ENDINGS = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 _FITS_BLOCK = 2880
-# Media types beside text/* that are never images. Services are careless with those of images.
+# Media types that, like text/*, are never images. Services mislabel images, so others pass.
 _TEXT_TYPES = ("application/json", "application/xml", "application/xhtml+xml")
 # Tolerated offset in pixels: services differ by half a pixel in where they count from, while a
 # wrong scale or orientation shows at the edges.

@@ -1,4 +1,4 @@
-"""The machinery of a download: threads, cache, grouping, and what becomes of each response."""
+"""Download of cutouts in threads: cache, shared images, and the flags of failures."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Batch:
         """Flag the rows of a group, or fetch its sources one by one."""
         _log.debug("%s: %s", group.request, error)
         passing = isinstance(error, (TransientServiceError, StoppedError))
-        # The trouble of one source must not become that of its neighbours.
+        # One source must not spoil its neighbours: each is requested separately.
         split = len(group.rows) > 1 and not passing
         self._run.failures.note(error, lasting=not split)
         if split:

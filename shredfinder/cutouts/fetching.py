@@ -57,7 +57,7 @@ class CutoutFetcher:
     size : int, optional
         Width and height of the cutouts in pixels, by default 128.
     pixel_scale : float or `~astropy.units.Quantity`, optional
-        Pixel scale in arcsec per pixel, by default 0.46875, that of the embedded model.
+        Pixel scale in arcsec per pixel, by default 0.46875 as for the embedded model.
     cache : bool, path-like or Cache, optional
         Where cutouts are stored: by default in astropy's cache; False for nowhere. Local services
         use no cache.
@@ -67,9 +67,9 @@ class CutoutFetcher:
         Whether neighbouring sources share a larger image; ``"auto"`` if the service allows it.
         Slices are centred on their sources to half a pixel.
     max_workers : int, optional
-        Number of connections, by default a polite number of the service.
+        Number of connections, by default that of the service.
     rate : float, "polite" or None, optional
-        Requests per second, by default a polite rate of the service; None for no limit.
+        Requests per second, by default the service's careful rate; None for no limit.
     timeout : float, optional
         Seconds that one request may take, up to its last byte.
     time_limit : float, optional

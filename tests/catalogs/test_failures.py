@@ -1,4 +1,4 @@
-"""Services that misbehave, and the cache, which must not remember it."""
+"""Faulty services, and the cache, which stores no failures."""
 
 import sqlite3
 import time
@@ -39,7 +39,7 @@ def test_failures_are_reported_and_not_cached(server, tmp_path, survey, fault, m
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-def test_a_stumble_is_tried_again(server, skies, survey):
+def test_transient_failures_are_retried(server, skies, survey):
     server.faults = ["503", "500"]
     assert ids(ask(server, survey)) == expected(skies, survey)
     server.faults = ["503"] * 3
@@ -55,7 +55,7 @@ def test_no_server():
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-def test_answers_are_cached(server, tmp_path, survey):
+def test_results_are_cached(server, tmp_path, survey):
     first = ask(server, survey, cache=tmp_path, columns="all", max_rows=150)
     asked = len(server.requests)
     second = ask(server, survey, cache=str(tmp_path), columns="all", max_rows=150)
@@ -66,7 +66,7 @@ def test_answers_are_cached(server, tmp_path, survey):
         assert first[name].meta == second[name].meta
         assert first[name].unit == second[name].unit
         assert first[name].description == second[name].description
-    # Another cut, another query.
+    # Other cuts send other queries.
     ask(server, survey, cache=tmp_path, cuts="saga-later", push_down=False)
     assert len(server.requests) > asked
     stored = len(cached(tmp_path))
@@ -74,7 +74,7 @@ def test_answers_are_cached(server, tmp_path, survey):
     assert not cached(tmp_path)
 
 
-def test_cut_answers_are_not_cached(server, tmp_path):
+def test_truncated_results_are_not_cached(server, tmp_path):
     server.hard_limit = 200
     ask(server, "legacy-dr9", cuts=None, cache=tmp_path)
     sizes = [len(Table.read(path)) for path in cached(tmp_path)]
@@ -91,7 +91,7 @@ def test_a_broken_file_in_the_cache_is_fetched_again(server, tmp_path):
     assert ids(ask(server, "legacy-dr9", cache=tmp_path)) == ids(first)
 
 
-def test_nonsense_for_a_count(server, monkeypatch):
+def test_invalid_counts_are_refused(server, monkeypatch):
     run = server.database.run
     monkeypatch.setattr(
         server.database,
@@ -102,7 +102,7 @@ def test_nonsense_for_a_count(server, monkeypatch):
         ask(server, "legacy-dr9")
 
 
-def test_a_second_try_goes_on_where_the_first_failed(server, skies, tmp_path, monkeypatch):
+def test_a_second_run_resumes_where_the_first_failed(server, skies, tmp_path, monkeypatch):
     options = {"cache": tmp_path, "max_rows": 70}
     run = server.database.run
 

@@ -1,4 +1,4 @@
-"""Names are looked up by astropy's own resolver, here at a stand-in for Sesame."""
+"""Names are resolved by astropy, here with a local stand-in for Sesame."""
 
 import pytest
 from astropy.config import set_temp_cache
@@ -28,14 +28,14 @@ def test_a_name_becomes_a_position(sesame):
     with conf.set_temp("resolver_url", f"{sesame.url}/sesame/"):
         assert resolve_name(" M 31 ").separation(there).arcsec < 0.001
     assert [path for path, _ in sesame.requests] == ["/sesame/SNV"]
-    # The answer is kept.
+    # The result is cached.
     resolve_name("M 31", url=f"{sesame.url}/sesame/")
     assert len(sesame.requests) == 1
     resolve_name("M 31", url=f"{sesame.url}/sesame/", cache=False)
     assert len(sesame.requests) == 2
 
 
-def test_what_goes_wrong_is_told_apart(sesame):
+def test_unknown_names_and_failures_raise_different_errors(sesame):
     with pytest.raises(ValueError, match="no object named 'NGC 0'"):
         resolve_name("NGC 0", url=f"{sesame.url}/sesame/")
     with pytest.raises(ServiceError, match="cannot be looked up") as caught:

@@ -10,19 +10,19 @@ from tests.cutouts.loopback import LoopbackServer, render_colors
 
 @pytest.fixture
 def server():
-    """A server that behaves."""
+    """A server without faults."""
     with LoopbackServer() as running:
         yield running
 
 
 @pytest.fixture
 def quick_retry():
-    """Pauses that tests can wait for."""
+    """A retry policy with short pauses."""
     return RetryPolicy(attempts=8, pause=0.005, max_pause=0.05, total=60)
 
 
 def host_centred(n_hosts, n_sources, *, seed=0, radius=0.03):
-    """Positions of sources that crowd around hosts."""
+    """Return positions of sources around random hosts."""
     rng = np.random.default_rng(seed)
     ra0, dec0 = (
         rng.uniform(0, 360, n_hosts),
@@ -35,14 +35,14 @@ def host_centred(n_hosts, n_sources, *, seed=0, radius=0.03):
 
 
 def scattered(n, *, seed=0):
-    """Positions of sources that are all alone."""
+    """Return positions of isolated sources."""
     rng = np.random.default_rng(seed)
     dec = np.degrees(np.arcsin(rng.uniform(-0.4, 0.95, n)))
     return SkyCoord(rng.uniform(0, 360, n), dec, unit="deg")
 
 
 def differences(cutouts, coords):
-    """Mean absolute difference of each cutout from the true sky, in levels of 255."""
+    """Return each cutout's mean absolute difference from the simulated sky, in levels of 255."""
     height, width = cutouts.size
     return np.array(
         [

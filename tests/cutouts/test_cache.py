@@ -1,4 +1,4 @@
-"""The cache: what it holds, who may share it, and what a killed run leaves behind."""
+"""The cache: contents, sharing between processes, and killed runs."""
 
 import os
 import signal
@@ -57,6 +57,7 @@ def start_child(server, folder):
     return child
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes(tmp_path):
     with LoopbackServer(latency=0.01) as server:
         child = start_child(server, tmp_path)
@@ -79,6 +80,7 @@ def test_a_killed_run_resumes(tmp_path):
     assert differences(cutouts, coords).max() < 1
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_cache(tmp_path, server):
     children = [start_child(server, tmp_path) for _ in range(2)]
     try:
@@ -94,7 +96,7 @@ def test_several_processes_share_a_cache(tmp_path, server):
     assert differences(cutouts, coords).max() < 1
 
 
-def test_slices_are_cached_one_by_one_and_without_loss(tmp_path, server):
+def test_slices_are_cached_separately_and_without_loss(tmp_path, server):
     coords = host_centred(2, 10)
     first = fetch(coords, server, tmp_path)
     assert len(files(tmp_path, "*.png")) == 20
@@ -114,18 +116,18 @@ def test_fluxes_are_cached_without_loss(tmp_path, server):
     np.testing.assert_array_equal(again.images, first.images)
 
 
-def test_offline_asks_nobody(tmp_path, server):
+def test_offline_sends_no_request(tmp_path, server):
     fetch(scattered(3), server, tmp_path)
     server.requests.clear()
     cutouts = fetch(scattered(5), server, tmp_path, offline=True)
     assert not server.requests
     np.testing.assert_array_equal(cutouts.flags == "missing", ~cutouts.good)
-    # Positions are drawn in one go, so that few or none are the same in both.
+    # One draw for both, so that hardly any position occurs twice.
     again = fetch(scattered(3), server, tmp_path, offline=True)
     assert again.good.all()
 
 
-def test_a_person_can_read_the_layout(tmp_path, server):
+def test_file_names_are_readable(tmp_path, server):
     fetch(SkyCoord([150.1, 9], [2.2, -0.5], unit="deg"), server, tmp_path)
     host = f"legacy@127.0.0.1_{server.url.rpartition(':')[2]}_viewer"
     folder = tmp_path / host / "ls-dr9-jpeg" / "128px-0.46875"
@@ -135,7 +137,7 @@ def test_a_person_can_read_the_layout(tmp_path, server):
     ]
 
 
-def test_the_key_holds_all_that_matters(tmp_path):
+def test_file_names_distinguish_all_images(tmp_path):
     cache = Cache(tmp_path)
     request = CutoutRequest(150.1, 2.2, 128, 128, 0.46875)
     viewer = LegacyViewer()
@@ -172,7 +174,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path):
         assert ".." not in path.parts
 
 
-def test_services_of_ones_own_are_in_the_report(tmp_path):
+def test_custom_services_are_in_the_report(tmp_path):
     class Mine(CutoutService):
         name = "mine"
 
@@ -194,7 +196,7 @@ def test_failures_are_never_stored(tmp_path, fault, quick_retry):
         warnings.simplefilter("always")
         cutouts = fetch(scattered(3), server, tmp_path, retry=quick_retry)
     assert not cutouts.good.any()
-    # It is told of once, with the reason.
+    # One warning, with the reason.
     reason = {"500": "status 500", "html": "maintenance", "wrong size": "135×135"}[fault]
     assert [str(w.message).count(reason) for w in seen] == [1]
     assert not files(tmp_path)
@@ -233,7 +235,7 @@ def test_report_and_prune(tmp_path, server):
     coords = SkyCoord([10, 20, 30], [-60, 5, 6], unit="deg")
     fetch(coords, server, tmp_path)
     fetch(coords, server, tmp_path, layer="ls-dr10-grz", size=64)
-    (tmp_path / "notes.jpg").write_text("not ours")
+    (tmp_path / "notes.jpg").write_text("not a cutout")
     cache = Cache(tmp_path)
     report = cache.report()
     assert report["layer"].tolist() == ["ls-dr10-grz-jpeg", "ls-dr9-jpeg"]
@@ -259,7 +261,7 @@ def test_report_and_prune(tmp_path, server):
 
 
 def test_default_folder_is_configurable(tmp_path, monkeypatch):
-    # Astropy before 7 has it elsewhere.
+    # Astropy before version 7 uses another folder.
     assert Cache().path == Path(get_cache_dir("shredfinder")) / "cutouts"
     monkeypatch.setattr(conf, "cache_dir", str(tmp_path))
     assert Cache().path == tmp_path / "cutouts"

@@ -1,4 +1,4 @@
-"""What is believed of an answer, and what is not."""
+"""Validation of responses."""
 
 import io
 
@@ -36,14 +36,14 @@ def make_fits(n_bands=3, *, size=64, scale=0.5, ra=150.1, dec=2.2, shift=0.0, fl
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", ""])
-def test_images_of_any_fitting_type(kind):
+def test_media_types_of_images_are_accepted(kind):
     image, suffix = decode_color(make_jpeg(), REQUEST, kind)
     assert image.shape == (64, 64, 3)
     assert suffix == ".jpg"
 
 
 @pytest.mark.parametrize("kind", ["text/html", "text/plain", "application/json"])
-def test_what_is_sent_as_text_is_no_image(kind):
+def test_text_media_types_are_refused(kind):
     with pytest.raises(BadResponseError, match=f"not an image but {kind}") as caught:
         decode_color(make_jpeg(), REQUEST, kind)
     assert caught.value.flag == "not an image"
@@ -52,14 +52,14 @@ def test_what_is_sent_as_text_is_no_image(kind):
 
 
 @pytest.mark.parametrize("n", [0, 10, 2000])
-def test_what_is_cut_short_is_tried_again(n):
+def test_truncated_files_are_transient_errors(n):
     with pytest.raises(TransientServiceError):
         decode_color(make_jpeg()[:n], REQUEST)
     with pytest.raises(TransientServiceError):
         decode_fits(make_fits()[0][:n], REQUEST, 3)
 
 
-def test_size_is_what_was_asked_for():
+def test_other_sizes_are_refused():
     with pytest.raises(BadResponseError, match="requested 64×64 px, got 60×64") as caught:
         decode_color(make_jpeg((60, 64)), REQUEST)
     assert caught.value.flag == "wrong size"
@@ -80,20 +80,20 @@ def test_size_is_what_was_asked_for():
         {"ra": 330.1, "dec": -2.2},
     ],
 )
-def test_fits_images_show_what_was_asked_for(options):
+def test_fits_images_of_other_positions_are_refused(options):
     with pytest.raises(BadResponseError, match="px off the requested position") as caught:
         decode_fits(make_fits(**options)[0], REQUEST, 3)
     assert caught.value.flag == "wrong position"
 
 
 def test_fits_images_are_north_up():
-    # Half a pixel is a matter of where a service counts from.
+    # Services differ by half a pixel in where they count from.
     for content, data in (make_fits(), make_fits(shift=0.5)):
         image = decode_fits(content, REQUEST, 3)
         np.testing.assert_array_equal(image, np.moveaxis(data, 0, -1)[::-1])
 
 
-def test_fits_images_without_coordinates_are_taken():
+def test_fits_images_without_coordinates_are_accepted():
     buffer = io.BytesIO()
     fits.PrimaryHDU(np.ones((64, 64), np.float32)).writeto(buffer)
     assert decode_fits(buffer.getvalue(), REQUEST, 1).shape == (64, 64, 1)

@@ -1,4 +1,4 @@
-"""Many sources on one image."""
+"""Several sources on one image."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ KIND = {"size": 128, "pixel_scale": 0.46875, "max_size": 3000}
     [
         host_centred(30, 25),
         scattered(300),
-        # Around the poles, over the meridian, all in one place.
+        # Near the poles, across RA = 0, and all at one position.
         SkyCoord(np.linspace(0, 359, 60), np.full(60, 89.999), unit="deg"),
         SkyCoord(np.linspace(-0.05, 0.05, 30) % 360, np.zeros(30), unit="deg"),
         SkyCoord(np.full(40, 12.0), np.full(40, -3.0), unit="deg"),
@@ -44,7 +44,7 @@ def test_each_source_is_centred_to_half_a_pixel(coords):
         assert group.top.max() + 128 <= request.height
 
 
-def test_neighbours_share_and_strangers_do_not():
+def test_only_neighbours_share_an_image():
     coords = host_centred(40, 20)
     groups = group_sources(coords.ra.deg, coords.dec.deg, **KIND)
     assert 40 <= len(groups) <= 60
@@ -52,7 +52,7 @@ def test_neighbours_share_and_strangers_do_not():
     assert len(group_sources(coords.ra.deg, coords.dec.deg, **KIND)) == 100
 
 
-def test_no_image_is_mostly_empty_sky():
+def test_shared_images_are_not_mostly_empty():
     # Two sources 20′ apart would fit into one image of 2700 px.
     coords = SkyCoord([10, 10], [0, 1 / 3], unit="deg")
     assert len(group_sources(coords.ra.deg, coords.dec.deg, **KIND)) == 2
@@ -72,7 +72,7 @@ def test_projection_agrees_with_astropy_and_is_invertible():
     np.testing.assert_allclose(dec, coords.dec.deg, atol=1e-10)
 
 
-def test_slices_show_what_single_requests_show(server):
+def test_slices_agree_with_single_images(server):
     coords = host_centred(6, 20, seed=3)
     options = {
         "service": "legacy",
@@ -87,14 +87,14 @@ def test_slices_show_what_single_requests_show(server):
     assert n_shared * 3 <= len(server.requests) - n_shared == 120
     assert shared.good.all()
     assert single.good.all()
-    # Half a pixel (in each direction) changes this sky by 4 levels in the mean at most.
+    # Half a pixel in each direction changes this sky by at most 4 levels on average.
     assert differences(shared, coords).max() < 5
     delta = np.abs(shared.images.astype(int) - single.images).mean(axis=(1, 2, 3))
     assert delta.max() < 5
 
 
 @pytest.mark.parametrize("fault", ["clipped", "html"])
-def test_trouble_with_a_shared_image_is_not_its_sources_trouble(fault):
+def test_failed_shared_images_are_fetched_singly(fault):
     coords = host_centred(1, 10, seed=1)
     faults = Faults({fault: 1})
     with LoopbackServer(faults=faults) as server:
@@ -113,8 +113,8 @@ def test_trouble_with_a_shared_image_is_not_its_sources_trouble(fault):
     assert cutouts.good.all()
 
 
-def test_only_those_without_data_are_flagged(server):
-    # The survey's southern limit runs between them.
+def test_only_sources_without_data_are_flagged(server):
+    # The survey's southern limit lies between them.
     coords = SkyCoord([50, 50, 50], [-30.03, -29.99, -29.98], unit="deg")
     cutouts = fetch_cutouts(coords, base_url=server.viewer, cache=False, rate=None, progress=False)
     assert cutouts.flags.tolist() == ["blank", "", ""]

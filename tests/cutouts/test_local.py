@@ -1,4 +1,4 @@
-"""Cutouts from images on disk and in memory: where north is, and what the values are."""
+"""Cutouts from images on disk and in memory: orientation, values and input."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def make_wcs(
     stretch=1.0,
     distort=False,
 ):
-    """A WCS of any kind, the centre in the middle of n × n pixels.
+    """Return a WCS of any kind, with the centre in the middle of n × n pixels.
 
     The projection's reference point is the centre, or ``reference``, offsets from it in degrees;
     ``None`` there means latitude zero.
@@ -70,11 +70,11 @@ def make_wcs(
 
 
 def make_image(wcs, n=500, *, stars=(STAR,), sigma=0.8, flux=1.0):
-    """Stars of a Gaussian profile, sigma in arcsec, on zero sky."""
+    """Return an image of Gaussian stars, sigma in arcsec, on zero sky."""
     y, x = np.mgrid[:n, :n]
     image = np.zeros((n, n))
     for star in stars:
-        # Separations are taken on the sky, and do not depend on the projection's kind.
+        # Separations on the sky do not depend on the projection.
         sky = wcs.pixel_to_world(x, y).icrs
         east, north = star.spherical_offsets_to(SkyCoord(sky.ra, sky.dec))
         distance = np.hypot(east.arcsec, north.arcsec)
@@ -136,21 +136,21 @@ def test_north_is_up_and_the_source_central(options, size):
     np.testing.assert_allclose(centroid(np.where(beside, found, 0)), expected, atol=0.05)
 
 
-def test_at_the_native_scale_pixels_are_left_alone():
+def test_at_the_native_scale_pixels_are_unchanged():
     wcs = make_wcs(n=200)
     image = np.random.default_rng(0).normal(size=(200, 200))
     found = fetch({"g": (image, wcs)}, size=100, scale=NATIVE).images[0, :, :, 0]
     np.testing.assert_allclose(found, image[50:150, 50:150][::-1], atol=1e-6)
 
 
-def test_surface_brightness_is_kept():
+def test_surface_brightness_is_preserved():
     wcs = make_wcs()
     found = fetch({"g": (make_image(wcs, sigma=5.0), wcs)}).images[0, :, :, 0]
-    # Smoothing by 0.262″ lowers the peak of a star of 5″ by 0.3 %; summing would make it four.
+    # Smoothing by 0.262″ lowers the peak of a 5″ star by 0.3 %; summing would quadruple it.
     assert found.max() == pytest.approx(1, abs=0.01)
 
 
-def test_smoothing_and_averaging_are_those_of_the_viewer():
+def test_smoothing_and_averaging_as_in_the_viewer():
     wcs = make_wcs(n=300)
     image = np.random.default_rng(1).normal(size=(300, 300))
     smooth = ndimage.gaussian_filter(image, 1.0)
@@ -160,10 +160,10 @@ def test_smoothing_and_averaging_are_those_of_the_viewer():
 
 
 def write_bricks(folder, star, *, bands="grz", overlap=40, compress=False):
-    """Two bricks that meet at the star, left and right of it."""
+    """Write two bricks that meet at the star, left and right of it."""
     n = 400
     for name, sign in (("0001p000", 1), ("0002p000", -1)):
-        # The seam runs within the bricks' overlap.
+        # The seam lies within the bricks' overlap.
         offset = sign * (n - overlap) / 2 * NATIVE
         center = star.spherical_offsets_by(offset * u.arcsec, 0 * u.arcsec)
         wcs = make_wcs(center, n)
@@ -193,13 +193,13 @@ def test_bricks_meet_without_a_seam(tmp_path, compress):
     image = np.maximum(cutouts.images[0].astype(float) - 40, 0)
     for band in range(3):
         np.testing.assert_allclose(centroid(image[32:96, 32:96, band]), [31.5, 31.5], atol=0.1)
-    # Its colours are the mapping's: z is the brightest, in red.
+    # z is the brightest band, and red in the colour mapping.
     center = np.asarray(cutouts.images[0, 63, 63], int)
     expected = flux_to_rgb(np.array([0.05, 0.1, 0.2]), "grz")
     assert np.abs(center - expected).max() <= 6
 
 
-def test_positions_that_no_image_holds(tmp_path):
+def test_positions_outside_all_images(tmp_path):
     write_bricks(tmp_path, STAR)
     service = LocalImages(tmp_path)
     coords = SkyCoord([150.1, 151.0, 330.1, np.nan], [2.2, 2.2, -2.2, 0], unit="deg")
@@ -238,7 +238,7 @@ def test_folders_of_any_images(tmp_path, how):
             header["FILTER"] = f"{band} DECam SDSS c0001" if how == "header" else ""
             (tmp_path / "sub").mkdir(exist_ok=True)
             fits.writeto(tmp_path / "sub" / name, image, header)
-        # An image of a band that is not asked for.
+        # An image in a band that is not requested.
         header["FILTER"] = "Y"
         fits.writeto(tmp_path / "other.fits", images["g"], header)
     service = LocalImages(base_url=tmp_path, color_mapping="flux", bands="grz")
@@ -250,7 +250,7 @@ def test_folders_of_any_images(tmp_path, how):
     np.testing.assert_allclose(centre / centre[0], [1, 2, 3], rtol=1e-5)
 
 
-def test_images_whose_band_nothing_tells(tmp_path):
+def test_images_of_unknown_bands_are_refused(tmp_path):
     fits.writeto(tmp_path / "image.fits", np.zeros((20, 20)), make_wcs(n=20).to_header())
     with pytest.raises(ValueError, match="cannot find out which of the bands g, r, z"):
         LocalImages(tmp_path)
@@ -282,8 +282,8 @@ def test_wrong_input_is_refused(tmp_path):
     assert LocalImages(dict.fromkeys("grz", (image, coarse)), flux_scale=0.3)
 
 
-def test_pixel_positions_are_those_of_the_servers():
-    # The remote services' images and these must share one convention of what is central.
+def test_pixel_positions_agree_with_the_servers():
+    # Remote and local images must share one convention of the central position.
     east, north = np.array([0.0, 10.0]), np.array([0.0, -3.0])
     ra, dec = deproject(east, north, STAR.ra.deg, STAR.dec.deg)
     found = STAR.spherical_offsets_to(SkyCoord(ra, dec, unit="deg"))
@@ -292,9 +292,9 @@ def test_pixel_positions_are_those_of_the_servers():
 
 
 @pytest.mark.parametrize("pieces", [[(0, 900)], [(0, 471), (430, 900)]])
-def test_bricks_give_the_p_cnn_of_the_viewers_image(pieces):
-    # The viewer's steps in another way: scipy's Gaussian, 2 × 2 means, and splines in place of
-    # Lanczos's kernel; brick by brick, and their mean where they overlap.
+def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
+    # Another implementation of the viewer's steps: scipy's Gaussian, 2 × 2 means, and splines in
+    # place of the Lanczos kernel; per brick, averaged where bricks overlap.
     field = make_field(random_state=3, size=900)
     wcs = field.wcs.deepcopy()
     wcs.wcs.cdelt = -NATIVE / 3600, NATIVE / 3600
@@ -311,7 +311,7 @@ def test_bricks_give_the_p_cnn_of_the_viewers_image(pieces):
         for start, stop in pieces
     }
     for x, y in xy:
-        # North is up: rows go from high to low y. A pixel of the level spans two of the image.
+        # North is up: rows run from high to low y. A pixel of the level spans two image pixels.
         rows, columns = np.meshgrid(y - offsets, x + offsets, indexing="ij")
         planes = []
         for band in "grz":

@@ -1,4 +1,4 @@
-"""Each remote service, by its own parameter names."""
+"""Each remote service, with its own parameter names."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_outside_the_footprint(name, flag, server, tmp_path):
 def test_faults(name, quick_retry):
     coords = scattered(40, seed=4)
     passing = [fault for fault in FAULTS if fault not in (*LASTING, "stall")]
-    # Low enough that no row fails eight times, not even where a try takes two requests.
+    # Low enough that no request fails eight times.
     faults = Faults(dict.fromkeys(passing, 0.02), retry_after=0.05, seed=1)
     with LoopbackServer(faults=faults) as server:
         cutouts = fetch(name, server, coords, retry=quick_retry)
@@ -105,7 +105,7 @@ def make_stacks(name, server):
 @pytest.mark.parametrize("name", ["ps1", "sdss-frames"])
 @pytest.mark.parametrize("group", [False, True])
 def test_five_bands_are_stacks_of_fluxes(server, tmp_path, name, group):
-    # Two in the middle of a field, one at the corner of four.
+    # Two in the middle of a field, one at the corner of four fields.
     coords = SkyCoord([200.01, 200.0105, 0.001], [0.03, 0.0305, 0.001], unit="deg")
     service = make_stacks(name, server)
     options = {"rate": None, "progress": False, "cache": tmp_path, "group": group, "size": 64}
@@ -115,7 +115,7 @@ def test_five_bands_are_stacks_of_fluxes(server, tmp_path, name, group):
     assert (cutouts.images.dtype, cutouts.color_mapping) == (np.float32, "flux")
     for image, c in zip(cutouts.images, coords, strict=True):
         truth = render_fluxes(c.ra.deg, c.dec.deg, 64, 64, 0.46875, 5)
-        # Smoothed a little where the native pixels are averaged.
+        # Averaging native pixels smooths a little.
         assert np.abs(image - truth).mean() < (0.03 if group else 0.01)
     n_asked = len(server.requests)
     again = fetch_cutouts(coords, service=service, offline=True, **options)
@@ -139,7 +139,7 @@ def test_five_bands_outside_the_footprint(server, name):
 def test_five_bands_with_faults(quick_retry, name):
     passing = [fault for fault in FAULTS if fault not in (*LASTING, "stall")]
     faults = Faults(dict.fromkeys(passing, 0.03), retry_after=0.05, seed=2)
-    # In the middle of the simulated SDSS's fields.
+    # In the middle of fields of the simulated SDSS.
     coords = SkyCoord((np.arange(4) * 100 + 0.5) * 0.06, np.arange(4) * 0.6 + 0.03, unit="deg")
     with LoopbackServer(faults=faults) as server:
         cutouts = fetch_cutouts(
@@ -153,7 +153,7 @@ def test_five_bands_with_faults(quick_retry, name):
         assert np.abs(image - truth).mean() < 0.01
 
 
-def test_stacks_need_sensible_options():
+def test_stacks_need_valid_options():
     with pytest.raises(ValueError, match="choose image_format='fits'"):
         PanSTARRS(bands="gri")
     with pytest.raises(ValueError, match="some of g, r, i, z and y"):
@@ -195,7 +195,7 @@ def test_services_are_found_by_name():
         get_service(LegacyViewer(), layer="ls-dr9")
 
 
-def test_colors_that_are_not_those_of_dr9_say_so():
+def test_other_colors_than_dr9s_have_other_mappings():
     assert LegacyViewer(layer="ls-dr10").color_mapping == "legacy-griz"
     assert LegacyViewer(layer="ls-dr10-grz").color_mapping == "legacy-grz"
     with pytest.raises(ValueError, match="image_format"):
@@ -204,7 +204,7 @@ def test_colors_that_are_not_those_of_dr9_say_so():
         LegacyViewer(bands="gi")
 
 
-def test_addresses_without_a_path_are_completed():
+def test_base_urls_without_a_path_are_completed():
     assert (
         LegacyViewer(base_url="http://localhost:8000/").base_url == "http://localhost:8000/viewer"
     )
@@ -214,12 +214,12 @@ def test_addresses_without_a_path_are_completed():
     )
 
 
-def test_invalid_addresses_are_told_of():
+def test_invalid_base_urls_end_the_run():
     with pytest.raises(ServiceError, match="not a valid address"):
         fetch_cutouts(scattered(1), base_url="nonsense", cache=False, progress=False)
 
 
-def test_values_are_those_of_the_service(server):
+def test_sdss_images_are_uint8_irg(server):
     cutouts = fetch("sdss", server, scattered(2), size=64)
     assert cutouts.images.dtype == np.uint8
     assert "".join(cutouts.bands) == "irg"

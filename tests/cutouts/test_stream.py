@@ -43,7 +43,7 @@ def test_slices_of_any_length(server):
         images = np.concatenate([part.images for part in parts])
         np.testing.assert_array_equal(images, whole.images)
         assert len(server.requests) == 50
-        # One that goes back starts anew.
+        # A slice that goes back restarts the download.
         np.testing.assert_array_equal(stream[3:6].images, whole.images[3:6])
         assert len(stream[10:10]) == 0
         with pytest.raises(TypeError, match="consecutive rows"):
@@ -71,7 +71,7 @@ def test_sky_order_brings_neighbours_together(server):
 
 
 class Noise(CutoutService):
-    """Images out of nothing, so that no server's memory is measured."""
+    """Images without a server, whose memory would be measured too."""
 
     remote = False
 
@@ -91,7 +91,7 @@ def test_memory_does_not_grow_with_the_catalogue():
         tracemalloc.stop()
         return highest
 
-    # Four hundred images would take ten times the memory of forty.
+    # 400 images would take ten times the memory of 40.
     peak(40)
     assert peak(400) < 1.5 * peak(40)
 
@@ -114,7 +114,7 @@ def test_empty_catalogue_has_one_empty_batch(server):
         assert stream[0:128].size == (128, 128)
 
 
-def test_wrong_options_are_told_of_at_once():
+def test_invalid_options_are_refused_at_once():
     with pytest.raises(ValueError, match="no cutout service"):
         CutoutStream(scattered(3), service="nowhere")
     with pytest.raises(ValueError, match="chunk must be positive"):

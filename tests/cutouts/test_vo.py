@@ -1,4 +1,4 @@
-"""SIA on loopback; a real VO server is asked in tests/dachs."""
+"""SIA from a local server; tests/dachs uses a real VO server."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def assert_right(cutouts, coords):
         assert np.abs(image.astype(int) - flux_to_rgb(fluxes, "grz", axis=-1)).mean() < 3
 
 
-def test_images_are_found_and_put_together(server):
+def test_images_are_found_and_combined(server):
     coords = scattered(3)
     cutouts = fetch(server, coords)
     assert cutouts.good.all()
@@ -37,7 +37,7 @@ def test_images_are_found_and_put_together(server):
     [
         ("/sia/v2query", {}, 2, 2 * 7),
         ("/sia/v2query", {"version": 2, "layer": "SIM"}, 2, 2 * 7),
-        # One whose address misleads is asked once more, and not again.
+        # A misleading URL costs one more request, once.
         ("/siav2-in-name-only", {}, 1, 1 + 2 * 4),
     ],
 )
@@ -54,14 +54,14 @@ def test_versions(server, path, options, version, n_requests):
 
 
 def test_sizes_near_the_poles(server):
-    # A size in version 1 is one of coordinates: 60″ span 0.19° of right ascension at 85°.
+    # SIZE is in coordinates in version 1: 60″ span 0.19° of right ascension at Dec 85°.
     coords = SkyCoord([30], [85], unit="deg")
     cutouts = fetch(server, coords)
     assert cutouts.good.all()
     assert_right(cutouts, coords)
 
 
-def test_weights_are_no_images(server):
+def test_weight_maps_are_not_used(server):
     coords = scattered(2)
     fetch(server, coords)
     assert not [p for _, path, p in server.requests if p.get("kind") == "invvar"]
@@ -75,7 +75,7 @@ def test_weights_are_no_images(server):
         assert np.abs(image - truth).max() < 0.02
 
 
-def test_no_image_there(server, tmp_path):
+def test_positions_without_an_image(server, tmp_path):
     coords = SkyCoord([10], [-60], unit="deg")
     assert fetch(server, coords, cache=tmp_path).flags.tolist() == ["no coverage"]
     service = VOImages(base_url=f"{server.url}/sia", layer="Elsewhere")
@@ -94,7 +94,7 @@ def test_faults(quick_retry):
     assert_right(cutouts, coords)
 
 
-def test_answers_that_are_no_votable():
+def test_responses_other_than_votables_are_refused():
     with LoopbackServer(faults=Faults({"html": 1})) as server:
         service = VOImages(base_url=f"{server.url}/sia", version=1)
         with pytest.warns(ShredfinderWarning, match="not a VOTable but"):
@@ -103,7 +103,7 @@ def test_answers_that_are_no_votable():
         assert len(server.requests) == 1
 
 
-def test_wrong_options_are_refused():
+def test_invalid_options_are_refused():
     with pytest.raises(ValueError, match="version must be 1, 2 or"):
         VOImages(version=3)
     with pytest.raises(ValueError, match="no colour mapping"):

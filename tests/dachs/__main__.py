@@ -1,4 +1,4 @@
-"""Run DaCHS by itself: ``python -m tests.dachs``, as root or as any user.
+"""Run DaCHS: ``python -m tests.dachs``, as root or as any user.
 
 Prints the addresses of its image services, and stops when its standard input ends (Ctrl-D).
 """

@@ -13,7 +13,7 @@ IMAGE_SERVICES = ("/tst/q/i/siap.xml", "/__system__/siap2/sitewide/siap2.xml", "
 FIELDS = {"f1": (150.1, 2.2), "f2": (150.3, 2.2)}
 SIZE = 512
 SCALE = 0.262
-# A star at each field's centre; fluxes of its peak in nanomaggies per pixel.
+# Peak flux of the star at each field's centre, in nanomaggies per pixel.
 PEAKS = {"g": 0.05, "r": 0.1, "z": 0.2}
 SIGMA = 3.0
 

@@ -1,4 +1,4 @@
-"""A DaCHS server for the time of a test."""
+"""A DaCHS server for the duration of a test."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def _stop(path, sign):
 
 @contextlib.contextmanager
 def running_dachs(fill, *, name="tst", max_rows=None):
-    """Give the base URL of a server of its own; PostgreSQL refuses to run as root.
+    """Yield the base URL of a new server; PostgreSQL refuses to run as root.
 
     ``fill`` is called with a folder, in which it writes q.rd and its data; ``name`` is the schema
     of q.rd, and ``max_rows`` the most rows that the server sends.

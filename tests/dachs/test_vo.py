@@ -1,4 +1,4 @@
-"""The VO path against a real server, DaCHS, on loopback: ``pytest -m dachs``."""
+"""VO images from a local DaCHS server: ``pytest -m dachs``."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ pytestmark = needs_dachs
 
 @pytest.fixture(scope="module")
 def dachs():
-    """Base URL of a server of its own."""
+    """Base URL of a DaCHS server."""
     with running_dachs(fill_images) as url:
         yield url
 
@@ -36,7 +36,7 @@ def test_cutouts(dachs, tmp_path, version, path):
     cutouts = fetch_cutouts(coords, cache=tmp_path, **options)
     assert cutouts.flags.tolist() == ["", "", "no coverage"]
     for image in cutouts.images[:2]:
-        # The star is central, and as bright as it was made (smoothed by a ninth of its width).
+        # The star is central and has its simulated brightness (smoothed by a ninth of its width).
         levels = np.asarray(image, float) - 32
         y, x = np.mgrid[:64, :64]
         weight = np.where(levels.sum(axis=-1) > 60, levels.sum(axis=-1), 0)
@@ -48,7 +48,7 @@ def test_cutouts(dachs, tmp_path, version, path):
     np.testing.assert_array_equal(offline.images, cutouts.images)
 
 
-def test_soda_cuts_before_it_sends(dachs):
+def test_soda_transfers_only_cutouts(dachs):
     from shredfinder._net.client import HttpClient
     from shredfinder.cutouts import CutoutRequest
 
@@ -80,6 +80,6 @@ def test_shared_images(dachs):
     shared = fetch_cutouts(coords, **options)
     single = fetch_cutouts(coords, group=False, **options)
     assert shared.good.all()
-    # Half a pixel on the flank of a star changes a few levels there, and few elsewhere.
+    # Half a pixel changes a few levels on the flank of a star, and few elsewhere.
     difference = np.abs(shared.images.astype(int) - single.images).mean(axis=(1, 2, 3))
     assert difference.max() < 5

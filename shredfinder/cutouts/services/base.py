@@ -97,7 +97,7 @@ class CutoutService:
     Attributes
     ----------
     name : str
-        Name by which users choose the service.
+        Name of the service for users.
     layer : str
         Which of the service's images; part of the cache's folder names.
     bands : tuple of str
@@ -117,9 +117,9 @@ class CutoutService:
     remote : bool
         Whether images come over a network, and are worth caching.
     rate : float or None
-        Polite number of requests per second; None for no limit.
+        Default number of requests per second; None for no limit.
     max_workers : int
-        Polite number of connections.
+        Default number of connections.
 
     Examples
     --------

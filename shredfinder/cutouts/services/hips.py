@@ -21,9 +21,7 @@ from shredfinder.imaging.cutouts import FLUX
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import requests
-
-    from shredfinder._net.client import HttpClient
+    from shredfinder._net.client import HttpClient, Response
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["HiPS"]
@@ -125,12 +123,12 @@ class HiPS(CutoutService):
         """Fetch and validate one image; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
 
-        def read_color(response: requests.Response) -> FetchedImage:
+        def read_color(response: Response) -> FetchedImage:
             content_type = response.headers.get("Content-Type", "")
             image, suffix = decode_color(response.content, request, content_type)
             return FetchedImage(image, response.content, suffix)
 
-        def read_band(response: requests.Response) -> np.ndarray:
+        def read_band(response: Response) -> np.ndarray:
             content_type = response.headers.get("Content-Type", "")
             return decode_fits(response.content, request, 1, content_type)
 
@@ -144,7 +142,7 @@ class HiPS(CutoutService):
         layer: str,
         request: CutoutRequest,
         client: HttpClient,
-        read: Callable[[requests.Response], T],
+        read: Callable[[Response], T],
     ) -> T:
         # Astroquery imports it while it writes a query.
         import_optional("matplotlib", "The service 'hips'")
@@ -152,7 +150,7 @@ class HiPS(CutoutService):
         from astropy.coordinates import Angle, Latitude, Longitude
         from astroquery.hips2fits import hips2fits
 
-        # The field of view is that of the larger side.
+        # hips2fits takes the field of view of the larger side.
         field = max(request.width, request.height) * request.pixel_scale
         payload = hips2fits.query(
             hips=layer,

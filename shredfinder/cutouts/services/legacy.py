@@ -18,9 +18,7 @@ from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import LEGACY
 
 if TYPE_CHECKING:
-    import requests
-
-    from shredfinder._net.client import HttpClient
+    from shredfinder._net.client import HttpClient, Response
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["LegacyViewer"]
@@ -114,7 +112,7 @@ class LegacyViewer(CutoutService):
         elif self.color_mapping == LEGACY.color_mapping:
             params["bands"] = "grz"
 
-        def read(response: requests.Response) -> FetchedImage:
+        def read(response: Response) -> FetchedImage:
             content = response.content
             content_type = response.headers.get("Content-Type", "")
             # The viewer reports an unknown layer with status 200.

@@ -24,9 +24,7 @@ from shredfinder.surveys import PS1 as _FACTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import requests
-
-    from shredfinder._net.client import HttpClient
+    from shredfinder._net.client import HttpClient, Response
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["PanSTARRS"]
@@ -135,7 +133,7 @@ class PanSTARRS(CutoutService):
             "blue": blue,
         }
 
-        def read(response: requests.Response) -> FetchedImage:
+        def read(response: Response) -> FetchedImage:
             content_type = response.headers.get("Content-Type", "")
             image, suffix = decode_color(response.content, request, content_type)
             return FetchedImage(image, response.content, suffix)
@@ -164,7 +162,7 @@ class PanSTARRS(CutoutService):
             )
         return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX)
 
-    def _read_names(self, response: requests.Response) -> dict[str, str]:
+    def _read_names(self, response: Response) -> dict[str, str]:
         """Read the file name of each band's image from the service's list."""
         if find_suffix(response.content):
             raise BadResponseError("an image in place of a list of images")

@@ -26,10 +26,9 @@ from shredfinder.surveys import SDSS as _FACTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import requests
     from astropy.wcs import WCS
 
-    from shredfinder._net.client import HttpClient
+    from shredfinder._net.client import HttpClient, Response
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["SDSS", "SDSSFrames"]
@@ -94,7 +93,7 @@ class SDSS(CutoutService):
             "height": request.height,
         }
 
-        def read(response: requests.Response) -> FetchedImage:
+        def read(response: Response) -> FetchedImage:
             content_type = response.headers.get("Content-Type", "")
             image, suffix = decode_color(response.content, request, content_type)
             return FetchedImage(image, response.content, suffix)
@@ -180,7 +179,7 @@ class SDSSFrames(CutoutService):
         return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX)
 
     def _find_fields(self, request: CutoutRequest, client: HttpClient) -> list[tuple[int, ...]]:
-        """Look up the fields of the catalogue's primary sources around a position."""
+        """Query the fields of the catalogue's primary sources around a position."""
         from astroquery.sdss import SDSSClass
 
         release = int(self.layer[2:])
@@ -207,7 +206,7 @@ def limit_ra(ra: float, half: float) -> str:
     return f"ra >= {low:.6f} OR ra <= {high:.6f}"
 
 
-def read_fields(response: requests.Response) -> list[tuple[int, ...]]:
+def read_fields(response: Response) -> list[tuple[int, ...]]:
     """Read SkyServer's CSV list of fields: run, rerun, camcol and field of each."""
     text = response.content.decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines()]
@@ -223,7 +222,7 @@ def read_fields(response: requests.Response) -> list[tuple[int, ...]]:
     return fields
 
 
-def _read_frame(response: requests.Response) -> list[tuple[np.ndarray, WCS]]:
+def _read_frame(response: Response) -> list[tuple[np.ndarray, WCS]]:
     """Decompress and read a frame, as `read_planes` does."""
     decompressor = bz2.BZ2Decompressor()
     try:

@@ -20,9 +20,7 @@ from shredfinder.surveys import COLOR_MAPPINGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import requests
-
-    from shredfinder._net.client import HttpClient
+    from shredfinder._net.client import HttpClient, Response
     from shredfinder.cutouts.services.base import CutoutRequest, FetchedImage
 
 __all__ = ["VOImages"]
@@ -227,7 +225,7 @@ class VOImages(CutoutService):
             raise BadResponseError(str(error), status=error.status) from error
 
 
-def _read_image(response: requests.Response):
+def _read_image(response: Response):
     return read_planes(response.content, response.headers.get("Content-Type", ""))
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for the catalogue services, on a port of this machine, that run what they are sent."""
+"""Local servers that imitate the catalogue services and run the queries they receive."""
 
 from tests.catalogs.loopback.database import SkyDatabase
 from tests.catalogs.loopback.server import CatalogServer

@@ -19,7 +19,7 @@ def contains(ra, dec, ra0, dec0, radius):
 
 
 class SkyDatabase:
-    """Tables by name; ``schema.table`` for those of a schema."""
+    """Tables by name; ``schema.table`` with a schema."""
 
     def __init__(self, tables, *, hidden=()):
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
@@ -49,19 +49,19 @@ class SkyDatabase:
         self._kinds[name] = {column: table[column].dtype for column in table.colnames}
 
     def kinds(self, text):
-        """Types of the columns of a query."""
+        """Return the types of the columns of a query."""
         tables = [kinds for name, kinds in self._kinds.items() if name in text]
         return {column: kind for kinds in tables for column, kind in kinds.items()}
 
     def run(self, text):
-        """Run a query; sqlite3.Error if it is none."""
+        """Run a query; raises sqlite3.Error if it is invalid."""
         cursor = self._connection.execute(_translate(text))
         names = [column[0] for column in cursor.description]
         return names, cursor.fetchall()
 
 
 def _plain(column):
-    # SQLite has no NaN, and takes NumPy's integers for bytes.
+    # SQLite has no NaN, and reads NumPy integers as bytes.
     values = column.tolist()
     return [None if isinstance(v, float) and not np.isfinite(v) else v for v in values]
 

@@ -1,4 +1,4 @@
-"""One server that plays TAP, SkyServer and IRSA's dust service, and misbehaves on demand."""
+"""One server that imitates TAP, SkyServer and IRSA's dust service, with faults on demand."""
 
 import io
 import sqlite3
@@ -21,21 +21,21 @@ class CatalogServer:
     Parameters
     ----------
     database : SkyDatabase
-        What it serves.
+        The tables.
 
     Attributes
     ----------
     url : str
         Base URL; ``tap`` is that of the TAP service.
     queries : list of str
-        The queries that were run, in order; ``jobs`` those of them that were asynchronous.
+        The queries in order; ``jobs`` are the asynchronous ones.
     hard_limit, silent_limit : int or None
-        Rows after which answers are cut, with the word OVERFLOW or without a word.
+        Number of rows after which results are truncated, with OVERFLOW or silently.
     refuse_jobs : int or None
-        The status that jobs are refused with.
+        Status of the refusal of jobs.
     faults : list of str
-        What happens to the next requests: a status, "html", "hang", "trickle" or "cut";
-        with a path after it, it happens to the next request of that path.
+        Faults of the next requests: a status, "html", "hang", "trickle" or "cut";
+        followed by a path, the fault of the next request for that path.
     ebv : float
         E(B-V) at the centre of the dust map; it grows by a tenth per degree to the north.
     """

@@ -1,4 +1,4 @@
-"""A server on loopback that plays the cutout services from simulated sky."""
+"""A local server that imitates the cutout services with a simulated sky."""
 
 from tests.cutouts.loopback.faults import FAULTS, Faults
 from tests.cutouts.loopback.server import LoopbackServer

@@ -1,6 +1,6 @@
-"""Run the server by itself: ``python -m tests.cutouts.loopback [LATENCY]``.
+"""Run the server: ``python -m tests.cutouts.loopback [LATENCY]``.
 
-Prints its base URL, and stops when its standard input ends.
+It prints its base URL, and stops when its standard input ends.
 """
 
 import sys

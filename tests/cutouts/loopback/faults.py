@@ -1,10 +1,10 @@
-"""Misbehaviour on demand."""
+"""Faults of the server on demand."""
 
 import random
 import threading
 from collections import Counter
 
-# How an answer can go wrong; all but the last four are worth another try.
+# Possible faults of a response; all but the last four are transient.
 FAULTS = (
     "429",
     "500",
@@ -22,7 +22,7 @@ FAULTS = (
 
 
 class Faults:
-    """Draws a fault, or none, for each request.
+    """Draw a fault, or none, for each request.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class Faults:
     seed : int
         Seed of the draws.
     retry_after : float
-        Seconds that a 429 asks to wait.
+        Seconds in the Retry-After of status 429.
     stall : float
-        Seconds that a stalled answer takes.
+        Duration in seconds of a stalled response.
     """
 
     def __init__(self, chances=None, *, seed=0, retry_after=1.0, stall=2.0):

@@ -1,4 +1,4 @@
-"""The server: runs in a thread of the tests, or by itself for benchmarks."""
+"""The server: runs in a thread of the tests, or alone for benchmarks."""
 
 import socket
 import struct
@@ -42,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(302, b"", "text/plain", {"Location": location})
         if fault == "html":
             return self.reply(200, _HTML, "text/html")
-        status, body, content_type = services.answer(path, params, fault, owner.url)
+        status, body, content_type = services.respond(path, params, fault, owner.url)
         if fault == "stall" and status == 200:
             return self.stall(body, content_type, owner.faults.stall)
         if fault == "truncated":
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def stall(self, body, content_type, seconds):
-        """Send a part, then nothing for a while."""
+        """Send the first bytes, then nothing for a while."""
         self.send_response(200)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -79,20 +79,20 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        pass  # a client that hangs up is no news
+        pass  # clients may close the connection
 
 
 class LoopbackServer:
-    """Plays all services on one port of 127.0.0.1; a context manager.
+    """Imitate all services on one port of 127.0.0.1; a context manager.
 
     Parameters
     ----------
     faults : Faults, optional
-        How it misbehaves.
+        Faults of the responses.
     latency : float, optional
-        Seconds before each answer.
+        Seconds before each response.
     port : int, optional
-        Port; by default a free one.
+        Port, by default a free one.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class LoopbackServer:
     requests : list of tuple
         Time, path and parameters of each request, in order of arrival.
     connections : set
-        Addresses that requests came from.
+        Addresses of the clients' connections.
     """
 
     def __init__(self, *, faults=None, latency=0.0, port=0):

@@ -1,4 +1,4 @@
-"""What each service answers, by its real paths and parameter names."""
+"""Responses of each service, by its real paths and parameter names."""
 
 import bz2
 import functools
@@ -27,8 +27,8 @@ _SDSS_LIMITS = (64, 2048)
 _FIELD = 0.06
 
 
-def answer(path, params, fault, url):
-    """Status, body and content type of a request."""
+def respond(path, params, fault, url):
+    """Return status, body and content type for a request."""
     handler = _HANDLERS.get(path)
     if path.startswith("/sas/dr17/eboss/photoObj/frames/301/"):
         return _sdss_frame(path)
@@ -98,7 +98,7 @@ def _hips2fits(params, fault):
     width, height = int(params["width"]), int(params["height"])
     if params["projection"] != "TAN" or params["coordsys"] != "icrs":
         raise ValueError("projection or coordsys")
-    # The field of view is that of the larger side.
+    # The field of view refers to the larger side.
     scale = float(params["fov"]) * 3600 / max(width, height)
     image = _render(float(params["ra"]), float(params["dec"]), width, height, scale, fault)
     if params["format"] == "jpg":
@@ -106,7 +106,7 @@ def _hips2fits(params, fault):
     if params["format"] == "fits":
         ra, dec = float(params["ra"]), float(params["dec"])
         fluxes = render_fluxes(ra, dec, width, height, scale, 2)
-        # One band of the sky for each of the HiPS.
+        # Each HiPS shows one band of the sky.
         band = "gr".index(params["hips"][-1])
         return 200, _fits(fluxes[..., band : band + 1], ra, dec, scale), _FITS
     raise ValueError("format")
@@ -153,7 +153,7 @@ def _ps1_fitscut(params, fault):
 
 
 def _ps1_fits(params):
-    """Single bands come at the native scale, whatever size is asked for the output."""
+    """Single bands have the native scale, whatever output size is requested."""
     ra, dec, size = float(params["ra"]), float(params["dec"]), int(params["size"])
     band = "grizy".index(params["red"].rsplit(".", 3)[1])
     fluxes = render_fluxes(ra, dec, size, size, 0.25, 5)[..., band : band + 1]
@@ -161,11 +161,11 @@ def _ps1_fits(params):
 
 
 def _sdss_fields(params, fault):
-    """Fields of 0.06°, numbered in declination, and by run in right ascension."""
+    """List fields of 0.06°, numbered along declination, with runs along right ascension."""
     if params["searchtool"] != "SQL" or params["format"] != "csv":
         raise ValueError("searchtool or format")
     query = params["cmd"]
-    # Each number ends a range: those of a range over the meridian come the other way round.
+    # The numbers are the ends of ranges; in a range across RA = 0 they are swapped.
     dec0, dec1, ra0, ra1 = (float(x) for x in re.findall(r"-?\d+\.\d+", query))
     if dec1 < SOUTHERN_LIMIT:
         return 200, b"#Table1\nrun,rerun,camcol,field\n", _TEXT
@@ -177,7 +177,7 @@ def _sdss_fields(params, fault):
 
 @functools.lru_cache(maxsize=200)
 def _sdss_frame(path):
-    """A frame runs along declination: its rows are columns of the sky."""
+    """Return a frame, whose rows are columns of the sky."""
     _, band, run, _, field = path.rsplit("/", 1)[1].split(".")[0].split("-")
     ra, dec = (int(run) + 0.5) * _FIELD, (int(field) + 0.5) * _FIELD - 90
     # Coarser than SDSS's 0.396127" per pixel, to be quick.
@@ -189,7 +189,7 @@ def _sdss_frame(path):
         CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CRVAL1=ra, CRVAL2=dec, CRPIX1=(size + 1) / 2,
         CRPIX2=(size + 1) / 2, CD1_1=0.0, CD1_2=-step, CD2_1=step, CD2_2=0.0,
     )  # fmt: skip
-    # Further tables and images follow, as in the real ones.
+    # Real frames have further tables and images as well.
     sky = fits.ImageHDU(np.ones(size, np.float32))
     buffer = io.BytesIO()
     fits.HDUList([hdu, sky]).writeto(buffer)
@@ -197,9 +197,9 @@ def _sdss_frame(path):
 
 
 def _sia(params, fault, url):
-    """Version 1: images, and weights beside them, as NOIRLab lists them."""
+    """Version 1: images and weight maps, as NOIRLab lists them."""
     ra, dec = (float(value) for value in params["POS"].split(","))
-    # The size is one of coordinates.
+    # SIZE is in coordinates.
     width, height = (float(value) for value in params["SIZE"].split(","))
     region = f"ra={ra}&dec={dec}&width={width * np.cos(np.radians(dec))}&height={height}"
     kinds = [(band, kind) for kind in ("invvar", "image") for band in "grz"]
@@ -215,7 +215,7 @@ def _sia(params, fault, url):
 
 
 def _sia2(params, fault, url):
-    """Version 2: each image by way of its links."""
+    """Version 2: each image through its datalink."""
     shape, ra, dec, radius = params["POS"].split()
     if shape != "CIRCLE" or params.get("COLLECTION", "SIM") != "SIM":
         raise ValueError("POS or COLLECTION")

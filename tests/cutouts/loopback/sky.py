@@ -1,18 +1,18 @@
-"""Simulated sky: each pixel follows from its position, whatever image it is part of."""
+"""Simulated sky: the value of each pixel depends on its position only."""
 
 import numpy as np
 
-# A wave a band of about a minute of arc, in three directions: neighbouring positions look
+# One wave per band, of about an arcmin, in three directions: neighbouring positions look
 # different, and half a pixel of 0.47″ changes a colour by a few levels at most.
 _WAVELENGTH = np.radians(60 / 3600)
 _WAVES = np.random.default_rng(11).normal(size=(3, 3))
 _WAVES *= (2 * np.pi / _WAVELENGTH) / np.linalg.norm(_WAVES, axis=-1, keepdims=True)
-# South of this there is no survey.
+# The survey's southern limit in degrees.
 SOUTHERN_LIMIT = -30.0
 
 
 def render_fluxes(ra, dec, width, height, scale, n_bands=3):
-    """Fluxes of shape (height, width, n_bands), between 0 and 1, the first row in the north.
+    """Return fluxes in 0–1 of shape (height, width, n_bands), the first row in the north.
 
     The projection is gnomonic, with north up and east left.
     """
@@ -32,5 +32,5 @@ def render_fluxes(ra, dec, width, height, scale, n_bands=3):
 
 
 def render_colors(ra, dec, width, height, scale):
-    """Colours of shape (height, width, 3), uint8, before any compression."""
+    """Return colours of shape (height, width, 3), uint8."""
     return np.rint(render_fluxes(ra, dec, width, height, scale) * 255).astype(np.uint8)

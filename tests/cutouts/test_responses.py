@@ -1,4 +1,4 @@
-"""Answers of services that are not what was asked for, one at a time."""
+"""Readers of single responses: images with a WCS, and SkyServer's lists of fields."""
 
 import io
 from types import SimpleNamespace
@@ -60,12 +60,12 @@ def test_fields_are_read_from_lines():
         (",".join(_FIELD) + "\n1,2", TransientServiceError, "truncated"),
     ],
 )
-def test_lists_that_are_no_lists_of_fields(rows, error, message):
+def test_invalid_lists_of_fields_are_refused(rows, error, message):
     with pytest.raises(error, match=message):
         read_fields(body(rows.encode()))
 
 
-def test_ranges_run_over_the_meridian():
+def test_ranges_of_right_ascension_cross_zero():
     assert limit_ra(10.0, 1.0) == "ra BETWEEN 9.000000 AND 11.000000"
     assert limit_ra(0.5, 1.0) == "ra >= 359.500000 OR ra <= 1.500000"
     assert limit_ra(359.5, 1.0) == "ra >= 358.500000 OR ra <= 0.500000"

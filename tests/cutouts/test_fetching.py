@@ -1,4 +1,4 @@
-"""The downloader against a server that misbehaves."""
+"""Fetching from a server with faults."""
 
 import os
 import time
@@ -16,10 +16,10 @@ from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer
 
-# Mean difference, in levels, of a JPEG image from the sky that it shows.
+# Mean difference of a JPEG image from the simulated sky, in levels of 255.
 JPEG_NOISE = 1.0
 N_FAULTY = int(os.environ.get("SHREDFINDER_FAULTY_REQUESTS", "400"))
-# What another try does not mend, and the flag that its row gets.
+# Faults that a retry does not help, and the flags of their rows.
 LASTING = {
     "html": "not an image",
     "blank": "blank",
@@ -37,7 +37,7 @@ def fetch(coords, server, **options):
 
 def assert_rate_kept(requests, rate):
     times = np.array([when for when, _, _ in requests])
-    # Threads note their request a little after it was sent.
+    # The server's threads record a request shortly after it was sent.
     window = int(rate * 0.5)
     if len(times) > window:
         assert (times[window:] - times[:-window]).min() > 0.5 * 0.8
@@ -49,12 +49,12 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
     faults = Faults(chances, retry_after=0.5, stall=20)
     rate = 400
     options = {"group": False, "cache": tmp_path, "retry": quick_retry, "rate": rate, "size": 24}
-    told = pytest.warns(ShredfinderWarning, match="did not deliver some images")
-    with LoopbackServer(faults=faults) as server, told:
-        # As long as a busy machine may take for an answer, and shorter than a stall.
+    warned = pytest.warns(ShredfinderWarning, match="did not deliver some images")
+    with LoopbackServer(faults=faults) as server, warned:
+        # Longer than a busy machine needs for a response, and shorter than a stall.
         cutouts = fetch(coords, server, max_workers=16, timeout=3, **options)
         assert_rate_kept(server.requests, rate)
-        # Nothing is lost, and nothing but what can't be mended is flagged.
+        # No row is lost, and only rows with lasting faults are flagged.
         assert len(cutouts) == len(coords)
         counts = faults.counts
         print(f"{len(server.requests)} requests for {len(coords)} rows: {dict(counts)}")
@@ -65,7 +65,7 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
         assert set(cutouts.flags) <= {"", *LASTING.values()}
         good = cutouts.good
         assert differences(cutouts[good], coords[good]).max() < JPEG_NOISE
-        # Another run asks for what failed, and for nothing else.
+        # Another run fetches only the rows that failed.
         monkeypatch.setattr(conf, "empty_cutout_days", 0)
         faults.chances = {}
         server.requests.clear()
@@ -81,10 +81,10 @@ def test_every_fault_at_once_with_shared_images(quick_retry):
     faults = Faults(chances, retry_after=0.1, stall=20)
     with LoopbackServer(faults=faults) as server, warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
-        options = {"retry": quick_retry, "timeout": 5, "size": 64, "max_workers": 16}
+        options = {"retry": quick_retry, "timeout": 3, "size": 64, "max_workers": 16}
         cutouts = fetch(coords, server, **options)
     print(f"{len(server.requests)} requests for {len(coords)} rows: {dict(faults.counts)}")
-    # A source is asked for once more where what it shares with others can't be had: few fail twice.
+    # Sources of a failed shared image are requested singly: few fail twice.
     assert set(cutouts.flags) <= {"", *LASTING.values()}
     assert np.count_nonzero(~cutouts.good) < 0.1 * len(coords)
     good = cutouts.good
@@ -92,7 +92,7 @@ def test_every_fault_at_once_with_shared_images(quick_retry):
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "reset", "truncated", "redirect"])
-def test_passing_faults_are_mended(fault, quick_retry):
+def test_transient_faults_are_retried(fault, quick_retry):
     coords = scattered(20)
     faults = Faults({fault: 0.3}, retry_after=0.05)
     with LoopbackServer(faults=faults) as server:
@@ -103,14 +103,14 @@ def test_passing_faults_are_mended(fault, quick_retry):
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_lasting_faults_are_not_tried_again(fault):
+def test_lasting_faults_are_not_retried(fault):
     coords = scattered(3)
-    told = warnings.catch_warnings(record=True)
-    with LoopbackServer(faults=Faults({fault: 1})) as server, told as seen:
+    caught = warnings.catch_warnings(record=True)
+    with LoopbackServer(faults=Faults({fault: 1})) as server, caught as seen:
         warnings.simplefilter("always")
         cutouts = fetch(coords, server, group=False)
         assert len(server.requests) == 3
-    # That an image is blank is an answer; the others are told of, once.
+    # A blank image is a valid response; the other faults cause one warning.
     assert len(seen) == (fault != "blank")
     assert set(cutouts.flags) == {LASTING[fault]}
 
@@ -128,12 +128,12 @@ def test_retry_after_is_honoured_by_all_connections(quick_retry):
         faults.draw = once
         fetch(scattered(30), server, retry=quick_retry, max_workers=2)
         times = np.array([when for when, _, _ in server.requests])
-    # Two requests were under way, and the second connection may have sent one more before the
-    # first had its answer; the others came after the pause.
+    # Two requests were in flight, and the second connection may have sent one more before the
+    # first response; the others came after the pause.
     assert np.count_nonzero(times > times[0] + 0.95) >= 28
 
 
-def test_no_coverage_is_flagged_and_not_tried_again(server):
+def test_no_coverage_is_flagged_and_not_retried(server):
     coords = SkyCoord([10, 20], [-60, 30], unit="deg")
     cutouts = fetch(coords, server)
     assert cutouts.flags.tolist() == ["blank", ""]
@@ -156,7 +156,7 @@ def test_rows_without_position_keep_their_place(server):
         QTable({"position": SkyCoord([10, 20], [5, 6], unit="deg").galactic}),
     ],
 )
-def test_tables_are_taken_as_they_are(server, table):
+def test_positions_are_found_in_tables(server, table):
     fetch(table, server, group=False)
     asked = sorted((float(p["ra"]), float(p["dec"])) for _, _, p in server.requests)
     np.testing.assert_allclose(asked, [(10, 5), (20, 6)], atol=1e-7)
@@ -169,7 +169,7 @@ def test_positions_must_be_found():
         fetch_cutouts([(10, 5)], offline=True)
 
 
-def test_equal_positions_are_asked_once(server):
+def test_equal_positions_are_requested_once(server):
     coords = SkyCoord([10, 10, 10], [5, 5, 5], unit="deg")
     cutouts = fetch(coords, server, group=False)
     assert len(server.requests) == 1
@@ -192,7 +192,7 @@ def test_server_that_is_down_ends_the_run():
     assert set(cutouts.flags) == {"failed"}
 
 
-def test_wrong_address_is_told_of(server):
+def test_a_wrong_address_causes_a_warning(server):
     with pytest.warns(
         ShredfinderWarning, match=r"status 404 .* no such page\): check its base_url"
     ):
@@ -210,7 +210,7 @@ def test_pages_in_place_of_images_end_the_run():
     assert set(cutouts.flags) == {"not an image", "failed"}
 
 
-def test_a_pause_longer_than_anyone_waits_ends_the_run():
+def test_a_very_long_retry_after_ends_the_run():
     with LoopbackServer(faults=Faults({"429": 1}, retry_after=7200)) as server:
         start = time.monotonic()
         with pytest.warns(ShredfinderWarning, match="asks for a pause of 7200 s"):
@@ -220,7 +220,7 @@ def test_a_pause_longer_than_anyone_waits_ends_the_run():
     assert set(cutouts.flags) == {"failed"}
 
 
-def test_time_limit_holds_for_requests_that_get_no_answer():
+def test_time_limit_holds_for_requests_without_response():
     with LoopbackServer(faults=Faults({"stall": 1}, stall=20)) as server:
         start = time.monotonic()
         with pytest.warns(ShredfinderWarning, match="time limit of 1 s"):
@@ -238,7 +238,7 @@ def test_time_limit(server):
     assert set(cutouts.flags) == {"", "failed"}
 
 
-def test_too_large_a_size_is_refused_before_asking(server):
+def test_too_large_a_size_is_refused_before_any_request(server):
     with pytest.raises(ValueError, match="1 to 3000 px"):
         fetch(scattered(1), server, size=3001)
     assert not server.requests
@@ -261,7 +261,7 @@ def test_empty_input(server):
     assert not server.requests
 
 
-def test_facts_of_the_cutouts(server):
+def test_cutouts_describe_themselves(server):
     cutouts = fetch(scattered(1), server, pixel_scale=0.5 * u.arcsec / u.pix, size=64)
     assert cutouts.size == (64, 64)
     assert cutouts.pixel_scale == 0.5
@@ -282,6 +282,6 @@ def test_fits_fluxes(server):
     assert cutouts.good.all()
 
 
-def test_nothing_is_shared_when_told_so(server):
+def test_group_false_requests_each_source(server):
     fetch(host_centred(1, 8), server, group=False)
     assert len(server.requests) == 8

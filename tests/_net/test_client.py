@@ -24,7 +24,7 @@ from tests.cutouts.loopback import Faults, LoopbackServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the path says."""
+    """Responds as the path says."""
 
     def log_message(self, *args):
         pass
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.end_headers()
-        # Without a length, a byte at a time: each comes within any limit on a single read.
+        # Without Content-Length, one byte at a time: no single read exceeds its timeout.
         for _ in range(100 if self.path == "/drip" else 1):
             try:
                 self.wfile.write(b"x" * (1 if self.path == "/drip" else 100_000))
@@ -120,7 +120,7 @@ def test_bodies_have_a_limit(plain, client):
     assert len(get(client, f"{plain}/endless")) == 100_000
 
 
-def test_redirects_have_an_end_and_stay_protected(plain, client):
+def test_redirects_are_limited_and_stay_on_https(plain, client):
     with pytest.raises(BadResponseError, match="more than 5 redirects"):
         get(client, f"{plain}/loop")
     _check_redirect("https://a/b", "https://a/c")
@@ -129,23 +129,23 @@ def test_redirects_have_an_end_and_stay_protected(plain, client):
 
 
 @pytest.mark.parametrize("status", [401, 403, 410, 206])
-def test_other_statuses_are_not_tried_again(plain, client, status):
+def test_other_statuses_are_not_retried(plain, client, status):
     with pytest.raises(BadResponseError, match=f"status {status}"):
         get(client, f"{plain}/status/{status}")
 
 
 @pytest.mark.parametrize("status", [400, 404, 204])
-def test_statuses_without_coverage(plain, client, status):
+def test_no_coverage_statuses(plain, client, status):
     with pytest.raises(NoCoverageError, match=f"status {status}") as caught:
         get(client, f"{plain}/status/{status}")
     assert (caught.value.flag, caught.value.status) == ("no coverage", status)
-    # Sessions of pyvo and astroquery do not ask for images.
+    # Sessions for pyvo and astroquery fetch no images by position.
     with pytest.raises(BadResponseError, match=f"status {status}"):
         ClientSession(client).get(f"{plain}/status/{status}")
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 429, 408])
-def test_passing_statuses(plain, client, status):
+def test_transient_statuses(plain, client, status):
     with pytest.raises(TransientServiceError, match=f"status {status}"):
         get(client, f"{plain}/status/{status}")
 
@@ -202,17 +202,17 @@ def test_sessions_return_responses_as_requests_does(plain, client):
 def test_the_rate_is_kept_by_many_threads():
     limiter, stop, times = RateLimiter(100), threading.Event(), []
 
-    def ask():
+    def send():
         for _ in range(10):
             limiter.wait(stop)
             times.append(time.monotonic())
 
-    threads = [threading.Thread(target=ask) for _ in range(6)]
+    threads = [threading.Thread(target=send) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    # Sixty turns at a hundred a second.
+    # Sixty turns at 100 per second.
     assert max(times) - min(times) >= 0.58
 
 
@@ -271,7 +271,7 @@ def test_validation_of_the_body_belongs_to_the_attempt(plain):
     client.close()
 
 
-def test_stalls_are_given_up(quick_retry):
+def test_stalled_responses_time_out():
     faults = Faults({"stall": 1}, stall=5)
     with LoopbackServer(faults=faults) as server:
         client = HttpClient(timeout=0.3, retry=ONCE)
