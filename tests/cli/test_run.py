@@ -9,10 +9,10 @@ from astropy.table import Table
 from shredfinder.cli import main
 from tests.cli.test_refusals import no_scoring
 from tests.conftest import needs
-from tests.pipeline.conftest import services, sky
+from tests.pipeline.conftest import servers, services, sky
 from tests.pipeline.world import make_legacy
 
-__all__ = ["no_scoring", "services", "sky"]
+__all__ = ["no_scoring", "servers", "services", "sky"]
 
 
 @pytest.fixture

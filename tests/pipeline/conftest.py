@@ -11,16 +11,23 @@ def sky():
     return make_sky(1, size=1024, n_hosts=9, seed=2)
 
 
+@pytest.fixture(scope="session")
+def servers(sky, tmp_path_factory):
+    """Running servers, which tests share."""
+    with running_services(sky, tmp_path_factory.mktemp("servers")) as running:
+        yield running
+
+
 @pytest.fixture
-def services(sky, tmp_path, monkeypatch):
-    """Running servers, to whose addresses the package is configured."""
+def services(servers, tmp_path, monkeypatch):
+    """The servers without a history, to whose addresses the package is configured."""
     monkeypatch.setattr("shredfinder.catalogs.skyserver._RATE", None)
     monkeypatch.setattr("shredfinder.catalogs.fetching._PAUSE", 0.01)
+    servers.images.down = False
+    servers.images.requests.clear()
+    servers.catalogs.requests.clear()
+    servers.catalogs.queries.clear()
     # Download folders of astropy must exist.
     (tmp_path / "astropy").mkdir()
-    with (
-        running_services(sky, tmp_path) as running,
-        running.configured(),
-        set_temp_cache(tmp_path / "astropy"),
-    ):
-        yield running
+    with servers.configured(), set_temp_cache(tmp_path / "astropy"):
+        yield servers

@@ -1,26 +1,37 @@
-"""Reports: one file, all that it should say, nothing from elsewhere."""
+"""Reports are one self-contained file that shows the whole result."""
 
+import dataclasses
 import html.parser
 import re
 
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.config import set_temp_cache
 
 from shredfinder.pipeline import find_satellites
 
 pytest.importorskip("matplotlib")
 
 
+@pytest.fixture(scope="module")
+def found(servers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("astropy")
+    with servers.configured(), set_temp_cache(folder):
+        return find_satellites(
+            "NGC 2903", radius=0.12 * u.deg, fetch={"rate": None}, progress=False
+        )  # fmt: skip
+
+
 @pytest.fixture
-def found(services):
-    return find_satellites(
-        "NGC 2903", radius=0.12 * u.deg, fetch={"rate": None}, progress=False
-    )  # fmt: skip
+def plain(found):
+    """The search without its pictures, to be changed by a test."""
+    candidates = found.candidates.copy()
+    return dataclasses.replace(found, candidates=candidates, view=None, galleries={})
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects addresses and text, and checks that what is opened is closed."""
+    """Collect addresses and text, and check that tags are closed."""
 
     void = ("meta", "img", "br")
 
@@ -47,7 +58,7 @@ def read(path):
     return reader
 
 
-def test_html_is_self_contained_and_says_what_was_found(found, tmp_path):
+def test_html_is_self_contained_and_complete(found, tmp_path):
     path = tmp_path / "report.html"
     found.write_report(path)
     reader = read(path)
@@ -70,7 +81,8 @@ def test_html_is_self_contained_and_says_what_was_found(found, tmp_path):
         assert words in text, words
 
 
-def test_names_are_escaped_and_warnings_shown(found, tmp_path):
+def test_names_are_escaped_and_warnings_shown(plain, tmp_path):
+    found = plain
     found.name = "<script>alert(1)</script>"
     found.warnings = ["the field view lacks sdss-dr17: <html>"]
     found.candidates["p_cnn_flag"][0], found.candidates["p_cnn"][0] = "no coverage", np.nan
@@ -97,9 +109,6 @@ def test_bad_names(found, tmp_path):
         found.write_report(tmp_path / "nowhere" / "report.html")
 
 
-def test_without_pictures(services, tmp_path):
-    found = find_satellites(
-        "NGC 2903", radius=0.12 * u.deg, fetch={"rate": None}, progress=False, pictures=False
-    )
-    found.write_report(tmp_path / "report.html")
+def test_without_pictures(plain, tmp_path):
+    plain.write_report(tmp_path / "report.html")
     assert len(read(tmp_path / "report.html").addresses) == 1
