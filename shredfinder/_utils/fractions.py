@@ -1,4 +1,4 @@
-"""How many of a catalogue's sources are shreds, with binomial intervals."""
+"""Shred fractions of catalogues, with binomial intervals."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def binomial_fractions(
     confidence_level: float = 0.68269,
     interval: str = "wilson",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide numbers of shreds by numbers of sources, and bound the fractions.
+    """Compute shred fractions and their binomial intervals from counts.
 
     Parameters
     ----------
     n_shreds, n_scored : array_like of int
-        Numbers of shreds, and of all sources with an answer, of one shape.
+        Numbers of shreds and of all scored sources, of the same shape.
     confidence_level : float, optional
         Confidence level of the intervals.
     interval : str, optional
-        Kind of interval, as `astropy.stats.binom_conf_interval` knows them. ``"wilson"`` has no
-        gap at fractions of 0 and 1.
+        Kind of interval, as for `astropy.stats.binom_conf_interval`. ``"wilson"`` intervals have
+        a finite width at fractions of 0 and 1.
 
     Returns
     -------
@@ -67,17 +67,17 @@ def shred_fraction(
     confidence_level: float = 0.68269,
     interval: str = "wilson",
 ) -> Table:
-    """Count the shreds among scored sources.
+    """Compute the fraction of shreds among scored sources.
 
     Parameters
     ----------
     p_cnn : array_like
-        Probabilities of being a shred, of any shape. Where they are NaN or masked there is no
-        answer: such sources are in neither number.
+        Probabilities of being a shred, of any shape; NaN or masked for unscored sources, which
+        are counted separately.
     threshold : float, optional
-        A source of this probability or more is a shred.
+        Sources with a probability at or above this are shreds.
     confidence_level, interval
-        As `binomial_fractions` takes them.
+        As for `binomial_fractions`.
 
     Returns
     -------
@@ -92,8 +92,7 @@ def shred_fraction(
 
     Notes
     -----
-    The fraction is that of ``p_cnn >= threshold``, at the mix of shreds and galaxies that the
-    probabilities hold for.
+    The fraction of ``p_cnn >= threshold`` assumes the same prior as the probabilities.
 
     Examples
     --------
@@ -118,30 +117,29 @@ def binned_shred_fractions(
     confidence_level: float = 0.68269,
     interval: str = "wilson",
 ) -> Table:
-    """Count the shreds by magnitude, host separation or any other property.
+    """Compute the shred fraction in bins of magnitude, host separation or any other property.
 
     Parameters
     ----------
     p_cnn : array_like of shape (n,)
-        As `shred_fraction` takes them.
+        As for `shred_fraction`.
     values : array_like of shape (n,)
-        The property, plain numbers or a Quantity. Sources without one are in no bin.
+        The property, plain numbers or a Quantity. Sources without a finite value are ignored.
     edges : array_like of shape (n_bins + 1,)
-        Edges of the bins, growing, in the property's unit. A lower edge belongs to its bin, an
-        upper one to the next bin, but for the last.
+        Increasing bin edges in the property's unit. Bins include their lower edge and exclude
+        their upper edge, except for the last, which includes both.
     threshold, confidence_level, interval
-        As `shred_fraction` takes them.
+        As for `shred_fraction`.
 
     Returns
     -------
     result : `~astropy.table.Table`
-        A row for each bin: ``low`` and ``high``, its edges, then the columns of
-        `shred_fraction`.
+        One row per bin: the edges ``low`` and ``high``, then the columns of `shred_fraction`.
 
     Raises
     ------
     ValueError
-        If there are not as many values as probabilities, or the edges don't grow.
+        If ``values`` and ``p_cnn`` differ in length, or the edges do not increase.
 
     Examples
     --------
@@ -158,10 +156,10 @@ def binned_shred_fractions(
     p_cnn, shred = classify(p_cnn, threshold)
     if np.shape(values) != p_cnn.shape or p_cnn.ndim != 1:
         raise ValueError(
-            f"values must have one number for each of {p_cnn.size} probabilities: got shape "
+            f"values must have one value for each of {p_cnn.size} probabilities: got shape "
             f"{np.shape(values)}"
         )
-    edges, inside, unit = divide(values, edges)
+    edges, inside, unit = split_into_bins(values, edges)
     table = _count(inside, p_cnn, shred, confidence_level, interval)
     table.add_columns([edges[:-1], edges[1:]], indexes=[0, 0], names=["low", "high"])
     if unit is not None:
@@ -169,23 +167,25 @@ def binned_shred_fractions(
     return table
 
 
-def divide(values, edges):
-    """Divide sources into bins.
+def split_into_bins(
+    values: ArrayLike, edges: ArrayLike
+) -> tuple[np.ndarray, list[np.ndarray], u.UnitBase | None]:
+    """Split sources into bins of a property.
 
     Parameters
     ----------
     values : array_like of shape (n,)
         The property, plain numbers or a Quantity.
     edges : int or array_like
-        The edges, growing, in the property's unit, or the number of bins of about as many
-        sources each.
+        Increasing edges in the property's unit, or a number of bins with about equal numbers of
+        sources.
 
     Returns
     -------
     edges : `~numpy.ndarray`
         The edges as plain numbers.
     inside : list of `~numpy.ndarray` of bool
-        For each bin the sources in it.
+        For each bin, whether each source is in it.
     unit : `~astropy.units.Unit` or None
         The property's unit.
     """
@@ -195,14 +195,14 @@ def divide(values, edges):
     if isinstance(edges, (int, np.integer)):
         if edges < 1 or not np.isfinite(values).any():
             raise ValueError(
-                f"edges must be one bin or more of sources that have a value, not {edges} of "
-                f"{np.count_nonzero(np.isfinite(values))} such sources"
+                f"edges must be a positive number of bins, with at least one finite value: got "
+                f"{edges} bins and {np.count_nonzero(np.isfinite(values))} finite values"
             )
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, edges + 1)))
     else:
         edges = to_floats(edges, "edges", *units)
     if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0):
-        raise ValueError(f"edges must be two or more growing numbers: got {edges.tolist()}")
+        raise ValueError(f"edges must be at least two increasing numbers: got {edges.tolist()}")
     with np.errstate(invalid="ignore"):
         inside = [
             (values >= low) & ((values < high) if high < edges[-1] else (values <= high))
@@ -211,22 +211,24 @@ def divide(values, edges):
     return edges, inside, unit
 
 
-def check_threshold(threshold):
-    """Check a threshold; give it as a plain number."""
+def check_threshold(threshold: ArrayLike) -> float:
+    """Return a threshold as a float, after checking that it is between 0 and 1."""
     limit = to_value(threshold, "threshold", u.dimensionless_unscaled)
     if not 0 <= limit <= 1:
-        raise ValueError(f"threshold must be between 0 and 1: got {threshold}")
+        raise ValueError(f"threshold must be between 0 and 1: got {limit:g}")
     return limit
 
 
-def classify(p_cnn, threshold, name="p_cnn"):
-    """Check probabilities and a threshold; tell which are of shreds, False without an answer."""
+def classify(
+    p_cnn: ArrayLike, threshold: ArrayLike, name: str = "p_cnn"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return checked probabilities, and whether each is of a shred (False if unscored)."""
     limit = check_threshold(threshold)
     p_cnn = to_floats(p_cnn, name)
     with np.errstate(invalid="ignore"):
         if np.any((p_cnn < 0) | (p_cnn > 1)):
             raise ValueError(
-                f"{name} must hold probabilities between 0 and 1: got {np.nanmin(p_cnn)} to "
+                f"{name} must be probabilities between 0 and 1: got {np.nanmin(p_cnn)} to "
                 f"{np.nanmax(p_cnn)}"
             )
         return p_cnn, p_cnn >= limit

@@ -1,74 +1,87 @@
-"""Progress bars: on a terminal and in a notebook, never in a log."""
+"""The runtime environment: progress bars, threads and optional dependencies."""
+
+from __future__ import annotations
 
 import importlib
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 from shredfinder.config import conf
 from shredfinder.exceptions import MissingDependencyError
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from tqdm import tqdm
+
 __all__ = ["count_threads", "import_optional", "progress_bar"]
 
 
-def progress_bar(*, total, progress="auto", **kwargs):
-    """Make a progress bar.
+def progress_bar(
+    *, total: int | None, progress: bool | Literal["auto"] = "auto", **kwargs: Any
+) -> tqdm[Any]:
+    """Create a progress bar.
 
     Parameters
     ----------
-    total : int
-        Number of steps.
+    total : int or None
+        Number of steps; None if unknown.
     progress : bool or "auto", optional
-        Whether to show it; ``"auto"`` shows it on a terminal and in a notebook.
+        Whether to show it; ``"auto"`` shows it on a terminal or in a notebook, but not in a log.
     **kwargs
         Further arguments of `tqdm.tqdm`, such as ``desc`` and ``unit``.
 
     Returns
     -------
     bar : `tqdm.tqdm`
-        The bar, also a context manager.
+        The bar, which is also a context manager.
     """
     in_notebook = _is_in_notebook()
     if in_notebook:
         with warnings.catch_warnings():
-            # Without ipywidgets it shows a bar of text, which needs no warning at each start.
+            # Without ipywidgets tqdm falls back to a text bar, which is no reason to warn.
             warnings.filterwarnings("ignore", message=".*IProgress")
             from tqdm.auto import tqdm
     else:
         from tqdm import tqdm
-    # tqdm's None means: shown only on a terminal, which a notebook's output is not.
-    automatic = False if in_notebook else None
-    disable = automatic if progress == "auto" else not progress
+    disable: bool | None
     if sys.stderr is None:  # closed, or a program without a console
         disable = True
+    elif progress == "auto":
+        # With None, tqdm shows the bar on a terminal only, which a notebook is not.
+        disable = False if in_notebook else None
+    else:
+        disable = not progress
     return tqdm(total=total, disable=disable, **kwargs)
 
 
-def _is_in_notebook():
-    # Packages of Jupyter are imported elsewhere too; only in its kernel does code run by one.
+def _is_in_notebook() -> bool:
+    # IPython is imported outside notebooks too; only code in a notebook has a kernel.
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None) is not None and not sys.stderr.isatty()
 
 
-def count_threads():
-    """Count the threads that may work at once.
+def count_threads() -> int:
+    """Return the number of threads to use.
 
     Returns
     -------
     n_threads : int
-        ``shredfinder.conf.threads``; where that is 0, one for each processor that the process
-        may use.
+        ``shredfinder.conf.threads``; if that is 0, the number of processors that this process may
+        use.
     """
     if conf.threads:
         return conf.threads
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
+    except AttributeError:  # macOS and Windows lack it
         return os.cpu_count() or 1
 
 
-# Package -> the extra of shredfinder that brings it.
+# The extra of shredfinder that installs each optional package.
 _EXTRAS = {
     "h5py": "tables",
     "ipyaladin": "notebook",
@@ -83,15 +96,15 @@ _EXTRAS = {
 }
 
 
-def import_optional(module, purpose):
-    """Import a module of an optional dependency, or say how to get it.
+def import_optional(module: str, purpose: str) -> ModuleType:
+    """Import a module of an optional dependency.
 
     Parameters
     ----------
     module : str
         Full name of the module.
     purpose : str
-        What it is needed for, as the beginning of a sentence.
+        What needs it, as the beginning of the error message.
 
     Returns
     -------
@@ -101,13 +114,13 @@ def import_optional(module, purpose):
     Raises
     ------
     shredfinder.exceptions.MissingDependencyError
-        If it is not installed.
+        If it is not installed. The message names the extra that installs it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingDependencyError(
-            f"{purpose} needs the package {package}, which is not installed: "
+            f"{purpose} needs the package {package}, which is not installed; install it with "
             f"pip install 'shredfinder[{_EXTRAS[package]}]'"
         ) from error

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike
 __all__ = ["PathLike", "PerBand", "QuantityLike", "ScalarOrArray"]
 
 PathLike: TypeAlias = str | os.PathLike[str]
-"""A file or a folder."""
+"""Path of a file or a folder."""
 
 QuantityLike: TypeAlias = ArrayLike | Quantity
-"""A number, an array or a masked column, with a unit or in the unit that the function names."""
+"""A number, array or masked column, as a Quantity or in the unit that the function documents."""
 
 ScalarOrArray: TypeAlias = Any
-"""A number for numbers and an array for arrays: callers know which, type checkers can't."""
+"""A scalar for scalar arguments, else an array, which type checkers cannot infer."""
 
 PerBand: TypeAlias = Mapping[str, QuantityLike] | Sequence[QuantityLike] | QuantityLike
-"""One value, or array of values, for each band."""
+"""One value or array per band."""

@@ -1,12 +1,21 @@
-"""The one gate through which values with units, masks and missing entries become plain arrays.
+"""Conversion of arguments with units and masks to plain arrays.
 
-Functions of the package take numbers, arrays, table columns, masked arrays and quantities. Each
-argument passes here once: its unit is checked and converted, and what is masked becomes NaN.
+Functions of the package accept numbers, arrays, table columns, masked arrays and quantities. They
+convert each argument once, here: units are checked and converted, and masked values become NaN.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
 from astropy.utils.masked import Masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shredfinder._utils.types import ScalarOrArray
 
 __all__ = [
     "has_unit",
@@ -24,8 +33,8 @@ _EXACT_FLOAT = 2**53
 _PURE = (u.dimensionless_unscaled,)
 
 
-def _split(value):
-    """Separate a value's data from its mask: an array (or scalar) and a mask or None."""
+def _split(value: Any) -> tuple[Any, np.ndarray | None]:
+    """Split a value into its data and its mask (None if there is none)."""
     if isinstance(value, Masked):
         return value.unmasked, np.asarray(value.mask)
     if isinstance(value, np.ma.MaskedArray):
@@ -37,14 +46,14 @@ def _unit_names(units):
     return " or ".join(unit.to_string() or "no unit" for unit in units)
 
 
-def _factor(value, name, units):
-    """Return what to multiply the numbers of `value` with so that they are in ``units[0]``."""
+def _factor(value: Any, name: str, units: Sequence[u.UnitBase]) -> float:
+    """Return the factor that converts the numbers of `value` to ``units[0]``."""
     unit = getattr(value, "unit", None)
     if unit is None:
         return 1.0
     if isinstance(unit, str):
         unit = u.Unit(unit, parse_strict="silent")
-    # A column without a unit may say so by an empty one; a bare Quantity says it is a pure number.
+    # An empty unit means "no unit" for a column, but "dimensionless" for a Quantity.
     if unit == u.dimensionless_unscaled and not isinstance(value, u.Quantity):
         return 1.0
     if isinstance(unit, u.MagUnit):  # such as mag(AB)
@@ -55,40 +64,40 @@ def _factor(value, name, units):
         if not isinstance(unit, u.UnrecognizedUnit) and unit.is_equivalent(wanted):
             return unit.to(wanted)
     raise u.UnitsError(
-        f"{name} must be in {_unit_names(units)}, or in a unit that converts to it: "
+        f"{name} must be in {_unit_names(units)}, or in a convertible unit: "
         f"got {unit.to_string() or 'a dimensionless quantity'!r}"
     )
 
 
-def has_unit(*values):
-    """Tell whether any of the values is a Quantity."""
+def has_unit(*values: Any) -> bool:
+    """Return whether any of the values is a Quantity."""
     return any(isinstance(value, u.Quantity) for value in values)
 
 
-def with_unit(result, unit, *inputs):
-    """Put a unit back on a result if any of the inputs carried one; make 0-d arrays scalars."""
+def with_unit(result: np.ndarray, unit: u.UnitBase, *inputs: Any) -> ScalarOrArray:
+    """Attach a unit to a result if any input is a Quantity; convert 0-d arrays to floats."""
     if has_unit(*inputs):
         return u.Quantity(result, unit)
     return result if np.ndim(result) else float(result)
 
 
-def verdict(mask):
-    """Return a boolean array as it is, and a 0-d one as a plain bool."""
+def verdict(mask: np.ndarray) -> ScalarOrArray:
+    """Convert a 0-d boolean array to a bool; return other arrays unchanged."""
     return mask if np.ndim(mask) else bool(mask)
 
 
-def to_floats(value, name, *units):
-    """Turn an argument into an array of floats in a given unit.
+def to_floats(value: Any, name: str, *units: u.UnitBase) -> np.ndarray:
+    """Convert an argument to an array of floats in a given unit.
 
     Parameters
     ----------
     value : float, array_like, `~astropy.table.Column`, `~numpy.ma.MaskedArray` or Quantity
-        Numbers of any shape. What has no unit is taken to be in the first of `units`.
+        Numbers of any shape. Numbers without a unit are in the first of `units`.
     name : str
         The argument's name, for error messages.
     *units : `~astropy.units.Unit`
-        The unit that numbers are returned in, then others that are as good without conversion.
-        None at all stands for pure numbers.
+        The unit of the result, then units that are accepted without conversion. By default the
+        result is dimensionless.
 
     Returns
     -------
@@ -98,9 +107,9 @@ def to_floats(value, name, *units):
     Raises
     ------
     TypeError
-        If `value` does not hold real numbers.
+        If `value` is not numeric.
     astropy.units.UnitsError
-        If `value` has a unit of another kind.
+        If `value` has a unit that cannot be converted.
     """
     data, mask = _split(value)
     factor = _factor(value, name, units or _PURE)
@@ -124,28 +133,28 @@ def _describe(value):
     return f"an array of {dtype}" if dtype is not None else repr(value)[:60]
 
 
-def to_bits(value, name):
-    """Turn bit flags into integers, and say which are there.
+def to_bits(value: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Convert bit flags to integers, and return which are valid.
 
     Parameters
     ----------
     value : int, array_like or masked array
-        Flags. Floats are accepted where they hold whole numbers, as files read with missing
-        entries do.
+        Flags. Whole numbers stored as floats are accepted, because some readers convert integer
+        columns with missing entries to floats.
     name : str
         The argument's name, for error messages.
 
     Returns
     -------
     bits : `~numpy.ndarray`
-        The flags as int64, 0 where there are none.
+        The flags as int64; 0 where invalid.
     known : `~numpy.ndarray`
         False where the flag is masked or not finite.
 
     Raises
     ------
     TypeError
-        If `value` does not hold whole numbers.
+        If `value` has numbers that are not whole.
     """
     data, mask = _split(value)
     array = np.asarray(data)
@@ -154,7 +163,7 @@ def to_bits(value, name):
         bits = array.astype(np.int64)
     elif array.dtype.kind == "u":
         known = np.ones(array.shape, dtype=bool)
-        # Keeps all 64 bits; the highest becomes the sign.
+        # The view keeps all 64 bits; the highest becomes the sign.
         bits = array.astype(np.uint64).view(np.int64)
     else:
         floats = to_floats(value, name)
@@ -162,8 +171,8 @@ def to_bits(value, name):
         whole = np.where(known, floats, 0.0)
         if np.any(whole != np.rint(whole)) or np.any(np.abs(whole) > _EXACT_FLOAT):
             raise TypeError(
-                f"{name} must be whole numbers, as bit flags are: got {_describe(value)} with "
-                "fractions, or too large to be exact as floats; read them as 64-bit integers"
+                f"{name} must be bit flags, that is whole numbers: got {_describe(value)} with "
+                "fractions or with numbers too large for exact floats; read them as 64-bit integers"
             )
         bits = whole.astype(np.int64)
     if mask is not None:
@@ -171,8 +180,8 @@ def to_bits(value, name):
     return np.where(known, bits, 0), known
 
 
-def to_strings(value, name):
-    """Turn strings or bytes into stripped strings, empty where masked.
+def to_strings(value: Any, name: str) -> np.ndarray:
+    """Convert strings or bytes to stripped strings, empty where masked.
 
     Parameters
     ----------
@@ -189,7 +198,7 @@ def to_strings(value, name):
     Raises
     ------
     TypeError
-        If `value` does not hold text.
+        If `value` is not text.
     """
     data, mask = _split(value)
     array = np.asarray(data)
@@ -222,8 +231,10 @@ def _text(item, name):
     raise TypeError(f"{name} must be text: got {item!r}")
 
 
-def to_bands(value, name, bands, convert, *args):
-    """Turn a per-band argument into one array whose last axis runs over the bands.
+def to_bands(
+    value: Any, name: str, bands: Sequence[str], convert: Callable[..., np.ndarray], *args: Any
+) -> np.ndarray:
+    """Convert a per-band argument to an array whose last axis runs over the bands.
 
     Parameters
     ----------
@@ -234,7 +245,7 @@ def to_bands(value, name, bands, convert, *args):
     bands : sequence of str
         The bands, in order.
     convert : callable
-        `to_floats`, which is called with the values, the argument's name and `args`.
+        A function such as `to_floats`, called with the values, the argument's name and `args`.
     *args
         Further arguments of `convert`.
 
@@ -248,14 +259,14 @@ def to_bands(value, name, bands, convert, *args):
     TypeError
         If a band is missing from the mapping.
     ValueError
-        If the array's last axis is not as long as ``bands``.
+        If the length of the array's last axis is not that of ``bands``.
     """
     if hasattr(value, "keys"):
         missing = [band for band in bands if band not in value]
         if missing:
             raise TypeError(
                 f"{name} lacks band {', '.join(missing)}: it has {', '.join(map(str, value))}, "
-                f"and {', '.join(bands)} are needed"
+                f"but needs {', '.join(bands)}"
             )
         columns = [convert(value[band], f"{name}[{band!r}]", *args) for band in bands]
         return np.stack(np.broadcast_arrays(*columns), axis=-1)
@@ -263,18 +274,18 @@ def to_bands(value, name, bands, convert, *args):
     if array.ndim == 0 or array.shape[-1] != len(bands):
         raise ValueError(
             f"{name} must have {len(bands)} values, one for each of {', '.join(bands)}, on its "
-            f"last axis: got shape {array.shape}; a mapping from band to values will do too"
+            f"last axis: got shape {array.shape}; or pass a mapping from band to values"
         )
     return array
 
 
-def to_value(value, name, unit):
-    """Turn a Quantity or a plain number into one float in a given unit.
+def to_value(value: Any, name: str, unit: u.UnitBase) -> float:
+    """Convert a Quantity or a number to a float in a given unit.
 
     Parameters
     ----------
     value : float or `~astropy.units.Quantity`
-        One number; plain ones are taken to be in `unit`.
+        A single number; plain numbers are in `unit`.
     name : str
         The argument's name, for error messages.
     unit : `~astropy.units.Unit`
@@ -288,7 +299,7 @@ def to_value(value, name, unit):
     Raises
     ------
     TypeError, astropy.units.UnitsError
-        As `to_floats`, and if `value` is not a scalar.
+        As for `to_floats`, and if `value` is not a scalar.
     """
     array = to_floats(value, name, unit)
     if array.ndim:

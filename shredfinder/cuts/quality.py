@@ -146,7 +146,7 @@ min_fracin_any, max_mag_err : float or `~astropy.units.Quantity`, optional
         return to_bands(value, name, bands, to_floats)
 
     # A threshold of None leaves its criterion out.
-    criteria: dict[str, np.ndarray] = {"type": _accepted_types(type, excluded_types)}
+    criteria: dict[str, np.ndarray | np.bool] = {"type": _accepted_types(type, excluded_types)}
     if min_shape_r is not None:
         criteria["shape_r"] = _above(shape_r, "shape_r", min_shape_r, u.arcsec)
     if min_nobs is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Table
 
-from shredfinder._utils.fractions import divide
+from shredfinder._utils.fractions import split_into_bins
 from shredfinder.models.priors import adjust_prior
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def _make_bins(
             masked = masked | np.isnan(plain)
         present = np.unique(plain[~masked]).tolist()
         return [{"value": v} for v in present], [(plain == v) & ~masked for v in present], None
-    limits, inside, unit = divide(values, edges)
+    limits, inside, unit = split_into_bins(values, edges)
     heads = [{"low": low, "high": high} for low, high in itertools.pairwise(limits.tolist())]
     return heads, inside, unit
 

@@ -39,7 +39,7 @@ def test_invalid_input():
         ValueError, match=r"must have the same shape, got \(8,\), \(8,\) and \(2,\)"
     ):
         binned_metrics(Y, P, [1, 2])
-    with pytest.raises(ValueError, match="growing"):
+    with pytest.raises(ValueError, match="two increasing numbers"):
         binned_metrics(Y, P, P, [1, 0])
-    with pytest.raises(ValueError, match="one bin or more"):
+    with pytest.raises(ValueError, match="a positive number of bins"):
         binned_metrics(Y, P, P, 0)

@@ -52,9 +52,9 @@ def test_bins_add_up(p_cnn, threshold):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0.5], [1.0, 2.0], [0, 1]), "one number for each of 1"),
-        (([0.5], [1.0], [1, 1]), "growing"),
-        (([0.5], [1.0], [1]), "growing"),
+        (([0.5], [1.0, 2.0], [0, 1]), "one value for each of 1"),
+        (([0.5], [1.0], [1, 1]), "two increasing numbers"),
+        (([0.5], [1.0], [1]), "two increasing numbers"),
         (([1.5], [1.0], [0, 1]), "between 0 and 1"),
     ],
 )
