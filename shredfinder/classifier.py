@@ -14,7 +14,7 @@ from shredfinder.models.labels import CLASSES, encode_labels, list_classes, warn
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.models.sources import open_source
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 from shredfinder.training import import_keras, train_model
 from shredfinder.training.fitting import check_fit_options
 
@@ -55,7 +55,8 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
     architecture : {"compact", "published"}
         Network: the package's own, or that of Di Teodoro, Peek & Wu (arXiv 2301.09648).
     survey : str
-        Survey of the images. It sets the pixel scale, bands and colours of arrays and files.
+        Name or alias of the survey of the images, such as ``"sdss"``. It sets the pixel scale,
+        bands and colours of arrays and files.
     bands : sequence of str, optional
         Bands of the channels in order, such as ``"ugriz"``, if they differ from the survey's.
     pixel_scale : float, optional
@@ -116,7 +117,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
     def __init__(
         self,
         architecture: str = "compact",
-        survey: str = "legacy-dr9",
+        survey: str = DEFAULT_SURVEY,
         *,
         bands: Sequence[str] | None = None,
         pixel_scale: float | None = None,
@@ -245,7 +246,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
             y,
             name=name,
             architecture=self.architecture,
-            survey=self.survey,
+            survey=get_survey(self.survey).name,
             symmetry=self.symmetry,
             random_state=self.random_state,
             sample_weight=sample_weight,

@@ -101,7 +101,7 @@ class Cutouts:
         Parameters
         ----------
         survey : str
-            Name of the survey, such as ``"legacy-dr9"``; it gives pixel scale, bands and
+            Name or alias of the survey, such as ``"legacy"``; it sets pixel scale, bands and
             colour mapping.
         images : array_like
             Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from shredfinder.surveys import SURVEYS
+from shredfinder.surveys import LEGACY, SURVEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,8 +140,8 @@ class CutoutService:
     layer: str = ""
     bands: tuple[str, ...] = ("red", "green", "blue")
     color_mapping: str | None = None
-    pixel_scale: float = 0.46875
-    size: int = 128
+    pixel_scale: float = LEGACY.pixel_scale
+    size: int = LEGACY.size
     max_size: int | None = None
     min_size: int = 1
     groups: bool = False
@@ -267,7 +267,7 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     Parameters
     ----------
     service : str or CutoutService
-        Name of a service (see `available_services`), name of a survey, such as ``"legacy-dr9"``,
+        Name of a service (see `available_services`), name of a survey in `shredfinder.surveys.SURVEYS`,
         or a service object, which is returned as it is.
     **options
         Arguments of the service's class, such as ``layer`` and ``base_url``; None is the same
