@@ -267,8 +267,8 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     Parameters
     ----------
     service : str or CutoutService
-        Name of a service (see `available_services`), name of a survey in `shredfinder.surveys.SURVEYS`,
-        or a service object, which is returned as it is.
+        Name of a service (see `available_services`), name of a survey (see
+        `shredfinder.surveys.SURVEYS`), or a service object, which is returned unchanged.
     **options
         Arguments of the service's class, such as ``layer`` and ``base_url``; None is the same
         as leaving it out.
