@@ -114,7 +114,7 @@ _CATALOG = CatalogPreset(
 #: Facts about the Legacy Surveys DR9.
 LEGACY = register_survey(
     Survey(
-        name="legacy-dr9",
+        name=_CATALOG.survey,
         aliases=("legacy",),
         # The viewer shows z, r and g as red, green and blue. 128 px of 0.46875" span 60".
         bands=_GRZ.bands,

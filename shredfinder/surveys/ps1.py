@@ -65,7 +65,7 @@ _CATALOG = CatalogPreset(
 #: Facts about Pan-STARRS1 DR2.
 PS1 = register_survey(
     Survey(
-        name="ps1-dr2",
+        name=_CATALOG.survey,
         aliases=("ps1",),
         bands=("i", "r", "g"),
         pixel_scale=0.46875,

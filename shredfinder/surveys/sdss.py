@@ -58,7 +58,7 @@ _CATALOG = CatalogPreset(
 #: Facts about SDSS DR17.
 SDSS = register_survey(
     Survey(
-        name="sdss-dr17",
+        name=_CATALOG.survey,
         aliases=("sdss",),
         # SkyServer shows i, r and g as red, green and blue (Lupton et al. 2004, PASP 116, 133).
         bands=("i", "r", "g"),

@@ -36,7 +36,8 @@ class LegacyViewer(CutoutService):
     ----------
     layer : str, optional
         Layer, such as ``"ls-dr9"``, ``"ls-dr9-south"`` or ``"ls-dr10-grz"``. The colour images
-        of ``"ls-dr10"`` mix g, r, i and z; models for g, r and z refuse them.
+        of ``"ls-dr10"`` mix g, r, i and z; models for g, r and z refuse them, and those of layers
+        that ``shredfinder.surveys.LEGACY.layers`` does not list.
     base_url : str, optional
         URL of the viewer or a mirror; by default ``shredfinder.conf.legacy_viewer_url``.
     image_format : {"jpeg", "fits"}, optional
