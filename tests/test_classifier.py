@@ -115,7 +115,7 @@ class TestMismatches:
             classifier.predict(images, pixel_scale=0.262)
 
     def test_bands_in_another_order(self, classifier, images):
-        with pytest.raises(CutoutMismatchError, match="put the channels into the model's order"):
+        with pytest.raises(CutoutMismatchError, match="put the channels in the model's order"):
             classifier.predict(images, bands="grz")
 
     def test_other_colors_only_on_request_and_flagged(self, classifier, images):

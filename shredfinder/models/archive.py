@@ -1,16 +1,20 @@
-"""Saved models: one zip archive of a description, the ONNX graph and the Keras weights.
+"""Model files: a zip archive of a description, an ONNX graph and Keras weights.
 
-The archive holds data only. Nothing in it is executed or unpickled: the description is JSON,
-the weights are plain arrays, and the graph is one of ONNX's own operators.
+The archive contains data only. Nothing in it is executed or unpickled: the description is JSON,
+the weights are plain arrays, and the graph uses ONNX's standard operators.
 """
+
+from __future__ import annotations
 
 import hashlib
 import io
 import json
+import os
 import zipfile
 import zlib
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,39 +22,45 @@ from shredfinder._utils.files import atomic_write
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.description import ModelDescription
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.resources.abc import Traversable
+
+    from shredfinder._utils.types import PathLike
+
 __all__ = ["EMBEDDED_MODEL", "EMBEDDED_MODELS", "find_model", "read_model", "write_model"]
 
 _DATA = resources.files("shredfinder.models") / "data"
 EMBEDDED_MODELS = {
     "embedded": _DATA / "embedded.shredmodel",
-    # For images of poorer seeing and depth than the Legacy Surveys'.
+    # For images with poorer seeing and depth than those of the Legacy Surveys.
     "robust": _DATA / "robust.shredmodel",
 }
 EMBEDDED_MODEL = EMBEDDED_MODELS["embedded"]
 
 _FORMAT = "shredfinder-model"
-# Format 2 has a calibration that is more than a temperature; what has none is written as 1, which
-# earlier versions of shredfinder read.
+# Format 2 adds isotonic calibration. Models without it are written as format 1, which earlier
+# versions of shredfinder can read.
 _FORMAT_VERSION = 2
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
-# The published network takes 42 MB in each of its two forms.
+# The published network takes 42 MB as a graph and 42 MB as weights; the limit is generous.
 _MAX_BYTES = 512 * 1024**2
-_ADVICE = "copy or save it again, or take the embedded model with ShredClassifier.load()"
+_ADVICE = "copy or save it again, or use the embedded model, ShredClassifier.load()"
 
 
-def find_model(path=None):
-    """Find the file of a model.
+def find_model(path: PathLike | None = None) -> PathLike | Traversable:
+    """Return the path of a model file.
 
     Parameters
     ----------
     path : path-like, optional
-        A file, or the name of a model that comes with the package (a file of that name goes
-        first); by default the embedded model.
+        A file, or the name of one of the package's models (an existing file of that name takes
+        precedence). By default the embedded model.
 
     Returns
     -------
     path : path-like or `importlib.resources.abc.Traversable`
-        The file, which need not exist.
+        Path of the file, which may not exist.
     """
     if path is None:
         return EMBEDDED_MODEL
@@ -58,27 +68,30 @@ def find_model(path=None):
     return path if shipped is None or Path(path).exists() else shipped
 
 
-def write_model(path, description, graph, weights):
-    """Write a model atomically.
+def write_model(
+    path: PathLike, description: ModelDescription, graph: bytes, weights: Sequence[np.ndarray]
+) -> str:
+    """Write a model file atomically.
 
     Parameters
     ----------
     path : path-like
-        The file; ``.shredmodel`` is the usual suffix.
+        The file, usually with the suffix ``.shredmodel``.
     description : ModelDescription
-        What the model says of itself.
+        The model's description.
     graph : bytes
-        The ONNX model.
+        ONNX model.
     weights : list of `~numpy.ndarray`
-        The Keras network's weights, in the order of ``network.get_weights()``.
+        Weights of the Keras network, in the order of ``network.get_weights()``.
 
     Returns
     -------
     sha256 : str
-        Hash of the description, and by it of the whole model.
+        Hash of the description, which contains the hashes of the other members.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **{f"{i:04d}": array for i, array in enumerate(weights)})
+    arrays: dict[str, Any] = {f"{i:04d}": array for i, array in enumerate(weights)}
+    np.savez(buffer, **arrays)
     files = {_GRAPH: graph, _WEIGHTS: buffer.getvalue()}
     head = {
         "format": _FORMAT,
@@ -89,15 +102,17 @@ def write_model(path, description, graph, weights):
     files = {_DESCRIPTION: json.dumps(head, indent=1, allow_nan=False).encode(), **files}
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in files.items():
-            # The same model gives the same bytes whenever it is saved.
+            # A fixed date, so that the same model always yields the same bytes.
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, data)
     return _digest(files[_DESCRIPTION])
 
 
-def read_model(path):
-    """Read and check a saved model.
+def read_model(
+    path: PathLike | Traversable,
+) -> tuple[ModelDescription, bytes, list[np.ndarray], str]:
+    """Read and validate a model file.
 
     Parameters
     ----------
@@ -107,30 +122,30 @@ def read_model(path):
     Returns
     -------
     description : ModelDescription
-        What the model says of itself.
+        The model's description.
     graph : bytes
-        The ONNX model.
+        ONNX model.
     weights : list of `~numpy.ndarray`
-        The Keras network's weights.
+        Weights of the Keras network.
     sha256 : str
-        Hash of the description, and by it of the whole model.
+        Hash of the description, which contains the hashes of the other members.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     shredfinder.exceptions.ModelFileError
-        If it is corrupted, truncated, no model, or of a newer format.
+        If the file is corrupted, truncated, not a model, or of a newer format.
     """
     try:
-        data = path.read_bytes() if hasattr(path, "read_bytes") else Path(path).read_bytes()
+        data = (Path(path) if isinstance(path, (str, os.PathLike)) else path).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"there is no model file {str(path)!r}; the package's own models are "
+            f"there is no model file {str(path)!r}; the package's models are "
             f"{' and '.join(map(repr, EMBEDDED_MODELS))}"
         ) from None
     except OSError as error:
-        raise ModelFileError(f"{str(path)!r} is no readable model file: {error}") from error
+        raise ModelFileError(f"cannot read model file {str(path)!r}: {error}") from error
     if data[:4] != b"PK\x03\x04":
         raise ModelFileError(f"{str(path)!r} is not a model saved by shredfinder: {_ADVICE}")
     try:
@@ -138,17 +153,19 @@ def read_model(path):
             members = _read_members(path, archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
         raise ModelFileError(
-            f"the model file {str(path)!r} is corrupted or truncated ({error}): {_ADVICE}"
+            f"model file {str(path)!r} is corrupted or truncated ({error}): {_ADVICE}"
         ) from error
     except (RuntimeError, ValueError) as error:  # encrypted members, impossible entries
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"the model file {str(path)!r} is corrupted ({error})") from error
+        raise ModelFileError(
+            f"model file {str(path)!r} is corrupted ({error}): {_ADVICE}"
+        ) from error
     head = _read_head(path, members[_DESCRIPTION])
     for name in (_GRAPH, _WEIGHTS):
         if _digest(members[name]) != head["sha256"].get(name):
             raise ModelFileError(
-                f"the model file {str(path)!r} is corrupted: {name} is not what was saved: "
+                f"model file {str(path)!r} is corrupted: {name} has changed since it was saved; "
                 f"{_ADVICE}"
             )
     description = ModelDescription.from_dict(head["description"])
@@ -156,29 +173,31 @@ def read_model(path):
     return description, members[_GRAPH], weights, _digest(members[_DESCRIPTION])
 
 
-def _read_members(path, archive):
+def _read_members(path: Any, archive: zipfile.ZipFile) -> dict[str, bytes]:
     names = archive.namelist()
     if _DESCRIPTION not in names:
         raise ModelFileError(
-            f"{str(path)!r} is not a model saved by shredfinder (it holds no {_DESCRIPTION}): "
+            f"{str(path)!r} is not a model saved by shredfinder (it has no {_DESCRIPTION}): "
             f"{_ADVICE}"
         )
     missing = {_GRAPH, _WEIGHTS} - set(names)
     if missing:
         raise ModelFileError(
-            f"the model file {str(path)!r} is incomplete: {', '.join(sorted(missing))} is missing"
+            f"model file {str(path)!r} is incomplete: {', '.join(sorted(missing))} is missing; "
+            f"{_ADVICE}"
         )
     wanted = [archive.getinfo(name) for name in (_DESCRIPTION, _GRAPH, _WEIGHTS)]
+    # Check the size before unpacking: a small archive can expand to fill the memory.
     size = sum(entry.file_size for entry in wanted)
     if size > _MAX_BYTES:
         raise ModelFileError(
-            f"the model file {str(path)!r} claims {size / 1024**2:.0f} MB of content, more than "
-            f"any model of shredfinder has ({_MAX_BYTES / 1024**2:.0f} MB)"
+            f"model file {str(path)!r} claims {size / 1024**2:.0f} MB of content, more than the "
+            f"{_MAX_BYTES / 1024**2:.0f} MB that shredfinder allows"
         )
     return {entry.filename: archive.read(entry) for entry in wanted}
 
 
-def _read_head(path, data):
+def _read_head(path: Any, data: bytes) -> dict[str, Any]:
     try:
         head = json.loads(data)
         if not isinstance(head, dict) or head["format"] != _FORMAT:
@@ -186,8 +205,8 @@ def _read_head(path, data):
         version = head["format_version"]
         if isinstance(version, int) and version > _FORMAT_VERSION:
             raise ModelFileError(
-                f"the model file {str(path)!r} has the format {version}, newer than this version "
-                f"of shredfinder knows ({_FORMAT_VERSION}): upgrade shredfinder"
+                f"model file {str(path)!r} has format {version}, but this version of shredfinder "
+                f"reads formats up to {_FORMAT_VERSION}: upgrade shredfinder"
             )
         if version not in range(1, _FORMAT_VERSION + 1):
             raise KeyError("format_version")
@@ -195,21 +214,21 @@ def _read_head(path, data):
             raise KeyError("description")
     except (KeyError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelFileError(
-            f"{str(path)!r} is not a model saved by shredfinder: its {_DESCRIPTION} can't be "
-            f"understood ({error})"
+            f"{str(path)!r} is not a model saved by shredfinder: its {_DESCRIPTION} is invalid "
+            f"({error})"
         ) from error
     return head
 
 
-def _read_weights(path, data):
+def _read_weights(path: Any, data: bytes) -> list[np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return [archive[name] for name in sorted(archive.files)]
-    except Exception as error:  # whatever numpy makes of a malformed archive
+    except Exception as error:  # numpy raises many kinds for a malformed archive
         raise ModelFileError(
-            f"the weights in the model file {str(path)!r} can't be read ({error}): {_ADVICE}"
+            f"cannot read the weights in model file {str(path)!r} ({error}): {_ADVICE}"
         ) from error
 
 
-def _digest(data):
+def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -1,4 +1,4 @@
-"""From a network's logits to probabilities that mean what they say."""
+"""Calibration: convert a network's logits to reliable probabilities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shredfinder._utils.runtime import import_optional
 from shredfinder._utils.validation import check_weights
 from shredfinder.models.labels import encode_labels
 
@@ -19,17 +18,17 @@ __all__ = ["Calibration", "calibrate_folds", "fit_calibration", "to_logits"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a network's logits become probabilities.
+    """Conversion of a network's logits to probabilities.
 
     Attributes
     ----------
     temperature : float
-        Logits are divided by it (Guo et al. 2017, arXiv 1706.04599); above 1 it makes answers
-        less sure.
+        Logits are divided by it (Guo et al. 2017, arXiv 1706.04599). Values above 1 make scores
+        less extreme.
     knots : tuple of tuple of float
-        Growing pairs of a logit, after that division, and its probability, between which is
-        interpolated, as isotonic regression finds them (Zadrozny & Elkan 2002, KDD, 694). None
-        by default: the logistic function gives the probability.
+        Increasing pairs of a logit, after that division, and its probability, from isotonic
+        regression (Zadrozny & Elkan 2002, KDD, 694); values between them are interpolated. If
+        empty, the logistic function gives the probability.
 
     Examples
     --------
@@ -42,12 +41,12 @@ class Calibration:
     knots: tuple = ()
 
     def from_logits(self, logits: np.ndarray) -> np.ndarray:
-        """Give the probabilities of logits, ln p(shred) − ln p(galaxy), of any shape."""
+        """Convert logits, ln p(shred) − ln p(galaxy), of any shape to probabilities."""
         logits = logits / self.temperature
         if not self.knots:
             return 1 / (1 + np.exp(-logits))
-        places, values = np.transpose(self.knots)
-        return np.where(np.isnan(logits), np.nan, np.interp(logits, places, values))
+        x, y = np.transpose(self.knots)
+        return np.where(np.isnan(logits), np.nan, np.interp(logits, x, y))
 
     def apply(self, p_cnn: ArrayLike) -> np.ndarray:
         """Calibrate probabilities.
@@ -55,7 +54,7 @@ class Calibration:
         Parameters
         ----------
         p_cnn : array_like
-            Probabilities of any shape, not yet calibrated so; NaN stays NaN.
+            Uncalibrated probabilities of any shape; NaN stays NaN.
 
         Returns
         -------
@@ -65,8 +64,8 @@ class Calibration:
         return self.from_logits(to_logits(p_cnn))
 
 
-def to_logits(p_cnn):
-    """Give the logits of probabilities, finite also where rounding made 0 or 1 of them."""
+def to_logits(p_cnn: ArrayLike) -> np.ndarray:
+    """Convert probabilities to logits; those rounded to 0 or 1 get finite logits."""
     p = np.asarray(p_cnn)
     p = p if p.dtype.kind == "f" else p.astype(float)
     smallest = float(np.finfo(p.dtype).eps)
@@ -74,7 +73,7 @@ def to_logits(p_cnn):
     return np.log(p) - np.log1p(-p)
 
 
-# ln of the temperatures tried: with no error at all the best would be 0.
+# Range of ln(temperature). Without a lower limit, a perfect model would get a temperature of 0.
 _BOUNDS = -2, 2
 
 
@@ -85,34 +84,35 @@ def fit_calibration(
     method: Literal["temperature", "isotonic"] = "temperature",
     sample_weight: ArrayLike | None = None,
 ) -> Calibration:
-    """Find the calibration of probabilities whose truth is known.
+    """Fit a calibration to probabilities of labelled sources.
 
     Parameters
     ----------
     y : array_like
-        Labels, of shape ``(n,)``, as `~shredfinder.training.encode_labels` takes them; sources
-        that are neither galaxy nor shred are left out.
+        Labels, of shape ``(n,)``, as `~shredfinder.training.encode_labels` accepts them. Sources
+        of neither class are ignored.
     p_cnn : array_like
-        Probabilities, of shape ``(n,)``, by a model that has not been trained on these sources:
-        the answers of a cross-validation, or of sources set aside. Rows with NaN are left out.
+        Probabilities, of shape ``(n,)``, from a model that was not trained on these sources:
+        cross-validated scores, or scores of sources set aside. Unscored rows (NaN) are ignored.
     method : {"temperature", "isotonic"}, optional
-        One temperature, of least cross-entropy (Guo et al. 2017, arXiv 1706.04599): it keeps
-        the order of sources, and some hundred labels are enough. Or any growing function
-        (Zadrozny & Elkan 2002, KDD, 694), by scikit-learn's isotonic regression: it mends what a
-        temperature can't, wants a thousand labels and more, and makes many answers equal.
+        ``"temperature"`` minimises the cross-entropy with a single number (Guo et al. 2017, arXiv
+        1706.04599). It preserves the order of the scores and needs a few hundred labels.
+        ``"isotonic"`` fits any non-decreasing function (Zadrozny & Elkan 2002, KDD, 694) with
+        scikit-learn's isotonic regression. It corrects errors that a temperature cannot, needs a
+        thousand labels or more, and makes many scores equal.
     sample_weight : array_like, optional
         Weights, of shape ``(n,)``.
 
     Returns
     -------
     calibration : `~shredfinder.models.Calibration`
-        ``calibration.apply(p_cnn)`` calibrates; `~shredfinder.ShredClassifier.calibrate` does it
-        in a model.
+        ``calibration.apply(p_cnn)`` calibrates probabilities;
+        `~shredfinder.ShredClassifier.calibrate` calibrates a model.
 
     Raises
     ------
     ValueError
-        If the arguments don't fit each other, or a class is missing.
+        If labels and probabilities differ in length, or a class is missing.
 
     Examples
     --------
@@ -131,20 +131,19 @@ def fit_calibration(
     True
     """
     if method not in ("temperature", "isotonic"):
-        raise ValueError(f"method must be 'temperature' or 'isotonic', not {method!r}")
+        raise ValueError(f"method must be 'temperature' or 'isotonic', got {method!r}")
     p_shred, p = encode_labels(y), np.asarray(p_cnn)
     if p.shape != p_shred.shape:
         raise ValueError(
-            f"labels and probabilities must be one a source, not of the shapes {p_shred.shape} "
-            f"and {p.shape}"
+            f"labels and probabilities must have the same shape, got {p_shred.shape} and {p.shape}"
         )
     weights = check_weights(sample_weight, len(p))
     known = np.isfinite(p) & np.isfinite(p_shred) & (weights > 0)
     p_shred, logits, weights = p_shred[known], to_logits(p)[known], weights[known]
     if len(np.unique(p_shred >= 0.5)) < 2:
         raise ValueError(
-            f"calibration needs galaxies and shreds that have an answer: of {known.size} sources "
-            f"{known.sum()} have a class and an answer, {np.count_nonzero(p_shred >= 0.5)} of them "
+            f"calibration needs scored galaxies and scored shreds: of {known.size} sources "
+            f"{known.sum()} have a class and a score, {np.count_nonzero(p_shred >= 0.5)} of them "
             "shreds"
         )
     if method == "temperature":
@@ -160,25 +159,25 @@ def calibrate_folds(
     method: Literal["temperature", "isotonic"] = "temperature",
     usable: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Calibrate cross-validated answers, each fold by what the others say.
+    """Calibrate cross-validated scores, each fold with a calibration fitted to the others.
 
-    So the calibration too has not seen the sources that it is judged on.
+    The calibration is then evaluated on sources that it was not fitted to.
 
     Parameters
     ----------
     y, p_cnn
         As for `fit_calibration`.
     folds : array_like of int
-        Fold of each source, −1 for those in none, as from `cross_validate`.
+        Fold of each source, −1 for sources in no fold, as from `cross_validate`.
     method : {"temperature", "isotonic"}, optional
         As for `fit_calibration`.
     usable : array_like of bool, optional
-        Sources that may calibrate; by default all.
+        Sources that calibrations are fitted to; by default all.
 
     Returns
     -------
     p : `~numpy.ndarray`
-        Calibrated probabilities, float64 of shape ``(n,)``; NaN where there were none.
+        Calibrated probabilities, float64 of shape ``(n,)``; NaN for unscored sources.
 
     Examples
     --------
@@ -193,8 +192,8 @@ def calibrate_folds(
     usable = np.ones(len(p), dtype=bool) if usable is None else np.asarray(usable, dtype=bool)
     if not p.shape == folds.shape == usable.shape == p_shred.shape:
         raise ValueError(
-            f"there are {len(p_shred)} labels, {len(p)} probabilities, {len(folds)} folds and "
-            f"{len(usable)} words on who may calibrate: give one of each for every source"
+            "labels, probabilities, folds and usable must have the same shape, got "
+            f"{p_shred.shape}, {p.shape}, {folds.shape} and {usable.shape}"
         )
     out = np.full(len(p), np.nan)
     for k in np.unique(folds[folds >= 0]):
@@ -204,20 +203,25 @@ def calibrate_folds(
     return out
 
 
-def _fit_temperature(p_shred, logits, weights):
+def _fit_temperature(p_shred: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
 
-    def loss(log_temperature):
+    def loss(log_temperature: float) -> float:
+        # The cross-entropy, written with logits so that it does not overflow.
         x = logits / np.exp(log_temperature)
         return np.average(np.logaddexp(0, x) - p_shred * x, weights=weights)
 
     return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method="bounded").x))
 
 
-def _fit_isotonic(p_shred, logits, weights):
-    isotonic = import_optional("sklearn.isotonic", "isotonic calibration")
-    found = isotonic.IsotonicRegression(y_min=0, y_max=1).fit(logits, p_shred, weights)
-    # No finite number of labels makes sure, and what is sure no prior could correct.
+def _fit_isotonic(
+    p_shred: np.ndarray, logits: np.ndarray, weights: np.ndarray
+) -> tuple[tuple[float, float], ...]:
+    # Imported here because scoring a table needs this module but not scikit-learn.
+    from sklearn.isotonic import IsotonicRegression
+
+    found = IsotonicRegression(y_min=0, y_max=1).fit(logits, p_shred, weights)
+    # Probabilities of exactly 0 and 1 are not justified by n labels, and no prior corrects them.
     least = 1 / (2 * len(logits))
     values = np.clip(found.y_thresholds_, least, 1 - least)
     return tuple(zip(found.X_thresholds_.tolist(), values.tolist(), strict=True))

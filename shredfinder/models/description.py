@@ -1,4 +1,4 @@
-"""What a saved model says of itself, and the checks of cutouts against it."""
+"""Description of a trained model, and validation of cutouts against it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.stretch import LINEAR, is_stretch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["ModelDescription"]
 
-# Pixel scales count as equal within this fraction; 128 px then differ by less than a pixel.
+# Pixel scales are equal within this fraction: over 128 px they then differ by less than 1 px.
 _SCALE_TOLERANCE = 0.005
-# Entries that a description may lack.
+# Optional entries of a description.
 _OPTIONAL = ("knots", "novelty")
 
 
 @dataclass
 class ModelDescription:
-    """All that must be known to use a network rightly.
+    """Properties of a trained network and of the images it accepts.
 
     Attributes
     ----------
     name, version : str
-        Name of the model and version of the package that made it.
+        Name of the model and version of the package that trained it.
     architecture : str
         Name of the network's architecture.
     classes : list of str
@@ -38,31 +40,32 @@ class ModelDescription:
     survey : str
         Survey of the training images.
     bands : list of str
-        Bands of the channels in their order.
+        Bands of the channels, in order.
     size : list of int
         Height and width of the images in pixels.
     pixel_scale : float
         Pixel scale in arcsec per pixel.
     color_mapping : str or None
-        Mapping from fluxes to the images' values.
+        Mapping from fluxes to image values.
     stretch : dict
-        How image values become the network's input, see `~shredfinder.models.apply_stretch`:
-        ``{"kind": "linear", "white": 255}`` divides uint8 images by 255, and takes float images
-        in 0–1 as they are; ``"asinh"`` is for fluxes, with scales for each band.
+        Conversion of image values to the network's input, see
+        `~shredfinder.models.apply_stretch`: ``{"kind": "linear", "white": 255}`` divides uint8
+        images by 255 and leaves float images in 0–1 unchanged; ``"asinh"`` is for fluxes, with
+        scales for each band.
     temperature : float
-        The calibration: logits are divided by it, see `~shredfinder.models.Calibration`.
+        Calibration by which logits are divided, see `~shredfinder.models.Calibration`.
     training_prior : float
-        Fraction of shreds, by weight, that the network was trained on.
+        Fraction of shreds in the training set, by weight.
     symmetry : str
         Default symmetry averaging, see `~shredfinder.ShredClassifier`.
     training : dict
-        Data, settings and results of the training, for the record.
+        Data, settings and results of the training.
     knots : list of list of float or None
-        An isotonic calibration on top of the temperature, see
+        Isotonic calibration applied after the temperature, see
         `~shredfinder.models.Calibration`.
     novelty : dict or None
-        Statistics of the training images, by which images unlike them are known (see
-        `~shredfinder.models.NoveltyMeasure`).
+        Statistics of the training images, from which `~shredfinder.models.NoveltyMeasure`
+        recognises unfamiliar images.
 
     Examples
     --------
@@ -91,7 +94,7 @@ class ModelDescription:
 
     @property
     def calibration(self) -> Calibration:
-        """`~shredfinder.models.Calibration`: how the network's logits become probabilities."""
+        """`~shredfinder.models.Calibration`: converts the network's logits to probabilities."""
         return Calibration(self.temperature, tuple(map(tuple, self.knots or ())))
 
     @property
@@ -103,23 +106,23 @@ class ModelDescription:
     def of_training(
         cls, name: str, cutouts: Cutouts, *, stretch: dict[str, Any] = LINEAR, **facts: Any
     ) -> Self:
-        """Describe a network that was trained on cutouts.
+        """Create the description of a network trained on cutouts.
 
         Parameters
         ----------
         name : str
-            Name that the model will carry.
+            Name of the model.
         cutouts : Cutouts
-            The training images; size, bands, pixel scale and colours are theirs.
+            Training images, which set size, bands, pixel scale and colours.
         stretch : dict, optional
-            How their values became the network's input.
+            Conversion of their values to the network's input.
         **facts
-            Architecture, survey, symmetry, training prior and record of the training.
+            Architecture, survey, symmetry, training prior and training record.
 
         Returns
         -------
         description : ModelDescription
-            A description without calibration.
+            Description without calibration.
         """
         from shredfinder import __version__
 
@@ -137,13 +140,13 @@ class ModelDescription:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the description as a `dict` of what JSON can hold, without what it lacks."""
+        """Return a JSON-serialisable `dict`, without empty optional entries."""
         values = asdict(self)
         return {key: value for key, value in values.items() if key not in _OPTIONAL or value}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make a description from what a file says, believing nothing.
+        """Create a description from the contents of a file, validating each entry.
 
         Parameters
         ----------
@@ -153,12 +156,12 @@ class ModelDescription:
         Returns
         -------
         description : ModelDescription
-            The checked description.
+            The validated description.
 
         Raises
         ------
         shredfinder.exceptions.ModelFileError
-            If an entry is missing or of a wrong kind.
+            If an entry is missing or invalid.
         """
         checks = {
             "name": _is_text,
@@ -180,53 +183,53 @@ class ModelDescription:
             "knots": _are_knots,
             "novelty": _is_measure,
         }
-        # Files that were written before there were such entries lack them.
+        # Files written before an optional entry existed lack it.
         checks = {key: check for key, check in checks.items() if key in {*values, *_NEEDED}}
         for key, is_valid in checks.items():
             if key not in values:
-                raise ModelFileError(f"the model's description lacks {key!r}")
+                raise ModelFileError(f"the model's description lacks the entry {key!r}")
             if not is_valid(values[key]):
                 raise ModelFileError(
-                    f"the model's description holds an unknown {key}: {values[key]!r:.80}"
+                    f"the model's description has an invalid {key}: {values[key]!r:.80}"
                 )
         return cls(**{key: values[key] for key in checks})
 
     def check_cutouts(self, cutouts: Cutouts, *, allow_other_colors: bool = False) -> bool:
-        """Check that cutouts are of the kind that the model was trained on.
+        """Validate that cutouts are of the same kind as the training images.
 
         Parameters
         ----------
         cutouts : `~shredfinder.Cutouts`
-            The cutouts to be scored.
+            Cutouts to be scored.
         allow_other_colors : bool, optional
-            Accept other bands than the model's, if there are as many.
+            Accept other bands than the model's, if their number is the same.
 
         Returns
         -------
         other_colors : bool
-            Whether the cutouts show other colours than the model was trained on.
+            Whether the colours differ from those of the training images.
 
         Raises
         ------
         shredfinder.exceptions.CutoutMismatchError
-            If size, number of bands or pixel scale differ, or the colours do and that was not
-            allowed.
+            If size, number of bands or pixel scale differ, or the colours differ and
+            ``allow_other_colors`` is False.
         """
         if len(cutouts.bands) != len(self.bands):
             raise CutoutMismatchError(
                 f"the cutouts have {len(cutouts.bands)} bands ({_join(cutouts.bands)}), the model "
                 f"{self.name!r} takes {len(self.bands)} ({_join(self.bands)}): train a model for "
-                "these bands or give cutouts in the model's"
+                "these bands or use cutouts in the model's bands"
             )
         if tuple(cutouts.size) != tuple(self.size):
             raise CutoutMismatchError(
-                f"the cutouts measure {_size(cutouts.size)}, the model {self.name!r} takes "
-                f"{_size(self.size)} at {self.pixel_scale:g} arcsec/px"
+                f"the cutouts measure {_format_size(cutouts.size)}, the model {self.name!r} takes "
+                f"{_format_size(self.size)} at {self.pixel_scale:g} arcsec/px"
             )
         if abs(cutouts.pixel_scale / self.pixel_scale - 1) > _SCALE_TOLERANCE:
             raise CutoutMismatchError(
                 f"the cutouts' pixel scale is {cutouts.pixel_scale:g} arcsec/px, the model "
-                f"{self.name!r} was trained at {self.pixel_scale:g}: get the cutouts at that scale"
+                f"{self.name!r} was trained at {self.pixel_scale:g}: use cutouts at that scale"
             )
         same_bands = tuple(cutouts.bands) == tuple(self.bands)
         known = cutouts.color_mapping is not None and self.color_mapping is not None
@@ -236,16 +239,16 @@ class ModelDescription:
         if allow_other_colors:
             return True
         if not same_bands and sorted(cutouts.bands) == sorted(self.bands):
-            advice = "put the channels into the model's order, red, green, blue for colour images"
+            advice = "put the channels in the model's order (red, green, blue for colour images)"
         else:
             advice = (
-                "its answers are not known to hold for other colours; to have them all the same, "
-                "flagged, say allow_other_colors=True"
+                "its scores are untested on other colours; allow_other_colors=True scores these "
+                "cutouts and flags them"
             )
         raise CutoutMismatchError(
-            f"the cutouts show the bands {_join(cutouts.bands)} by the colour mapping "
+            f"the cutouts show the bands {_join(cutouts.bands)} with the colour mapping "
             f"{cutouts.color_mapping}, the model {self.name!r} was trained on "
-            f"{_join(self.bands)} by {self.color_mapping}: {advice}"
+            f"{_join(self.bands)} with {self.color_mapping}: {advice}"
         )
 
 
@@ -254,20 +257,20 @@ _NEEDED = [
 ]  # fmt: skip
 
 
-def _are_knots(value):
+def _are_knots(value: Any) -> bool:
     if not isinstance(value, list) or not 2 <= len(value) <= 100_000:
         return False
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         return False
     if not all(_is_number(item) and math.isfinite(item) for pair in value for item in pair):
         return False
-    places, values = zip(*value, strict=True)
-    grows = all(a < b for a, b in itertools.pairwise(places))
-    never_falls = all(a <= b for a, b in itertools.pairwise(values))
-    return grows and never_falls and values[0] > 0 and values[-1] < 1
+    logits, probabilities = zip(*value, strict=True)
+    increases = all(a < b for a, b in itertools.pairwise(logits))
+    never_falls = all(a <= b for a, b in itertools.pairwise(probabilities))
+    return increases and never_falls and probabilities[0] > 0 and probabilities[-1] < 1
 
 
-def _is_measure(value):
+def _is_measure(value: Any) -> bool:
     try:
         NoveltyMeasure.from_dict(value)
     except (AttributeError, ValueError):
@@ -275,21 +278,22 @@ def _is_measure(value):
     return True
 
 
-def _is_text(value):
+def _is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
+    # bool is a subclass of int.
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_list(value, kind):
+def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-def _join(bands):
+def _join(bands: Iterable[str]) -> str:
     return ", ".join(bands)
 
 
-def _size(size):
+def _format_size(size: Sequence[int]) -> str:
     return f"{size[1]}×{size[0]} px"

@@ -1,4 +1,4 @@
-"""How unlike its training images an image is: a distance in simple statistics of images."""
+"""Novelty: the distance of an image from the training set, in simple image statistics."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import numpy as np
 
 __all__ = ["NoveltyMeasure", "image_statistics"]
 
-# What a model file calls this measure; another set of statistics is another kind.
+# Name of this set of statistics in model files. Other statistics need another name.
 _KIND = "image-statistics-1"
-# Added before logarithms: about half a level of 255, and, for levels, the noise of the sky.
+# Added before taking logarithms: about half a level of 255 and, for levels, the sky noise.
 _SMALL, _SKY = 0.002, 0.02
-# Distances of averaged pixels.
+# Lags of the pixel differences, in averaged pixels.
 _LAGS = (1, 2, 4, 8)
 _BATCH = 64
-# Correlations are drawn a little towards none, so that no direction is taken for impossible.
+# Correlations are shrunk towards zero, so that their matrix can be inverted.
 _SHRINKAGE = 0.02
-# Share of training-like images that the limit leaves inside.
+# Fraction of images like the training images within the limit.
 _INSIDE = 0.99
-# With fewer images a limit would mean nothing; of more, so many are taken.
+# Minimum number of images for a meaningful limit, and maximum number used.
 _FEWEST, _MOST = 100, 5000
 _N_PARTS = 5
 
 
-def image_statistics(images):
-    """Describe images by a few numbers that say nothing of what is in them.
+def image_statistics(images: np.ndarray) -> np.ndarray:
+    """Compute statistics of images that do not depend on the objects in them.
 
     Parameters
     ----------
     images : `~numpy.ndarray`
-        Of shape ``(n, height, width, bands)``, uint8 or float in 0–1, at least 32 px wide.
+        Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1, at least 32 px wide.
 
     Returns
     -------
     statistics : `~numpy.ndarray`
-        Float64, of shape ``(n, 5 bands + 4)``, logarithms of levels or of their ratios, of the
-        images averaged 2 × 2: for each band the 5th percentile, the median, the 95th percentile
-        above the median, and the typical difference of adjacent pixels; for each band and the
-        next their mean difference; how differences grow with the distance of the pixels (1, 2,
-        4 and 8 averaged ones); how grey they are; and how they grow from 1 to 2 of the image's
-        own pixels, in the mean of the bands.
+        Float64, of shape ``(n, 5 bands + 4)``: logarithms of levels or of their ratios. From the
+        images averaged 2 × 2: in each band the 5th percentile, the median, the 95th percentile
+        above the median, and the median difference of adjacent pixels; the mean difference of
+        each pair of successive bands; the growth of differences from lag 1 to 2, 2 to 4 and 4 to
+        8; and the ratio of differences in the bands to those in their mean. From the mean of the
+        bands at full resolution: the growth of differences from lag 1 to 2.
 
     Notes
     -----
-    JPEG compression smooths colours over 2 × 2 pixels: what is finer than that is looked at in the
-    mean of the bands only, so that compressed and other images measure nearly alike.
+    JPEG compression smooths colours over 2 × 2 pixels. Finer detail is therefore measured in the
+    mean of the bands only, so that compression hardly changes the statistics.
     """
     parts = [
         _describe(images[start : start + _BATCH]) for start in range(0, max(len(images), 1), _BATCH)
@@ -54,13 +54,16 @@ def image_statistics(images):
     return np.concatenate(parts)
 
 
-def _describe(images):
+def _describe(images: np.ndarray) -> np.ndarray:
     x = images.astype(np.float32)
     if images.dtype == np.uint8:
         x /= 255
-    log = lambda values, floor=_SMALL: np.log(np.maximum(values, 0) + floor)  # noqa: E731
 
-    def roughness(gray, lag):
+    def log(values: np.ndarray, floor: float = _SMALL) -> np.ndarray:
+        return np.log(np.maximum(values, 0) + floor)
+
+    def roughness(gray: np.ndarray, lag: int) -> np.ndarray:
+        # Every other row is enough, and faster.
         return log(np.abs(gray[:, ::2, lag:] - gray[:, ::2, :-lag]).mean(axis=(1, 2)))
 
     sharp = x.mean(axis=-1)
@@ -87,20 +90,20 @@ def _describe(images):
 
 @dataclass(frozen=True)
 class NoveltyMeasure:
-    """The distance of images from those that a model was trained on.
+    """Distance of images from a model's training set.
 
-    It is Mahalanobis's distance (1936, Proceedings of the National Institute of Sciences of India
-    2, 49) of the ``image_statistics``, divided by what 99 % of images like the training images
-    keep within.
+    The Mahalanobis distance (1936, Proceedings of the National Institute of Sciences of India 2,
+    49) of the image statistics, divided by its 99th percentile for images like the training
+    images.
 
     Attributes
     ----------
     mean, scale : `~numpy.ndarray`
         Mean and standard deviation of each statistic over the training images.
     precision : `~numpy.ndarray`
-        Inverse of the statistics' correlations.
+        Inverse of the correlation matrix of the statistics.
     limit : float
-        The distance that counts as one.
+        The distance that is scaled to 1.
 
     Examples
     --------
@@ -120,26 +123,26 @@ class NoveltyMeasure:
 
     @classmethod
     def of_images(cls, images: np.ndarray, random_state: int = 0) -> Self | None:
-        """Learn what images are familiar.
+        """Fit the measure to training images.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Training images, all usable, as for ``image_statistics``.
+            Usable images of shape ``(n, height, width, bands)``, uint8 or float in 0–1.
         random_state : int, optional
-            Which are taken where there are very many.
+            Seed of the subset used if there are more than 5000 images.
 
         Returns
         -------
         measure : NoveltyMeasure or None
-            None where there are too few to tell, or they are too small.
+            None for fewer than 100 images, or images smaller than 32 px.
         """
         if len(images) < _FEWEST or min(images.shape[1:3]) < 4 * _LAGS[-1]:
             return None
         rng = np.random.default_rng(random_state)
         rows = rng.permutation(len(images))[:_MOST]
         statistics = image_statistics(images[rows])
-        # The limit is that of images that had no say in means and correlations.
+        # The limit comes from images that were not used for the means and correlations.
         parts = np.arange(len(rows)) % _N_PARTS
         distances = np.concatenate(
             [
@@ -151,23 +154,23 @@ class NoveltyMeasure:
         return cls(mean, scale, precision, float(np.quantile(distances, _INSIDE)))
 
     def measure(self, images: np.ndarray) -> np.ndarray:
-        """Tell how unlike the training images images are.
+        """Compute each image's distance from the training set.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
-            As for ``image_statistics``, of as many bands.
+            Images of shape ``(n, height, width, bands)``, with the bands of the training images.
 
         Returns
         -------
         novelty : `~numpy.ndarray`
-            Float64, of shape ``(n,)``; above 1 an image is unlike the training images.
+            Float64, of shape ``(n,)``; above 1 for images unlike the training images.
         """
         statistics = image_statistics(images)
         return _distance(statistics, self.mean, self.scale, self.precision) / self.limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the measure as a `dict` of what JSON can hold."""
+        """Return the measure as a JSON-serialisable `dict`."""
         short = np.vectorize(lambda value: float(f"{value:.6g}"))
         return {
             "kind": _KIND,
@@ -179,12 +182,12 @@ class NoveltyMeasure:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self | None:
-        """Make a measure of what `to_dict` gave; None if it is of an unknown kind.
+        """Create a measure from a dictionary; None if its kind is unknown.
 
         Parameters
         ----------
         values : dict
-            As from a file, not yet checked.
+            Entries as from `to_dict`, not yet validated.
 
         Returns
         -------
@@ -194,7 +197,7 @@ class NoveltyMeasure:
         Raises
         ------
         ValueError
-            If it is of the known kind, but broken.
+            If it is of the known kind but invalid.
         """
         if values.get("kind") != _KIND:
             return None
@@ -204,24 +207,29 @@ class NoveltyMeasure:
             )
             limit = float(values["limit"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"the statistics of the training images are broken: {error}") from None
+            raise ValueError(
+                f"the statistics of the training images are invalid: {error}"
+            ) from None
         k = mean.size
         fits = mean.shape == scale.shape == (k,) and precision.shape == (k, k) and k > 0
         finite = all(np.isfinite(array).all() for array in (mean, scale, precision))
         if not (fits and finite and (scale > 0).all() and 0 < limit < np.inf):
-            raise ValueError("the statistics of the training images do not fit each other")
+            raise ValueError("the statistics of the training images are inconsistent")
         return cls(mean, scale, precision, limit)
 
 
-def _fit(statistics):
+def _fit(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, scale and inverse correlations of statistics ``(n, k)``."""
     mean = statistics.mean(axis=0)
-    # Bands that are always the same, or black, tell nothing but must not divide by zero.
+    # Constant statistics, such as those of a black band, must not divide by zero.
     scale = np.maximum(statistics.std(axis=0), 1e-3)
     z = (statistics - mean) / scale
     correlations = (1 - _SHRINKAGE) * (z.T @ z) / len(z) + _SHRINKAGE * np.eye(z.shape[1])
     return mean, scale, np.linalg.inv(correlations)
 
 
-def _distance(statistics, mean, scale, precision):
+def _distance(
+    statistics: np.ndarray, mean: np.ndarray, scale: np.ndarray, precision: np.ndarray
+) -> np.ndarray:
     z = (statistics - mean) / scale
     return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", z, precision, z), 0))

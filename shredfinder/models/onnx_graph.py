@@ -1,46 +1,56 @@
-"""Turn a Keras network into an ONNX graph.
+"""Convert a Keras network to an ONNX graph.
 
-Keras's own exporter needs TensorFlow for two of the three backends; this one reads the layers,
-so that a network is saved in the same way whatever it was trained with. It knows the layers
-that the architectures use and refuses any other.
+Keras's own exporter needs TensorFlow for two of the three backends. This one reads the layers, so
+that a network is saved alike whatever backend trained it. It supports the layers that the
+architectures use and refuses any other.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder._utils.runtime import import_optional
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from keras import Layer, Model, Variable
+    from numpy.typing import ArrayLike, DTypeLike
+
 __all__ = ["network_to_onnx"]
 
-# Opset 17 is read by every ONNX Runtime since 1.12.
+# Every ONNX Runtime since 1.12 supports opset 17.
 _OPSET = 17
 
 
-def network_to_onnx(network):
+def network_to_onnx(network: Model) -> bytes:
     """Convert a functional Keras network of image layers to ONNX.
 
     Parameters
     ----------
     network : `keras.Model`
-        From ``(n, height, width, bands)`` to ``(n, classes)``, one input and one output.
+        Maps ``(n, height, width, bands)`` to ``(n, classes)``; one input and one output.
 
     Returns
     -------
     serialized : bytes
-        An ONNX model with the input ``images``, of the network's own layout, and the output
+        ONNX model with the input ``images``, in the network's layout, and the output
         ``probabilities``.
 
     Raises
     ------
     ValueError
-        If the network holds a layer that is not known here.
+        If the network has a layer or activation that is not supported.
     shredfinder.exceptions.MissingDependencyError
         If the onnx package is not installed.
     """
-    onnx = import_optional("onnx", "storing a trained network")
+    onnx = import_optional("onnx", "saving a trained network")
     helper = onnx.helper
 
     graph = _Graph(helper)
-    # Keras works on channels last, ONNX on channels first: one transpose at the entrance.
+    # Keras puts channels last, ONNX first: one transpose at the input converts them.
     graph.names[network.inputs[0].name] = graph.add("Transpose", ["images"], perm=[0, 3, 1, 2])
     for layer in network.layers:
         if type(layer).__name__ == "InputLayer":
@@ -48,8 +58,8 @@ def network_to_onnx(network):
         convert = _CONVERTERS.get(type(layer).__name__)
         if convert is None:
             raise ValueError(
-                f"the layer {layer.name!r} is a {type(layer).__name__}, which can't be stored "
-                f"as ONNX: use {', '.join(sorted(_CONVERTERS))}"
+                f"cannot save the layer {layer.name!r} of type {type(layer).__name__} as ONNX: use "
+                f"{', '.join(sorted(_CONVERTERS))}"
             )
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         names = [graph.names[tensor.name] for tensor in inputs]
@@ -69,24 +79,28 @@ def network_to_onnx(network):
     model = helper.make_model(
         onnx_graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="shredfinder"
     )
-    model.ir_version = 8  # the version of opset 17's time, for older runtimes
+    model.ir_version = 8  # as old as opset 17, for older runtimes
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
 
 class _Graph:
-    """Nodes and weights in the making, and the ONNX name of each Keras tensor."""
+    """A graph under construction: nodes, weights and the ONNX name of each Keras tensor."""
 
-    def __init__(self, helper):
+    def __init__(self, helper: Any) -> None:
         self.helper = helper
-        self.nodes, self.initializers, self.names = [], [], {}
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+        self.names: dict[str, str] = {}
 
-    def add(self, op, inputs, **attributes):
+    def add(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
         name = f"t{len(self.nodes)}"
         self.nodes.append(self.helper.make_node(op, inputs, [name], **attributes))
         return name
 
-    def weight(self, values, dtype=np.float32):
+    def weight(self, values: ArrayLike, dtype: DTypeLike = np.float32) -> str:
+        """Add constant values and return their name."""
         from onnx import numpy_helper
 
         name = f"w{len(self.initializers)}"
@@ -94,7 +108,8 @@ class _Graph:
         self.initializers.append(numpy_helper.from_array(values, name))
         return name
 
-    def activate(self, name, activation):
+    def activate(self, name: str, activation: Any) -> str:
+        """Apply a Keras activation and return the name of its output."""
         kind = getattr(activation, "__name__", str(activation))
         if kind == "linear":
             return name
@@ -102,10 +117,10 @@ class _Graph:
             return self.add("Softmax", [name], axis=1)
         if kind in ("relu", "sigmoid"):
             return self.add(kind.capitalize(), [name])
-        raise ValueError(f"the activation {kind!r} can't be stored as ONNX")
+        raise ValueError(f"cannot save the activation {kind!r} as ONNX: use relu, sigmoid, softmax")
 
 
-def _convert_conv(graph, layer, inputs):
+def _convert_conv(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     # Keras: (height, width, in, out); ONNX: (out, in, height, width).
     weights = [graph.weight(np.transpose(_array(layer.kernel), (3, 2, 0, 1)))]
     if layer.use_bias:
@@ -121,7 +136,7 @@ def _convert_conv(graph, layer, inputs):
     return graph.activate(output, layer.activation)
 
 
-def _convert_batch_norm(graph, layer, inputs):
+def _convert_batch_norm(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     n = int(layer.moving_mean.shape[0])
     gamma = _array(layer.gamma) if layer.scale else np.ones(n)
     beta = _array(layer.beta) if layer.center else np.zeros(n)
@@ -130,21 +145,21 @@ def _convert_batch_norm(graph, layer, inputs):
     return graph.add("BatchNormalization", inputs + weights, epsilon=float(layer.epsilon))
 
 
-def _convert_dense(graph, layer, inputs):
+def _convert_dense(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     output = graph.add("MatMul", [*inputs, graph.weight(_array(layer.kernel))])
     if layer.use_bias:
         output = graph.add("Add", [output, graph.weight(_array(layer.bias))])
     return graph.activate(output, layer.activation)
 
 
-def _convert_flatten(graph, layer, inputs):
-    # Dense weights that follow expect the order height, width, channel.
+def _convert_flatten(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
+    # The weights of the next dense layer expect the order height, width, channel.
     last = graph.add("Transpose", inputs, perm=[0, 2, 3, 1])
     return graph.add("Flatten", [last], axis=1)
 
 
-def _convert_pool(op):
-    def convert(graph, layer, inputs):
+def _convert_pool(op: str) -> Callable[[_Graph, Layer, list[str]], str]:
+    def convert(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
         return graph.add(
             op,
             inputs,
@@ -156,14 +171,15 @@ def _convert_pool(op):
     return convert
 
 
-def _convert_global_pool(op):
-    def convert(graph, layer, inputs):
+def _convert_global_pool(op: str) -> Callable[[_Graph, Layer, list[str]], str]:
+    def convert(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
+        # ONNX keeps the pooled axes with length 1, Keras drops them.
         return graph.add("Flatten", [graph.add(op, inputs)], axis=1)
 
     return convert
 
 
-def _convert_cropping(graph, layer, inputs):
+def _convert_cropping(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     (top, _), (left, _) = layer.cropping
     height, width = layer.output.shape[1:3]
     bounds = [(top, top + height), (left, left + width)]
@@ -171,19 +187,21 @@ def _convert_cropping(graph, layer, inputs):
     return graph.add("Slice", [*inputs, starts, ends, graph.weight([2, 3], np.int64)])
 
 
-def _convert_zero_padding(graph, layer, inputs):
+def _convert_zero_padding(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     (top, bottom), (left, right) = layer.padding
+    # All the starts, then all the ends, of the axes image, channel, height and width.
     pads = graph.weight([0, 0, top, left, 0, 0, bottom, right], np.int64)
     return graph.add("Pad", [*inputs, pads])
 
 
-def _array(variable):
+def _array(variable: Variable) -> np.ndarray:
     from keras import ops
 
     return np.asarray(ops.convert_to_numpy(variable))
 
 
-_CONVERTERS = {
+# Dropout does nothing when scoring, so its converters return their input.
+_CONVERTERS: dict[str, Callable[[_Graph, Layer, list[str]], str]] = {
     "Activation": lambda graph, layer, inputs: graph.activate(inputs[0], layer.activation),
     "Add": lambda graph, layer, inputs: graph.add("Add", inputs),
     "AveragePooling2D": _convert_pool("AveragePool"),

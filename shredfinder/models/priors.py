@@ -1,7 +1,7 @@
-"""Correct probabilities for the share of shreds in a catalogue.
+"""Correct probabilities for the fraction of shreds in a catalogue.
 
-A network's probabilities hold for the mix of classes that it was trained on. Where shreds are
-rarer, as in real catalogues, the same image is less likely to be one.
+A network's probabilities assume the class ratio of its training set. Where shreds are rarer, as
+in real catalogues, the same image is less likely to show one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["adjust_prior", "apply_prior", "check_prior", "estimate_prior"]
 
 
 def adjust_prior(p_cnn: ArrayLike, prior: float, training_prior: float) -> np.ndarray:
-    """Correct probabilities from the training mix to another prior.
+    """Correct probabilities from the training prior to another.
 
-    Bayes' rule with the likelihoods unchanged: Saerens, Latinne & Decaestecker 2002, Neural
-    Computation 14, 21, equation 2.4.
+    Bayes' rule with unchanged likelihoods (Saerens, Latinne & Decaestecker 2002, Neural
+    Computation 14, 21, equation 2.4).
 
     Parameters
     ----------
     p_cnn : array_like
-        Probabilities of being a shred at the training mix; NaN stays NaN.
+        Probabilities of being a shred at the training prior; NaN stays NaN.
     prior : float
         Fraction of shreds in the catalogue, in 0–1 exclusive.
     training_prior : float
@@ -36,12 +36,12 @@ def adjust_prior(p_cnn: ArrayLike, prior: float, training_prior: float) -> np.nd
     Returns
     -------
     p : `~numpy.ndarray`
-        Probabilities at the new prior, of the shape of ``p_cnn``.
+        Probabilities at the new prior, in the shape of ``p_cnn``.
 
     Raises
     ------
     ValueError
-        If a prior is not within 0–1.
+        If a prior is not between 0 and 1.
 
     Examples
     --------
@@ -64,26 +64,26 @@ def estimate_prior(
     tolerance: float = 1e-7,
     max_iterations: int = 10_000,
 ) -> float:
-    """Estimate the fraction of shreds in a catalogue from its probabilities.
+    """Estimate the fraction of shreds in a catalogue from its scores.
 
-    The expectation-maximisation of Saerens et al. 2002 (their equation 2.9): correct the
-    probabilities to the current prior, take their mean as the next.
+    Expectation maximisation (Saerens et al. 2002, equation 2.9): correct the probabilities to the
+    current prior and use their mean as the next one.
 
     Parameters
     ----------
     p_cnn : array_like
-        Calibrated probabilities at the training mix; NaN is left out.
+        Calibrated probabilities at the training prior; NaN is ignored.
     training_prior : float
         Fraction of shreds in the training set, in 0–1 exclusive.
     tolerance : float, optional
-        Stop when the prior changes by less.
+        Stop when the prior changes by less than this.
     max_iterations : int, optional
-        Stop after as many steps in any case.
+        Maximum number of iterations.
 
     Returns
     -------
     prior : float
-        The estimated fraction; NaN where no probability is finite.
+        Estimated fraction; NaN if no probability is finite.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def estimate_prior(
         return float("nan")
     prior = training_prior
     for _ in range(max_iterations):
-        # At a prior of exactly 0 or 1 the iteration could never leave it.
+        # A prior of exactly 0 or 1 is a fixed point of the iteration.
         prior = float(np.clip(prior, 1e-9, 1 - 1e-9))
         updated = adjust_prior(p, prior, training_prior).mean()
         if abs(updated - prior) < tolerance:
@@ -112,22 +112,22 @@ def estimate_prior(
 def apply_prior(
     p_cnn: np.ndarray, prior: float | Literal["estimate"] | None, training_prior: float
 ) -> np.ndarray:
-    """Correct probabilities for what a user gives as the prior.
+    """Correct probabilities for a prior that is given, estimated or absent.
 
     Parameters
     ----------
     p_cnn : `~numpy.ndarray`
-        Probabilities of being a shred at the training mix; NaN stays NaN.
+        Probabilities of being a shred at the training prior; NaN stays NaN.
     prior : float, "estimate" or None
-        Fraction of shreds in the catalogue; ``"estimate"`` takes it from the probabilities, None
-        leaves them as they are.
+        Fraction of shreds in the catalogue; ``"estimate"`` estimates it from the probabilities,
+        None makes no correction.
     training_prior : float
         Fraction of shreds in the training set, in 0–1 exclusive.
 
     Returns
     -------
     p : `~numpy.ndarray`
-        Probabilities at that prior; as they were where none of them is finite to estimate it from.
+        Probabilities at that prior; unchanged if none is finite to estimate it from.
 
     Examples
     --------
@@ -144,21 +144,21 @@ def apply_prior(
 
 
 def check_prior(value: Any, name: str = "prior", *, words: Sequence[str] = ()) -> None:
-    """Make sure that a prior is one, before hours of scoring and not after.
+    """Validate a prior, before hours of scoring rather than after.
 
     Parameters
     ----------
     value : float
-        The fraction of shreds.
+        Fraction of shreds.
     name : str, optional
-        What it is called in the message.
+        Name of the parameter, for the error message.
     words : sequence of str, optional
-        What may stand in its place, such as ``"estimate"``.
+        Words that are accepted instead, such as ``"estimate"``.
 
     Raises
     ------
     ValueError
-        If it is neither one of the words nor a number in 0–1 exclusive.
+        If it is neither an accepted word nor a number in 0–1 exclusive.
 
     Examples
     --------

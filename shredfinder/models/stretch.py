@@ -1,47 +1,51 @@
-"""How the values of images become a network's input."""
+"""Stretches: convert image values to a network's input."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 __all__ = ["LINEAR", "apply_stretch", "fit_stretch", "is_stretch"]
 
-# Colour images: uint8 divided by 255, float in 0–1 as they are.
-LINEAR = {"kind": "linear", "white": 255}
+# Colour images: uint8 values are divided by 255, floats in 0–1 are unchanged.
+LINEAR: dict[str, Any] = {"kind": "linear", "white": 255}
 
-# Pixels that the scales of fluxes are found from, at most.
+# Maximum number of pixels from which flux scales are estimated.
 _MAX_PIXELS = 2_000_000
-# Share of the pixels, the brightest of all images, that come out above one.
+# Fraction of all pixels that become brighter than 1.
 _ABOVE_WHITE = 1e-3
 
 
 def fit_stretch(images: np.ndarray) -> dict[str, Any]:
-    """Find the arcsinh stretch that suits fluxes, band by band.
+    """Fit an arcsinh stretch to fluxes, band by band.
 
     Parameters
     ----------
     images : `~numpy.ndarray`
-        Fluxes of shape ``(n, height, width, bands)``, in any unit; NaN where there is none.
+        Fluxes of shape ``(n, height, width, bands)``, in any unit; NaN where missing.
 
     Returns
     -------
     stretch : dict
-        ``kind``, ``"asinh"``; and for each band the flux at which the mapping turns from linear
-        to logarithmic, ``softening`` (the noise of the sky: the scaled median absolute
-        deviation of all pixels), and the one that becomes 1, ``white`` (exceeded by 0.1 % of
-        the pixels).
+        ``kind`` is ``"asinh"``. For each band, ``softening`` is the flux at which the mapping
+        turns from linear to logarithmic (the sky noise: the scaled median absolute deviation of
+        all pixels) and ``white`` the flux mapped to 1 (exceeded by 0.1 % of the pixels).
+
+    Raises
+    ------
+    ValueError
+        If a band has no finite flux.
 
     Notes
     -----
-    After Lupton, Gunn & Szalay (1999, AJ 118, 1406): faint sources keep their signal, and bright
-    ones don't drown all others.
+    After Lupton, Gunn & Szalay (1999, AJ 118, 1406): linear for faint sources, logarithmic for
+    bright ones.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from shredfinder.models.stretch import apply_stretch, fit_stretch
+    >>> from shredfinder.models import apply_stretch, fit_stretch
     >>> fluxes = np.random.default_rng(0).normal(0, 0.01, (4, 32, 32, 2))
     >>> fluxes[:, 12:20, 12:20] = 5.0, 50.0
     >>> apply_stretch(fluxes, fit_stretch(fluxes))[0, 16, 16].tolist()
@@ -53,9 +57,12 @@ def fit_stretch(images: np.ndarray) -> dict[str, Any]:
         pixels = pixels[:: max(len(pixels) // _MAX_PIXELS, 1)]
         pixels = pixels[np.isfinite(pixels)].astype(float)
         if not len(pixels):
-            raise ValueError(f"the images hold no fluxes in their channel {band}")
+            raise ValueError(
+                f"channel {band} of the images has no finite flux: leave it out, or "
+                "check the images"
+            )
         noise = 1.4826 * np.median(np.abs(pixels - np.median(pixels)))
-        # Images that are mostly of one value, such as masked ones, have no such noise.
+        # The deviation is 0 for images that mostly have one value, such as masked ones.
         noise = noise or np.std(pixels) or 1.0
         softening.append(float(noise))
         white.append(float(max(np.quantile(pixels, 1 - _ABOVE_WHITE), 3 * noise)))
@@ -63,20 +70,20 @@ def fit_stretch(images: np.ndarray) -> dict[str, Any]:
 
 
 def apply_stretch(images: np.ndarray, stretch: dict[str, Any]) -> np.ndarray:
-    """Turn image values into a network's input.
+    """Convert image values to a network's input.
 
     Parameters
     ----------
     images : `~numpy.ndarray`
-        Of shape ``(n, height, width, bands)``: uint8 or float in 0–1 for a linear stretch, fluxes
-        for an arcsinh stretch.
+        Images of shape ``(n, height, width, bands)``: uint8 or float in 0–1 for a linear stretch,
+        fluxes for an arcsinh stretch.
     stretch : dict
         As in `~shredfinder.models.ModelDescription`.
 
     Returns
     -------
     images : `~numpy.ndarray` of float32
-        Of the same shape. Fluxes that are not finite become 0, the level of the sky.
+        Images of the same shape. Fluxes that are not finite become 0, the sky level.
 
     Examples
     --------
@@ -96,20 +103,20 @@ def apply_stretch(images: np.ndarray, stretch: dict[str, Any]) -> np.ndarray:
     return np.arcsinh(fluxes / softening) / top
 
 
-def is_stretch(value, n_bands):
-    """Tell whether what a file holds is a stretch for images of so many bands.
+def is_stretch(value: Any, n_bands: int) -> TypeGuard[dict[str, Any]]:
+    """Return whether a value read from a file is a valid stretch.
 
     Parameters
     ----------
     value : object
-        What was read.
+        Value from a file, not yet validated.
     n_bands : int
-        Number of bands.
+        Number of bands of the images.
 
     Returns
     -------
     valid : bool
-        Whether it can be applied.
+        Whether `apply_stretch` accepts it.
     """
     if value == LINEAR:
         return True

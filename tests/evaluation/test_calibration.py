@@ -11,7 +11,7 @@ from shredfinder.models.archive import EMBEDDED_MODEL
 
 
 def _draw(n=3000, *, distort, seed=0):
-    """Labels, true probabilities, and what a model that distorts their logits says."""
+    """Return labels, true probabilities, and those of a model that distorts the logits."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2.5, n)
     truth = 1 / (1 + np.exp(-logits))
@@ -19,13 +19,13 @@ def _draw(n=3000, *, distort, seed=0):
     return y, truth, 1 / (1 + np.exp(-distort(logits)))
 
 
-def test_a_temperature_is_found_again():
+def test_a_temperature_is_recovered():
     y, truth, p = _draw(distort=lambda x: 3 * x)
     calibration = fit_calibration(y, p)
     assert calibration.temperature == pytest.approx(3, rel=0.1)
     assert calibration.knots == ()
     assert np.abs(calibration.apply(p) - truth).max() < 0.03
-    # Only part of the sources, others and those without an answer are left out, weights count.
+    # Sources of other classes, unscored ones and those of zero weight do not count.
     labels = np.where(y == 1, "shred", "galaxy").astype("U6")
     p[:100], labels[100:200] = np.nan, "other"
     weight = np.r_[np.ones(1500), np.zeros(1500)]
@@ -34,7 +34,7 @@ def test_a_temperature_is_found_again():
     assert weighted.temperature == pytest.approx(part.temperature, rel=1e-5)
 
 
-def test_isotonic_mends_what_a_temperature_can_not():
+def test_isotonic_corrects_what_a_temperature_cannot():
     y, truth, p = _draw(distort=lambda x: x**3 / 4 - 2)
     errors = {}
     for method in ("temperature", "isotonic"):
@@ -42,14 +42,14 @@ def test_isotonic_mends_what_a_temperature_can_not():
         errors[method] = np.abs(calibrated - truth).mean()
         assert (np.diff(calibrated[np.argsort(p)]) >= 0).all()
     assert errors["isotonic"] < 0.03 < 3 * errors["isotonic"] < errors["temperature"]
-    # No answer is surer than the labels allow, and none stays none.
+    # Scores stay within the limits that the number of labels justifies, and NaN stays NaN.
     calibration = fit_calibration(y, p, method="isotonic")
     ends = calibration.apply(np.array([0, 1, np.nan]))
     assert 0 < ends[0] < ends[1] < 1
     assert np.isnan(ends[2])
 
 
-def test_single_precision_answers_of_0_and_1_are_no_infinities():
+def test_single_precision_scores_of_0_and_1_stay_finite():
     y, p = np.array([0, 1, 0, 1, 1, 0]), np.array([0, 1, 0, 1, 0, 1], dtype=np.float32)
     calibration = fit_calibration(y, p)
     assert calibration.temperature == pytest.approx(np.exp(2), rel=1e-3)
@@ -68,19 +68,19 @@ def test_each_fold_is_calibrated_by_the_others():
     assert np.isnan(calibrated[:40]).all()
     known = folds >= 0
     assert calibration_error(y[known], calibrated[known]) < 0.03
-    # Labels of a fold say nothing about itself.
+    # A fold's own labels have no influence on it.
     flipped = np.where(held, 1 - y, y)
     np.testing.assert_array_equal(calibrate_folds(flipped, p, folds)[held], calibrated[held])
 
 
-def test_what_can_not_be_calibrated_by_is_refused():
-    with pytest.raises(ValueError, match="2 have a class and an answer, 0 of them shreds"):
+def test_invalid_input():
+    with pytest.raises(ValueError, match="2 have a class and a score, 0 of them shreds"):
         fit_calibration([0, 0, 1], [0.1, 0.2, np.nan])
     with pytest.raises(ValueError, match="method must be"):
         fit_calibration([0, 1], [0.1, 0.9], method="platt")
-    with pytest.raises(ValueError, match="of the shapes"):
+    with pytest.raises(ValueError, match=r"same shape, got \(2,\) and \(1,\)"):
         fit_calibration([0, 1], [0.1])
-    with pytest.raises(ValueError, match="one of each"):
+    with pytest.raises(ValueError, match=r"same shape, got \(2,\), \(2,\), \(1,\) and \(2,\)"):
         calibrate_folds([0, 1], [0.1, 0.9], [0])
 
 
@@ -104,19 +104,19 @@ def test_a_model_keeps_its_calibration(method, tmp_path):
     np.testing.assert_array_equal(loaded.predict_p_cnn(images)[0], after)
     with zipfile.ZipFile(tmp_path / "calibrated.shredmodel") as archive:
         head = json.loads(archive.read("model.json"))
-    # Versions that know temperatures only must not take an isotonic model for one of theirs.
+    # Versions without isotonic calibration must refuse such a file.
     assert head["format_version"] == (2 if method == "isotonic" else 1)
     assert ("knots" in head["description"]) == (method == "isotonic")
     if method == "isotonic":
         with pytest.raises(ValueError, match="isotonic calibration already"):
             loaded.calibrate(after, y.astype(int))
     else:
-        # A second one follows the first, and finds nothing left to do.
+        # A second calibration follows the first and finds nothing to correct.
         again = loaded.calibrate(after, y.astype(int)).predict_p_cnn(images)[0]
         np.testing.assert_allclose(again, after, atol=1e-3)
 
 
-def test_saving_the_embedded_model_gives_its_bytes(tmp_path):
+def test_saving_the_embedded_model_reproduces_its_bytes(tmp_path):
     ShredClassifier.load().save(tmp_path / "again.shredmodel")
     with (
         zipfile.ZipFile(EMBEDDED_MODEL) as old,
@@ -129,7 +129,7 @@ def test_saving_the_embedded_model_gives_its_bytes(tmp_path):
 @pytest.mark.parametrize(
     "knots", [[[0, 0.1]], [[1, 0.1], [0, 0.2]], [[0, 0.5], [1, 0.4]], [[0, 0.5], [1, 1.0]], "none"]
 )
-def test_a_calibration_that_is_none_is_refused(knots):
+def test_invalid_calibrations_are_refused(knots):
     values = ShredClassifier.load().model_.description.to_dict() | {"knots": knots}
-    with pytest.raises(ModelFileError, match="unknown knots"):
+    with pytest.raises(ModelFileError, match="invalid knots"):
         type(ShredClassifier.load().model_.description).from_dict(values)

@@ -1,11 +1,12 @@
 import pytest
 
 from shredfinder import ShredClassifier
+from shredfinder.models import build_network, import_keras
 from tests.conftest import needs_backend
 
 pytestmark = needs_backend
 
-# Shapes worked out by hand from the description of the network in arXiv 2301.09648.
+# Shapes derived by hand from the description of the network in arXiv 2301.09648.
 PUBLISHED_SHAPES = [
     ("Conv2D", (128, 128, 32)),
     ("Conv2D", (126, 126, 32)),
@@ -31,14 +32,11 @@ PUBLISHED_SHAPES = [
 
 
 def build(architecture, shape):
-    from shredfinder.models import build_network
-    from shredfinder.training import import_keras
-
     import_keras()
     return build_network(architecture, shape)
 
 
-def test_the_published_network_is_the_papers():
+def test_the_published_network_matches_the_paper():
     network = build("published", (128, 128, 3))
     layers = [(type(layer).__name__, tuple(layer.output.shape[1:])) for layer in network.layers[1:]]
     assert layers == PUBLISHED_SHAPES
@@ -59,14 +57,14 @@ def test_the_classifier_counts_parameters_before_it_is_fitted():
 
 
 @pytest.mark.parametrize("n_bands", [1, 3, 5])
-def test_the_compact_network_takes_any_number_of_bands(n_bands):
+def test_the_compact_network_accepts_any_number_of_bands(n_bands):
     network = build("compact", (64, 64, n_bands))
     assert network.output_shape == (None, 2)
     assert build("compact", (128, 128, 3)).count_params() < 10_580_258 / 5
 
 
-def test_sizes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="multiples of 16 px, not 100×100"):
+def test_invalid_sizes_and_names():
+    with pytest.raises(ValueError, match="multiples of 16 px, got 100×100"):
         build("compact", (100, 100, 3))
-    with pytest.raises(ValueError, match="no architecture 'resnet'"):
+    with pytest.raises(ValueError, match="unknown architecture 'resnet'"):
         build("resnet", (128, 128, 3))

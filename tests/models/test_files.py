@@ -15,7 +15,7 @@ from shredfinder.models.archive import EMBEDDED_MODEL, EMBEDDED_MODELS, find_mod
 
 @pytest.fixture
 def members():
-    """The parts of the embedded model's file."""
+    """Members of the embedded model's archive."""
     with zipfile.ZipFile(io.BytesIO(EMBEDDED_MODEL.read_bytes())) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -43,7 +43,7 @@ def changed(members, **changes):
     return members | {"model.json": json.dumps(head).encode()}
 
 
-def test_the_embedded_model_is_small_and_whole():
+def test_the_embedded_model_is_small_and_complete():
     assert len(EMBEDDED_MODEL.read_bytes()) < 10e6
     description, graph, weights, sha256 = read_model(EMBEDDED_MODEL)
     assert description.survey == "legacy-dr9"
@@ -70,7 +70,7 @@ def test_truncated_files(tmp_path, keep):
         ShredClassifier.load(path)
 
 
-def test_a_flipped_bit_is_found(tmp_path):
+def test_a_flipped_bit_is_detected(tmp_path):
     data = bytearray(EMBEDDED_MODEL.read_bytes())
     data[len(data) // 2] ^= 0x10
     path = tmp_path / "flipped.shredmodel"
@@ -91,25 +91,25 @@ def test_foreign_files(tmp_path, content):
 
 
 def test_a_foreign_archive(write):
-    with pytest.raises(ModelFileError, match=r"holds no model\.json"):
+    with pytest.raises(ModelFileError, match=r"has no model\.json"):
         ShredClassifier.load(write({"config.json": b"{}", "model.weights.h5": b""}))
 
 
-def test_a_folder_is_no_model(tmp_path):
-    with pytest.raises(ModelFileError, match="no readable model file"):
+def test_a_folder(tmp_path):
+    with pytest.raises(ModelFileError, match="cannot read model file"):
         ShredClassifier.load(tmp_path)
 
 
 def test_a_newer_format_asks_for_an_upgrade(write, members):
-    with pytest.raises(ModelFileError, match=r"format 3, newer .* upgrade"):
+    with pytest.raises(ModelFileError, match=r"has format 3, .* reads formats up to 2: upgrade"):
         ShredClassifier.load(write(changed(members, format_version=3)))
 
 
 @pytest.mark.parametrize(
     "head", [b"not json", b"[]", b"{}", b'{"format": "other"}', b"\xff\xfe", b"[" * 100_000]
 )
-def test_a_description_that_makes_no_sense(write, members, head):
-    with pytest.raises(ModelFileError, match="can't be understood"):
+def test_invalid_descriptions(write, members, head):
+    with pytest.raises(ModelFileError, match=r"its model\.json is invalid"):
         ShredClassifier.load(write(members | {"model.json": head}))
 
 
@@ -138,8 +138,8 @@ def test_entries_of_the_description_are_checked(write, members, key, value):
 
 
 @pytest.mark.parametrize("name", ["network.onnx", "weights.npz"])
-def test_parts_that_are_missing_or_exchanged(write, members, name):
-    with pytest.raises(ModelFileError, match=f"{name} is not what was saved"):
+def test_missing_or_replaced_members(write, members, name):
+    with pytest.raises(ModelFileError, match=f"{name} has changed since it was saved"):
         ShredClassifier.load(write(members | {name: b"something else"}))
     del members[name]
     with pytest.raises(ModelFileError, match=f"{name} is missing"):
@@ -155,12 +155,12 @@ def rehash(members):
     return changed(members, sha256=sha256)
 
 
-def test_a_graph_that_is_no_graph(write, members):
+def test_an_invalid_graph(write, members):
     with pytest.raises(ModelFileError, match="ONNX Runtime can't read"):
         ShredClassifier.load(write(rehash(members | {"network.onnx": b"\x00garbage"})))
 
 
-def test_a_graph_of_another_shape_than_promised(write, members):
+def test_a_graph_that_contradicts_the_description(write, members):
     with pytest.raises(ModelFileError, match="description says"):
         ShredClassifier.load(write(changed(members, size=[64, 64])))
 
@@ -173,13 +173,13 @@ def test_pickled_weights_are_not_unpickled(write, members):
     buffer = io.BytesIO()
     np.savez(buffer, **{"0000": np.array([Bomb()], dtype=object)})
     path = write(rehash(members | {"weights.npz": buffer.getvalue()}))
-    with pytest.raises(ModelFileError, match=r"weights .* can't be read"):
+    with pytest.raises(ModelFileError, match="cannot read the weights in model file"):
         ShredClassifier.load(path)
 
 
 def test_a_bomb_is_refused_by_its_claimed_size(write, members, monkeypatch):
     monkeypatch.setattr("shredfinder.models.archive._MAX_BYTES", 1000)
-    with pytest.raises(ModelFileError, match="more than any model"):
+    with pytest.raises(ModelFileError, match="more than the 0 MB that shredfinder allows"):
         ShredClassifier.load(write(members))
 
 
@@ -190,20 +190,20 @@ def test_saving_is_repeatable_and_atomic(tmp_path):
     classifier.save(second)
     assert first.read_bytes() == second.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.shredmodel", "b.shredmodel"]
-    assert first.stat().st_mode & 0o044  # others may read it, as the umask has it
+    assert first.stat().st_mode & 0o044  # readable by others, as the umask allows
     loaded = ShredClassifier.load(first)
     assert loaded.provenance == ShredClassifier.load().provenance
     with pytest.raises(FileNotFoundError, match="no folder"):
         classifier.save(tmp_path / "absent" / "a.shredmodel")
 
 
-def test_the_packages_models_are_found_by_name_after_files(tmp_path, monkeypatch):
+def test_files_take_precedence_over_the_packages_models(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_model() == find_model("embedded") == EMBEDDED_MODEL
     robust = EMBEDDED_MODELS["robust"]
     assert find_model("robust") == find_model(Path("robust")) == robust
     assert find_model("mine.shredmodel") == "mine.shredmodel"
-    with pytest.raises(FileNotFoundError, match="own models are 'embedded' and 'robust'"):
+    with pytest.raises(FileNotFoundError, match="package's models are 'embedded' and 'robust'"):
         TrainedModel.read("mine.shredmodel")
     (tmp_path / "robust").write_bytes(b"a file of the user's")
     assert find_model("robust") == "robust"
@@ -211,7 +211,7 @@ def test_the_packages_models_are_found_by_name_after_files(tmp_path, monkeypatch
         TrainedModel.read("robust")
 
 
-def test_the_robust_model_is_another_of_the_same_kind():
+def test_the_robust_model_accepts_the_same_images():
     clear, robust = TrainedModel.read().description, TrainedModel.read("robust").description
     assert clear.name != robust.name
     for name in ("survey", "bands", "size", "pixel_scale", "color_mapping", "architecture"):

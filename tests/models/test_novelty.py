@@ -9,8 +9,7 @@ from shredfinder.datasets import degrade_cutouts, make_field
 from shredfinder.datasets.observing import NOISE
 from shredfinder.exceptions import ModelFileError
 from shredfinder.imaging import flux_to_rgb
-from shredfinder.models import NoveltyMeasure
-from shredfinder.models.description import ModelDescription
+from shredfinder.models import ModelDescription, NoveltyMeasure
 from shredfinder.models.novelty import image_statistics
 from tests.conftest import make_images, needs_backend
 
@@ -26,7 +25,7 @@ def shipped():
 
 
 def _observe(field, noise, blur=0.0):
-    """The field at so many times the noise in g, r, z, and blurred by so many pixels."""
+    """Return images of the field with scaled noise in g, r and z, blurred by a Gaussian."""
     rng = np.random.default_rng(0)
     fluxes = np.stack([gaussian_filter(plane, blur) for plane in field.model])
     for plane, band, factor in zip(fluxes, "grz", noise, strict=True):
@@ -35,7 +34,7 @@ def _observe(field, noise, blur=0.0):
     return np.stack([image[y : y + 128, x : x + 128] for y in (0, 200, 380) for x in (0, 200, 380)])
 
 
-def _nonsense():
+def _draw_patterns():
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:128, :128]
     gradient = (x + y)[..., np.newaxis] * [0.9, 0.7, 0.5] + rng.normal(0, 2, (128, 128, 3))
@@ -56,8 +55,8 @@ def _nonsense():
     return {name: np.clip(image, 0, 255).astype(np.uint8) for name, image in images.items()}
 
 
-def test_nonsense_is_unlike_the_training_images(shipped):
-    images = _nonsense()
+def test_artificial_patterns_are_novel(shipped):
+    images = _draw_patterns()
     novelty = dict(zip(images, shipped.measure(np.stack(list(images.values()))), strict=True))
     assert min(novelty.values()) > 1.2, novelty
 
@@ -66,14 +65,14 @@ def test_simulated_fields_are_familiar_and_sdss_like_ones_are_not(field, shipped
     for compress in (True, False):
         own = shipped.measure(field.cutouts(compress=compress).images)
         assert np.mean(own > 1) < 0.1
-    # Noise of SDSS's and of Pan-STARRS1's depth: see studies/unfamiliar.py.
+    # The noise of SDSS and Pan-STARRS1, see studies/unfamiliar.py.
     sdss = shipped.measure(_observe(field, (1.9, 1.6, 4.3), blur=0.71))
     ps1 = shipped.measure(_observe(field, (1.75, 1.1, 1.1), blur=0.43))
     assert np.median(sdss) > 1
-    assert np.median(ps1) < 1  # it can't tell these, and says so in the documentation
+    assert np.median(ps1) < 1  # not recognised, as documented
 
 
-def test_what_images_show_does_not_matter(field, shipped):
+def test_orientation_does_not_matter(field, shipped):
     images = field.cutouts().images
     before = shipped.measure(images)
     for turned in (images[:, ::-1], np.rot90(images, axes=(1, 2))):
@@ -94,19 +93,19 @@ def test_a_measure_is_learnt_stored_and_read():
     assert measure.measure(255 - images[200:]).min() > 2
     again = NoveltyMeasure.from_dict(json.loads(json.dumps(measure.to_dict())))
     np.testing.assert_allclose(again.measure(images), measure.measure(images), rtol=1e-3)
-    # Too few, or too small, to tell.
+    # Too few images, or too small ones.
     assert NoveltyMeasure.of_images(images[:50]) is None
     assert NoveltyMeasure.of_images(images[:, :28, :28]) is None
 
 
-def test_broken_statistics_are_refused_and_unknown_ones_are_none(shipped):
+def test_invalid_statistics_are_refused_and_unknown_kinds_are_none(shipped):
     values = shipped.to_dict()
     assert NoveltyMeasure.from_dict(values | {"kind": "of a later version"}) is None
     description = ShredClassifier.load().model_.description.to_dict()
     for broken in ({"limit": -1}, {"scale": [0.0] * 19}, {"mean": [1.0]}, {"precision": "none"}):
         with pytest.raises(ValueError, match="statistics of the training images"):
             NoveltyMeasure.from_dict(values | broken)
-        with pytest.raises(ModelFileError, match="unknown novelty"):
+        with pytest.raises(ModelFileError, match="invalid novelty"):
             ModelDescription.from_dict(description | {"novelty": values | broken})
 
 
@@ -121,9 +120,9 @@ def test_the_packages_models_have_measures_of_their_own(field):
 
 
 @needs_backend
-def test_fitting_learns_a_measure_that_is_saved(tmp_path):
+def test_fitting_learns_a_measure_that_is_saved(tiny, tmp_path):
     images, y = make_images(120, size=32)
-    classifier = ShredClassifier(random_state=0)
+    classifier = ShredClassifier(tiny, random_state=0)
     classifier.fit(images, y, epochs=1, progress=False)
     path = tmp_path / "model.shredmodel"
     classifier.save(path)

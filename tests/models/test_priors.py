@@ -5,7 +5,7 @@ from shredfinder.models import adjust_prior, estimate_prior
 
 
 def test_bayes_rule_by_hand():
-    # Odds 4 at a training mix of 0.4: likelihood ratio 4 / (0.4/0.6) = 6; times 0.05/0.95.
+    # Odds 4 at a training prior of 0.4: likelihood ratio 4 / (0.4/0.6) = 6; times 0.05/0.95.
     odds = 6 * 0.05 / 0.95
     assert adjust_prior(0.8, 0.05, 0.4) == pytest.approx(odds / (1 + odds))
 
@@ -27,8 +27,8 @@ def test_priors_must_be_fractions(prior):
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.2, 0.6])
-def test_the_estimate_finds_the_true_share(truth):
-    # Scores with exact posteriors: two Gaussians, classes mixed 40 : 60 in training.
+def test_the_estimate_recovers_the_true_fraction(truth):
+    # Exact posteriors of two Gaussians, with 40 % shreds in training.
     rng = np.random.default_rng(5)
     is_shred = rng.random(40_000) < truth
     score = rng.normal(np.where(is_shred, 1.5, -1.5), 1)

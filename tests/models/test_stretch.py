@@ -1,4 +1,4 @@
-"""Image values become a network's input."""
+"""Stretches convert image values to a network's input."""
 
 import json
 
@@ -7,8 +7,7 @@ import pytest
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
-from shredfinder.models import apply_stretch, fit_stretch
-from shredfinder.models.description import ModelDescription
+from shredfinder.models import ModelDescription, apply_stretch, fit_stretch
 from shredfinder.models.stretch import LINEAR, is_stretch
 from tests.conftest import make_images, needs_backend
 
@@ -40,12 +39,12 @@ def test_stretched_fluxes(fluxes):
     stretched = apply_stretch(fluxes, fit_stretch(fluxes))
     assert stretched.dtype == np.float32
     assert abs(np.median(stretched)) < 0.02
-    # The two bands differ by a factor of ten in flux and not in what the network sees.
+    # The two bands differ by a factor of ten in flux but not in the network's input.
     center = stretched[:, 14:18, 14:18].mean(axis=(0, 1, 2))
     np.testing.assert_allclose(center, 1, atol=0.02)
 
 
-def test_what_is_not_finite_becomes_sky(fluxes):
+def test_values_that_are_not_finite_become_sky(fluxes):
     stretch = fit_stretch(fluxes)
     fluxes[0, :4] = np.nan
     fluxes[0, 4] = np.inf
@@ -55,7 +54,7 @@ def test_what_is_not_finite_becomes_sky(fluxes):
 
 def test_a_channel_without_fluxes(fluxes):
     fluxes[..., 1] = np.nan
-    with pytest.raises(ValueError, match="no fluxes in their channel 1"):
+    with pytest.raises(ValueError, match="channel 1 of the images has no finite flux"):
         fit_stretch(fluxes)
 
 
@@ -77,11 +76,11 @@ def test_images_of_one_value_have_a_stretch():
         {"kind": "asinh", "softening": [1.0, 1.0], "white": [2.0, 2.0], "more": 1},
     ],
 )
-def test_what_is_no_stretch_for_two_bands(value):
+def test_invalid_stretches_for_two_bands(value):
     assert not is_stretch(value, 2)
     description = ShredClassifier.load().model_.description.to_dict()
     description |= {"bands": ["g", "r"], "stretch": value}
-    with pytest.raises(ModelFileError, match="unknown stretch"):
+    with pytest.raises(ModelFileError, match="invalid stretch"):
         ModelDescription.from_dict(json.loads(json.dumps(description)))
 
 
@@ -94,9 +93,9 @@ def flux_cutouts():
 
 
 @pytest.fixture(scope="module")
-def flux_classifier(flux_cutouts):
-    classifier = ShredClassifier(survey="sdss-dr17", random_state=1)
-    return classifier.fit(flux_cutouts, np.arange(40) % 2, epochs=8, batch_size=8, progress=False)
+def flux_classifier(tiny, flux_cutouts):
+    classifier = ShredClassifier(tiny, survey="sdss-dr17", random_state=1, epochs=12)
+    return classifier.fit(flux_cutouts, np.arange(40) % 2, progress=False)
 
 
 @needs_backend
@@ -113,12 +112,12 @@ class TestFluxes:
             flux_classifier.predict_proba(flux_cutouts),
             atol=1e-6,
         )
-        # A bare array is taken to be of the model's own kind: fluxes.
+        # An array is assumed to be of the model's kind: fluxes.
         np.testing.assert_array_equal(
             loaded.predict_proba(flux_cutouts.images), loaded.predict_proba(flux_cutouts)
         )
 
-    def test_pixels_without_data_do_not_cost_the_answer(self, flux_classifier, flux_cutouts):
+    def test_images_with_missing_pixels_are_scored(self, flux_classifier, flux_cutouts):
         images = flux_cutouts.images[:2].copy()
         images[0, :6] = np.nan
         p_cnn, flags = flux_classifier.predict_p_cnn(images)
@@ -135,25 +134,24 @@ class TestFluxes:
 
     def test_colours_are_refused(self, flux_classifier):
         images = make_images(4, n_bands=5)[0]
-        with pytest.raises(CutoutMismatchError, match=r"trained on .* by flux"):
+        with pytest.raises(CutoutMismatchError, match=r"trained on .* with flux"):
             flux_classifier.predict(
                 Cutouts(images, pixel_scale=0.396, bands="ugriz", color_mapping="colour")
             )
 
-    def test_validation_images_are_stretched_too(self, flux_cutouts):
-        classifier = ShredClassifier(random_state=1)
+    def test_validation_images_are_stretched_too(self, tiny, flux_cutouts):
+        classifier = ShredClassifier(tiny, random_state=1)
         y = np.arange(40) % 2
         classifier.fit(
             flux_cutouts[:30],
             y[:30],
             validation=(flux_cutouts[30:], y[30:]),
-            epochs=8,
-            batch_size=8,
+            epochs=12,
             progress=False,
         )
         assert classifier.history_["val_accuracy"][-1] > 0.8
 
-    def test_going_on_keeps_the_stretch(self, flux_classifier, flux_cutouts, tmp_path):
+    def test_fine_tuning_keeps_the_stretch(self, flux_classifier, flux_cutouts, tmp_path):
         flux_classifier.save(tmp_path / "five.shredmodel")
         start = ShredClassifier.load(tmp_path / "five.shredmodel")
         stretch = start.model_.description.stretch
