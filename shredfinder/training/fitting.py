@@ -52,7 +52,7 @@ def check_fit_options(
 
     Examples
     --------
-    >>> from shredfinder.training import check_fit_options
+    >>> from shredfinder.training.fitting import check_fit_options
     >>> check_fit_options(epochs=0)
     Traceback (most recent call last):
         ...

@@ -39,10 +39,10 @@ def test_the_papers_two_optimizers():
 
 
 @needs_backend
-def test_fit_takes_a_recipe(toy_images):
+def test_fit_uses_a_recipe(tiny, toy_images):
     images, y = toy_images
     recipe = replace(RECIPES["compact"], epochs=2, batch_size=16)
-    classifier = ShredClassifier(random_state=1).fit(images, y, recipe=recipe, progress=False)
+    classifier = ShredClassifier(tiny, random_state=1).fit(images, y, recipe=recipe, progress=False)
     assert len(classifier.history_["loss"]) == 2
 
 
