@@ -50,6 +50,7 @@ def binomial_fractions(
     from astropy.stats import binom_conf_interval
 
     n_shreds, n_scored = np.atleast_1d(n_shreds), np.atleast_1d(n_scored)
+    # astropy refuses bins without sources, whose fraction is undefined.
     fraction, low, high = (np.full(n_scored.shape, np.nan) for _ in range(3))
     some = n_scored > 0
     if some.any():
@@ -198,6 +199,7 @@ def split_into_bins(
                 f"edges must be a positive number of bins, with at least one finite value: got "
                 f"{edges} bins and {np.count_nonzero(np.isfinite(values))} finite values"
             )
+        # Repeated values can make quantiles coincide, so there may be fewer bins.
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, edges + 1)))
     else:
         edges = to_floats(edges, "edges", *units)
@@ -231,6 +233,7 @@ def classify(
                 f"{name} must be probabilities between 0 and 1: got {np.nanmin(p_cnn)} to "
                 f"{np.nanmax(p_cnn)}"
             )
+        # NaN >= limit is False: unscored sources are not shreds.
         return p_cnn, p_cnn >= limit
 
 

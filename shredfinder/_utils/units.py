@@ -58,6 +58,7 @@ def _factor(value: Any, name: str, units: Sequence[u.UnitBase]) -> float:
         return 1.0
     if isinstance(unit, u.MagUnit):  # such as mag(AB)
         unit = unit.function_unit
+    # Units that astropy does not recognise can be equal, but not converted.
     for wanted in units:
         if unit == wanted:
             return 1.0
@@ -123,6 +124,7 @@ def to_floats(value: Any, name: str, *units: u.UnitBase) -> np.ndarray:
         raise TypeError(f"{name} must be real numbers: got {_describe(value)}") from None
     if factor != 1.0:
         array *= factor
+    # `array` is always a copy, so that the caller's data stay unchanged.
     if mask is not None:
         array[mask] = np.nan
     return array

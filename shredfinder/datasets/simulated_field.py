@@ -198,6 +198,7 @@ class SimulatedField:
         corners, flags, size = self._locate(positions, size)
         rng = np.random.default_rng(random_state)
         images = np.full((len(corners), size, size, len(bands)), np.nan, dtype=np.float32)
+        # Start from the noiseless model: the other survey adds its own noise.
         whole = np.moveaxis(spread_bands(self.model, bands), 0, -1)
         for i in np.flatnonzero(flags == CutoutFlag.GOOD):
             images[i] = degrade_fluxes(
@@ -235,6 +236,7 @@ class SimulatedField:
         # The centre of an image of even size lies between two pixels.
         places = np.stack([np.where(known, x, 0), np.where(known, y, 0)], axis=1)
         corners = np.rint(places - (size - 1) / 2).astype(int)
+        # (width, height) of the field: positions are x, y, arrays y, x.
         limits = np.array(self.fluxes.shape[:0:-1]) - size
         inside = ((corners >= 0) & (corners <= limits)).all(axis=1)
         flags = np.where(inside, CutoutFlag.GOOD.value, CutoutFlag.NO_COVERAGE.value)

@@ -87,12 +87,14 @@ def make_field(
     native_per_pixel = (scale / survey.native_pixel_scale) ** 2
     fwhm = np.clip(_SEEING * rng.lognormal(0, 0.16), 0.8, 1.9) / scale
     scene = Scene(size)
+    # The order of the calls must not change: each draws from `rng`, and a seed promises its field.
     builder = _Builder(scene, scale, survey.size // 2 + 2, rng)
     builder.add_hosts(n_hosts)
     area = (size * scale / 60) ** 2
     builder.add_background(rng.poisson(_GALAXY_DENSITY * area))
     builder.add_faint(rng.poisson(_FAINT_DENSITY * area))
     blur(scene, fwhm)
+    # Shreds are measured on the galaxies alone, before the stars are added.
     extended = scene.crop()
     stars = _add_stars(scene, rng.poisson(_STAR_DENSITY * area), fwhm, native_per_pixel, rng)
     model = scene.crop() / np.float32(native_per_pixel)
@@ -192,6 +194,7 @@ class _Builder:
                 weights[of_kind] = share * values / values.sum()
         # Weighted random order (Efraimidis & Spirakis 2006, Inf. Process. Lett. 97, 181).
         order = np.argsort(rng.exponential(size=len(pieces)) / np.maximum(weights, 1e-12))
+        # Pieces near the nucleus would be labelled as the galaxy itself.
         core = max(2.2 / self.scale, 0.22 * reach)
         x, y = self.rows[host]["x"], self.rows[host]["y"]
         for i in order:
@@ -238,6 +241,7 @@ class _Builder:
             x, y = self.rng.uniform(low, high, 2)
             if all(np.hypot(x - a, y - b) > reach + 80 for a, b, reach in self.hosts):
                 break
+        # In a crowded field the last position is used, although it is close to another host.
         return x, y
 
     def _place_apart(self, apart: float) -> tuple[float, float] | None:

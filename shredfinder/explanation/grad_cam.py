@@ -75,6 +75,7 @@ def grad_cam(classifier: ShredClassifier, X: Images, *, layer: str | None = None
             features, gradients = _differentiate(
                 network, chosen, model.to_input(cutouts.images[rows])
             )
+            # One weight per feature channel: the gradient averaged over the positions.
             weights = gradients.mean(axis=(1, 2), keepdims=True)
             for row, values in zip(rows, (features * weights).sum(axis=-1), strict=True):
                 maps[start + row] = _interpolate(values, places, (height, width))
@@ -126,6 +127,7 @@ def _locate_features(network, last):
 def _interpolate(values, places, shape):
     from scipy.ndimage import map_coordinates
 
+    # Coordinates of each pixel in units of the feature spacing.
     pixels = [
         (np.arange(side) - start) / step for side, (start, step) in zip(shape, places, strict=True)
     ]
@@ -136,11 +138,13 @@ def _differentiate(network, layer, images):
     """Return a layer's features and the gradients of the logit with respect to them."""
     import keras
 
+    # Split the network at the layer, and differentiate its second part.
     body = keras.Model(network.inputs[0], layer.output)
     head = keras.Model(layer.output, network.outputs[0])
 
     # Summing over the images gives each image's own gradient, since images are independent.
     def logit(features):
+        # The softmax output may underflow to 0, whose logarithm is infinite.
         logs = keras.ops.log(keras.ops.maximum(head(features, training=False), 1e-30))
         return keras.ops.sum(logs[:, 1] - logs[:, 0])
 

@@ -96,6 +96,7 @@ def occlusion_maps(
     places = [(y, x) for y in _starts(height, patch, stride) for x in _starts(width, patch, stride)]
     maps = np.full((len(source), height, width), np.nan, dtype=np.float32)
 
+    # Each thread writes to rows of its own, so that no lock is needed.
     def explain(row):
         cutouts = source[row : row + 1]
         model.description.check_cutouts(cutouts)

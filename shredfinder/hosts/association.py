@@ -143,6 +143,7 @@ def associate_shreds(
         matches = match_hosts(
             table, hosts, radius, by=by, cosmology=cosmology, min_distance=min_distance
         )
+    # `scored` and `shred` are per candidate; indexed by the matches they are per matched row.
     index = np.asarray(matches["index"])
     shreds = matches[shred[index]]
     shreds["p_cnn"] = p_cnn[np.asarray(shreds["index"])].astype(np.float32)
@@ -154,6 +155,7 @@ def associate_shreds(
 
 
 def _count(matches, hosts, scored, shred, confidence_level, interval):
+    # `which` numbers the hosts that have candidates from 0, so that bincount counts per host.
     host_index, which = np.unique(np.asarray(matches["host_index"]), return_inverse=True)
     size = host_index.size
     n_scored = np.bincount(which[scored], minlength=size)

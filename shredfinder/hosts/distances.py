@@ -96,6 +96,7 @@ def _from_redshifts(redshift, cosmology):
     if z.size <= _GRID:
         distance[usable] = exact(z)
     else:
+        # d(z)/z varies much more slowly with z than d(z).
         steps = int(_GRID * np.clip(z.max(), 1.0, 16.0))
         grid = np.linspace(z.min(), z.max(), steps)
         distance[usable] = z * np.interp(z, grid, exact(grid) / grid)

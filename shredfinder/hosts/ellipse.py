@@ -201,6 +201,7 @@ def shreds_by_rule(
             inside &= _same_redshift(own[rows][point], hosts_own[usable][center], most)
         point, center, radii = point[inside], center[inside], radii[inside]
         np.add.at(count, point, 1)
+        # The nearest point of each host in this batch, compared with that of earlier batches.
         order = np.lexsort((point, radii, center))
         first = order[np.r_[True, center[order][1:] != center[order][:-1]]] if order.size else order
         better = radii[first] < best[center[first]]
@@ -277,6 +278,7 @@ def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
     radii : `~numpy.ndarray`
         1 on the ellipse, less inside it; NaN where the ellipse is NaN.
     """
+    # Components of the direction to the point along east and north at the centre, times cos(dec).
     x, y, z = np.moveaxis(centers, -1, 0)
     px, py, pz = np.moveaxis(points, -1, 0)
     east = py * x - px * y
@@ -312,6 +314,7 @@ def _vectors(coords, name):
 
 
 def _same_redshift(redshift, host_redshift, max_velocity):
+    # A comparison with NaN is False: an unknown redshift does not exclude the source.
     with np.errstate(invalid="ignore"):
         apart = np.abs(redshift - host_redshift) * _SPEED_OF_LIGHT >= max_velocity
     return ~apart

@@ -133,6 +133,7 @@ def match_hosts(
         for start in range(0, max(rows.size, 1), _PART)
     ]
     index, center, separation, projected, count = map(np.concatenate, zip(*parts, strict=True))
+    # Centres are numbered among the usable hosts: translate to rows of the hosts' table.
     host_index = host_rows[center]
     return Table(
         {
@@ -180,6 +181,7 @@ class _Nearest:
         self.separation = np.full(n_points, np.nan)
 
     def add(self, point, center, score, projected, separation):
+        # bincount also counts points that occur several times in a batch, which `+=` would not.
         self.count += np.bincount(point, minlength=self.count.size).astype(np.int32)
         old = (self.score[point], self.projected[point], self.center[point])
         better = (self.center[point] < 0) | _before((score, projected, center), old)
@@ -247,6 +249,7 @@ def _usable_hosts(ra, dec, distance, min_distance):
 
 def _angular_reach(radius, distance, usable):
     """Return the radius of each usable host in radians."""
+    # The radius of an unusable host may be invalid too: it is checked after the selection.
     length = to_floats(radius, "radius", u.kpc)
     if length.ndim > 1 or (length.ndim == 1 and length.shape != distance.shape):
         raise ValueError(

@@ -150,6 +150,7 @@ def _first_table(hdus, source):
 
 
 def _to_hosts(data, columns, z_max):
+    # Select rows before reading the other columns: most of the file is not needed.
     redshift = _column(data, "z", slice(None))
     with np.errstate(invalid="ignore"):
         rows = np.flatnonzero(redshift < z_max) if z_max is not None else np.arange(len(redshift))

@@ -59,7 +59,7 @@ def find_host(
     True
     """
     angle = _angles(hosts, center)
-    if not np.isfinite(angle).any():
+    if not np.isfinite(angle).any():  # nanargmin raises an error for all NaN
         return None
     index = int(np.nanargmin(angle))
     return index if angle[index] * 3600 <= to_value(within, "within", u.arcsec) else None
@@ -118,6 +118,7 @@ def select_hosts(
     with np.errstate(invalid="ignore", divide="ignore"):
         usable = np.isfinite(distance) & (distance > 0) & (distance >= limit)
         reach = np.degrees(to_value(host_radius, "host_radius", u.kpc) / distance)
+        # Only hosts that would have been selected are worth a warning.
         lost = ~usable & (angle <= size)
         touching = usable & (angle <= size + reach)
     if lost.any():
@@ -185,6 +186,7 @@ def join_hosts(
     coords = get_positions(candidates, position)
     matches = match_hosts(coords, hosts, radius, cosmology=cosmology, min_distance=min_distance)
     joined = candidates[np.asarray(matches["index"])]
+    # The host's own entry is the galaxy, not a candidate for a shred or a satellite.
     entry = np.asarray(matches["separation"]) <= to_value(entry_radius, "entry_radius", u.arcsec)
     ref_cat = find_column(joined, "ref_cat", required=False)
     if ref_cat is not None and len(joined):

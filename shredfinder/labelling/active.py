@@ -82,6 +82,7 @@ def next_to_label(
             )
         usable &= ~labelled
     rows = np.flatnonzero(usable)
+    # Probability that the predicted class is wrong: largest at p = 0.5.
     wrong = np.minimum(p_shred[rows], 1 - p_shred[rows])
     if (wrong < 0).any():
         raise ValueError("p_shred must be between 0 and 1")
@@ -110,6 +111,7 @@ def _spread(points, n, rng):
     while len(chosen) < n:
         last = chosen[-1]
         free[last] = False
+        # |a - b|² = |a|² + |b|² - 2 a·b needs no array of differences.
         distance = lengths + lengths[last] - 2 * points @ points[last]
         nearest = np.where(free, np.minimum(nearest, distance.clip(min=0)), 0)
         # If all remaining points coincide with drawn ones, draw any of them.

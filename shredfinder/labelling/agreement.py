@@ -159,6 +159,7 @@ def find_consensus(
     labels = _check_labels([*labels, *([] if decision is None else [decision])])
     decision = labels.pop() if decision is not None else np.full(len(labels[0]), "")
     consensus = np.full(len(labels[0]), "", dtype=f"<U{len(DISPUTED)}")
+    # First the label of the first labeller who has one, then all that differ from it.
     for label in labels:
         consensus = np.where(consensus == "", label, consensus)
     for label in labels:
@@ -257,6 +258,7 @@ def _check_labels(labels):
     """Convert labels to arrays of str, empty where masked, and check them."""
     checked = []
     for given in labels:
+        # As objects, so that the fill value is not truncated, and bytes can be decoded.
         values = np.ma.filled(np.ma.asarray(given).astype(object), "").tolist()
         texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
         checked.append(np.array(texts, dtype=str))

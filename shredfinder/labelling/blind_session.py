@@ -180,7 +180,7 @@ class LabellingSession:
 
     def skip(self) -> None:
         """Move the current source to the end."""
-        if len(self._queue) > 1:
+        if len(self._queue) > 1:  # the only source left cannot be skipped
             self._skipped.append(self._queue[0])
             self._queue.rotate(-1)
 

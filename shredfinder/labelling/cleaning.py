@@ -139,6 +139,7 @@ def apply_corrections(
     >>> apply_corrections(table, corrections).tolist()
     ['galaxy', 'shred']
     """
+    # Identifiers are compared as text: 64-bit integers and strings then match.
     names = _get_texts(table, identifier)
     rows = _index(names, f"the table's column {identifier!r}")
     labels = _get_texts(table, column)
@@ -166,6 +167,7 @@ def apply_corrections(
                 f"{original!r} as in its correction: the corrections are for other labels"
             )
         labels[rows[name]] = corrected
+    # A new array is as wide as its longest label; the old one might truncate "disputed".
     new = Table({column: np.array(labels, dtype=str)})[column]
     new.description = f"{column}, with {len(corrected_names)} corrections"
     return new

@@ -197,7 +197,7 @@ class LabelStore:
             try:
                 with atomic_write(self.path) as temporary:
                     self._make_table().write(temporary, format="ascii.ecsv")
-            except BaseException:
+            except BaseException:  # Ctrl-C too: the labels in memory must match the file
                 self._labels = before
                 raise
             self._signature = _sign(self.path)
@@ -311,7 +311,8 @@ def _lock_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sign(path):
+def _sign(path: Path) -> tuple[int, ...] | None:
+    # The inode changes with each atomic replacement, even within the clock's resolution.
     try:
         stat = path.stat()
     except FileNotFoundError:

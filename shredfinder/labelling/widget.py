@@ -119,6 +119,7 @@ class LabellingWidget:
         return self._message.value
 
     def _choose(self, name: str | None) -> None:
+        # Setting a toggle calls `_toggled`, which does nothing once the label is set.
         self._label = name
         for other, button in self.labels.items():
             button.value = other == name
@@ -144,6 +145,7 @@ class LabellingWidget:
         except (OSError, ValueError) as error:
             self._message.value = f"Not saved: {error}"
             return
+        # Reached only if the label was saved: after an error the choice stays.
         self._choose(None)
         self._message.value = done
         self._refresh()

@@ -41,7 +41,7 @@ def test_units():
     for cls in (Table, QTable):
         table = cls({"ra": (RA * u.deg).to(u.hourangle), "dec": (DEC * u.deg).to(u.rad)})
         assert_positions(get_positions(table))
-    # FITS and VOTable call the hour of right ascension an hour.
+    # FITS and VOTable files give right ascension in hours of time.
     assert_positions(get_positions(QTable({"ra": RA / 15 * u.hour, "dec": DEC * 60 * u.arcmin})))
     angles = QTable({"ra": Longitude(RA, u.deg), "dec": Latitude(DEC, u.deg)})
     assert_positions(get_positions(angles))
@@ -62,7 +62,7 @@ def test_unknown_unit():
         get_positions(Table({"ra": Column(RA, unit=unit), "dec": DEC}))
 
 
-def test_bad_values_cost_their_own_row():
+def test_invalid_values_affect_their_own_row_only():
     ra = [10, np.nan, np.inf, 10, 10, 361, -180.5, 10, -10, 360]
     dec = [20, 20, 20, np.nan, 90.5, 20, 20, -999, -90, 90]
     coords = get_positions(Table({"ra": ra, "dec": dec}))
@@ -118,7 +118,7 @@ def test_ucds(ucds, tmp_path):
     assert_positions(get_positions(Table.read(tmp_path / "t.vot")))
 
 
-def test_main_ucd_goes_before_other_names():
+def test_the_main_ucd_takes_precedence_over_other_names():
     table = make_ucd_table("pos.eq.ra;meta.main", "pos.eq.dec;meta.main")
     table["RAJ2000"], table["DEJ2000"] = DEC, DEC
     assert_positions(get_positions(table))

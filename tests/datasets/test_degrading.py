@@ -17,8 +17,8 @@ def cutouts():
     return make_field(size=320, n_hosts=1, random_state=1).cutouts()
 
 
-def test_noise_is_that_of_the_depth():
-    # On pixels of the survey's own scale nothing is resampled, so that the noise is known.
+def test_noise_matches_the_depth():
+    # At the survey's own pixel scale nothing is resampled, so that the noise is known.
     rng = np.random.default_rng(0)
     facts = {"pixel_scale": SDSS.pixel_scale, "native_pixel_scale": SDSS.pixel_scale}
     noise = degrade_fluxes(np.zeros((200, 200, 1)), "r", SDSS, **facts, rng=rng)
@@ -28,7 +28,7 @@ def test_noise_is_that_of_the_depth():
     assert 22.5 - 2.5 * np.log10(limit) == pytest.approx(SDSS.depth["r"], abs=0.02)
 
 
-def test_noise_that_is_there_is_not_added_again():
+def test_present_noise_is_not_added_again():
     rng = np.random.default_rng(0)
     present = {"r": 1.0}
     out = degrade_fluxes(np.zeros((64, 64, 1)), "r", SDSS, **FACTS, noise=present, rng=rng)
@@ -68,7 +68,7 @@ def test_sdss_is_worse_than_ps1(cutouts):
     assert 1.5 * spread[0].mean() < spread[1].mean()
 
 
-def test_what_can_not_be_degraded(cutouts):
+def test_unsuitable_cutouts_are_refused(cutouts):
     with pytest.raises(ValueError, match="no survey named 'hsc': choose one of"):
         degrade_cutouts(cutouts, "hsc")
     with pytest.raises(ValueError, match="has no band z"):

@@ -35,10 +35,10 @@ def test_magnitudes_to_fluxes():
 
 
 @pytest.mark.parametrize("style", ["spiral", "flocculent", "edge-on"])
-def test_light_is_that_of_the_magnitude(style):
+def test_light_matches_the_magnitude(style):
     scene, _ = _draw(style=style, n_knots=0, axis_ratio=0.18 if style == "edge-on" else 0.7)
     magnitude = 22.5 - 2.5 * np.log10(scene.fluxes[1].sum())
-    # Dust takes some of it.
+    # Dust absorbs some of it.
     assert 15.0 - 0.02 < magnitude < 15.35
 
 
@@ -74,7 +74,7 @@ def test_young_stars_make_discs_blue():
     assert colors[1] == pytest.approx(0.27, abs=0.08)
 
 
-def test_scene_cuts_off_what_is_outside():
+def test_stamps_are_clipped_at_the_edges():
     scene, _ = _draw(x=-300.0)
     assert np.isfinite(scene.fluxes).all()
     assert scene.crop()[1].sum() < 0.05 * mags_to_fluxes(15, 0, 0)[1]
@@ -87,7 +87,7 @@ def test_blur_keeps_the_light_and_widens_points():
     np.testing.assert_allclose(scene.fluxes.sum(axis=(1, 2)), 1, rtol=1e-3)
     plane = scene.fluxes[1]
     assert np.unravel_index(plane.argmax(), plane.shape) == (80, 80)
-    # Seeing is best in z: there the peak is highest.
+    # Seeing is best in z, where the peak is highest.
     assert scene.fluxes[0].max() < plane.max() < scene.fluxes[2].max()
 
 

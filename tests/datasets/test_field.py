@@ -25,7 +25,7 @@ def test_north_is_up_and_east_is_left(field):
     assert here.separation(above).to_value(u.arcsec) == pytest.approx(100 * 0.46875, rel=1e-4)
 
 
-def test_cutouts_are_of_the_surveys_kind(field):
+def test_cutouts_match_the_survey(field):
     cutouts = field.cutouts()
     assert len(cutouts) == len(field.sources)
     assert cutouts.good.all()
@@ -40,7 +40,7 @@ def test_cutout_has_its_first_row_in_the_north_and_first_column_in_the_east(fiel
     center = field.wcs.pixel_to_world(200.5, 200.5)
     image = field.cutouts(center, compress=False).images[0]
     np.testing.assert_array_equal(image, field.image[137:265, 137:265][::-1])
-    # The same by the sky: the star-like mark, put 20 arcsec north and 10 east, is up and left.
+    # On the sky: a mark 20 arcsec north and 10 arcsec east is up and left.
     marked = make_field(size=512, n_hosts=0, random_state=0)
     marked.fluxes[:] = 0
     mark = center.directional_offset_by(0 * u.deg, 20 * u.arcsec)
@@ -68,7 +68,7 @@ def test_sources_are_at_the_centers_of_their_cutouts():
         assert (near * columns).sum() / near.sum() == pytest.approx(11.5, abs=0.75)
 
 
-def test_cutouts_that_leave_the_field_have_no_coverage(field):
+def test_cutouts_beyond_the_edge_have_no_coverage(field):
     size = field.fluxes.shape[-1]
     x = [63.5, 62.4, size - 64.5, size - 63.4, 255, -500]
     cutouts = field.cutouts(field.wcs.pixel_to_world(x, [255] * 6))
@@ -77,7 +77,7 @@ def test_cutouts_that_leave_the_field_have_no_coverage(field):
     assert cutouts.images[0].std() > 0
 
 
-def test_positions_that_are_none_are_flagged(field):
+def test_invalid_positions_are_flagged(field):
     ra = [np.nan, field.sources["ra"][0]] * u.deg
     cutouts = field.cutouts(SkyCoord(ra, [2.2, field.sources["dec"][0]] * u.deg))
     assert cutouts.flags.tolist() == ["no position", ""]
@@ -112,7 +112,7 @@ def test_bad_sizes_are_refused(field, size):
         field.cutouts(size=size)
 
 
-def test_positions_that_are_no_coordinates_are_refused(field):
+def test_positions_must_be_coordinates(field):
     with pytest.raises(TypeError, match="SkyCoord, not list"):
         field.cutouts([(150.0, 2.0)])
 

@@ -15,7 +15,7 @@ SCALE = 0.46875
 
 @pytest.mark.parametrize("kind", ["early", "late", "dwarf"])
 @pytest.mark.parametrize("r_mag", [17.0, 20.0, 23.0])
-def test_a_small_galaxys_light_is_that_of_its_magnitudes(kind, r_mag):
+def test_the_light_of_a_small_galaxy_matches_its_magnitudes(kind, r_mag):
     scene = Scene(256)
     mags, radius = draw_field_galaxy(
         scene, 120.3, 130.8, r_mag, SCALE, np.random.default_rng(0), kind=kind
@@ -26,7 +26,7 @@ def test_a_small_galaxys_light_is_that_of_its_magnitudes(kind, r_mag):
     np.testing.assert_allclose(22.5 - 2.5 * np.log10(total), mags, atol=0.01)
 
 
-def test_a_large_ellipticals_light_is_that_of_its_magnitudes():
+def test_the_light_of_a_large_elliptical_matches_its_magnitudes():
     scene = Scene(1024)
     mags, radius, _ = draw_early(scene, 512.0, 512.0, SCALE, np.random.default_rng(1))
     assert radius >= 3
@@ -51,11 +51,11 @@ def test_stars_follow_counts_and_the_main_sequence():
     g, r, z = mags.T
     assert r.min() >= 13.5
     assert r.max() <= 23.0
-    # Numbers rise by 10 ** 0.2 a magnitude.
+    # Number counts rise by 10 ** 0.2 per magnitude.
     ratio = ((r > 20) & (r < 21)).sum() / ((r > 19) & (r < 20)).sum()
     assert ratio == pytest.approx(10**0.2, rel=0.1)
     assert 0.15 < np.percentile(g - r, 1) < np.percentile(g - r, 99) < 1.7
-    # Red stars are redder in r - z too.
+    # Stars that are red in g - r are red in r - z.
     assert np.median((r - z)[g - r > 1.3]) > np.median((r - z)[g - r < 0.6]) + 0.8
 
 

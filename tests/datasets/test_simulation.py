@@ -48,7 +48,7 @@ def test_catalogue_is_complete_and_has_both_classes(field):
     assert all(sources[name].description for name in sources.colnames)
 
 
-def test_labels_follow_from_what_the_sources_are(field):
+def test_labels_follow_from_the_types(field):
     sources = field.sources
     shred = sources["label"] == "shred"
     assert set(sources["type"][shred]) <= {"knot", "arm", "disc end", "halo"}
@@ -66,12 +66,12 @@ def test_shreds_lie_within_their_hosts_and_off_their_centers(field):
         separation = coords[i].separation(coords[host]).arcsec
         # The half-light radius is 1.678 scale lengths; discs end near five of them.
         assert 2 < separation < 3.2 * sources["radius"][host]
-        # A piece of something is on top of its light.
+        # A piece lies on its host's light.
         x, y = (round(float(v)) for v in field.wcs.world_to_pixel(coords[i]))
         assert field.model[1, y, x] > 0.01
 
 
-def test_galaxies_of_the_background_have_no_host(field):
+def test_background_galaxies_have_no_host(field):
     background = field.sources["type"] == "background"
     assert (field.sources["host_id"][background] == -1).all()
 
@@ -96,7 +96,7 @@ def test_centroids_are_where_the_wcs_says():
     assert np.abs(np.median(offsets)) < 0.1
 
 
-def test_apertures_on_the_image_give_the_catalogues_magnitudes():
+def test_aperture_magnitudes_agree_with_the_catalogue():
     residuals = []
     for seed in range(6):
         field = make_field(size=640, n_hosts=0, random_state=seed, noise=False)
@@ -112,14 +112,14 @@ def test_apertures_on_the_image_give_the_catalogues_magnitudes():
                 flux = (plane[distance < 8].astype(float) - sky).sum() * field.native_per_pixel
                 residuals.append(22.5 - 2.5 * np.log10(flux) - sources[band][i])
     assert len(residuals) >= 9
-    # Faint galaxies behind add, and a tenth of an elliptical's light is beyond the aperture.
+    # Faint background galaxies add light, and a tenth of an elliptical's is outside the aperture.
     assert np.abs(residuals).max() < 0.25
     assert abs(np.median(residuals)) < 0.12
 
 
-def test_magnitudes_of_shreds_are_those_of_the_light_around_them():
+def test_magnitudes_of_shreds_are_aperture_magnitudes():
     field = make_field(size=768, n_hosts=6, random_state=5, noise=False)
-    # Stars are no light of galaxies: leave out shreds with one nearby.
+    # The magnitudes exclude stars: ignore shreds with a star nearby.
     stars = SkyCoord(field.stars["ra"], field.stars["dec"])
     checked = 0
     for i in np.flatnonzero(field.sources["label"] == "shred"):
@@ -130,7 +130,7 @@ def test_magnitudes_of_shreds_are_those_of_the_light_around_them():
         yy, xx = np.indices(field.model.shape[1:])
         inside = np.hypot(xx - x, yy - y) * field.pixel_scale < 2 * radius
         flux = field.model[1][inside].sum() * field.native_per_pixel
-        # Small apertures depend on how the pixels at the rim are counted.
+        # Small apertures depend on the weighting of the pixels at their edge.
         assert 22.5 - 2.5 * np.log10(flux) == pytest.approx(field.sources["r"][i], abs=0.25)
         checked += 1
     assert checked >= 3
@@ -175,7 +175,7 @@ def test_generators_are_used_and_the_global_state_is_left_alone():
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-def test_every_host_breaks_up_somewhere():
+def test_every_host_has_shreds():
     broken = hosts = 0
     for seed in range(3):
         sources = make_field(size=640, n_hosts=3, random_state=seed).sources
@@ -216,7 +216,7 @@ def test_center():
     assert field.cutouts().good.all()
 
 
-def test_a_demos_field_is_made_quickly():
+def test_a_field_is_simulated_quickly():
     start = time.perf_counter()
     make_field(random_state=0)
     # About a second; the limit leaves room for busy machines.

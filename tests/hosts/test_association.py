@@ -18,7 +18,7 @@ HOSTS = Table(
 
 
 def make_table(per_host):
-    """One candidate near host i for each probability of list i, and one far from all."""
+    """One candidate near host i per probability of list i, and one far from all hosts."""
     ra = [HOSTS["ra"][i] + 0.01 * j for i, p in enumerate(per_host) for j in range(len(p))]
     p_cnn = [p for some in per_host for p in some]
     return Table({"ra": [*ra, 200.0], "dec": np.zeros(len(ra) + 1), "p_cnn": [*p_cnn, 0.99]})
@@ -44,7 +44,7 @@ def test_counts_fractions_and_intervals():
     assert found.n_shreds_without_host == 1
 
 
-def test_rows_without_an_answer_are_in_neither_number():
+def test_unscored_rows_are_counted_separately():
     table = make_table([[0.9, np.nan, 0.1], [np.nan]])
     with pytest.warns(ShredfinderWarning, match="2 of 5 rows have no p_cnn"):
         hosts = associate_shreds(table, HOSTS).hosts
@@ -55,7 +55,7 @@ def test_rows_without_an_answer_are_in_neither_number():
     assert np.isnan(hosts["shred_fraction_low"]).tolist() == [False, True]
 
 
-def test_masked_probabilities_are_no_answers():
+def test_masked_probabilities_are_unscored():
     table = make_table([[0.9, 0.8]])
     table["p_cnn"] = np.ma.array(table["p_cnn"], mask=[True, False, False])
     with pytest.warns(ShredfinderWarning, match="1 of 3 rows"):

@@ -94,7 +94,7 @@ def test_redshifts():
         {"petro_phi90": np.nan},
     ],
 )
-def test_no_ellipse_holds_nothing(bad):
+def test_an_invalid_ellipse_contains_nothing(bad):
     host = SkyCoord(150.0, 2.0, unit="deg")
     assert in_host_ellipse(host, host, **SHAPE)
     assert not in_host_ellipse(host, host, **{**SHAPE, **bad})

@@ -52,7 +52,7 @@ def test_nsa_columns_units_and_redshift_limit(nsa_file):
     assert len(read_nsa(nsa_file, z_max=0.1)) == np.count_nonzero(z < 0.1)
 
 
-def test_nsa_reads_only_what_is_asked(nsa_file):
+def test_nsa_reads_only_the_requested_columns(nsa_file):
     assert read_nsa(nsa_file, columns=()).colnames == ["host_id", "ra", "dec", "z", "zdist"]
     assert read_nsa(nsa_file, columns=["r_mag"]).colnames[-1] == "r_mag"
     with pytest.raises(ValueError, match="'mass'"):
@@ -117,7 +117,7 @@ def test_nsa_download_uses_the_url_and_the_cache(nsa_file, tmp_path, monkeypatch
     ]
 
 
-def test_nsa_download_that_is_no_file_is_reported(tmp_path, monkeypatch):
+def test_nsa_invalid_download_is_reported(tmp_path, monkeypatch):
     page = tmp_path / "page"
     page.write_text("Service unavailable " * 300)
     monkeypatch.setattr("astropy.utils.data.download_file", lambda *a, **k: str(page))

@@ -23,7 +23,7 @@ def make_hosts(ra, dec, distance):
 
 
 def brute_force(candidates, hosts, radius):
-    """Match by all separations, with astropy's own spherical geometry."""
+    """Match by all separations, computed by astropy."""
     sky = SkyCoord(hosts["ra"], hosts["dec"], unit="deg")
     separation = candidates[:, None].separation(sky[None, :])
     kpc = separation.rad * hosts["distance"].quantity.to_value(u.kpc)
@@ -212,7 +212,7 @@ def test_hosts_without_a_distance_are_reported(distance):
     assert matches["index"].tolist() == [1]
 
 
-def test_near_hosts_can_be_kept():
+def test_nearby_hosts_can_be_kept():
     hosts = make_hosts([0.0], [0.0], [0.78])
     assert len(match_hosts(SkyCoord([7.0], [0.0], unit="deg"), hosts, min_distance=0.1)) == 1
     with pytest.raises(ValueError, match="min_distance"):

@@ -1,33 +1,11 @@
-"""Small helpers that everything else stands on."""
+"""Progress bars, threads, optional dependencies, and checks of weights."""
 
-import numpy as np
 import pytest
 
 from shredfinder import conf
-from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import count_threads, import_optional, progress_bar
 from shredfinder._utils.validation import check_weights
-from shredfinder.bulk.state import RunState
 from shredfinder.exceptions import MissingDependencyError
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text("before")
-
-    def fail_halfway():
-        with atomic_write(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail_halfway()
-    assert path.read_text() == "before"
-    with atomic_write(path) as temporary:
-        assert temporary.suffix == ".csv"
-        temporary.write_text("after")
-    assert path.read_text() == "after"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_a_missing_package_names_its_extra(monkeypatch):
@@ -38,14 +16,14 @@ def test_a_missing_package_names_its_extra(monkeypatch):
         import_optional("h5py", "drawing")
 
 
-def test_a_bar_is_shown_on_request_and_not_in_a_log(capsys):
+def test_a_bar_is_shown_on_request_but_not_in_a_log(capsys):
     for progress, shown in (("auto", False), (False, False), (True, True)):
         with progress_bar(total=2, progress=progress, desc="scoring") as bar:
             bar.update(2)
         assert ("scoring" in capsys.readouterr().err) is shown
 
 
-def test_no_bar_without_a_place_for_it(monkeypatch):
+def test_no_bar_without_stderr(monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
     with progress_bar(total=2, progress=True) as bar:
         bar.update(1)
@@ -75,19 +53,3 @@ def test_weights_are_checked(weights, message):
     assert check_weights(None, 2).tolist() == [1, 1]
     with pytest.raises(ValueError, match=message):
         check_weights(weights, 2)
-
-
-def test_an_unfinished_run_is_neither_gone_on_with_nor_thrown_away_unasked(tmp_path):
-    state = RunState(tmp_path / "state", {"model": "a"})
-    state.write(0, np.array([0.5], dtype=np.float32), [""])
-    with pytest.raises(FileExistsError, match=r"resume.*overwrite"):
-        state.start(resume=False, overwrite=False)
-    with pytest.raises(ValueError, match="model"):
-        RunState(tmp_path / "state", {"model": "b"}).start(resume=True, overwrite=False)
-    p_cnn, flags = state.read(0, 1)[:2]
-    assert (p_cnn.tolist(), [str(flag) for flag in flags]) == ([0.5], [""])
-    for path in (tmp_path / "state").glob("*.npz"):
-        path.write_bytes(path.read_bytes()[:20])
-    assert state.read(0, 1) is None
-    state.start(resume=False, overwrite=True)
-    assert not (tmp_path / "state").exists()
