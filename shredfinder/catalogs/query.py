@@ -138,6 +138,8 @@ def query_candidates(
     cuts = get_preset(cuts) if cuts is not None else None
     if max_rows < 1:
         raise ValueError(f"max_rows must be at least 1: got {max_rows}")
+    if not preset.needs_ebv and ebv is not None:
+        raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
     seconds = _to_seconds(timeout)
     wanted = raw_columns(preset, columns)
     service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
@@ -151,8 +153,6 @@ def query_candidates(
     # Catalogues of uncorrected magnitudes need a map of E(B-V) before the cuts can be applied.
     if preset.needs_ebv and ebv is None:
         ebv = fetch_dust_map(center, circle.radius, url=conf.dust_url, timeout=seconds)
-    elif not preset.needs_ebv and ebv is not None:
-        raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
     # The server removes most rows; the exact cuts follow below.
     conditions: list[str] = []
     if push_down and cuts is not None:
