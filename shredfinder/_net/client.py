@@ -204,6 +204,8 @@ class HttpClient:
                 f"the certificate of {host} cannot be verified, so nothing is fetched from it: "
                 f"wait until it is renewed, or give another base_url ({error})"
             ) from error
+        except requests.ConnectTimeout as error:
+            raise TransientServiceError(f"cannot connect to {host}: {error}") from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             if time.monotonic() >= self.end:
                 raise StoppedError("the time limit of the run is reached") from error

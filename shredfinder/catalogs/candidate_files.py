@@ -13,7 +13,7 @@ from astropy.table import Table, vstack
 
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import progress_bar
-from shredfinder.catalogs.fetching import normalize
+from shredfinder.catalogs.paging import normalize
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
 from shredfinder.cuts import get_preset

@@ -10,7 +10,7 @@ from astropy import units as u
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.catalogs.conditions import write_conditions
-from shredfinder.catalogs.fetching import CachedService, fetch_region
+from shredfinder.catalogs.paging import CachedService, fetch_region
 from shredfinder.catalogs.query_cache import QueryCache
 from shredfinder.catalogs.reddening import fetch_dust_map
 from shredfinder.catalogs.regions import Circle

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.units import to_floats
-from shredfinder.catalogs.fetching import make_client
+from shredfinder.catalogs.paging import make_client
 from shredfinder.exceptions import BadResponseError, ServiceError
 
 if TYPE_CHECKING:

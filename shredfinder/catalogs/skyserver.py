@@ -6,7 +6,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from shredfinder.catalogs.fetching import make_client, normalize
+from shredfinder.catalogs.paging import make_client, normalize
 from shredfinder.exceptions import BadResponseError, ServiceError
 
 if TYPE_CHECKING:

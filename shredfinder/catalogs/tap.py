@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder.catalogs.fetching import make_client, normalize
+from shredfinder.catalogs.paging import make_client, normalize
 from shredfinder.exceptions import BadResponseError, ServiceError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shredfinder.catalogs import fetching, skyserver
+from shredfinder.catalogs import paging, skyserver
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
 
@@ -11,7 +11,7 @@ from tests.catalogs.skies import make_legacy, make_ps1, make_sdss
 def quick(monkeypatch, tmp_path):
     """Skip the pauses between requests, and use an empty cache."""
     monkeypatch.setattr(skyserver, "_RATE", None)
-    monkeypatch.setattr(fetching, "_PAUSE", 0.01)
+    monkeypatch.setattr(paging, "_PAUSE", 0.01)
     from shredfinder import conf
 
     with conf.set_temp("cache_dir", str(tmp_path / "cache")):

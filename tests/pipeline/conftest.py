@@ -22,7 +22,7 @@ def servers(sky, tmp_path_factory):
 def services(servers, tmp_path, monkeypatch):
     """The servers without a history, to whose addresses the package is configured."""
     monkeypatch.setattr("shredfinder.catalogs.skyserver._RATE", None)
-    monkeypatch.setattr("shredfinder.catalogs.fetching._PAUSE", 0.01)
+    monkeypatch.setattr("shredfinder.catalogs.paging._PAUSE", 0.01)
     servers.images.down = False
     servers.images.requests.clear()
     servers.catalogs.requests.clear()
