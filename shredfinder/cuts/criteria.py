@@ -73,6 +73,8 @@ class CutPreset:
 
 
 #: The presets by name. `register_preset` adds to them.
+#:
+#: :meta hide-value:
 CUT_PRESETS: dict[str, CutPreset] = {}
 
 

@@ -112,6 +112,8 @@ _CATALOG = CatalogPreset(
 )
 
 #: Facts about the Legacy Surveys DR9.
+#:
+#: :meta hide-value:
 LEGACY = register_survey(
     Survey(
         name=_CATALOG.survey,

@@ -63,6 +63,8 @@ _CATALOG = CatalogPreset(
 )
 
 #: Facts about Pan-STARRS1 DR2.
+#:
+#: :meta hide-value:
 PS1 = register_survey(
     Survey(
         name=_CATALOG.survey,

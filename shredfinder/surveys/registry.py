@@ -152,9 +152,13 @@ class Survey:
 DEFAULT_SURVEY = "legacy-dr9"
 
 #: The surveys by name. `register_survey` adds to them.
+#:
+#: :meta hide-value:
 SURVEYS: dict[str, Survey] = {}
 
 #: The colour mappings of all registered surveys, by name.
+#:
+#: :meta hide-value:
 COLOR_MAPPINGS: dict[str, ColorMapping] = {}
 
 #: Thresholds of the SAGA cuts by keyword argument of `shredfinder.cuts.saga_cut`: Mao et al.

@@ -56,6 +56,8 @@ _CATALOG = CatalogPreset(
 )
 
 #: Facts about SDSS DR17.
+#:
+#: :meta hide-value:
 SDSS = register_survey(
     Survey(
         name=_CATALOG.survey,
