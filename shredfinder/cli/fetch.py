@@ -65,6 +65,8 @@ def fetch(args: argparse.Namespace) -> None:
     from shredfinder.table import find_image_files, get_positions, read_catalogue
 
     folder = args.output
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"the output {str(folder)!r} is a file: name a folder")
     if (folder / INDEX_NAME).exists() and not args.overwrite:
         raise FileExistsError(
             f"{str(folder / INDEX_NAME)!r} exists: add --overwrite to replace the cutouts in this "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import linecache
 import re
 import sys
 import traceback
@@ -190,19 +191,23 @@ def _describe(error: Exception, options: dict[str, str]) -> str:
 
 def _is_raised_here(error: Exception) -> bool:
     """Check whether the package raised an error itself, with a message for the user."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return "shredfinder" in frame.filename and (frame.line or "").startswith("raise ")
+    frame, line_number = list(traceback.walk_tb(error.__traceback__))[-1]
+    line = linecache.getline(frame.f_code.co_filename, line_number)
+    module = frame.f_globals.get("__name__", "")
+    return module.startswith("shredfinder.") and line.lstrip().startswith("raise ")
 
 
 def _word(message: object, options: dict[str, str]) -> str:
     """Write a message in one line, with the command's options for the arguments of Python."""
     text = " ".join(str(message).split())
+    # Some messages name the option beside the argument.
+    text = re.sub(r"\w+=(\([^)]*\)|\S*) \((--[\w-]+) on the command line\)", r"\2", text)
     named = options | ({"threshold": "--p-threshold"} if "p_threshold" in options else {})
     for name, option in named.items():
         # Names without an underscore may be plain words: only `name=` is surely an argument.
         assigned = "" if "_" in name else "(?==)"
-        # Not in paths, addresses and quotes.
-        argument = rf"(?<![\w'\"/.?&-]){name}\b{assigned}"
+        # Not in paths, addresses, quotes and calls.
+        argument = rf"(?<![\w'\"/.?&(-]){name}\b{assigned}"
         text = re.sub(rf"{argument}=None\b", f"{option} none", text)
         text = re.sub(rf"{argument}(=True\b|=(?!\w|'))?(?!=)", option, text)
         text = re.sub(rf"{argument}=", f"{option} ", text)

@@ -115,7 +115,8 @@ def read_hosts(
         if redshift is None and distance is None:
             raise KeyError(
                 "no column zdist, z or distance was found among the hosts' columns "
-                f"{', '.join(table.colnames) or '(none)'}: name one with redshift= or distance="
+                f"{', '.join(table.colnames) or '(none)'}: rename one, or choose one by the "
+                "arguments redshift and distance"
             )
     host_id = _find(table, _HOST_ID) if host_id is None else find_column(table, host_id)
     if extra is None:

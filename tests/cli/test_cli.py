@@ -114,12 +114,96 @@ def test_help_has_examples(command, capsys):
     assert f"  shredfinder {command} " in capsys.readouterr().out
 
 
-def test_version(capsys):
+def run_python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def test_version():
     import shredfinder
 
-    with pytest.raises(SystemExit):
-        main(["--version"])
-    assert capsys.readouterr().out == f"shredfinder {shredfinder.__version__}\n"
+    done = run_python("-m", "shredfinder", "--version")
+    assert (done.returncode, done.stdout) == (0, f"shredfinder {shredfinder.__version__}\n")
+
+
+@pytest.mark.parametrize("argv", [["--version"], ["--help"], ["classify", "--help"], []])
+def test_what_needs_no_work_imports_nothing_heavy(argv):
+    code = (
+        "import sys\n"
+        "from shredfinder.cli import main\n"
+        "try:\n"
+        f"    main({argv})\n"
+        "finally:\n"
+        "    heavy = {'numpy', 'astropy', 'matplotlib', 'keras'} & set(sys.modules)\n"
+        "    print('heavy:', heavy, file=sys.stderr)\n"
+    )
+    assert "heavy: set()" in run_python("-c", code).stderr
+
+
+def test_without_a_command_all_are_listed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    for command in (
+        "run", "classify", "fetch", "fractions", "pool", "label", "demo", "train", "evaluate"
+    ):  # fmt: skip
+        [line] = [line for line in lines if line.startswith(f"    {command} ")]
+        assert len(line.split()) > 4
+
+
+class TestMessages:
+    """Errors and warnings are in the words of the shell."""
+
+    @pytest.fixture
+    def fail(self, catalogue, tmp_path, monkeypatch, capsys):
+        def run_failing(error, *options):
+            def classify_catalogue(*args, **kwargs):
+                raise error
+
+            monkeypatch.setattr("shredfinder.bulk.classify_catalogue", classify_catalogue)
+            assert classify(catalogue, tmp_path / "out.ecsv", *options) == 1
+            return capsys.readouterr().err.removeprefix("shredfinder: error: ").rstrip("\n")
+
+        return run_failing
+
+    @pytest.mark.parametrize(
+        ("message", "shown"),
+        [
+            ("pass allow_other_colors=True", "pass --allow-other-colors"),
+            ("give overwrite=True or cutouts=", "give --overwrite or --cutouts"),
+            ("threshold=0.5 is used", "--p-threshold 0.5 is used"),
+            ("replace_columns replaces it", "--replace-columns replaces it"),
+            ("no columns (table='x' of a server)", "no columns (table='x' of a server)"),
+            ("http://a/b?layer=c failed", "http://a/b?layer=c failed"),
+            ("the layer of the service", "the layer of the service"),
+            ("position=('a', 'b') (--position on the command line) helps", "--position helps"),
+            ("two\nlines", "two lines"),
+        ],
+    )
+    def test_arguments_are_options(self, fail, message, shown):
+        assert fail(ValueError(message)) == shown
+
+    def test_files_are_named_without_numbers_of_errors(self, fail):
+        assert fail(PermissionError(13, "Permission denied", "a.fits")) == (
+            "Permission denied: 'a.fits'"
+        )
+
+    def test_unexpected_errors_ask_for_a_report(self, catalogue, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr("shredfinder.bulk.classify_catalogue", lambda: None)
+        assert classify(catalogue, tmp_path / "out.ecsv") == 1
+        error = capsys.readouterr().err
+        assert "unexpected problem (TypeError): run the command again with --debug" in error
+        assert "lambda" not in error
+
+
+@pytest.mark.parametrize("survey", ["legacy", "sdss", "ps1"])
+def test_surveys_have_short_names(survey, tmp_path, capsys):
+    Table({"a": [1]}).write(tmp_path / "t.ecsv")
+    assert main(["fractions", str(tmp_path / "t.ecsv"), "--survey", survey]) == 1
+    # The survey is known, but a column is missing. The message of the KeyError is not quoted.
+    assert capsys.readouterr().err.startswith("shredfinder: error: the table has no column")
 
 
 def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
@@ -134,10 +218,8 @@ def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out.ecsv").exists()
 
 
-def test_it_runs_as_a_command():
-    code = "import sys; from shredfinder.cli import main; sys.exit(main())"
-    argv = [sys.executable, "-c", code, "classify", "a", "-o", "b.csv", "--cutouts", "."]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+def test_running_as_a_module():
+    done = run_python("-m", "shredfinder", "classify", "a", "-o", "b.csv", "--cutouts", ".")
     assert done.returncode == 1
     assert done.stderr == "shredfinder: error: there is no catalogue 'a'\n"
 
@@ -245,6 +327,6 @@ def test_the_main_job_on_real_cutouts(data_folder, tmp_path, capsys):
     truth = encode_labels(labels["consensus"])
     known = np.isfinite(truth)
     metrics = compute_metrics(truth[known], np.asarray(scored["p_cnn"])[known])
-    # The model has seen these very sources: this tells a broken model, not a good one.
+    # The model was trained on these sources: this only detects a broken model.
     assert metrics["auc"] > 0.98
     assert metrics["accuracy"] > 0.95

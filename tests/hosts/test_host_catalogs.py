@@ -168,7 +168,7 @@ def test_read_hosts_from_a_file(table, tmp_path):
 
 
 def test_read_hosts_wrong_input(table):
-    with pytest.raises(KeyError, match="redshift= or distance="):
+    with pytest.raises(KeyError, match="no column zdist, z or distance was found"):
         read_hosts(table)
     with pytest.raises(ValueError, match="no position was found in the hosts"):
         read_hosts(table["Name", "cz"], redshift="cz")
