@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.style import draw_circles, draw_cross, make_figure
 
@@ -64,8 +65,8 @@ def plot_field(
     table : `~astropy.table.Table`, optional
         The sources.
     coords : `~astropy.coordinates.SkyCoord`, optional
-        Positions of the sources, one per row; by default from the columns ``ra`` and ``dec``
-        (in deg if they have no unit).
+        Positions of the sources, one per row; by default those that
+        `~shredfinder.table.get_positions` finds.
     score : str, optional
         Column with the probability of being a shred. Rows where it is NaN or masked are unscored,
         and so are all rows if the column is missing.
@@ -123,7 +124,7 @@ def plot_field(
     # One scale converts angles to pixels, since the pixels of surveys are square.
     scale = np.sqrt(np.prod(proj_plane_pixel_scales(wcs.celestial))) * 3600
     if table is not None and len(table):
-        x, y = wcs.world_to_pixel(_get_coords(table) if coords is None else coords)
+        x, y = wcs.world_to_pixel(get_positions(table) if coords is None else coords)
         classes = _find_classes(table, score, threshold)
         radii = _get_radii(table, radius) / scale
         handles = [
@@ -153,19 +154,6 @@ def _make_axes(wcs: WCS, shape: tuple[int, ...]) -> WCSAxes:
     for axis, name in zip(ax.coords, ("Right ascension", "Declination"), strict=True):
         axis.set_axislabel(f"{name} (ICRS)")
     return ax
-
-
-def _get_coords(table: Table) -> SkyCoord:
-    missing = [name for name in ("ra", "dec") if name not in table.colnames]
-    if missing:
-        raise ValueError(
-            f"the table has no column {' and no column '.join(missing)}: give the positions "
-            "as coords=SkyCoord(...)"
-        )
-    ra, dec = (_to_angles(table[name], u.deg) for name in ("ra", "dec"))
-    # Invalid positions are not drawn, and SkyCoord rejects some of them.
-    good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
-    return SkyCoord(np.where(good, ra, np.nan), np.where(good, dec, np.nan), unit="deg")
 
 
 def _to_angles(column: Any, unit: u.UnitBase) -> np.ndarray:

@@ -170,7 +170,10 @@ def test_empty_table(image, wcs, table):
             {"image": np.zeros((80, 99, 3))},
             r"the image has shape \(80, 99\), but the WCS has shape \(80, 100\)",
         ),
-        ({"table": Table({"p_cnn": [0.2]})}, "no column ra and no column dec"),
+        (
+            {"table": Table({"p_cnn": [0.2]})},
+            "no position was found in the table, among the columns p_cnn",
+        ),
         ({"radius": "size"}, "no column 'size'"),
     ],
 )
