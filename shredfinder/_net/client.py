@@ -180,8 +180,9 @@ class HttpClient:
                     allow_redirects=False,
                     **self._session.merge_environment_settings(url, {}, True, None, None),
                 )
-                # Without this method, astroquery can pickle the response.
+                # Astroquery pickles responses, and a client cannot be pickled.
                 response.request.hooks = {}
+                # requests prepares the next request of a redirect, with the right method.
                 if response.next is None:
                     if response.status_code != 200:
                         self._fail(response)
@@ -198,6 +199,7 @@ class HttpClient:
         ) as error:
             raise UnusableServiceError(f"{url!r} is not a valid address: check base_url") from error
         except requests.exceptions.SSLError as error:
+            # A cut connection may also appear as an error of TLS.
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
                 raise TransientServiceError(f"TLS failed with {host}: {error}") from error
             raise UnusableServiceError(
@@ -242,7 +244,7 @@ class HttpClient:
                     if self.stop.is_set():
                         raise StoppedError("the run was stopped while a response was read")
             except (BadResponseError, requests.Timeout, urllib3.exceptions.HTTPError):
-                # Of an error response, or a redirect, the status says enough.
+                # For an error or a redirect, the status is enough.
                 if good:
                     raise
         # From now on ``response.content`` reads from memory.
@@ -258,6 +260,7 @@ class HttpClient:
                 pause = urllib3.Retry().get_retry_after(response) or 0.0  # type: ignore[arg-type]
             except urllib3.exceptions.InvalidHeader:
                 pause = 0.0
+            # All threads wait: the server means the client, not this request.
             self._limiter.hold(pause)
             raise TransientServiceError(message, status=status, retry_after=pause)
         if status in _NO_COVERAGE:

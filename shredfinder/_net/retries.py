@@ -118,6 +118,7 @@ class RateLimiter:
         """
         start = time.monotonic()
         while True:
+            # Reserve the next free slot, and sleep until then without the lock.
             with self._lock:
                 now = time.monotonic()
                 slot = max(now, self._next, self._held_until)

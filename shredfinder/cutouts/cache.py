@@ -17,6 +17,8 @@ from shredfinder.exceptions import ServiceError
 from shredfinder.imaging.checks import CutoutFlag, check_images
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from astropy.table import Table
     from astropy.units import Quantity
 
@@ -65,7 +67,7 @@ class Cache:
     def __init__(self, path: PathLike | None = None) -> None:
         self.path = Path(path or get_cache_folder("cutouts")).expanduser()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Cache({str(self.path)!r})"
 
     def stem(self, service: CutoutService, request: CutoutRequest) -> str:
@@ -113,6 +115,7 @@ class Cache:
             Path of the file; None if the cache has none.
         """
         stem = self.stem(service, request)
+        # An image counts more than an older record that there is none.
         for suffix in _SUFFIXES:
             path = stem + suffix
             try:
@@ -250,6 +253,7 @@ class Cache:
         n_removed = 0
         for path, stat in self._walk(temporary=True):
             folder = os.path.relpath(path, self.path).split(os.sep)
+            # Unfinished files have names with a leading dot.
             if os.path.basename(path).startswith("."):
                 remove = stat.st_mtime < time.time() - _STALE
             else:
@@ -266,11 +270,12 @@ class Cache:
                     Path(path).unlink(missing_ok=True)
         return n_removed
 
-    def _walk(self, temporary=False):
+    def _walk(self, temporary: bool = False) -> Iterator[tuple[str, os.stat_result]]:
         """Yield the path and `os.stat` of each of the cache's files, ignoring all others."""
         for folder, _, files in os.walk(self.path):
             for name in files:
                 ours = name.endswith(_SUFFIXES) and (temporary or not name.startswith("."))
+                # Cutouts are five folders deep: whatever else lies in the folder is not touched.
                 if ours and len(os.path.relpath(folder, self.path).split(os.sep)) == 5:
                     path = os.path.join(folder, name)
                     try:
@@ -279,11 +284,11 @@ class Cache:
                         continue
 
 
-def _date(seconds):
+def _date(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
-def _name_folder(text):
+def _name_folder(text: str) -> str:
     """Replace characters that could lead out of a folder or trouble a file system."""
     name = re.sub(r"[^\w@+,=.-]", "_", text)
     return re.sub(r"^\.+", "_", name) or "all"

@@ -102,6 +102,7 @@ class Batch:
             self.images = np.full(shape, np.nan, np.float32)
         else:
             self.images = np.zeros(shape, np.uint8)
+        # Rows stay flagged as failed if the run ends before their turn.
         self.flags = np.full(n, CutoutFlag.FAILED.value, dtype="U16")
         self.flags[np.isnan(ra)] = CutoutFlag.NO_POSITION
         # Sources at the same position are requested once.
@@ -126,6 +127,7 @@ class Batch:
             self._futures += [
                 run.executor.submit(self._fetch, missing, group) for group in self._group(missing)
             ]
+        # Rows without a position are done, and so are missing ones if offline.
         waiting = stored if run.offline else self._rows
         self._n_done = n - sum(len(self._rows[request]) for request in waiting)
 
@@ -163,6 +165,7 @@ class Batch:
         except ServiceError as error:
             return self._fail(sources, group, error)
         run.failures.note_success()
+        # Each cutout is checked here once, and not again in `result`.
         n_rows = 0
         for row, left, top in zip(group.rows, group.left, group.top, strict=True):
             cutout = fetched.image[top : top + run.size, left : left + run.size]
@@ -170,6 +173,7 @@ class Batch:
             flag = CutoutFlag(check(cutout[np.newaxis])[0])
             if flag == CutoutFlag.GOOD:
                 if run.cache is not None:
+                    # The body is stored as it came, unless it is shared.
                     content, suffix = fetched.body, fetched.suffix
                     if content is None or len(group.rows) > 1:
                         content, suffix = encode_image(cutout, sources[row], run.service.bands)
@@ -182,9 +186,10 @@ class Batch:
     def _fail(self, sources: list[CutoutRequest], group: Group, error: ServiceError) -> int:
         """Flag the rows of a group, or fetch its sources one by one."""
         _log.debug("%s: %s", group.request, error)
-        passing = isinstance(error, (TransientServiceError, StoppedError))
-        # One source must not spoil its neighbours: each is requested separately.
-        split = len(group.rows) > 1 and not passing
+        transient = isinstance(error, (TransientServiceError, StoppedError))
+        # One source must not spoil its neighbours: each is requested separately. If the service
+        # itself has failed, that would only multiply the failures.
+        split = len(group.rows) > 1 and not transient
         self._run.failures.note(error, lasting=not split)
         if split:
             return sum(
@@ -235,7 +240,6 @@ class Batch:
             if bar is not None:
                 bar.update(n_rows)
         run.failures.warn()
-        # Each image was checked when it was fetched or read.
         return Cutouts.from_checked(
             self.images,
             self.flags,
@@ -278,6 +282,7 @@ class Failures:
             return
         with self._lock:
             if error.flag in _EMPTY_FLAGS:
+                # The service works: it has no image there.
                 self._n_in_row = 0
                 self._n_empty += lasting
                 self._last_empty = str(error)

@@ -110,6 +110,7 @@ class CutoutFetcher:
 
     def __post_init__(self) -> None:
         if self.pixel_scale is not None:
+            # The way to set an attribute of a frozen dataclass.
             object.__setattr__(self, "pixel_scale", to_arcsec_per_pixel(self.pixel_scale))
         if not isinstance(self.cache, (bool, str, Path, Cache, type(None))):
             raise ValueError(f"cache must be a folder, a Cache, True or False, not {self.cache!r}")
@@ -274,11 +275,13 @@ class CutoutFetcher:
                 offline=self.offline and service.remote,
             )
         finally:
+            # Ends pauses and downloads at once, also after an error or Ctrl-C.
             client.stop.set()
             if timer is not None:
                 timer.cancel()
             executor.shutdown(wait=True, cancel_futures=True)
             client.close()
+            # A service object that the user made stays open.
             if service is not self.service:
                 service.close()
 
@@ -370,6 +373,7 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
         start, stop, _ = rows.indices(len(self))
         stop = max(start, stop)
         end = self._start + (0 if self._buffer is None else len(self._buffer))
+        # Restart for a slice that goes back, or that skips rows.
         if self._chunks is None or start < self._start or start > end:
             self.close()
             self._chunks, self._start = self._iterate(start), start

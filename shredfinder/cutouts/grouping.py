@@ -13,6 +13,7 @@ from shredfinder.cutouts.services.base import CutoutRequest
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
+    from numpy.typing import ArrayLike
 
 __all__ = ["Group", "deproject", "group_sources", "project", "single_group", "sky_order"]
 
@@ -94,11 +95,11 @@ def group_sources(
     groups, waiting = [], [np.arange(len(ra))] if len(ra) else []
     while waiting:
         rows = waiting.pop()
-        group, axes = _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size or np.inf)
-        if group is None:
-            waiting.extend(_split(rows, axes))
+        found = _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size or np.inf)
+        if isinstance(found, Group):
+            groups.append(found)
         else:
-            groups.append(group)
+            waiting.extend(_split(rows, found))
     return groups
 
 
@@ -109,15 +110,23 @@ def single_group(row: int, ra: float, dec: float, *, size: int, pixel_scale: flo
     return Group(np.array([row]), request, zero, zero)
 
 
-def _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size):
-    """Return the group of the rows and None, or None and the coordinates to split them along."""
+def _try_group(
+    rows: np.ndarray,
+    ra: np.ndarray,
+    dec: np.ndarray,
+    vectors: np.ndarray,
+    size: int,
+    pixel_scale: float,
+    max_size: float,
+) -> Group | np.ndarray:
+    """Return the group of the rows, or the coordinates along which to split them."""
     if len(rows) == 1:
         row = rows[0]
-        return single_group(row, ra[row], dec[row], size=size, pixel_scale=pixel_scale), None
+        return single_group(row, ra[row], dec[row], size=size, pixel_scale=pixel_scale)
     chosen = vectors[rows]
     extent = np.ptp(chosen, axis=0)
     if extent.max() > np.radians(_MAX_EXTENT):
-        return None, chosen
+        return chosen
     center = chosen.mean(axis=0)
     ra_mean = np.degrees(np.arctan2(center[1], center[0]))
     dec_mean = np.degrees(np.arcsin(np.clip(center[2] / np.linalg.norm(center), -1, 1)))
@@ -147,13 +156,13 @@ def _try_group(rows, ra, dec, vectors, size, pixel_scale, max_size):
         and turn.max() * size / np.sqrt(2) <= _MAX_TURN
     )
     if not fits:
-        return None, axes
+        return axes
     request = replace(request, width=width, height=height)
     left, top = (margins + offsets).T
-    return Group(rows, request, left, top), None
+    return Group(rows, request, left, top)
 
 
-def _split(rows, axes):
+def _split(rows: np.ndarray, axes: np.ndarray) -> list[np.ndarray]:
     """Split rows at the widest gap within the middle half of the axis of largest extent."""
     along = axes[:, np.argmax(np.ptp(axes, axis=0))]
     order = np.argsort(along, kind="stable")
@@ -165,7 +174,9 @@ def _split(rows, axes):
     return [rows[order[:cut]], rows[order[cut:]]]
 
 
-def project(ra, dec, ra_center: float, dec_center: float) -> tuple[np.ndarray, np.ndarray]:
+def project(
+    ra: ArrayLike, dec: ArrayLike, ra_center: float, dec_center: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Project positions onto a tangent plane (gnomonic; Calabretta & Greisen 2002, A&A 395, 1077).
 
     Parameters
@@ -190,7 +201,9 @@ def project(ra, dec, ra_center: float, dec_center: float) -> tuple[np.ndarray, n
     return east * arcsec, north / depth * arcsec
 
 
-def deproject(east, north, ra_center: float, dec_center: float) -> tuple[np.ndarray, np.ndarray]:
+def deproject(
+    east: ArrayLike, north: ArrayLike, ra_center: float, dec_center: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Convert offsets on a tangent plane to positions; the inverse of `project`.
 
     Parameters

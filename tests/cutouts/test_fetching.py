@@ -43,6 +43,7 @@ def assert_rate_kept(requests, rate):
         assert (times[window:] - times[:-window]).min() > 0.5 * 0.8
 
 
+@pytest.mark.slow
 def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
     coords = scattered(N_FAULTY)
     chances = dict.fromkeys(FAULTS, 0.02) | {"429": 0.002, "stall": 0.005}
@@ -75,6 +76,7 @@ def test_every_fault_at_once(tmp_path, monkeypatch, quick_retry):
         assert differences(again, coords).max() < JPEG_NOISE
 
 
+@pytest.mark.slow
 def test_every_fault_at_once_with_shared_images(quick_retry):
     coords = host_centred(24, 20)
     chances = dict.fromkeys(FAULTS, 0.03) | {"blank": 0, "429": 0.01, "stall": 0.01}

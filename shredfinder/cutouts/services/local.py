@@ -22,7 +22,9 @@ from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from astropy.wcs import WCS
 
     from shredfinder._net.client import HttpClient
     from shredfinder._utils.types import PathLike
@@ -164,11 +166,13 @@ class LocalImages(CutoutService):
         radius = np.hypot(request.width, request.height) / 2 * request.pixel_scale / 3600
         touching = [p for p in self._planes if p.overlaps(request.ra, request.dec, radius)]
         fluxes = np.full((*coords.shape, len(self.bands)), np.nan)
+        # Bands of a brick share the pixel positions.
         located: dict[Any, Any] = {}
         for i, band in enumerate(self.bands):
             planes = [plane for plane in touching if plane.band == band]
             parts = [plane.cut(coords, request.pixel_scale, located) for plane in planes]
             fluxes[..., i] = _average([part for part in parts if part is not None], coords.shape)
+        # The source itself must be on an image; missing pixels beside it stay NaN.
         center = fluxes[(request.height - 1) // 2, (request.width - 1) // 2]
         if not np.isfinite(center).all():
             raise NoCoverageError("no image holds the position in every band")
@@ -220,7 +224,7 @@ def _average(images: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
-def _find_planes(images, bands, files):
+def _find_planes(images: Any, bands: tuple[str, ...], files: OpenFiles) -> list[Plane]:
     if isinstance(images, Mapping):
         pairs = [(source, (band,)) for band in images for source in _list_sources(images[band])]
     elif isinstance(images, (str, Path)) and Path(images).is_dir():
@@ -230,7 +234,7 @@ def _find_planes(images, bands, files):
     return [plane for source, planes in pairs for plane in _make_planes(source, planes, files)]
 
 
-def _list_sources(sources):
+def _list_sources(sources: Any) -> Sequence[str | tuple[Any, WCS]]:
     if isinstance(sources, (str, Path)):
         paths = sorted(glob(str(sources), recursive=True)) or [str(sources)]
         missing = [path for path in paths if not Path(path).is_file()]
@@ -244,7 +248,9 @@ def _list_sources(sources):
     return [source for item in sources for source in _list_sources(item)]
 
 
-def _make_planes(source, bands, files):
+def _make_planes(
+    source: str | tuple[Any, WCS], bands: tuple[str, ...], files: OpenFiles
+) -> list[Plane]:
     from astropy.wcs import WCS
 
     if isinstance(source, tuple):
@@ -280,13 +286,15 @@ def _make_planes(source, bands, files):
         ]
 
 
-def _reader(source, index, plane, ndim, files):
+def _reader(
+    source: Any, index: int | None, plane: int, ndim: int, files: OpenFiles
+) -> Callable[[], Any]:
     """Return a function that returns the plane, to be sliced."""
     if index is None:
         array = np.asarray(source[0])
         return lambda: array[plane] if ndim == 3 else array
 
-    def read():
+    def read() -> Any:
         hdu = files.get(source)[index]
         if ndim == 3:
             return hdu.data[plane]
@@ -297,7 +305,7 @@ def _reader(source, index, plane, ndim, files):
     return read
 
 
-def _is_mapped(hdu):
+def _is_mapped(hdu: Any) -> bool:
     """Return whether the file holds an image's values unscaled and uncompressed."""
     from astropy.io.fits import CompImageHDU
 
@@ -305,7 +313,7 @@ def _is_mapped(hdu):
     return not scaled and not isinstance(hdu, CompImageHDU)
 
 
-def _find_images(folder, bands):
+def _find_images(folder: PathLike, bands: tuple[str, ...]) -> Sequence[tuple[str, tuple[str, ...]]]:
     """Find the images in a folder and its subfolders, as pairs of path and bands."""
     folder = Path(folder)
     bricks = [
@@ -335,7 +343,7 @@ def _find_images(folder, bands):
     return [(path, found) for path, found in images if set(found) <= set(bands)]
 
 
-def _find_bands(path, bands):
+def _find_bands(path: Path, bands: tuple[str, ...]) -> tuple[str, ...] | None:
     """Read the bands of a file from its header or its name; None if neither names them."""
     from astropy.io import fits
 

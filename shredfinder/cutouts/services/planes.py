@@ -171,6 +171,7 @@ class Plane:
             return None
         (left, right), (bottom, top), level, sampling = located[self.grid]
         try:
+            # Only reading needs the lock; resampling runs in parallel.
             with self._lock:
                 part = Cutout2D(
                     self._read(),
@@ -185,25 +186,26 @@ class Plane:
             ) from error
         return sampling.apply(smooth_and_average(values, level))
 
-    def _locate(self, coords, pixel_scale):
+    def _locate(self, coords: SkyCoord, pixel_scale: float) -> tuple[Any, ...] | None:
         """Return the range of pixels to read, the level of averaging, and the interpolation."""
         with self._lock:  # a WCS is not thread-safe
             x, y = self.wcs.world_to_pixel(coords)
+        # Average 2 × 2 pixels `level` times, so that blocks of ``step`` pixels become one.
         level = choose_level(pixel_scale, self.pixel_scale)
         step = 2**level
-        bounds = [_bounds(a, n, step) for a, n in ((x, self.shape[1]), (y, self.shape[0]))]
-        if None in bounds:
+        columns, rows = _bounds(x, self.shape[1], step), _bounds(y, self.shape[0], step)
+        if columns is None or rows is None:
             return None
-        (left, right), (bottom, top) = bounds
+        (left, right), (bottom, top) = columns, rows
         sampling = LanczosSampling(
             (x - left + 0.5) / step - 0.5,
             (y - bottom + 0.5) / step - 0.5,
             ((top - bottom) // step, (right - left) // step),
         )
-        return *bounds, level, sampling
+        return columns, rows, level, sampling
 
 
-def _bounds(x, n, step):
+def _bounds(x: np.ndarray, n: int, step: int) -> tuple[int, int] | None:
     """Return the first and last pixel plus one to read, aligned to the image's averaged blocks."""
     n -= n % step
     if not np.isfinite(x).any():
@@ -213,6 +215,6 @@ def _bounds(x, n, step):
     return (first, last) if last - first >= step else None
 
 
-def _vector(ra, dec):
+def _vector(ra: float, dec: float) -> np.ndarray:
     ra, dec = np.radians(ra), np.radians(dec)
     return np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])

@@ -108,6 +108,7 @@ class PanSTARRS(CutoutService):
     def fetch(self, request: CutoutRequest, client: HttpClient) -> FetchedImage:
         """Fetch and validate one image; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
+        # First the names of the stacks at the position, then images of them.
         position = {"ra": f"{request.ra:.7f}", "dec": f"{request.dec:.7f}"}
         names = client.get(
             f"{self.base_url}/ps1filenames.py",
@@ -121,6 +122,7 @@ class PanSTARRS(CutoutService):
                 "Pan-STARRS1's colour images are square, not of "
                 f"{request.width}×{request.height} px"
             )
+        # The bands are in the order red, green and blue.
         red, green, blue = (names[band] for band in self.bands)
         # The side is a whole number of native pixels, so the scale is right to half of one.
         side = round(request.width * request.pixel_scale / _NATIVE)

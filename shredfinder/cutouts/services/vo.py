@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,8 +20,17 @@ from shredfinder.surveys import COLOR_MAPPINGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astropy.wcs import WCS
+    from pyvo.dal import DALResults, Record
+    from pyvo.dal.adhoc import DatalinkResults, SodaQuery
+
     from shredfinder._net.client import HttpClient, Response
     from shredfinder.cutouts.services.base import CutoutRequest, FetchedImage
+
+    # Right ascension, declination and radius in degrees.
+    Circle: TypeAlias = tuple[float, float, float]
+    # Rows of responses, each with its response, which knows the services of the row's links.
+    Records: TypeAlias = list[tuple[DALResults, Record]]
 
 __all__ = ["VOImages"]
 
@@ -140,7 +149,7 @@ class VOImages(CutoutService):
             flux_scale=self.flux_scale,
         )
 
-    def _search(self, circle, session):
+    def _search(self, circle: Circle, session: ClientSession) -> Records:
         """List the images of a circle; find out the version at the first call."""
         if self.version == "auto":
             with self._lock:
@@ -148,7 +157,8 @@ class VOImages(CutoutService):
                     return self._try_versions(circle, session)
         return self._query(self.version, circle, session)
 
-    def _try_versions(self, circle, session):
+    def _try_versions(self, circle: Circle, session: ClientSession) -> Records:
+        # Start with the version that the URL suggests; the other costs one more request.
         likely: Literal[1, 2] = 2 if _VERSION_2.search(self.base_url.lower()) else 1
         try:
             records = self._query(likely, circle, session)
@@ -161,7 +171,7 @@ class VOImages(CutoutService):
         self.version = likely
         return records
 
-    def _query(self, version, circle, session):
+    def _query(self, version: int, circle: Circle, session: ClientSession) -> Records:
         from pyvo.dal.sia import SIAQuery
         from pyvo.dal.sia2 import SIA2Query
 
@@ -181,7 +191,7 @@ class VOImages(CutoutService):
             results = query.execute()
             return [(results, r) for r in results if version == 2 or self.layer in (r.title or "")]
 
-    def _choose(self, records, band):
+    def _choose(self, records: Records, band: str) -> Records:
         """Choose the FITS images of a band."""
         chosen = []
         for results, record in records:
@@ -192,9 +202,11 @@ class VOImages(CutoutService):
             else:
                 name = record.bandpass_id
                 low, high = record.bandpass_lolimit, record.bandpass_hilimit
-            file_format = _get_format(record)
-            if "fits" not in (file_format or "fits") and "datalink" not in file_format:
+            # A service that names no format lists FITS images.
+            file_format = _get_format(record) or "fits"
+            if "fits" not in file_format and "datalink" not in file_format:
                 continue
+            # Match bands by name, such as "g DECam", if the service uses the usual names.
             names = (name or "").split()
             if names and (names[0] == band or names[0] in _WAVELENGTHS):
                 matches = names[0] == band
@@ -205,7 +217,14 @@ class VOImages(CutoutService):
                 chosen.append((results, record))
         return chosen
 
-    def _fetch_image(self, results, record, circle, session, client):
+    def _fetch_image(
+        self,
+        results: DALResults,
+        record: Record,
+        circle: Circle,
+        session: ClientSession,
+        client: HttpClient,
+    ) -> list[tuple[np.ndarray, WCS]]:
         """Fetch an image or a part of it, as `read_planes` returns it."""
         links = _find_links(results, record, session)
         query = None if links is None else _find_soda(links, circle, session)
@@ -225,17 +244,19 @@ class VOImages(CutoutService):
             raise BadResponseError(str(error), status=error.status) from error
 
 
-def _read_image(response: Response):
+def _read_image(response: Response) -> list[tuple[np.ndarray, WCS]]:
     return read_planes(response.content, response.headers.get("Content-Type", ""))
 
 
-def _is_stack(record):
+def _is_stack(record: Record) -> bool:
     """Return whether a row is a stacked image, if the list has columns for that."""
     product, process = (str(record.get(name, "")) for name in ("prodtype", "proctype"))
     return product in ("", "image") and (not process or process.startswith("Stack"))
 
 
-def _find_links(results, record, session):
+def _find_links(
+    results: DALResults, record: Record, session: ClientSession
+) -> DatalinkResults | None:
     """Fetch the links of a record; None if it has none."""
     from pyvo.dal.adhoc import DATALINK_IVOID, DatalinkQuery, DatalinkResults
     from pyvo.dal.exceptions import DALServiceError
@@ -249,7 +270,7 @@ def _find_links(results, record, session):
     return DatalinkQuery.from_resource(record, resource, session=session).execute()
 
 
-def _find_soda(links, circle, session):
+def _find_soda(links: DatalinkResults, circle: Circle, session: ClientSession) -> SodaQuery | None:
     """Create the query of the SODA service among some links; None if there is none."""
     from astropy import units as u
     from pyvo.dal.adhoc import SODA_SYNC_IVOID, SodaQuery
@@ -259,28 +280,28 @@ def _find_soda(links, circle, session):
         resource = links.get_adhocservice_by_ivoid(SODA_SYNC_IVOID)
     except DALServiceError:
         return None
-    circle = tuple(value * u.deg for value in circle)
+    region = tuple(value * u.deg for value in circle)
     for link in links:
         if link["service_def"] and link["semantics"] in _CUTOUT_SEMANTICS:
-            return SodaQuery.from_resource(link, resource, session=session, circle=circle)
+            return SodaQuery.from_resource(link, resource, session=session, circle=region)
     return None
 
 
-def _find_whole(links):
+def _find_whole(links: DatalinkResults) -> str | None:
     """Return the address of the image itself among some links; None if it is not there."""
     return next((link["access_url"] for link in links if link["semantics"] == "#this"), None)
 
 
-def _get_url(record):
+def _get_url(record: Record) -> str:
     # Not all services mark the column in the way that pyvo expects.
     return getattr(record, "access_url", None) or record.getdataurl()
 
 
-def _get_format(record):
+def _get_format(record: Record) -> str | None:
     return record.access_format if hasattr(record, "access_format") else record.format
 
 
-def _to_metres(value):
+def _to_metres(value: Any) -> float:
     from astropy import units as u
 
     if value is None or value is np.ma.masked:
