@@ -20,6 +20,7 @@ from astropy.stats import binom_conf_interval
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shredfinder.catalogs import skyserver
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.hosts import read_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.closure import judge
@@ -50,7 +51,7 @@ def main():
                 "NGC 2903",
                 survey,
                 radius=0.6 * u.deg,
-                fetch={"rate": None, "cache": False},
+                service=CutoutFetcher(cache=False, rate=None),
                 query={"cache": False},
                 pictures=False,
                 progress=False,

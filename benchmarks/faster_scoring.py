@@ -30,7 +30,7 @@ from shredfinder._utils.runtime import count_threads
 from shredfinder.evaluation import compute_metrics, make_folds
 from shredfinder.imaging import ImageFiles
 from shredfinder.models import TrainedModel
-from shredfinder.models.scoring import OnnxNetwork, symmetric_views
+from shredfinder.models.model import OnnxNetwork, symmetric_views
 from shredfinder.training import encode_labels
 
 KEPT = -0.001

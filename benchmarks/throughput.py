@@ -34,11 +34,12 @@ from simulated import FACTS, SHAPE, make_bricks, make_catalogue, make_files
 from shredfinder import ShredClassifier
 from shredfinder._utils.runtime import count_threads
 from shredfinder.bulk import classify_catalogue
-from shredfinder.bulk.state import Scores
+from shredfinder.bulk.state import CompactScores
 from shredfinder.bulk.stores import open_store
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.imaging import ImageFiles
 from shredfinder.models.architectures import build_network
-from shredfinder.models.scoring import OnnxNetwork
+from shredfinder.models.model import OnnxNetwork
 
 BATCH = 128
 
@@ -226,7 +227,7 @@ def time_table(catalogue):
     store = open_store(catalogue, output)
     for first in range(0, store.n_rows, 16_384):
         store.read(first, min(first + 16_384, store.n_rows), ["image"])
-    scores = Scores(store.n_rows)
+    scores = CompactScores(store.n_rows)
     store.write(
         output,
         lambda a, b: (scores.p_cnn[a:b], scores.get_flags(a, b)),
@@ -346,7 +347,7 @@ def run(options, folder):
     )
     report_end_to_end(
         f"FITS bricks, {options.format} to {options.format}",
-        {"fetch": {"service": "local", "base_url": str(bricks)}},
+        {"service": CutoutFetcher("local", base_url=str(bricks))},
         options.brick_rows,
         lambda: (
             time_bricks(bricks, positions[:, :200], 1.5),

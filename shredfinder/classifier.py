@@ -8,12 +8,12 @@ import numpy as np
 
 from shredfinder._utils.validation import check_count, check_weights
 from shredfinder.exceptions import ModelFileError
+from shredfinder.imaging import as_cutouts
 from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.calibration import fit_calibration
 from shredfinder.models.labels import CLASSES, encode_labels, list_classes, warn_of_others
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
-from shredfinder.models.sources import open_source
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 from shredfinder.training import import_keras, train_model
 from shredfinder.training.fitting import check_fit_options
@@ -277,7 +277,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
         """
         facts = get_survey(self.survey)
         bands = tuple(self.bands or facts.bands)
-        return open_source(
+        return as_cutouts(
             X,
             size=(facts.size, facts.size),
             pixel_scale=self.pixel_scale or facts.pixel_scale,

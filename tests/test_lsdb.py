@@ -13,13 +13,14 @@ from PIL import Image
 
 from shredfinder import ShredClassifier, conf
 from shredfinder import add_p_cnn as add_to_table
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.datasets import make_field
 from tests.cutouts.loopback import LoopbackServer
 
 HAS_LSDB = all(importlib.util.find_spec(name) for name in ("lsdb", "hats_import"))
 pytestmark = [
     pytest.mark.skipif(not HAS_LSDB, reason="LSDB and hats-import are not installed"),
-    # What LSDB, HATS and Dask warn of among themselves is theirs.
+    # Warnings among LSDB, HATS and Dask are not ours.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -29,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def client():
-    """Two workers, each a process of its own."""
+    """Start two workers, each in its own process."""
     from distributed import Client, LocalCluster
 
     with (
@@ -38,7 +39,7 @@ def client():
             threads_per_worker=1,
             processes=True,
             scheduler_kwargs={"dashboard": False},
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -47,7 +48,7 @@ def client():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, client):
-    """A field's sources all over the sky, as a table, as a HATS catalogue and as image files."""
+    """Create sources all over the sky: as a table, as a HATS catalogue and as image files."""
     from hats_import import ImportArguments, pipeline_with_client
 
     folder = tmp_path_factory.mktemp("world")
@@ -62,11 +63,11 @@ def world(tmp_path_factory, client):
     table["r"] = rng.normal(19, 1, n).astype(np.float32)
     table["name"] = [f"source {i}" for i in range(n)]
     table["number"] = np.ma.masked_array(np.arange(n), mask=np.arange(n) % 10 == 3)
-    # By pandas, which knows null.
+    # pandas writes masked values as nulls.
     table.to_pandas().to_parquet(folder / "candidates.parquet")
     (folder / "cutouts").mkdir()
     for i, row in enumerate(table):
-        # Some have no image, some a blank one, some a broken one.
+        # Some have no image, some a blank one, some a damaged one.
         path = folder / "cutouts" / f"{row['objID']}.png"
         if i % 11 == 0:
             continue
@@ -99,14 +100,14 @@ def catalog(world):
 
 
 def assert_same(scored, table):
-    """The rows of a computed catalogue are those of a scored table, and so are their scores."""
+    """Check that a computed catalogue has the rows and scores of a scored table."""
     scored = scored.sort_values("objID")
     assert scored["objID"].tolist() == table["objID"].tolist()
     assert scored["name"].tolist() == table["name"].tolist()
     assert scored["p_cnn_flag"].tolist() == table["p_cnn_flag"].tolist()
     p_cnn = scored["p_cnn"].to_numpy(dtype=np.float32)
     np.testing.assert_allclose(p_cnn, table["p_cnn"], rtol=1e-5, atol=1e-6)
-    # NaN, and not null: a comparison answers False.
+    # NaN instead of null, so that comparisons are False.
     below = (scored["p_cnn"] < 0.5).to_numpy(dtype=bool)
     assert np.array_equal(below, np.asarray(table["p_cnn"]) < 0.5)
 
@@ -126,7 +127,7 @@ def test_equals_the_table(world, catalog, client):
     add_to_table(table, **options)
     assert {"", "missing", "blank", "corrupted"} <= set(table["p_cnn_flag"].tolist())
     assert_same(result, table)
-    # Both took part, and each has loaded the model once for its partitions.
+    # Both workers took part, and each loaded the model once.
     loaded = client.run(_count_kept)
     assert sorted(loaded.values()) == [1, 1]
 
@@ -137,7 +138,7 @@ def _count_kept():
     return sum(key[0] == "classifier" for key in lsdb._kept)
 
 
-def test_columns_on_request(world, catalog):
+def test_optional_columns(world, catalog):
     from shredfinder.lsdb import add_p_cnn
 
     folder, table = world
@@ -154,7 +155,7 @@ def test_columns_on_request(world, catalog):
         np.testing.assert_allclose(found, table[name], rtol=1e-3, atol=1e-5)
 
 
-def test_nothing_is_read_before_it_is_asked_for(world, catalog, monkeypatch):
+def test_scoring_is_lazy(world, catalog, monkeypatch):
     from shredfinder import lsdb
 
     monkeypatch.setattr(lsdb, "_score_partition", None)  # a call would fail
@@ -191,22 +192,22 @@ def test_empty_partitions(world, catalog, client):
     assert nothing.dtypes.equals(scored.dtypes)
 
 
-def die_in_the_middle(frame, folder):
-    """Kill the worker that gets the fifth partition, with all that it holds."""
+def kill_fifth(frame, folder):
+    """Kill the worker that gets the fifth partition."""
     (folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
     if len(list(folder.iterdir())) == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return frame
 
 
-def test_a_killed_worker_loses_nothing(world, catalog, client, tmp_path):
+def test_partitions_of_killed_workers_are_scored_again(world, catalog, client, tmp_path):
     from shredfinder.lsdb import add_p_cnn
 
     folder, table = world
     options = {"cutouts": folder / "cutouts", "pattern": "{objID}.png"}
     before = set(client.run(os.getpid).values())
     scored = add_p_cnn(catalog, **options)
-    scored = scored.map_partitions(die_in_the_middle, tmp_path, meta=scored.meta)
+    scored = scored.map_partitions(kill_fifth, tmp_path, meta=scored.meta)
     result = scored.compute(progress_bar=False)
     client.wait_for_workers(2, timeout=60)
     after = set(client.run(os.getpid).values())
@@ -217,7 +218,7 @@ def test_a_killed_worker_loses_nothing(world, catalog, client, tmp_path):
     assert_same(result, table)
 
 
-def test_written_and_read_again(world, catalog, client, tmp_path):
+def test_write_and_read(world, catalog, client, tmp_path):
     import lsdb
 
     from shredfinder.lsdb import add_p_cnn, make_hats_properties
@@ -234,15 +235,15 @@ def test_written_and_read_again(world, catalog, client, tmp_path):
     assert_same(again.compute(progress_bar=False), table)
     kept = again.hc_structure.catalog_info.__pydantic_extra__
     assert kept["shredfinder_sha256"] == ShredClassifier.load().provenance["sha256"]
-    # A second time only if it is wanted.
-    with pytest.raises(ValueError, match="overwrite=True"):
+    # Scores are replaced only on request.
+    with pytest.raises(ValueError, match=r"column 'p_cnn'.*replace_columns=True"):
         add_p_cnn(again, **options)
-    twice = add_p_cnn(again, overwrite=True, **options)
+    twice = add_p_cnn(again, replace_columns=True, **options)
     assert list(twice.columns) == list(again.columns)
 
 
 def count_and_fail(frame, folder, limit):
-    """Note that a partition was scored; fail where a number of them were."""
+    """Record that a partition was scored; fail after a number of them."""
     (folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
     if len(list(folder.iterdir())) > limit:
         raise RuntimeError("the disk is full")
@@ -250,16 +251,16 @@ def count_and_fail(frame, folder, limit):
 
 
 def wait_until_idle(client):
-    """Wait for what workers have begun: Dask lets it end after another partition has failed."""
+    """Wait for running tasks, which Dask completes after another partition has failed."""
     for _ in range(600):
         busy = client.run(lambda dask_worker: dask_worker.state.executing_count)
         if not any(busy.values()):
             return
         time.sleep(0.1)
-    raise TimeoutError("the workers are still at work after a minute")
+    raise TimeoutError("the workers are still busy after a minute")
 
 
-def test_an_interrupted_writing_goes_on(world, catalog, client, tmp_path):
+def test_interrupted_writes_resume(world, catalog, client, tmp_path):
     import lsdb
 
     from shredfinder.lsdb import add_p_cnn
@@ -274,22 +275,32 @@ def test_an_interrupted_writing_goes_on(world, catalog, client, tmp_path):
         failing.write_catalog(path, progress_bar=False)
     wait_until_idle(client)
     n_calls = len(list(calls.iterdir()))
-    going_on = scored.map_partitions(count_and_fail, calls, 1000, meta=scored.meta)
-    going_on.write_catalog(path, progress_bar=False, resume=True)
-    # What was written before was not scored again.
+    resumed = scored.map_partitions(count_and_fail, calls, 1000, meta=scored.meta)
+    resumed.write_catalog(path, progress_bar=False, resume=True)
+    # Partitions that were written before are not scored again.
     assert len(list(calls.iterdir())) - n_calls < catalog.npartitions
     table = table.copy()
     add_to_table(table, **options)
     assert_same(lsdb.open_catalog(path).compute(progress_bar=False), table)
 
 
-def test_local_images(tmp_path):
+@pytest.fixture
+def kept_services():
+    """Close the services that this process keeps for further partitions."""
+    from shredfinder import lsdb
+
+    yield
+    for key in [key for key in lsdb._kept if key[0] == "service"]:
+        lsdb._kept.pop(key).close()
+
+
+def test_local_images(tmp_path, kept_services):
     import lsdb
 
     from shredfinder.lsdb import add_p_cnn
 
     field = make_field(size=640, n_hosts=3, random_state=3)
-    # The same pixels, said to be of the survey's own scale.
+    # Declare the survey's own pixel scale for the same pixels.
     field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
     for band, image in zip(field.bands, field.fluxes, strict=True):
         header = field.wcs.to_header()
@@ -297,69 +308,76 @@ def test_local_images(tmp_path):
     sky = field.wcs.pixel_to_world(*np.random.default_rng(2).uniform(150, 490, (2, 12)))
     table = Table({"objID": np.arange(13), "name": list("abcdefghijklm")})
     table["ra"], table["dec"] = [*sky.ra.deg, 20.0], [*sky.dec.deg, 20.0]
-    fetch = {"service": "local", "base_url": tmp_path}
+    service = CutoutFetcher("local", base_url=tmp_path)
     catalog = lsdb.from_dataframe(table.to_pandas(), partition_rows=12)
-    # Without a cluster: Dask's threads.
-    result = add_p_cnn(catalog, fetch=fetch).compute(progress_bar=False)
-    add_to_table(table, fetch=fetch)
+    # Without a cluster, Dask uses threads.
+    result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
+    add_to_table(table, service=service)
     assert table["p_cnn_flag"].tolist() == [""] * 12 + ["no coverage"]
     assert_same(result, table)
 
 
-def test_a_service_is_asked_by_one_partition_at_a_time(world, catalog, client):
+def test_one_partition_at_a_time_queries_a_service(world, catalog, client):
     from shredfinder.lsdb import add_p_cnn
 
     table = world[1][:30].copy()
     catalog = catalog.query(f"objID <= {table['objID'][-1]}")
     with LoopbackServer(latency=0.02) as server:
-        fetch = {
-            "service": "legacy",
-            "base_url": f"{server.url}/viewer",
-            "cache": False,
-            "group": False,
-            "rate": None,
-            "max_workers": 1,
-        }
-        result = add_p_cnn(catalog, fetch=fetch).compute(progress_bar=False)
+        service = CutoutFetcher(
+            "legacy",
+            base_url=f"{server.url}/viewer",
+            cache=False,
+            group=False,
+            rate=None,
+            max_workers=1,
+        )
+        result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
         times = [at for at, _, _ in server.requests]
-        add_to_table(table, fetch=fetch)
-    # Each request came after the answer to the one before.
+        add_to_table(table, service=service)
+    # Each request came after the response to the previous one.
     assert len(times) == len(table)
     assert np.diff(times).min() >= 0.02
     assert_same(result, table)
 
 
-def test_what_can_not_be_done(world, catalog, tmp_path, toy_classifier):
+def test_invalid_arguments_are_refused(world, catalog, tmp_path, toy_classifier):
     from shredfinder.lsdb import add_p_cnn
 
     folder, table = world
     good = {"cutouts": folder / "cutouts", "pattern": "{objID}.png"}
     for error, match, arguments in (
-        (TypeError, "takes an LSDB catalogue, not a Table", {"catalog": table}),
-        (ValueError, "not a ShredClassifier.*classifier.save", {"classifier": toy_classifier}),
-        (ValueError, "can't be read|no model|there is no", {"classifier": tmp_path / "no.model"}),
+        (TypeError, "must be an LSDB catalogue, got Table", {"catalog": table}),
+        (ValueError, "got ShredClassifier.*classifier.save", {"classifier": toy_classifier}),
+        (FileNotFoundError, "no.model", {"classifier": tmp_path / "no.model"}),
         (ValueError, "scores of all partitions", {"prior": "estimate"}),
         (ValueError, "prior must be", {"prior": 1.5}),
         (ValueError, "which the table does not have", {"pattern": "{objid}.png"}),
-        (FileNotFoundError, "no folder", {"cutouts": tmp_path / "nowhere"}),
-        (ValueError, "not a ndarray", {"cutouts": np.zeros((120, 128, 128, 3))}),
-        (ValueError, "leave out one", {"fetch": {}}),
-        (ValueError, "give it as cutouts=", {"cutouts": None}),
+        (FileNotFoundError, "nowhere' does not exist", {"cutouts": tmp_path / "nowhere"}),
+        (
+            ValueError,
+            "pattern needs a folder of cutouts, got ndarray",
+            {"cutouts": np.zeros((120, 128, 128, 3))},
+        ),
+        (ValueError, "got both cutouts and service", {"service": "legacy"}),
+        (ValueError, "describe given cutouts, but cutouts is None", {"cutouts": None}),
         (ValueError, "threads must be", {"threads": 0}),
     ):
-        with pytest.raises((error, FileNotFoundError), match=match):
+        with pytest.raises(error, match=match):
             add_p_cnn(**({"catalog": catalog} | good | arguments))
     for match, arguments in (
-        ("no column 'RA'", {"position": ("RA", "dec")}),
-        ("must be the names of two columns", {"position": "ra"}),
-        ("there is no cutout service", {"fetch": {"service": "nobody"}}),
-        ("must be a plain value", {"fetch": {"service": object()}}),
+        ("no position column 'RA'", {"position": ("RA", "dec")}),
+        (
+            "must be the names of the columns of right ascension and declination, got 'ra'",
+            {"position": "ra"},
+        ),
+        ("there is no cutout service 'nobody'", {"service": "nobody"}),
+        ("must be the name of a service or a CutoutFetcher with one", {"service": object()}),
     ):
         with pytest.raises(ValueError, match=match):
             add_p_cnn(catalog, **arguments)
 
 
-def test_another_model_in_the_worker_is_refused(world, catalog, toy_images, tmp_path):
+def test_workers_with_another_model_are_refused(world, catalog, toy_images, tmp_path):
     from shredfinder import lsdb
 
     folder, _ = world
@@ -377,6 +395,7 @@ def test_threads_of_a_worker():
     from shredfinder import lsdb
 
     assert conf.threads == 0
-    job = lsdb._Job(None, ShredClassifier.load().provenance["sha256"], *[None] * 3, (), threads=3)
+    sha256 = ShredClassifier.load().provenance["sha256"]
+    job = lsdb._Job(None, sha256, options=None, columns=(), threads=3, fetching=1)
     assert lsdb._load(job).model_.network.threads == 3
     assert conf.threads == 0

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import Angle, SkyCoord
 
 from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
 
 if TYPE_CHECKING:
     import pandas as pd
+    from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
 __all__ = ["find_position", "get_degrees", "get_positions"]
@@ -48,10 +48,7 @@ _MAIN_UCDS = (
     ("pos.eq.dec;meta.main", "pos_eq_dec_main"),
 )
 _PLAIN_UCDS = (("pos.eq.ra", "pos_eq_ra"), ("pos.eq.dec", "pos_eq_dec"))
-_HINT = (
-    "name the columns with position=('RA column', 'Dec column') (--position on the command line), "
-    "or pass a SkyCoord"
-)
+_HINT = "name the columns with position=('RA column', 'Dec column'), or pass a SkyCoord"
 
 
 def get_positions(
@@ -99,6 +96,8 @@ def get_positions(
     >>> get_positions(table).ra.deg
     array([150.1,   nan])
     """
+    from astropy.coordinates import SkyCoord
+
     return SkyCoord(*get_degrees(catalog, position), unit=u.deg)
 
 
@@ -127,6 +126,9 @@ def get_degrees(
     TypeError, ValueError
         As for `get_positions`.
     """
+    # Imported here, since astropy.coordinates doubles the time that a table takes to import.
+    from astropy.coordinates import SkyCoord
+
     if isinstance(catalog, SkyCoord):
         if position is not None:
             raise ValueError("position names columns of a table: omit it for a SkyCoord")
@@ -188,6 +190,8 @@ def find_position(table: Table | pd.DataFrame | np.ndarray) -> str | tuple[str, 
 
 
 def _find_position(table: Table, name: str) -> str | tuple[str, str]:
+    from astropy.coordinates import SkyCoord
+
     steps = (
         _find_pairs(table, _FIRST_NAMES),
         _find_ucds(table, _MAIN_UCDS),
@@ -244,6 +248,8 @@ def _get_column(table, name):
 
 
 def _get_coords(table: Table, name: str) -> SkyCoord:
+    from astropy.coordinates import SkyCoord
+
     column = _get_column(table, name)
     if not isinstance(column, SkyCoord):
         raise ValueError(
@@ -318,6 +324,8 @@ def _parse_angle(value, sexagesimal_unit):
         try:
             return float(value)
         except ValueError:
+            from astropy.coordinates import Angle
+
             return Angle(value, unit=sexagesimal_unit).to_value(u.deg)
     except Exception:
         return np.nan

@@ -1,148 +1,228 @@
-"""The scores of an interrupted run, chunk by chunk, for the next one to go on from."""
+"""Scores of a run in little memory, and their storage on disk, so that a run can resume."""
 
+from __future__ import annotations
+
+import glob
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder._utils.files import atomic_write
 from shredfinder.imaging import CutoutFlag
+from shredfinder.models.scorer import Scores
 
-__all__ = ["RunState", "Scores"]
+if TYPE_CHECKING:
+    from filelock import FileLock
 
-_RUN = "run.json"
+    from shredfinder._utils.types import PathLike
+
+__all__ = ["CompactScores", "RunState"]
+
+_RUN, _LOCK = "run.json", "lock"
 _FLAGS = [flag.value for flag in CutoutFlag]
 
 
-class Scores:
-    """Scores of many rows in little memory: five bytes each, and what is asked for beside.
+class CompactScores:
+    """Scores of many rows with five bytes per row, plus the values of the optional columns.
 
     Parameters
     ----------
     n : int
         Number of rows.
-    shapes : dict of tuple, optional
-        Name and shape of a row of what there is beside.
+    shapes : dict of tuple
+        Name of each optional value and its shape per row.
 
     Attributes
     ----------
     p_cnn : `~numpy.ndarray` of float32
-        Probabilities, of shape ``(n,)``, at first NaN.
-    more : dict of `~numpy.ndarray` of float32
-        What there is beside, at first NaN.
+        Probabilities of shape ``(n,)``, initially NaN.
+    optional : dict of `~numpy.ndarray` of float32
+        Optional values, initially NaN.
     """
 
-    def __init__(self, n, shapes=None):
-        shapes = shapes or {}
-        self.more = {
+    def __init__(self, n: int, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.p_cnn = np.full(n, np.nan, dtype=np.float32)
+        self.optional = {
             name: np.full((n, *shape), np.nan, np.float32) for name, shape in shapes.items()
         }
-        self.p_cnn = np.full(n, np.nan, dtype=np.float32)
         self._codes = np.full(n, _FLAGS.index(CutoutFlag.NOT_SCORED), dtype=np.uint8)
 
-    def put(self, rows, p_cnn, flags, more=None):
+    def put(self, rows: slice | np.ndarray, scores: Scores) -> None:
         """Set the scores of rows, given as a slice or as indices."""
-        for name, values in (more or {}).items():
-            self.more[name][rows] = values
-        names, inverse = np.unique(np.asarray(flags, dtype=str), return_inverse=True)
-        self.p_cnn[rows] = p_cnn
+        self.p_cnn[rows] = scores.p_cnn
+        for name, values in scores.optional.items():
+            self.optional[name][rows] = values
+        names, inverse = np.unique(np.asarray(scores.flags, dtype=str), return_inverse=True)
         self._codes[rows] = np.array([_FLAGS.index(name) for name in names], np.uint8)[inverse]
 
-    def get_flags(self, start=0, stop=None):
-        """Give the flags of consecutive rows, an array of `str` objects."""
+    def combine(self, training_prior: float) -> Scores:
+        """Return all scores but the flags, which take far more memory as text."""
+        return Scores(self.p_cnn, np.empty(0, dtype=str), training_prior, self.optional)
+
+    def get_flags(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the flags of consecutive rows as an array of `str` objects."""
         return np.array(_FLAGS, dtype=object)[self._codes[start:stop]]
 
 
 class RunState:
-    """A folder beside the output that keeps each chunk's scores until the output is written.
+    """A folder next to the output that holds the scores of finished chunks.
+
+    The folder belongs to one process at a time: the operating system releases the lock when the
+    process ends, however it ends.
 
     Parameters
     ----------
     folder : path-like
         The folder.
     run : dict
-        What must be the same for a run to be gone on with, as JSON can hold it.
+        JSON-serialisable settings that must match for a run to resume.
+    shapes : dict of tuple
+        Name of each optional value and its shape per row.
     """
 
-    def __init__(self, folder, run):
+    def __init__(
+        self, folder: PathLike, run: dict[str, Any], shapes: dict[str, tuple[int, ...]]
+    ) -> None:
         self.folder = Path(folder)
         self._run = json.loads(json.dumps(run))
+        # Every part carries the digest of its run, so that no part of another run is adopted.
+        text = json.dumps(self._run, sort_keys=True)
+        self._digest = hashlib.sha256(text.encode()).hexdigest()
+        self._shapes = shapes
+        self._lock: FileLock | None = None
 
-    def start(self, *, resume, overwrite):
-        """Begin a run, or go on with one.
+    def start(self, *, resume: bool, overwrite: bool) -> None:
+        """Lock the folder, and begin a run or resume one.
 
         Parameters
         ----------
         resume : bool
-            Go on from what is there, if anything is.
+            Continue from existing chunks, if there are any.
         overwrite : bool
-            Throw away what is there.
+            Delete existing chunks.
 
         Raises
         ------
         FileExistsError
-            If there is the state of a run and it is neither wanted nor to be thrown away.
+            If another process writes this output, or there are chunks of an interrupted run and
+            neither option is set.
         ValueError
-            If it belongs to another run.
+            If the chunks belong to a run with other settings.
         """
-        if not (self.folder / _RUN).exists():
-            return
-        if resume:
-            self._check()
-        elif overwrite:
-            self.remove()
-        else:
-            raise FileExistsError(
-                f"{str(self.folder)!r} holds the scores of a run that was interrupted: go on with "
-                "it (resume), or throw them away (overwrite)"
-            )
+        from filelock import FileLock, Timeout
 
-    def _check(self):
-        try:
-            old = json.loads((self.folder / _RUN).read_text())
-        except ValueError as error:
-            raise ValueError(
-                f"the state {str(self.folder)!r} can't be read ({error}): start anew (overwrite)"
-            ) from error
-        differing = sorted(key for key in {*old, *self._run} if old.get(key) != self._run.get(key))
-        if differing:
-            raise ValueError(
-                f"the interrupted run in {str(self.folder)!r} was another one, it differs in "
-                f"{', '.join(differing)}: give the same arguments, or start anew (overwrite)"
-            )
-
-    def write(self, index, p_cnn, flags, more=None):
-        """Keep the scores of a chunk."""
+        for leftover in self.folder.parent.glob(f"{glob.escape(self.folder.name)}.removed-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
-        if not (self.folder / _RUN).exists():
-            with atomic_write(self.folder / _RUN) as temporary:
-                temporary.write_text(json.dumps(self._run, indent=1))
-        with atomic_write(self._path(index)) as temporary:
-            flags = np.asarray(flags, dtype="S16")
-            np.savez_compressed(temporary, p_cnn=p_cnn, flags=flags, **(more or {}))
+        self._lock = FileLock(self.folder / _LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            self._lock = None
+            raise FileExistsError(
+                f"another process is writing the output of {str(self.folder)!r}: wait for it to "
+                "end, or choose another output"
+            ) from None
+        try:
+            self._open(resume, overwrite)
+        except BaseException:
+            self.release()
+            raise
 
-    def read(self, index, n, shapes=None):
-        """Give the scores of a chunk of ``n`` rows; None if it is not there, or broken."""
+    def _open(self, resume, overwrite):
+        old = self._read_run()
+        if old is None or not any(self.folder.glob("*.npz")):
+            # Parts without a valid description of their run cannot be trusted.
+            self._clear()
+        elif overwrite and not resume:
+            self._clear()
+        elif not resume:
+            raise FileExistsError(
+                f"{str(self.folder)!r} holds the scores of an interrupted run: use resume=True "
+                "to continue it or overwrite=True to start again"
+            )
+        else:
+            differing = sorted(
+                key for key in {*old, *self._run} if old.get(key) != self._run.get(key)
+            )
+            if differing:
+                raise ValueError(
+                    f"the interrupted run in {str(self.folder)!r} differs in "
+                    f"{', '.join(differing)}: use the same arguments, or overwrite=True "
+                    "to start again"
+                )
+        with atomic_write(self.folder / _RUN) as temporary:
+            temporary.write_text(json.dumps(self._run, indent=1))
+
+    def _read_run(self):
+        try:
+            run = json.loads((self.folder / _RUN).read_text())
+        except (OSError, ValueError):
+            return None
+        return run if isinstance(run, dict) else None
+
+    def _clear(self):
+        # The description goes last: parts without it are never adopted.
+        for path in [*self.folder.glob("*.npz"), self.folder / _RUN]:
+            path.unlink(missing_ok=True)
+
+    def write(self, index: int, scores: Scores) -> None:
+        """Store the scores of a chunk."""
+        arrays: dict[str, Any] = {
+            "run": self._digest,
+            "p_cnn": scores.p_cnn.astype(np.float32),
+            "flags": np.asarray(scores.flags, dtype="S16"),
+            "training_prior": scores.training_prior,
+            **scores.optional,
+        }
+        with atomic_write(self._path(index)) as temporary:
+            np.savez_compressed(temporary, **arrays)
+
+    def read(self, index: int, n: int) -> Scores | None:
+        """Return the scores of a chunk of ``n`` rows; None if they are missing or damaged."""
         try:
             with (
                 self._path(index).open("rb") as content,
                 np.load(content, allow_pickle=False) as file,
             ):
-                p_cnn, flags = file["p_cnn"], file["flags"].astype(str)
-                more = {name: file[name] for name in shapes or {}}
-        except Exception:  # a machine that went down may leave anything behind
+                if str(file["run"]) != self._digest:
+                    return None
+                optional = {name: file[name] for name in self._shapes}
+                flags, prior = file["flags"].astype(str), float(file["training_prior"])
+                scores = Scores(file["p_cnn"], flags, prior, optional)
+        except Exception:  # after a crash, a file may hold anything
             return None
-        if p_cnn.shape != (n,) or flags.shape != (n,) or not set(flags.tolist()) <= set(_FLAGS):
+        if scores.p_cnn.shape != (n,) or scores.flags.shape != (n,):
             return None
-        if any(more[name].shape != (n, *shape) for name, shape in (shapes or {}).items()):
+        if not set(scores.flags.tolist()) <= set(_FLAGS):
             return None
-        return p_cnn, flags, more
+        if any(optional[name].shape != (n, *shape) for name, shape in self._shapes.items()):
+            return None
+        return scores
 
-    def remove(self):
-        """Throw the state away."""
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
+    def remove(self) -> None:
+        """Delete the folder and release the lock."""
+        # Renamed first, so that a kill in the middle leaves nothing that a run could adopt.
+        doomed = self.folder.with_name(f"{self.folder.name}.removed-{os.getpid()}")
+        os.replace(self.folder, doomed)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def release(self) -> None:
+        """Release the lock. Finished chunks stay on disk; a folder without any is deleted."""
+        if self._lock is None:
+            return
+        if not any(self.folder.glob("*.npz")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+        self._lock = None
 
     def _path(self, index):
         return self.folder / f"{index:06d}.npz"

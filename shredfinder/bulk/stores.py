@@ -1,12 +1,15 @@
-"""Catalogue files that are read and written a part at a time.
+"""Catalogue files that are read and written in parts.
 
-FITS and Parquet files are copied row by row into the output, with two columns more, so that
-everything in them stays as it is and memory does not grow with them. Others are held whole.
+The rows of FITS and Parquet files are copied into the output unchanged, with the new columns, so
+that memory does not grow with the catalogue. Files of other formats are read into memory.
 """
+
+from __future__ import annotations
 
 import io
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
@@ -14,7 +17,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from shredfinder._utils.columns import column_from_arrow
 from shredfinder._utils.files import atomic_write, list_extensions
 from shredfinder._utils.runtime import import_optional
-from shredfinder.table.columns import EXTRA_NAMES, FLAG_NAME, P_NAME, to_arrow, write_columns
+from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, P_NAME, to_arrow, write_columns
 from shredfinder.table.files import (
     check_writing,
     identify_format,
@@ -23,45 +26,55 @@ from shredfinder.table.files import (
 )
 from shredfinder.table.tables import ShredTable
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from astropy.table import Table
+
+    from shredfinder._utils.types import PathLike
+
+    GetColumns = Callable[[int, int], dict[str, np.ndarray]]
+
 __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 
 _FITS_BLOCK = 2880
-_OWN_NAMES = {P_NAME, FLAG_NAME, *EXTRA_NAMES}
+_OWN_NAMES = {P_NAME, FLAG_NAME, *OPTIONAL_NAMES}
 _FLAG_WIDTH = 16
-# Bytes of a Parquet column that are read at a time.
+# Bytes of a Parquet column that are read at a time
 _BUFFER = 2**18
-# How astropy marks the metadata of columns among a FITS header's comments.
+# astropy's markers of column metadata in the comments of a FITS header
 _YAML_BEGIN = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--"
 _YAML_END = "--END-ASTROPY-SERIALIZED-COLUMNS--"
 
 
-def open_store(path, output, table=None):
-    """Open a catalogue in the way that takes least memory, and see that it can be written.
+def open_store(
+    path: PathLike, output: PathLike, table: int | str | None = None
+) -> FitsStore | ParquetStore | TableStore:
+    """Open a catalogue with as little memory as possible, and check that it can be written.
 
     Parameters
     ----------
     path : path-like
         The catalogue.
     output : path-like
-        The file that it will be written to. Only if both are FITS, or both Parquet, rows are
-        copied part by part. It is not touched.
+        The output file, which is not changed. Rows are copied in parts if both files are FITS,
+        or both are Parquet.
     table : int or str, optional
-        Which of the file's tables, as for `~shredfinder.table.read_catalogue`; it is held in
-        memory.
+        Table to read, as for `~shredfinder.table.read_catalogue`; it is read into memory.
 
     Returns
     -------
     store : FitsStore, ParquetStore or TableStore
-        Its rows.
+        The catalogue.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is not a table of a known format, or the output's format can't hold it.
+        If the file is not a table of a known format, or the output's format cannot hold it.
     OSError
-        If the output can't be written.
+        If the output cannot be written.
     """
     path, output = Path(path), Path(output)
     kind = identify_format(output)
@@ -76,7 +89,7 @@ def open_store(path, output, table=None):
 
 
 def _choose_store(path, output, kind):
-    # What is to be compressed is left to astropy.
+    # astropy writes compressed files.
     if not path.is_file() or output.suffix.lower() in (".gz", ".bz2", ".xz"):
         return None
     fitting = [cls for cls in (FitsStore, ParquetStore) if cls.format == kind and cls.suits(path)]
@@ -84,39 +97,39 @@ def _choose_store(path, output, kind):
 
 
 class TableStore:
-    """A catalogue of any format, held in memory.
+    """A catalogue of any format, in memory.
 
     Parameters
     ----------
     path : path-like
         The catalogue.
     table : int or str, optional
-        Which of the file's tables.
+        Table to read, if the file holds several.
 
     Attributes
     ----------
     table : ShredTable
         All rows.
     n_rows : int
-        Number of its rows.
+        Number of rows.
     template : ShredTable
-        At most one of its rows, for names, units and metadata.
+        At most one row, for names, units and metadata.
     """
 
-    def __init__(self, path, table=None):
+    def __init__(self, path: PathLike, table: int | str | None = None) -> None:
         self.table = read_catalogue(path, table)
         self.n_rows = len(self.table)
         self.template = self.table[:1]
 
-    def read(self, start, stop, names=None):
+    def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:
         """Read rows.
 
         Parameters
         ----------
         start, stop : int
-            First row, and the one after the last.
+            First row, and the row after the last.
         names : sequence of str, optional
-            Columns, by default all.
+            Columns to read, by default all.
 
         Returns
         -------
@@ -126,29 +139,33 @@ class TableStore:
         table = self.table if names is None else self.table[list(names)]
         return table[start:stop]
 
-    def write(self, output, scores, provenance, prior, extras=()):
-        """Write all rows with their scores, whole or not at all.
+    def write(
+        self,
+        output: PathLike,
+        columns: GetColumns,
+        provenance: dict[str, str],
+        prior: float | str | None,
+        optional: Sequence[str] = (),
+    ) -> None:
+        """Write all rows with their scores atomically.
 
         Parameters
         ----------
         output : path-like
             The file.
-        scores : callable
-            Gives ``p_cnn``, flags and the columns on request of the rows from a first to the one
-            after the last.
+        columns : callable
+            Returns the score columns by name, given the first row and the row after the last.
         provenance, prior
             As for `~shredfinder.table.columns.write_columns`.
-        extras : sequence of str, optional
-            Names of the columns on request.
+        optional : sequence of str, optional
+            Names of the optional columns.
         """
-        p_cnn, flags, *more = scores(0, self.n_rows)
-        more = dict(zip(extras, more, strict=True))
-        write_columns(self.table, p_cnn, flags, provenance, prior, more)
+        write_columns(self.table, columns(0, self.n_rows), provenance, prior)
         write_catalogue(self.table, output)
 
 
 class FitsStore:
-    """A FITS file of one table with rows of fixed length; as `TableStore`, but read by parts.
+    """A FITS file with one table of fixed row length, read in parts; see `TableStore`.
 
     Parameters
     ----------
@@ -160,7 +177,7 @@ class FitsStore:
 
     format = "fits"
 
-    def __init__(self, path, *, part=16_384):
+    def __init__(self, path: PathLike, *, part: int = 16_384) -> None:
         from astropy.io import fits
 
         self._path, self._part = Path(path), part
@@ -172,12 +189,12 @@ class FitsStore:
         self.template = self.read(0, min(1, self.n_rows))
 
     @classmethod
-    def suits(cls, path):
-        """Tell whether the file is one that this class copies faithfully."""
+    def suits(cls, path: Path) -> bool:
+        """Return whether this class copies the file exactly."""
         from astropy.io import fits
 
         with path.open("rb") as file:
-            if not file.read(10).startswith(b"SIMPLE  ="):  # compressed ones among others
+            if not file.read(10).startswith(b"SIMPLE  ="):  # for example a compressed file
                 return False
         try:
             with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
@@ -192,13 +209,13 @@ class FitsStore:
                 header = tables[0].header
                 names = tables[0].columns.names
                 end = tables[0].fileinfo()["datLoc"] + header["NAXIS1"] * header["NAXIS2"]
-        except Exception:  # the whole file is then read as any other, and complained of there
+        except Exception:  # read_catalogue then reads the file and explains the error
             return False
-        # Arrays of variable length lie outside the rows; columns that are there are replaced.
+        # Arrays of variable length are stored outside the rows. Score columns are replaced.
         is_plain = header["PCOUNT"] == 0 and not _OWN_NAMES & set(names)
         return is_plain and header["NAXIS2"] > 0 and end <= path.stat().st_size
 
-    def read(self, start, stop, names=None):
+    def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:
         """Read rows; see `TableStore.read`."""
         from astropy.io import fits
 
@@ -206,7 +223,7 @@ class FitsStore:
         header["NAXIS2"] = stop - start
         with self._path.open("rb") as file:
             rows = self._read_rows(file, start, stop)
-        # As astropy reads a file, with units, nulls and all.
+        # astropy reads the rows as a file, with units and null values.
         content = header.tostring().encode("ascii") + _pad(rows)
         table = ShredTable.read(fits.BinTableHDU.fromstring(content))
         return table if names is None else table[list(names)]
@@ -215,14 +232,21 @@ class FitsStore:
         file.seek(self._offset + start * self._width)
         rows = file.read((stop - start) * self._width)
         if len(rows) != (stop - start) * self._width:
-            raise ValueError(f"the catalogue {str(self._path)!r} was cut short while it was read")
+            raise ValueError(f"the catalogue {str(self._path)!r} became shorter while it was read")
         return rows
 
-    def write(self, output, scores, provenance, prior, extras=()):
+    def write(
+        self,
+        output: PathLike,
+        columns: GetColumns,
+        provenance: dict[str, str],
+        prior: float | str | None,
+        optional: Sequence[str] = (),
+    ) -> None:
         """Write all rows with their scores; see `TableStore.write`."""
         from astropy.io import fits
 
-        header = self._make_header(provenance, prior, extras)
+        header = self._make_header(provenance, prior, optional)
         with (
             atomic_write(output) as temporary,
             temporary.open("wb") as file,
@@ -232,7 +256,7 @@ class FitsStore:
             file.write(header.tostring().encode("ascii"))
             for start in range(0, self.n_rows, self._part):
                 stop = min(start + self._part, self.n_rows)
-                p_cnn, flags, *more = scores(start, stop)
+                p_cnn, flags, *more = columns(start, stop).values()
                 parts = [
                     np.frombuffer(self._read_rows(source, start, stop), np.uint8),
                     np.asarray(p_cnn, dtype=">f4").view(np.uint8),
@@ -243,23 +267,23 @@ class FitsStore:
                 file.write(rows.tobytes())
             file.write(b"\0" * (-header["NAXIS1"] * self.n_rows % _FITS_BLOCK))
 
-    def _make_header(self, provenance, prior, extras):
-        """Make the table's header: the old one, the new columns, and their metadata."""
+    def _make_header(self, provenance, prior, optional):
+        """Return the old header with the new columns and their metadata."""
         from astropy.io import fits
 
-        scored = _score_template(self.template, provenance, prior, extras)
+        scored = _score_template(self.template, provenance, prior, optional)
         example = io.BytesIO()
         scored.write(example, format="fits")
         example.seek(0)
         model = fits.getheader(example, 1)
         header = self._header.copy()
         n = header["TFIELDS"]
-        header["TFIELDS"] = n + 2 + len(extras)
-        header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH + 4 * len(extras)
+        header["TFIELDS"] = n + 2 + len(optional)
+        header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH + 4 * len(optional)
         last = [key for key in header if key.endswith(str(n)) and key[0] == "T"][-1]
         new = [("TTYPE", P_NAME), ("TFORM", "E"), ("TTYPE", FLAG_NAME)]
         new.append(("TFORM", f"{_FLAG_WIDTH}A"))
-        for name in extras:
+        for name in optional:
             new += [("TTYPE", name), ("TFORM", "E")]
         for i, (key, value) in enumerate(new):
             header.insert(last, (f"{key}{n + 1 + i // 2}", value), after=True)
@@ -273,14 +297,14 @@ class FitsStore:
         header.remove("COMMENT", ignore_missing=True, remove_all=True)
         for line in [*comments, *made]:
             header.add_comment(line)
-        # Sums of the old table are not those of the new one.
+        # The checksums of the old table are invalid for the new one.
         for key in ("CHECKSUM", "DATASUM"):
             header.remove(key, ignore_missing=True)
         return header
 
 
 class ParquetStore:
-    """A Parquet file; as `TableStore`, but read by parts.
+    """A Parquet file, read in parts; see `TableStore`.
 
     Parameters
     ----------
@@ -292,11 +316,11 @@ class ParquetStore:
 
     format = "parquet"
 
-    def __init__(self, path, *, part=16_384):
+    def __init__(self, path: PathLike, *, part: int = 16_384) -> None:
         pa = import_optional("pyarrow", "reading Parquet")
         parquet = import_optional("pyarrow.parquet", "reading Parquet")
         self._path, self._part = Path(path), part
-        # By buffers, so that a file of one large group of rows is not read at once either.
+        # Buffered, so that a file with a single large row group is not read at once.
         self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
         groups = [
             self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
@@ -307,18 +331,18 @@ class ParquetStore:
         self.template = self._to_table(pa.Table.from_batches([first]))
 
     @classmethod
-    def suits(cls, path):
-        """Tell whether the file is one that this class copies faithfully."""
+    def suits(cls, path: Path) -> bool:
+        """Return whether this class copies the file exactly."""
         try:
             parquet = import_optional("pyarrow.parquet", "reading Parquet")
             file = parquet.ParquetFile(path)
-        except Exception:  # read as any other file, and complained of there
+        except Exception:  # read_catalogue then reads the file and explains the error
             return False
         with file:
             return file.metadata.num_rows > 0 and not _OWN_NAMES & set(file.schema_arrow.names)
 
     def read(self, start, stop, names=None):
-        """Read rows; see `TableStore.read`. Of plain columns that are named, nulls are masked."""
+        """Read rows; see `TableStore.read`. Nulls of plain columns given by name are masked."""
         if names is not None and set(names) <= set(self._file.schema_arrow.names):
             rows = self._read_arrow(start, stop, names)
             table = ShredTable({name: column_from_arrow(rows[name]) for name in names})
@@ -336,37 +360,44 @@ class ParquetStore:
         return rows.slice(start - self._starts[first], stop - start)
 
     def _to_table(self, rows):
-        """Make a table as astropy reads a file, with units, mixins and all."""
+        """Convert to a table as astropy reads a file, with units and mixins."""
         parquet = import_optional("pyarrow.parquet", "reading Parquet")
         file = io.BytesIO()
         parquet.write_table(rows, file)
         file.seek(0)
         with warnings.catch_warnings():
-            # That it does not know the width of strings.
+            # astropy warns that it does not know the width of strings.
             warnings.simplefilter("ignore", AstropyUserWarning)
             return ShredTable.read(file, format="parquet")
 
-    def write(self, output, scores, provenance, prior, extras=()):
+    def write(
+        self,
+        output: PathLike,
+        columns: GetColumns,
+        provenance: dict[str, str],
+        prior: float | str | None,
+        optional: Sequence[str] = (),
+    ) -> None:
         """Write all rows with their scores; see `TableStore.write`."""
         pa = import_optional("pyarrow", "writing Parquet")
         parquet = import_optional("pyarrow.parquet", "writing Parquet")
-        schema = self._make_schema(provenance, prior, extras)
+        schema = self._make_schema(provenance, prior, optional)
         start = 0
         with (
             atomic_write(output) as temporary,
             parquet.ParquetWriter(temporary, schema) as writer,
         ):
             for batch in self._file.iter_batches(self._part):
-                columns = [*batch.columns, *to_arrow(*scores(start, start + len(batch)))]
+                arrays = [*batch.columns, *to_arrow(*columns(start, start + len(batch)).values())]
                 start += len(batch)
-                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
-    def _make_schema(self, provenance, prior, extras):
+    def _make_schema(self, provenance, prior, optional):
         from astropy.table import meta, serialize
         from astropy.utils.data_info import serialize_context_as
 
         pa = import_optional("pyarrow", "writing Parquet")
-        scored = _score_template(self.template, provenance, prior, extras)
+        scored = _score_template(self.template, provenance, prior, optional)
         with serialize_context_as("parquet"):
             plain = serialize.represent_mixins_as_columns(scored)
         schema = self._file.schema_arrow
@@ -374,17 +405,17 @@ class ParquetStore:
         kept[b"table_meta_yaml"] = "\n".join(meta.get_yaml_from_table(plain)).encode()
         kept[f"table::len::{FLAG_NAME}".encode()] = str(_FLAG_WIDTH).encode()
         kinds = {P_NAME: pa.float32(), FLAG_NAME: pa.string()}
-        kinds |= dict.fromkeys(extras, pa.float32())
+        kinds |= dict.fromkeys(optional, pa.float32())
         for name, kind in kinds.items():
             schema = schema.append(pa.field(name, kind))
         return schema.with_metadata(kept)
 
 
-def _score_template(template, provenance, prior, extras):
+def _score_template(template, provenance, prior, optional):
     scored = template.copy()
-    nothing = np.full(len(scored), np.nan)
-    flags = np.full(len(scored), "")
-    write_columns(scored, nothing, flags, provenance, prior, dict.fromkeys(extras, nothing))
+    unscored = np.full(len(scored), np.nan)
+    columns = {P_NAME: unscored, FLAG_NAME: np.full(len(scored), "")}
+    write_columns(scored, columns | dict.fromkeys(optional, unscored), provenance, prior)
     return scored
 
 

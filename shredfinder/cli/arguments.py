@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from astropy.table import Table
 
+    from shredfinder.cutouts import CutoutFetcher
+
 __all__ = [
     "DEFAULT_PATTERN",
     "add_catalogue_argument",
@@ -32,7 +34,7 @@ __all__ = [
     "check_output",
     "count",
     "fraction",
-    "get_fetch_options",
+    "get_fetcher",
     "get_image_options",
     "list_reasons",
     "load_hosts",
@@ -160,8 +162,27 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--offline", action="store_true", help="use cached images only")
 
 
-def get_fetch_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Convert the service arguments to options of `~shredfinder.cutouts.fetch_cutouts`."""
+def get_fetcher(args: argparse.Namespace, **options: Any) -> CutoutFetcher:
+    """Convert the service arguments to a `~shredfinder.cutouts.CutoutFetcher`.
+
+    Parameters
+    ----------
+    args : `~argparse.Namespace`
+        The arguments.
+    **options
+        Further options of the fetcher.
+
+    Returns
+    -------
+    fetcher : CutoutFetcher
+        The fetcher.
+    """
+    from shredfinder.cutouts import CutoutFetcher
+
+    return CutoutFetcher(**_get_service_options(args), **options)
+
+
+def _get_service_options(args: argparse.Namespace) -> dict[str, Any]:
     options = {name: getattr(args, name) for name in ("service", "layer", "base_url", "cache")}
     options = {name: value for name, value in options.items() if value is not None}
     if args.rate is not None:
@@ -187,20 +208,19 @@ def get_image_options(args: argparse.Namespace, pattern: str = DEFAULT_PATTERN) 
     Returns
     -------
     images : dict
-        ``fetch``, or ``cutouts`` and ``pattern``.
+        ``service``, or ``cutouts`` and ``pattern``.
 
     Raises
     ------
     ValueError
         If a folder is combined with options for fetching, or a pattern lacks its folder.
     """
-    fetch = get_fetch_options(args)
     if args.cutouts is None:
         if args.pattern is not None:
             raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
-        return {"fetch": fetch}
-    if fetch:
-        given = " and ".join(f"--{name.replace('_', '-')}" for name in fetch)
+        return {"service": get_fetcher(args)}
+    given = " and ".join(f"--{name.replace('_', '-')}" for name in _get_service_options(args))
+    if given:
         raise ValueError(f"with --cutouts nothing is fetched: leave out {given}")
     return {"cutouts": args.cutouts, "pattern": args.pattern or pattern}
 

@@ -166,7 +166,7 @@ def _score(rows: ShredTable, args: argparse.Namespace, images: dict[str, Any]) -
     """Score a catalogue's rows in place."""
     from shredfinder import ShredClassifier
 
-    if "fetch" in images:
+    if "service" in images:
         images = images | {"position": args.position}
     classifier = ShredClassifier.load(args.model)
     rows.add_p_cnn(classifier, allow_other_colors=args.allow_other_colors, **images)

@@ -14,7 +14,7 @@ from shredfinder.cli.arguments import (
     add_position_argument,
     add_service_arguments,
     count,
-    get_fetch_options,
+    get_fetcher,
     list_reasons,
 )
 
@@ -59,9 +59,9 @@ def fetch(args: argparse.Namespace) -> None:
     """Fetch the cutouts and write them, chunk by chunk."""
     import numpy as np
 
-    from shredfinder.cutouts import CutoutStream, sky_order
+    from shredfinder.cutouts import sky_order
     from shredfinder.imaging import CutoutFlag
-    from shredfinder.imaging.writing import INDEX_NAME, write_images, write_index
+    from shredfinder.imaging.storage import INDEX_NAME, write_images, write_index
     from shredfinder.table import find_image_files, get_positions, read_catalogue
 
     folder = args.output
@@ -78,16 +78,16 @@ def fetch(args: argparse.Namespace) -> None:
     names = _name_files(find_image_files(table, folder, args.pattern), folder)
     # Neighbours on the sky share images of the service.
     order = sky_order(coords)
-    options = get_fetch_options(args) | {"size": args.size, "pixel_scale": args.pixel_scale}
+    fetcher = get_fetcher(args, size=args.size, pixel_scale=args.pixel_scale)
     flags = np.full(len(table), CutoutFlag.FAILED.value, dtype="U16")
-    with CutoutStream(coords[order], chunk=_CHUNK, **options) as stream:
+    with fetcher.stream(coords[order], chunk=_CHUNK) as stream:
         for start, cutouts in zip(range(0, max(len(table), 1), _CHUNK), stream, strict=True):
             rows = order[start : start + len(cutouts)]
             flags[rows] = cutouts.flags
             for row in rows[~cutouts.good]:
                 names[row] = None
-            write_images(cutouts, folder, [names[row] for row in rows])
-    write_index(cutouts, folder, names, flags, table)
+            write_images(cutouts.images, folder, [names[row] for row in rows], cutouts.bands)
+    write_index(folder, names, flags, cutouts.facts, cutouts.images, table)
     n_good = sum(name is not None for name in names)
     print(f"{len(table)} sources, {n_good} cutouts in {folder}", file=sys.stderr)
     reasons = list_reasons(flags[flags != CutoutFlag.GOOD])

@@ -1,4 +1,4 @@
-"""How bright and how large a source looks in its cutout."""
+"""Measurement of the brightness and apparent size of a source in its cutout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
-from scipy import ndimage
 
 from shredfinder.imaging.colors import rgb_to_flux
 from shredfinder.surveys import COLOR_MAPPINGS
@@ -23,32 +22,32 @@ def measure_appearance(
 ) -> Table:
     """Measure central brightness and apparent size from colour images.
 
-    A rough measure, for dividing sources into bins where no catalogue is at hand: colour images
-    have 8 bits, and the light of what a source lies on counts as its own.
+    The measurement is rough, for binning sources without a catalogue: colour images have 8 bits,
+    and the light of an underlying galaxy is included.
 
     Parameters
     ----------
     cutouts : Cutouts
-        Colour images of a known mapping, ``n`` of them.
+        Colour images with a known colour mapping.
     radius : float, optional
         Radius of the central aperture in arcsec.
     isophote : float, optional
-        Surface brightness in mag/arcsec² down to which a source reaches.
+        Surface brightness of the outer isophote in mag/arcsec².
     band : str, optional
-        The band that is measured in.
+        Band of the measurement.
 
     Returns
     -------
     appearance : `~astropy.table.Table`
-        A row for each cutout: ``central_mag``, the magnitude of the light in the aperture, and
-        ``isophotal_radius`` in arcsec, that of a circle as large as the connected area around the
-        centre that is brighter than the isophote; 0 where the centre is fainter. NaN for images
-        that can't be used, and where the aperture has no light.
+        One row per cutout: ``central_mag``, the AB magnitude within the aperture, and
+        ``isophotal_radius`` in arcsec, √(A/π) of the connected area A around the centre that is
+        brighter than the isophote, or 0 if the centre is fainter. NaN for unusable images and for
+        apertures without positive flux.
 
     Raises
     ------
     ValueError
-        If the colour mapping is not known, or does not show the band.
+        If the colour mapping is unknown or does not contain the band.
 
     Examples
     --------
@@ -61,11 +60,13 @@ def measure_appearance(
     >>> found["central_mag"].unit
     Unit("mag")
     """
+    from scipy import ndimage
+
     mapping = COLOR_MAPPINGS.get(cutouts.color_mapping or "")
     if mapping is None or band not in mapping.bands:
         raise ValueError(
-            f"brightness and size are measured in {band} on images of a known colour mapping "
-            f"({', '.join(COLOR_MAPPINGS)}), not of {cutouts.color_mapping!r}"
+            f"cannot measure the band {band!r} with the colour mapping {cutouts.color_mapping!r}: "
+            f"use cutouts with one of {', '.join(COLOR_MAPPINGS)} that contains the band"
         )
     n, scale = len(cutouts), cutouts.pixel_scale
     native = mapping.native_pixel_scale
@@ -80,10 +81,10 @@ def measure_appearance(
         if image.dtype != np.uint8:
             image = image * np.float32(255)
         flux = rgb_to_flux(image, color_mapping=mapping.name)[mapping.bands.index(band)]
-        # Values are given for pixels of the survey's own size.
+        # Fluxes are per native pixel of the survey.
         light = flux[aperture].sum() * (scale / native) ** 2
         mags[i] = 22.5 - 2.5 * np.log10(light) if light > 0 else np.nan
-        # Single pixels of noise neither join nor part what is seen.
+        # Smoothing keeps single noisy pixels from joining or splitting regions.
         regions, _ = ndimage.label(ndimage.gaussian_filter(flux, 0.7) > limit)
         own = np.setdiff1d(regions[middle], 0)
         radii[i] = np.sqrt(np.isin(regions, own).sum() / np.pi) * scale

@@ -1,4 +1,4 @@
-"""Checks of decoded images before they are believed."""
+"""Checks of images, and the flags of those that cannot be scored."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 __all__ = ["CutoutFlag", "check_fluxes", "check_images"]
 
-# JPEG compression leaves one or two levels of 255 of ripple on a blank image.
+# JPEG compression leaves a ripple of one or two levels of 255 on a blank image.
 _BLANK_LEVELS = 2
-# Side, in pixels, of the central square that must hold data. The point-spread function of
-# ground-based images spans more than two pixels, so a covered centre is never of one colour
-# unless it is saturated.
+# Side in pixels of the central square that must hold data. The point-spread function of
+# ground-based images spans more than two pixels, so a covered centre has a single colour only if
+# it is saturated.
 _CENTER_SIZE = 5
-# Every so many pixels, either way, are looked at first.
+# Step in pixels of the first, quick check for blank images.
 _STRIDE = 8
 
 
@@ -29,10 +29,9 @@ def check_images(images: np.ndarray) -> np.ndarray:
     Returns
     -------
     flags : `~numpy.ndarray` of str
-        A `CutoutFlag` value for each image, of shape ``(n,)``: ``corrupted`` where a value is
-        not finite or outside 0–1, ``blank`` where the whole image is of one colour,
-        ``no coverage`` where its centre is (a saturated centre counts as covered), and
-        the empty string otherwise.
+        `CutoutFlag` values of shape ``(n,)``: ``corrupted`` if a value is not finite or outside
+        0–1, ``blank`` if the whole image has a single colour, ``no coverage`` if only its centre
+        has (a saturated centre counts as covered), and the empty string otherwise.
 
     Examples
     --------
@@ -55,11 +54,11 @@ def check_images(images: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8:
         flat_images = images.reshape(n, -1)
         with np.errstate(invalid="ignore"):
-            # NaN and infinities fail both comparisons or one of them.
+            # NaN and infinities fail at least one of the comparisons.
             valid = (flat_images.min(axis=1) >= 0) & (flat_images.max(axis=1) <= 1)
         flags[~valid] = CutoutFlag.CORRUPTED
     blank = _measure_spread(images[:, ::_STRIDE, ::_STRIDE]) <= tolerance
-    # Few images look blank in some of their pixels, and those are looked at in all.
+    # Only images that look blank on the coarse grid are checked in all pixels.
     blank[blank] = _measure_spread(images[blank]) <= tolerance
     top, left = (height - _CENTER_SIZE) // 2, (width - _CENTER_SIZE) // 2
     center = images[:, max(top, 0) :, max(left, 0) :][:, :_CENTER_SIZE, :_CENTER_SIZE]
@@ -72,27 +71,27 @@ def check_images(images: np.ndarray) -> np.ndarray:
 
 
 def _measure_spread(images):
-    """Give the largest difference within a channel of each image."""
+    """Return the largest difference within a channel of each image."""
     with np.errstate(invalid="ignore"):
         lowest, highest = images.min(axis=(1, 2)), images.max(axis=(1, 2))
-        # In a type that holds the difference of any two levels.
+        # uint8 cannot hold the difference of two levels.
         return (highest.astype(float) - lowest).max(axis=1)
 
 
 def check_fluxes(images: np.ndarray) -> np.ndarray:
-    """Find the images of fluxes that hold no usable data.
+    """Find the flux images that hold no usable data.
 
     Parameters
     ----------
     images : `~numpy.ndarray`
-        Fluxes of shape ``(n, height, width, bands)``, in whatever unit; NaN where there is none.
+        Fluxes of shape ``(n, height, width, bands)``, in any unit; NaN for missing data.
 
     Returns
     -------
     flags : `~numpy.ndarray` of str
-        A `CutoutFlag` value for each image, of shape ``(n,)``: ``blank`` where the whole image
-        has one value or none, ``no coverage`` where a band is not finite, or zero throughout,
-        at the centre, and the empty string otherwise.
+        `CutoutFlag` values of shape ``(n,)``: ``blank`` if the whole image has a single value or
+        none, ``no coverage`` if a band is not finite or all zero at the centre, and the empty
+        string otherwise.
 
     Examples
     --------
@@ -110,7 +109,7 @@ def check_fluxes(images: np.ndarray) -> np.ndarray:
         return flags
     top, left = max((height - _CENTER_SIZE) // 2, 0), max((width - _CENTER_SIZE) // 2, 0)
     center = images[:, top:, left:][:, :_CENTER_SIZE, :_CENTER_SIZE]
-    # Pipelines fill a band that was not observed with zeros or NaN.
+    # Pipelines fill bands that were not observed with zeros or NaN.
     bare = (~np.isfinite(center)).any(axis=(1, 2, 3)) | (center == 0).all(axis=(1, 2)).any(axis=1)
     flags[bare] = CutoutFlag.NO_COVERAGE
     finite = np.isfinite(images)
@@ -121,9 +120,9 @@ def check_fluxes(images: np.ndarray) -> np.ndarray:
 
 
 class CutoutFlag(enum.StrEnum):
-    """What is the matter with a cutout; the empty string where nothing is.
+    """Why a cutout cannot be scored; empty if it can.
 
-    Tables carry the values as plain strings in their column ``p_cnn_flag``.
+    The column ``p_cnn_flag`` of a table holds the values as plain strings.
 
     Examples
     --------
@@ -137,26 +136,26 @@ class CutoutFlag(enum.StrEnum):
     GOOD = ""
     """The cutout can be scored."""
     MISSING = "missing"
-    """There is no such file, or the row names none."""
+    """The file does not exist, or the row has no file name."""
     NO_POSITION = "no position"
     """The row's coordinates are masked, not finite or not on the sky."""
     NO_COVERAGE = "no coverage"
     """The survey has no data at the source's position."""
     BLANK = "blank"
-    """The image is of one colour throughout."""
+    """The whole image has a single colour."""
     NOT_AN_IMAGE = "not an image"
-    """The file is no image of a known format."""
+    """The file is not an image of a known format."""
     CORRUPTED = "corrupted"
-    """The image is truncated or can't be decoded, or its values are not finite."""
+    """The image is truncated, cannot be decoded, or has values that are not finite."""
     OVERSIZED = "oversized"
-    """The image holds far more pixels than a cutout (a decompression bomb)."""
+    """The image has far more pixels than a cutout (a decompression bomb)."""
     WRONG_SIZE = "wrong size"
-    """The image's width, height or number of channels is not as it should be."""
+    """The width, height or number of channels is wrong."""
     WRONG_POSITION = "wrong position"
-    """The image shows another part of the sky, or at another scale or orientation."""
+    """The image shows another part of the sky, or has another scale or orientation."""
     FAILED = "failed"
-    """The service did not deliver the cutout; another run may."""
+    """The service did not deliver the cutout. A rerun may succeed."""
     NOT_SCORED = "not scored"
-    """The row came from a table without scores, in a join or a stack."""
+    """The row has not been scored, for example after a join or a stack."""
     OTHER_COLORS = "other colors"
-    """Scored on request, though its colours are not those that the model was trained on."""
+    """Scored on request, although the colours differ from the training images."""

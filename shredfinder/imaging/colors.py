@@ -19,42 +19,41 @@ __all__ = ["flux_to_rgb", "rgb_to_flux"]
 def flux_to_rgb(
     fluxes: ArrayLike, bands: Sequence[str], *, color_mapping: str = "legacy-grz", axis: int = 0
 ) -> np.ndarray:
-    """Make a colour image from fluxes, as a survey's viewer does.
+    """Convert fluxes to a colour image, as the survey's viewer does.
 
     With *v* = scale · flux + *m* for each band and *I* the mean over the bands of *v*, clipped
     at 0, the colour is *v f / I*, clipped to 0–1, with *f* = arcsinh(*Q I*) / √*Q*. Each pixel
-    depends on its own fluxes only. The numbers stand in `shredfinder.surveys.COLOR_MAPPINGS`.
+    depends only on its own fluxes. `shredfinder.surveys.COLOR_MAPPINGS` holds the constants.
 
     Parameters
     ----------
     fluxes : array_like
-        Fluxes in nanomaggies per native pixel of the survey (a surface brightness, whatever the
-        pixels of this image are: 0.262″ for the Legacy Surveys), with one axis that runs over
-        the bands: by default the first, as in FITS cubes, of shape ``(3, height, width)``.
-        Values that are not finite count as zero, as the viewer shows what it has no data for.
+        Fluxes in nanomaggies per native pixel of the survey (0.262″ for the Legacy Surveys),
+        whatever the pixel scale of the image, with one axis over the bands: by default the
+        first, as in FITS cubes of shape ``(3, height, width)``. Values that are not finite count
+        as zero, as in the viewer.
     bands : sequence of str
-        The bands along that axis, in their order, such as ``"grz"``.
+        Bands along that axis, in order, such as ``"grz"``.
     color_mapping : str, optional
         Name of the mapping.
     axis : int, optional
-        The axis of ``fluxes`` that runs over the bands.
+        Axis of ``fluxes`` over the bands.
 
     Returns
     -------
     image : `~numpy.ndarray` of uint8
-        Red, green and blue along the last axis, of shape ``(height, width, 3)`` for a cube; any
-        other axes keep their order. Values are cut off to whole levels, not rounded, as by
-        the viewer.
+        Red, green and blue along the last axis, shape ``(height, width, 3)`` for a cube; other
+        axes keep their order. Values are truncated to whole levels, as in the viewer.
 
     Raises
     ------
     ValueError
-        If there is no such mapping, a band is missing, or shape and bands do not fit.
+        If the mapping is unknown, a band is missing, or shape and bands do not match.
 
     Notes
     -----
-    The formula is that of the Legacy Surveys' sky viewer, after Lupton et al. (2004, PASP 116,
-    133).
+    The formula is from the code of the Legacy Surveys' sky viewer, after Lupton et al. (2004,
+    PASP 116, 133).
 
     Examples
     --------
@@ -70,15 +69,15 @@ def flux_to_rgb(
     missing = [band for band in mapping.bands if band not in bands]
     if missing:
         raise ValueError(
-            f"the mapping {color_mapping!r} needs the bands {', '.join(mapping.bands)}, but the "
-            f"fluxes have {', '.join(bands)}: {', '.join(missing)} is missing"
+            f"the mapping {color_mapping!r} needs the bands {', '.join(mapping.bands)}, got "
+            f"{', '.join(bands)}: {', '.join(missing)} is missing"
         )
     if fluxes.ndim == 0 or not -fluxes.ndim <= axis < fluxes.ndim:
-        raise ValueError(f"the fluxes, of shape {fluxes.shape}, have no axis {axis}")
+        raise ValueError(f"fluxes of shape {fluxes.shape} have no axis {axis}")
     if fluxes.shape[axis] != len(bands):
         raise ValueError(
-            f"the fluxes, of shape {fluxes.shape}, have {fluxes.shape[axis]} planes along axis "
-            f"{axis}, but {len(bands)} bands were named ({', '.join(bands)}): name one for each"
+            f"fluxes of shape {fluxes.shape} have {fluxes.shape[axis]} planes along axis {axis}, "
+            f"got {len(bands)} bands ({', '.join(bands)}): name one band per plane"
         )
     values = np.stack(
         [
@@ -92,7 +91,7 @@ def flux_to_rgb(
     np.maximum(values, 0, out=values)
     mean = values.mean(axis=-1, keepdims=True)
     stretched = np.arcsinh(mapping.softening * mean) / np.sqrt(mapping.softening)
-    # Where the mean is zero all three are, and stay so.
+    # If the mean is zero, all three values are zero and stay zero.
     values *= stretched / np.maximum(mean, 1e-6)
     return (np.clip(values, 0, 1) * 255).astype(np.uint8)
 
@@ -111,8 +110,8 @@ def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.nd
     -------
     fluxes : `~numpy.ndarray` of float32
         Nanomaggies per native pixel, of shape ``(3, ...)``, in the order of the mapping's
-        bands: z, r and g for ``"legacy-grz"``. Levels 0 and 255 may stand for any flux below
-        or above; the others are good to half a level (0.0005 nanomaggies in r at the sky's level).
+        bands: z, r and g for ``"legacy-grz"``. Levels 0 and 255 are limits; the other levels are
+        accurate to half a level (0.0005 nanomaggies in r at the sky level).
 
     Examples
     --------
@@ -123,8 +122,8 @@ def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.nd
     mapping = _get_mapping(color_mapping)
     image = np.asarray(image)
     if image.ndim == 0 or image.shape[-1] != 3:
-        raise ValueError(f"the image must have the shape (..., 3), not {image.shape}")
-    # The middle of the interval that was cut off to the level.
+        raise ValueError(f"the image must have shape (..., 3), got {image.shape}")
+    # The middle of the interval that was truncated to this level.
     rgb = (image.astype(np.float32) + np.float32(0.5)) / 255
     stretched = rgb.mean(axis=-1, keepdims=True)
     root = np.sqrt(mapping.softening)
@@ -139,6 +138,5 @@ def _get_mapping(name):
         return COLOR_MAPPINGS[name]
     except (KeyError, TypeError):
         raise ValueError(
-            f"there is no colour mapping named {name!r}: choose one of "
-            f"{', '.join(sorted(COLOR_MAPPINGS))}"
+            f"unknown colour mapping {name!r}: choose one of {', '.join(sorted(COLOR_MAPPINGS))}"
         ) from None

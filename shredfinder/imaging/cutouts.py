@@ -1,10 +1,11 @@
-"""The container that carries cutouts and what must be known of them."""
+"""Cutouts with scale, bands, colours and flags, and sequences that make them on demand."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from astropy import units as u
@@ -12,54 +13,59 @@ from numpy.typing import ArrayLike
 
 from shredfinder._utils.types import PathLike
 from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
+from shredfinder.imaging.reading import as_paths, read_image
+from shredfinder.imaging.storage import read_arrays, write_arrays
 from shredfinder.surveys import get_survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from astropy.table import Table
     from astropy.units import Quantity
 
 __all__ = [
     "FLUX",
     "CutoutSequence",
     "Cutouts",
+    "ImageFiles",
     "Images",
+    "as_cutouts",
     "join_cutouts",
     "to_arcsec_per_pixel",
 ]
 
-# The colour mapping of images whose channels are fluxes.
+# Colour mapping of images whose channels are fluxes.
 FLUX = "flux"
 
 
 class Cutouts:
-    """Image cutouts, one a source, with what a model must know to score them rightly.
+    """Image cutouts, one per source, with their scale, bands and colours.
 
     Parameters
     ----------
     images : array_like
         Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1, north up and east
-        left, the source at the centre.
+        left, with the source at the centre.
     flags : array_like of str, optional
-        For each image a `~shredfinder.imaging.CutoutFlag` value: what is the matter with it,
-        empty where nothing is. Images without a flag are checked in any case (see
-        `~shredfinder.imaging.check_images`).
+        `~shredfinder.imaging.CutoutFlag` value of each image, shape ``(n,)``: why it cannot be
+        scored, empty if it can. Images without a flag are checked by
+        `~shredfinder.imaging.check_images`.
     pixel_scale : float or `~astropy.units.Quantity`
         Pixel scale: arcsec per pixel, an angle, or an angle per pixel.
     bands : sequence of str
-        Bands of the channels, in their order: ``("z", "r", "g")`` or ``"zrg"`` for the colour
-        images of the Legacy Surveys, whose red, green and blue are z, r and g.
+        Band of each channel. The colour images of the Legacy Surveys show z, r and g as red,
+        green and blue: ``("z", "r", "g")`` or ``"zrg"``.
     color_mapping : str, optional
-        Name of the mapping from fluxes to the images' values, such as ``"legacy-grz"``;
-        ``"flux"`` for fluxes as they are, of any range.
+        Name of the mapping from fluxes to pixel values, such as ``"legacy-grz"``; ``"flux"``
+        for fluxes.
     service : str, optional
-        Where the images come from, for the record.
+        Source of the images, for the record.
 
     Raises
     ------
     ValueError
-        If the images' shape, type or range, or the number of flags or bands, does not fit.
+        If the shape, type or range of the images, or the number of flags or bands, is wrong.
 
     Examples
     --------
@@ -88,15 +94,16 @@ class Cutouts:
         self.bands = tuple(bands)
         if len(self.bands) != self.images.shape[3]:
             raise ValueError(
-                f"the images have {self.images.shape[3]} channels but {len(self.bands)} bands "
-                f"were named ({', '.join(self.bands)}): name one for each channel"
+                f"the images have {self.images.shape[3]} channels, got {len(self.bands)} bands "
+                f"({', '.join(self.bands)}): name one band per channel"
             )
         self.service = service
-        self.flags = self._complete_flags(flags)
+        check = check_fluxes if color_mapping == FLUX else check_images
+        self.flags = check(self.images) if flags is None else self._complete_flags(flags, check)
 
     @classmethod
     def of_survey(cls, survey: str, images: ArrayLike, **kwargs: Any) -> Self:
-        """Make cutouts of a survey's usual kind.
+        """Create cutouts with the scale, bands and colours of a survey.
 
         Parameters
         ----------
@@ -106,7 +113,7 @@ class Cutouts:
         images : array_like
             Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1.
         **kwargs
-            Further arguments of `Cutouts`; they go before the survey's.
+            Further arguments of `Cutouts`; they override the survey's values.
 
         Returns
         -------
@@ -132,16 +139,16 @@ class Cutouts:
         color_mapping: str | None,
         service: str | None,
     ) -> Self:
-        """Create cutouts from images that were checked one by one, without another check.
+        """Create cutouts whose images were validated and checked before.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Images of shape ``(n, height, width, bands)``, uint8, or float32 fluxes.
+            Images of shape ``(n, height, width, bands)``, uint8 or float32.
         flags : `~numpy.ndarray` of str
-            Results of `~shredfinder.imaging.check_images`, of shape ``(n,)``.
+            Flags of shape ``(n,)``.
         pixel_scale, bands, color_mapping, service
-            As for `Cutouts`.
+            As for `Cutouts`; the pixel scale is in arcsec per pixel.
 
         Returns
         -------
@@ -154,67 +161,110 @@ class Cutouts:
         cutouts.color_mapping, cutouts.service = color_mapping, service
         return cutouts
 
-    def write(self, path: PathLike, **kwargs: Any) -> Path:
-        """Write the cutouts to a folder, a FITS or an HDF5 file.
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`dict`: pixel scale, bands, colour mapping and service."""
+        names = ("pixel_scale", "bands", "color_mapping", "service")
+        return {name: getattr(self, name) for name in names}
+
+    def write(
+        self,
+        path: PathLike,
+        *,
+        file_format: Literal["folder", "fits", "hdf5"] | None = None,
+        names: Sequence[str | None] | None = None,
+        table: Table | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the cutouts to a folder, a FITS file or an HDF5 file.
+
+        A folder holds the usable images and ``cutouts.ecsv``, a table of all rows with the
+        columns ``path`` (empty without a usable image) and ``flag``. Colour images are PNG files,
+        or JPEG files (lossy) if their name ends in ``.jpg``; fluxes are FITS files.
 
         Parameters
         ----------
         path : path-like
             A folder, or a file ending in ``.fits``, ``.h5`` or ``.hdf5``.
-        **kwargs
-            Further arguments of `~shredfinder.imaging.write_cutouts`.
+        file_format : {"folder", "fits", "hdf5"}, optional
+            Format; by default chosen by the file extension. A path without one is a folder.
+        names : sequence of str or None, optional
+            For a folder: file name of each cutout, by default ``000000.png`` and so on. Names
+            may contain subfolders; a cutout whose name is None is not written.
+        table : `~astropy.table.Table`, optional
+            For a folder: table whose rows are added to ``cutouts.ecsv``.
+        overwrite : bool, optional
+            Replace existing files.
 
         Returns
         -------
         path : `~pathlib.Path`
-            What was written.
-        """
-        from shredfinder.imaging.writing import write_cutouts
+            The folder or file.
 
-        return write_cutouts(self, path, **kwargs)
+        Raises
+        ------
+        OSError
+            If the file exists, or its folder does not.
+        ValueError
+            If the number of names or rows is wrong.
+        """
+        return write_arrays(
+            self.images,
+            self.flags,
+            self.facts,
+            path,
+            file_format=file_format,
+            names=names,
+            table=table,
+            overwrite=overwrite,
+        )
 
     @classmethod
-    def read(cls, path: PathLike, **kwargs: Any) -> Cutouts:
+    def read(
+        cls, path: PathLike, *, file_format: Literal["folder", "fits", "hdf5"] | None = None
+    ) -> Self:
         """Read cutouts that `write` wrote.
 
         Parameters
         ----------
         path : path-like
             A folder or a file.
-        **kwargs
-            Further arguments of `~shredfinder.imaging.read_cutouts`.
+        file_format : {"folder", "fits", "hdf5"}, optional
+            Format; by default chosen by the file extension.
 
         Returns
         -------
         cutouts : Cutouts
-            The cutouts, checked anew.
+            The cutouts, with all images checked again. Rows without a file keep their flag and
+            have an image of zeros, or of NaN if the images are not uint8.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        ValueError
+            If the file holds no cutouts.
         """
-        from shredfinder.imaging.writing import read_cutouts
+        images, flags, facts = read_arrays(path, file_format=file_format)
+        return cls(images, flags=flags, **facts)
 
-        return read_cutouts(path, **kwargs)
-
-    def _complete_flags(self, flags):
+    def _complete_flags(self, flags, check):
         n = len(self.images)
-        if flags is None:
-            return self._check(self.images)
         flags = np.array(flags, dtype="U16", ndmin=1)
         if flags.shape != (n,):
-            raise ValueError(f"there are {n} images but {flags.size} flags: give one for each")
+            raise ValueError(f"got {n} images and {flags.size} flags: give one flag per image")
         unknown = set(flags.tolist()) - {flag.value for flag in CutoutFlag}
         if unknown:
             raise ValueError(
                 f"unknown flags {sorted(unknown)}: use the values of shredfinder.imaging.CutoutFlag"
             )
         unchecked = np.flatnonzero(flags == CutoutFlag.GOOD)
-        flags[unchecked] = self._check(self.images[unchecked])
+        flags[unchecked] = check(self.images[unchecked])
         return flags
-
-    def _check(self, images):
-        return (check_fluxes if self.color_mapping == FLUX else check_images)(images)
 
     @property
     def good(self) -> np.ndarray:
-        """`~numpy.ndarray` of bool, shape ``(n,)``: the images that can be scored."""
+        """`~numpy.ndarray` of bool, shape ``(n,)``: whether each image can be scored."""
         return (self.flags == CutoutFlag.GOOD) | (self.flags == CutoutFlag.OTHER_COLORS)
 
     @property
@@ -230,7 +280,7 @@ class Cutouts:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, item: Any) -> Cutouts:
+    def __getitem__(self, item: Any) -> Self:
         if isinstance(item, (int, np.integer)):
             # A single cutout stays a Cutouts object, of length one.
             item = slice(item, item + 1 or None)
@@ -239,7 +289,7 @@ class Cutouts:
         selected.images, selected.flags = self.images[item], self.flags[item]
         return selected
 
-    def __iter__(self) -> Iterator[Cutouts]:
+    def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self):
@@ -250,53 +300,52 @@ class Cutouts:
         )
 
 
-def join_cutouts(parts):
-    """Put cutouts of one kind and size after one another.
+def join_cutouts(parts: Sequence[Cutouts]) -> Cutouts:
+    """Concatenate cutouts of one size and kind.
 
     Parameters
     ----------
     parts : sequence of Cutouts
-        At least one; pixel scale, bands, colour mapping and service are those of the first.
+        At least one; the first gives pixel scale, bands, colour mapping and service.
 
     Returns
     -------
     cutouts : Cutouts
-        All of them. Images are not checked again.
+        All cutouts, not checked again.
     """
-    joined = object.__new__(Cutouts)
-    joined.__dict__.update(parts[0].__dict__)
-    joined.images = np.concatenate([part.images for part in parts])
-    joined.flags = np.concatenate([part.flags for part in parts])
-    return joined
+    images = np.concatenate([part.images for part in parts])
+    flags = np.concatenate([part.flags for part in parts])
+    return Cutouts.from_checked(images, flags, **parts[0].facts)
 
 
 def _validate_images(images, fluxes):
     images = np.asarray(images)
+    if images.ndim == 3:
+        # One image is a batch of one.
+        images = images[np.newaxis]
     if images.ndim != 4:
-        hint = " (for a single image write images[np.newaxis])" if images.ndim == 3 else ""
-        raise ValueError(
-            f"images must have the shape (n, height, width, bands), not {images.shape}{hint}"
-        )
+        raise ValueError(f"images must have shape (n, height, width, bands), got {images.shape}")
     if fluxes and images.dtype.kind in "fiu":
         return images.astype(np.float32, copy=False)
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f":
-        raise ValueError(f"images must be uint8 or float in 0–1, not {images.dtype}")
+        raise ValueError(f"images must be uint8 or float in 0–1, got {images.dtype}")
     images = images.astype(np.float32, copy=False)
     finite = np.isfinite(images).all(axis=(1, 2, 3))
     if finite.any():
         low, high = images[finite].min(axis=(1, 2, 3)), images[finite].max(axis=(1, 2, 3))
+        # A few images out of range are flagged; if all are, the scaling is wrong.
         if ((low < 0) | (high > 1)).all():
             raise ValueError(
-                f"float images must lie in 0–1, but these go from {low.min():g} to "
-                f"{high.max():g}: scale them as the model's training images were"
+                f"float images must lie in 0–1, got {low.min():g} to {high.max():g}: scale them "
+                "like the model's training images"
             )
     return images
 
 
 def to_arcsec_per_pixel(pixel_scale: float | Quantity) -> float:
-    """Convert a pixel scale (arcsec per pixel, an angle, or an angle per pixel) to a float."""
+    """Convert a pixel scale to arcsec per pixel."""
     try:
         scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
         if scale.unit.is_equivalent(u.arcsec / u.pix):
@@ -304,15 +353,15 @@ def to_arcsec_per_pixel(pixel_scale: float | Quantity) -> float:
         value = float(scale.to_value(u.arcsec))
     except (TypeError, u.UnitsError) as error:
         raise ValueError(
-            f"pixel_scale must be arcsec per pixel or an angle, not {pixel_scale!r}"
+            f"pixel_scale must be arcsec per pixel or an angle, got {pixel_scale!r}"
         ) from error
     if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"pixel_scale must be positive, not {pixel_scale!r}")
+        raise ValueError(f"pixel_scale must be positive and finite, got {pixel_scale!r}")
     return value
 
 
 class CutoutSequence(ABC):
-    """Cutouts that are made when they are asked for: slices give `~shredfinder.Cutouts`.
+    """Cutouts that are made on demand: a slice returns `~shredfinder.Cutouts`.
 
     Examples
     --------
@@ -337,12 +386,105 @@ class CutoutSequence(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Give the number of cutouts."""
+        """Return the number of cutouts."""
 
     @abstractmethod
     def __getitem__(self, rows: Any) -> Cutouts:
-        """Make the `~shredfinder.Cutouts` of a slice of rows."""
+        """Return the `~shredfinder.Cutouts` of a slice of rows."""
+
+
+class ImageFiles(CutoutSequence):
+    """Image files that are read on demand.
+
+    Memory does not grow with the number of files. Several threads may take slices at once.
+
+    Parameters
+    ----------
+    paths : sequence of path-like or None
+        One file per row; None for a row without a file.
+    size : tuple of int
+        Height and width in pixels that each image must have.
+    pixel_scale, bands, color_mapping, service
+        As for `~shredfinder.Cutouts`.
+
+    Examples
+    --------
+    >>> from shredfinder.imaging import ImageFiles
+    >>> files = ImageFiles(["nowhere.png", None], size=(128, 128), pixel_scale=0.46875, bands="zrg")
+    >>> len(files), files[:2].flags.tolist()
+    (2, ['missing', 'missing'])
+    """
+
+    concurrent = True
+
+    def __init__(
+        self, paths: Sequence[PathLike | None], *, size: tuple[int, int], **facts: Any
+    ) -> None:
+        if isinstance(paths, (str, os.PathLike)):
+            raise ValueError(f"paths must be a list of image files, got {str(paths)!r}")
+        # A sequence may format its paths on demand, so it is not copied into a list.
+        self.paths = paths if isinstance(paths, Sequence) else list(paths)
+        self.size = (size[0], size[1])
+        self.facts = facts
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: Any) -> Cutouts:
+        paths = self.paths[rows]
+        images = np.zeros((len(paths), *self.size, 3), dtype=np.uint8)
+        flags = np.full(len(paths), CutoutFlag.GOOD.value, dtype="U16")
+        for i, path in enumerate(paths):
+            image, flags[i] = read_image(path, self.size)
+            if image is not None:
+                images[i] = image
+        return Cutouts(images, flags=flags, **self.facts)
 
 
 Images: TypeAlias = Cutouts | CutoutSequence | ArrayLike | Sequence[PathLike | None]
 """Cutouts, an array of shape ``(n, height, width, bands)``, or paths of image files."""
+
+
+def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | CutoutSequence:
+    """Convert any supported input to a sequence of cutouts.
+
+    Parameters
+    ----------
+    X : Cutouts, CutoutSequence, array_like or sequence of path-like
+        Cutouts and sequences of them (returned unchanged), images of shape
+        ``(n, height, width, bands)`` or ``(height, width, bands)``, or paths of image files with
+        None for rows without a file: a list, an array, a pandas Series, an Arrow array or a table
+        column. A single image, as an array, a path or a Pillow image, is a batch of one.
+    size : tuple of int
+        Height and width in pixels that image files must have.
+    **facts
+        ``pixel_scale``, ``bands`` and ``color_mapping`` of bare arrays and files.
+
+    Returns
+    -------
+    cutouts : Cutouts or CutoutSequence
+        The input; files are not yet read.
+
+    Raises
+    ------
+    ValueError
+        If the input is none of these.
+    """
+    if isinstance(X, (Cutouts, CutoutSequence)):
+        return X
+    if isinstance(X, (str, os.PathLike)):
+        # One image is a batch of one.
+        return ImageFiles([X], size=size, **facts)
+    images: Any = X
+    if hasattr(images, "convert") and hasattr(images, "getbands"):
+        images = np.asarray(images.convert("RGB"))  # an image of Pillow
+    if isinstance(images, np.ndarray) and images.ndim in (3, 4):
+        return Cutouts(images, **facts)
+    paths = as_paths(images)
+    if paths is not None:
+        return ImageFiles(paths, size=size, **facts)
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise ValueError("images must have the same size, got a list of different sizes") from None
+    return Cutouts(images, **facts)

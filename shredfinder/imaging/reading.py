@@ -1,4 +1,4 @@
-"""Image files as cutouts: each file is checked, and a bad one spoils its own row only."""
+"""Reading of single image files, with checks."""
 
 from __future__ import annotations
 
@@ -6,49 +6,45 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from shredfinder.imaging.checks import CutoutFlag
-from shredfinder.imaging.cutouts import Cutouts, CutoutSequence
 
 if TYPE_CHECKING:
     from shredfinder._utils.types import PathLike
 
-__all__ = ["ImageFiles", "read_image"]
+__all__ = ["as_paths", "read_image"]
 
-# Colour formats that the services deliver. Pillow is asked to try no others, so that no exotic
-# decoder ever sees a file.
+# The formats that the services deliver. Pillow tries no other decoder on an untrusted file.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
-# The list of warning filters is the whole process's: no two threads may change it at once.
+# Warning filters belong to the whole process, so only one thread at a time may change them.
 _OPENING = threading.Lock()
-# Cutouts are about 128 px a side; nothing beyond a whole viewer image (3000 px) is one.
+# Cutouts are about 128 px a side. The largest image of the viewer has 3000 px.
 _MAX_PIXELS = 3000 * 3000
-# Pillow's modes of one channel, with or without transparency: no colours to tell anything by.
+# Pillow's modes of one channel, with or without transparency: they hold no colours.
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
 def read_image(
     path: PathLike | None, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray | None, CutoutFlag]:
-    """Read a colour image, believing nothing.
+    """Read a colour image and check it.
 
     Parameters
     ----------
     path : path-like or None
-        The file; None where there is none.
+        The file; None for a row without one.
     size : tuple of int, optional
         Height and width in pixels that the image must have.
 
     Returns
     -------
     image : `~numpy.ndarray` or None
-        Red, green and blue, of shape ``(height, width, 3)``, uint8; None if it is unusable.
+        Red, green and blue, of shape ``(height, width, 3)``, uint8; None if it cannot be used.
     flag : CutoutFlag
-        What is the matter with it.
+        Why the image cannot be used; empty if it can.
 
     Examples
     --------
@@ -65,12 +61,13 @@ def read_image(
     >>> image.shape, flag.value, other.value
     ((64, 64, 3), '', 'wrong size')
     """
-    # Besides missing files, this keeps away names that the file system can't hold, and pipes,
-    # which would block.
+    from PIL import Image, UnidentifiedImageError
+
+    # This also excludes invalid file names, and pipes, which would block.
     if path is None or not os.path.isfile(path):
         return None, CutoutFlag.MISSING
     try:
-        # A bomb is refused from its header, before a pixel is decoded.
+        # A decompression bomb is refused by its header, before any pixel is decoded.
         with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             file = Image.open(path, formats=_FORMATS)
@@ -88,55 +85,59 @@ def read_image(
         return None, CutoutFlag.NOT_AN_IMAGE
     except Image.DecompressionBombError:
         return None, CutoutFlag.OVERSIZED
-    except Exception:  # a decoder may raise anything at all on a broken file
+    except Exception:  # decoders raise many kinds of errors on broken files
         return None, CutoutFlag.CORRUPTED
     return image, CutoutFlag.GOOD
 
 
-class ImageFiles(CutoutSequence):
-    """A sequence of image files that are read when they are asked for.
-
-    A slice gives `~shredfinder.Cutouts`, so that the memory taken does not grow with the number
-    of files. Several threads may take slices at once.
+def as_paths(X: Any) -> Sequence[PathLike | None] | None:
+    """Return the paths that an input holds, with None for missing values.
 
     Parameters
     ----------
+    X : sequence
+        A list, array, table column, pandas Series or Arrow array.
+
+    Returns
+    -------
     paths : sequence of path-like or None
-        The files, one a row; None where a row has none.
-    size : tuple of int
-        Height and width in pixels that each image must have.
-    pixel_scale, bands, color_mapping, service
-        As for `~shredfinder.Cutouts`.
+        None if the input holds images rather than paths.
 
-    Examples
-    --------
-    >>> from shredfinder.imaging import ImageFiles
-    >>> files = ImageFiles(["nowhere.png", None], size=(128, 128), pixel_scale=0.46875, bands="zrg")
-    >>> len(files), files[:2].flags.tolist()
-    (2, ['missing', 'missing'])
+    Raises
+    ------
+    ValueError
+        If the input is not a sequence, or holds neither paths nor images.
     """
+    if isinstance(X, Sequence) and not isinstance(X, (list, tuple, bytes)):
+        return X  # paths that are formatted on demand
+    if isinstance(X, (bytes, set, dict)) or not hasattr(X, "__len__"):
+        raise ValueError(
+            "images must be a Cutouts object, an array of shape (n, height, width, bands) or a "
+            f"list of paths, got {type(X).__name__}"
+        )
+    if getattr(X, "ndim", 1) != 1:
+        return None
+    # NumPy, pandas and astropy have tolist; Arrow has to_pylist.
+    to_list = getattr(X, "to_pylist", None) or getattr(X, "tolist", None)
+    items = list(X) if to_list is None else to_list()
+    paths = [None if _is_missing(item) else item for item in items]
+    paths = [os.fsdecode(path) if isinstance(path, bytes) else path for path in paths]
+    others = [path for path in paths if not isinstance(path, (str, os.PathLike, type(None)))]
+    if not others:
+        return paths
+    if len(others) == len(paths) and all(np.ndim(image) == 3 for image in others):
+        return None
+    raise ValueError(
+        "a list of cutouts must hold paths, or None for a row without a file, got "
+        f"{type(others[0]).__name__}: stack images into one array with numpy.stack"
+    )
 
-    concurrent = True
 
-    def __init__(
-        self, paths: Sequence[PathLike | None], *, size: tuple[int, int], **facts: Any
-    ) -> None:
-        if isinstance(paths, (str, Path)):
-            raise ValueError(f"give a list of image paths, not the single path {str(paths)!r}")
-        # A sequence may make its paths when they are asked for: it is not turned into a list.
-        self.paths = paths if isinstance(paths, Sequence) else list(paths)
-        self.size = (size[0], size[1])
-        self.facts = facts
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, rows: Any) -> Cutouts:
-        paths = self.paths[rows]
-        images = np.zeros((len(paths), *self.size, 3), dtype=np.uint8)
-        flags = np.full(len(paths), CutoutFlag.GOOD.value, dtype="U16")
-        for i, path in enumerate(paths):
-            image, flags[i] = read_image(path, self.size)
-            if image is not None:
-                images[i] = image
-        return Cutouts(images, flags=flags, **self.facts)
+def _is_missing(item):
+    # NaN, and the missing values of pandas, differ from themselves or have no truth value.
+    return (
+        item is None
+        or item is np.ma.masked
+        or type(item).__name__ in ("NAType", "NaTType")
+        or (isinstance(item, float) and np.isnan(item))
+    )

@@ -1,8 +1,7 @@
-"""Changes of scale and projection, as the Legacy Surveys' viewer makes them.
+"""Change of pixel scale and projection, as in the Legacy Surveys' viewer.
 
-Images that are asked for at a coarser scale than their own are smoothed and averaged 2 × 2,
-once per factor of two, and then resampled. All of it keeps surface brightness: values stay fluxes
-per native pixel, none are summed.
+For a coarser scale, images are smoothed and averaged 2 × 2 once per factor of two, and then
+resampled. Surface brightness is conserved: values stay fluxes per native pixel.
 """
 
 import numpy as np
@@ -10,25 +9,25 @@ import numpy as np
 __all__ = ["LanczosSampling", "choose_level", "resample_lanczos", "smooth_and_average"]
 
 _SIGMA = 1.0
-# Beyond four standard deviations the kernel is cut off.
+# The kernel is truncated at four standard deviations.
 _RADIUS = 4
 _LANCZOS = 3
 
 
 def choose_level(pixel_scale, native_pixel_scale):
-    """Tell how often an image is averaged 2 × 2 before it is resampled.
+    """Return how often an image is averaged 2 × 2 before resampling.
 
     Parameters
     ----------
     pixel_scale : float
-        Pixel scale that is asked for.
+        Pixel scale of the result.
     native_pixel_scale : float
-        Pixel scale that the image has, in the same unit.
+        Pixel scale of the image, in the same unit.
 
     Returns
     -------
     level : int
-        The number of times that brings it nearest to the scale asked for, in the logarithm.
+        Number of times whose scale is nearest to the requested one, in the logarithm.
 
     Examples
     --------
@@ -40,7 +39,7 @@ def choose_level(pixel_scale, native_pixel_scale):
 
 
 def smooth_and_average(image, level):
-    """Smooth an image and average it 2 × 2, a number of times.
+    """Smooth an image and average it 2 × 2, repeatedly.
 
     Parameters
     ----------
@@ -52,8 +51,8 @@ def smooth_and_average(image, level):
     Returns
     -------
     image : `~numpy.ndarray`
-        Image of shape ``(ny // 2**level, nx // 2**level)``, smoothed each time by a Gaussian of
-        one pixel (mirrored at the edges), in the same unit.
+        Image of shape ``(ny // 2**level, nx // 2**level)``, smoothed each time with a
+        Gaussian of σ = 1 pixel (mirrored at the edges), in the same unit.
 
     Examples
     --------
@@ -72,20 +71,20 @@ def smooth_and_average(image, level):
 
 
 def resample_lanczos(image, x, y):
-    """Take an image's values at any positions, by Lanczos interpolation of order 3.
+    """Interpolate an image at arbitrary positions with a Lanczos kernel of order 3.
 
     Parameters
     ----------
     image : `~numpy.ndarray`
         Image of shape ``(ny, nx)``.
     x, y : `~numpy.ndarray`
-        Positions in pixels, of any one shape; the centre of the first pixel is at (0, 0).
+        Positions in pixels, of the same shape; the centre of the first pixel is at (0, 0).
 
     Returns
     -------
     values : `~numpy.ndarray`
         Values of the shape of ``x``; NaN outside the image and within three pixels of NaN. Near
-        the edges the pixels that exist are weighted up.
+        the edges, the weights of the existing pixels are normalised.
 
     Examples
     --------
@@ -99,12 +98,12 @@ def resample_lanczos(image, x, y):
 
 
 class LanczosSampling:
-    """Positions at which images of one shape are interpolated, and the weights that takes.
+    """Interpolation weights for fixed positions in images of one shape.
 
     Parameters
     ----------
     x, y : `~numpy.ndarray`
-        Positions in pixels, of any one shape; the centre of the first pixel is at (0, 0).
+        Positions in pixels, of the same shape; the centre of the first pixel is at (0, 0).
     shape : tuple of int
         Height and width of the images.
     """
@@ -118,8 +117,8 @@ class LanczosSampling:
         self._inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
         column, weight_x = _lanczos_weights(x[self._inside], nx)
         row, weight_y = _lanczos_weights(y[self._inside], ny)
-        # A row of the matrix holds the 36 pixels around a position: its product with an image
-        # is the interpolated image.
+        # Each row of the matrix holds the 36 pixels around one position. The product of matrix
+        # and image is the interpolated image.
         pixels = row[:, :, None] * nx + column[:, None, :]
         weights = weight_y[:, :, None] * weight_x[:, None, :]
         ends = np.arange(0, pixels.size + 1, pixels[0].size if len(pixels) else 1)
@@ -128,27 +127,27 @@ class LanczosSampling:
         )
 
     def apply(self, image):
-        """Take the values of an image at the positions, as `resample_lanczos` does."""
+        """Interpolate an image at the positions; see `resample_lanczos`."""
         values = np.full(self._inside.shape, np.nan)
         values[self._inside] = self._matrix @ np.ravel(image)
         return values.reshape(self._shape)
 
 
 def _lanczos_weights(x, n):
-    """Weigh the six pixels around each position, along one axis; gives ``(len(x), 6)`` twice."""
+    """Return indices and weights, each ``(len(x), 6)``, of the pixels around each position."""
     first = np.floor(x).astype(np.int32) - _LANCZOS + 1
     steps = np.arange(2 * _LANCZOS, dtype=np.int32)
     index = first[:, None] + steps
     distance = x[:, None] - index
-    # Of sin πd and sin πd/3 only those of the first pixel are computed, the rest follow: the
-    # pixels are one apart.
+    # Pixels are one apart, so sin πd and sin πd/3 of the other pixels follow from the first by
+    # trigonometric identities.
     turn = np.pi * steps / _LANCZOS
     start = np.pi * distance[:, :1]
     sine = np.where(steps % 2, -1, 1) * np.sin(start)
     slow = np.sin(start / _LANCZOS) * np.cos(turn) - np.cos(start / _LANCZOS) * np.sin(turn)
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = _LANCZOS * sine * slow / (np.pi * distance) ** 2
-    # At a pixel's centre both are zero, and the weight one.
+    # At a pixel's centre, 0/0 means a weight of one.
     weight[np.abs(distance) < 1e-9] = 1
     weight[(index < 0) | (index >= n)] = 0
     weight /= weight.sum(axis=1, keepdims=True)

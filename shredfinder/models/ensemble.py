@@ -1,9 +1,9 @@
-"""Several models that answer as one."""
+"""Several models that score as one."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,34 +13,33 @@ from shredfinder.models.scorer import ImageScorer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 __all__ = ["ShredEnsemble"]
 
-# What must be the same for models to look at the same images.
+# Entries of the description that must agree, so that all members take the same images.
 _KIND = ("survey", "bands", "size", "pixel_scale", "color_mapping", "stretch")
 
 
 class ShredEnsemble(ImageScorer):
-    """Several fitted classifiers that score as one: the mean of their logits.
+    """Several fitted classifiers that score as one, by the mean of their logits.
 
-    It scores wherever a `ShredClassifier` does, in tables among others. ``p_cnn_std`` is then the
-    spread over the sides of the image and over the members. It has no file, network or
-    calibration of its own: save and calibrate its members.
+    An ensemble scores wherever a `ShredClassifier` does, for example in tables. ``p_cnn_std`` is
+    the scatter over the rotations and reflections of all members. An ensemble cannot be saved or
+    calibrated: save and calibrate its members.
 
     Parameters
     ----------
     members : sequence of ShredClassifier
-        Fitted or loaded classifiers for one kind of images, such as the models of
+        Fitted or loaded classifiers for the same images, such as the models of
         `~shredfinder.evaluation.cross_validate`.
     symmetry : {"uncertain", "all", "none"}, optional
-        As for `ShredClassifier`; by default that of the first member.
+        As for `ShredClassifier`, by default that of the first member.
 
     Attributes
     ----------
     members : list of ShredClassifier
         The classifiers.
     classes_ : `~numpy.ndarray` of str
-        ``["galaxy", "shred"]``: the order of `predict_proba`'s columns.
+        ``["galaxy", "shred"]``: the columns of `predict_proba`.
 
     Raises
     ------
@@ -51,9 +50,9 @@ class ShredEnsemble(ImageScorer):
 
     Notes
     -----
-    Errors that the members do not share fall out of the mean (Hansen & Salamon 1990, IEEE
-    Transactions on Pattern Analysis and Machine Intelligence 12, 993). An ensemble is not saved as
-    one: save its members. The lsdb room takes single models only.
+    Errors that the members do not share cancel in the mean (Hansen & Salamon 1990, IEEE
+    Transactions on Pattern Analysis and Machine Intelligence 12, 993). `shredfinder.lsdb` takes
+    single models only.
 
     Examples
     --------
@@ -67,7 +66,7 @@ class ShredEnsemble(ImageScorer):
     def __init__(self, members: Sequence[ImageScorer], *, symmetry: str | None = None) -> None:
         self.members = list(members)
         if not self.members:
-            raise ValueError("an ensemble needs at least one member")
+            raise ValueError("an ensemble needs at least one member, got none")
         models = [member._get_model() for member in self.members]
         for model in models[1:]:
             differing = [
@@ -83,44 +82,36 @@ class ShredEnsemble(ImageScorer):
                 )
         self.symmetry = self.members[0].symmetry if symmetry is None else symmetry
         if self.symmetry not in ("none", "uncertain", "all"):
-            raise ValueError(f"symmetry must be none, uncertain or all, not {symmetry!r}")
-        # It answers all that scoring asks of a model.
-        self.model_ = _Models(models)  # type: ignore[assignment]
+            raise ValueError(f"symmetry must be none, uncertain or all, got {symmetry!r}")
+        self.model_: Any = _Models(models)
+        self.survey = self._description.survey
         self.classes_ = np.array(self._description.classes)
 
     def __repr__(self) -> str:
         return f"<ShredEnsemble: {len(self.members)} members>"
 
     @property
-    def survey(self) -> str:
-        """`str`: survey of the images."""
-        return self._description.survey
-
-    @property
     def n_parameters(self) -> int:
         """`int`: number of parameters of all members."""
-        return sum(model.n_parameters for model in self.model_.models)  # type: ignore[attr-defined]
+        return sum(model.n_parameters for model in self.model_.models)
 
 
 class _Models:
-    """What an `ImageScorer` asks of its model, asked of several."""
+    """The part of `TrainedModel` that scoring uses, for several models."""
 
     def __init__(self, models):
         self.models = models
         self.description = models[0].description
+        self.n_views = sum(model.n_views for model in models)
 
     @property
     def network(self):
-        """The first member's, for the number of threads."""
+        """Network of the first member, which gives the number of threads."""
         return self.models[0].network
 
     @property
-    def n_views(self):
-        return sum(model.n_views for model in self.models)
-
-    @property
     def novelty(self):
-        """The first member's that has one."""
+        """Novelty measure of the first member that has one."""
         return next((model.novelty for model in self.models if model.novelty), None)
 
     @property
@@ -133,10 +124,15 @@ class _Models:
             "sha256": hashlib.sha256(together.encode()).hexdigest(),
         }
 
-    def score(self, images, symmetry, *, views=False):
-        answers = [model.score(images, symmetry, views=views) for model in self.models]
-        logits = [to_logits(answer[0] if views else answer) for answer in answers]
-        p_cnn = 1 / (1 + np.exp(-np.mean(logits, axis=0)))
-        if not views:
-            return p_cnn
-        return p_cnn, np.concatenate([sides for _, sides in answers], axis=1)
+    def score(self, images, symmetry):
+        return _average([model.score(images, symmetry) for model in self.models])
+
+    def score_views(self, images, symmetry):
+        scored = [model.score_views(images, symmetry) for model in self.models]
+        p_cnn, views = zip(*scored, strict=True)
+        return _average(p_cnn), np.concatenate(views, axis=1)
+
+
+def _average(p_cnn):
+    """Average probabilities in logits."""
+    return 1 / (1 + np.exp(-np.mean([to_logits(p) for p in p_cnn], axis=0)))

@@ -1,52 +1,173 @@
-"""A trained network with its description: what is saved, loaded and run."""
+"""A trained network with its description: what is saved, loaded and evaluated."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from shredfinder.exceptions import ModelFileError
+from shredfinder._utils.runtime import count_threads
+from shredfinder.exceptions import ModelFileError, ShredfinderWarning
 from shredfinder.models.architectures import build_network
 from shredfinder.models.archive import find_model, read_model, write_model
 from shredfinder.models.novelty import NoveltyMeasure
-from shredfinder.models.scoring import OnnxNetwork, symmetric_views
 from shredfinder.models.stretch import apply_stretch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keras import Model
 
     from shredfinder._utils.types import PathLike
     from shredfinder.models.calibration import Calibration
     from shredfinder.models.description import ModelDescription
 
-__all__ = ["TrainedModel"]
+__all__ = ["OnnxNetwork", "TrainedModel", "symmetric_views"]
 
-# Sources whose first answer, calibrated, lies within this many logits of even (p_cnn from 0.05 to
-# 0.95) are looked at from all eight sides.
+# Sources whose first logit, calibrated, is within this distance of zero (p_cnn from 0.05 to 0.95)
+# are averaged over the 8 rotations and reflections.
 _UNCERTAIN_LOGIT = 3.0
+# More images at a time do not fit into the processor's cache with the output of the first layers.
+_CPU_BATCH = 32
+_CPU = "CPUExecutionProvider"
+# Providers that are tried before the processor, in builds of ONNX Runtime that have them: GPUs
+# that compute in single precision and accept calls from several threads. CoreML and DirectML don't.
+_GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider")
+
+
+class OnnxNetwork:
+    """A network that ONNX Runtime evaluates.
+
+    Parameters
+    ----------
+    graph : bytes
+        ONNX model with the input ``images``.
+    input_shape : tuple of int
+        Height, width and number of bands according to the model's description.
+
+    Raises
+    ------
+    shredfinder.exceptions.ModelFileError
+        If ONNX Runtime cannot read the graph, or its input or output has another shape.
+
+    Warns
+    -----
+    shredfinder.exceptions.ShredfinderWarning
+        If ONNX Runtime was built for a GPU but cannot use one.
+
+    Attributes
+    ----------
+    threads : int
+        Number of threads that should call `logits` at once: ``shredfinder.conf.threads`` at the
+        time the network was opened.
+    providers : tuple of str
+        ONNX Runtime's providers, in order of preference.
+
+    Notes
+    -----
+    Each call runs in its caller's thread. Threads that share an image would wait for each other
+    after each layer; threads with their own images do not, and can decode in the meantime.
+    """
+
+    def __init__(self, graph: bytes, input_shape: tuple[int, ...]) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        self.threads = count_threads()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4  # errors reach the user as exceptions
+        built = ort.get_available_providers()
+        gpus = [name for name in _GPUS if name in built]
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=[*gpus, _CPU])
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelFileError(
+                f"ONNX Runtime cannot read the model's network: {error}"
+            ) from error
+        self.providers = tuple(self._session.get_providers())
+        if gpus and not set(gpus) & set(self.providers):
+            warnings.warn(
+                f"ONNX Runtime is built for {gpus[0]} but finds no usable GPU: scoring runs on "
+                "the processor",
+                ShredfinderWarning,
+                stacklevel=2,
+            )
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shapes = [tuple(node.shape[1:]) for node in (*inputs, *outputs)]
+        if len(inputs) != 1 or len(outputs) != 1 or shapes != [tuple(input_shape), (2,)]:
+            raise ModelFileError(
+                f"the model's network maps {shapes[:-1]} to {shapes[-1:]}, its description says "
+                f"{tuple(input_shape)} to (2,)"
+            )
+        self._input, self._output = inputs[0].name, outputs[0].name
+        self._batch = _CPU_BATCH if self.providers == (_CPU,) else None
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Evaluate a batch of images.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`
+            Images of shape ``(n, height, width, bands)``, float32 in 0–1.
+
+        Returns
+        -------
+        logits : `~numpy.ndarray`
+            ln p(shred) − ln p(galaxy), float64 of shape ``(n,)``.
+        """
+        size = self._batch or max(len(images), 1)
+        parts = [
+            self._session.run([self._output], {self._input: images[start : start + size]})[0]
+            for start in range(0, max(len(images), 1), size)
+        ]
+        probabilities = np.concatenate(parts)
+        # Both probabilities are used, since the smaller one is precise down to 1e-38.
+        logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny, dtype=np.float64))
+        return logs[:, 1] - logs[:, 0]
+
+
+def symmetric_views(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Rotate and reflect images.
+
+    Parameters
+    ----------
+    images : `~numpy.ndarray`
+        Square images of shape ``(n, size, size, bands)``.
+
+    Yields
+    ------
+    view : `~numpy.ndarray`
+        The images in each of the 7 rotations and reflections other than the identity.
+    """
+    for turns in range(4):
+        turned = np.rot90(images, turns, axes=(1, 2))
+        if turns:
+            yield np.ascontiguousarray(turned)
+        yield np.ascontiguousarray(turned[:, :, ::-1])
 
 
 class TrainedModel:
-    """A network that scores images of one kind.
+    """A network with the description of the images that it scores.
 
     Parameters
     ----------
     description : ModelDescription
-        All that must be known to use it rightly.
+        Images, classes, calibration and training of the network.
     graph : bytes
         The network as an ONNX model.
     weights : list of `~numpy.ndarray`
-        The Keras network's weights.
+        Weights of the Keras network.
     sha256 : str or None
-        Hash of the file that it was read from.
+        Hash of the file that the model was read from.
 
     Examples
     --------
     >>> import numpy as np
     >>> from shredfinder.models import TrainedModel
-    >>> model = TrainedModel.read()  # the one that comes with the package
+    >>> model = TrainedModel.read()  # the embedded model
     >>> images = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
     >>> model.n_parameters, model.score(images, "none").shape
     (314850, (2,))
@@ -63,47 +184,42 @@ class TrainedModel:
         self.graph = graph
         self.weights = weights
         self.sha256 = sha256
-        self._network: OnnxNetwork | None = None
-        self._novelty: NoveltyMeasure | None = None
+        self.calibration = description.calibration
 
     @classmethod
     def from_network(cls, description: ModelDescription, network: Model) -> Self:
-        """Take over a trained `keras.Model`."""
+        """Create a model from a trained `keras.Model`."""
         from shredfinder.models.onnx_graph import network_to_onnx
 
         return cls(description, network_to_onnx(network), network.get_weights())
 
     @classmethod
     def read(cls, path: PathLike | None = None) -> Self:
-        """Read a model file, or one of the package's own by its name; None is the embedded one."""
+        """Read a model file, or a model of the package by name; None is the embedded model."""
         path = find_model(path)
         try:
             model = cls(*read_model(path))
-            model.network  # noqa: B018  a graph that can't be run is found now, not while scoring
+            model.network  # noqa: B018  a graph that cannot run fails now, not while scoring
         except ModelFileError as error:
             if str(path) in str(error):
                 raise
-            raise ModelFileError(f"the model file {str(path)!r} can't be used: {error}") from error
+            raise ModelFileError(f"cannot use model file {str(path)!r}: {error}") from error
         return model
 
     def write(self, path: PathLike) -> None:
         """Write a model file."""
         self.sha256 = write_model(path, self.description, self.graph, self.weights)
 
-    @property
+    @cached_property
     def network(self) -> OnnxNetwork:
-        """``OnnxNetwork``: the network, opened when it is first used."""
-        if self._network is None:
-            self._network = OnnxNetwork(self.graph, self.description.input_shape)
-        return self._network
+        """``OnnxNetwork``: the network, opened on first use."""
+        return OnnxNetwork(self.graph, self.description.input_shape)
 
-    @property
+    @cached_property
     def novelty(self) -> NoveltyMeasure | None:
-        """`NoveltyMeasure` or None: how unlike the training images an image is, if known."""
+        """`NoveltyMeasure` or None: distance from the training set, if the model has one."""
         known = self.description.novelty
-        if self._novelty is None and known:
-            self._novelty = NoveltyMeasure.from_dict(known)
-        return self._novelty
+        return NoveltyMeasure.from_dict(known) if known else None
 
     @property
     def n_parameters(self) -> int:
@@ -112,12 +228,12 @@ class TrainedModel:
 
     @property
     def n_views(self) -> int:
-        """`int`: number of answers that the spread is taken of, one from each side."""
+        """`int`: number of evaluations behind ``p_cnn_std``, one per symmetry."""
         return 8
 
     @property
     def provenance(self) -> dict[str, str]:
-        """`dict` of str: what a table should keep of the model that scored it."""
+        """`dict` of str: name, version, architecture, survey and hash, for a table's ``meta``."""
         return {
             "model": self.description.name,
             "version": self.description.version,
@@ -136,26 +252,26 @@ class TrainedModel:
         return network
 
     def calibrated(self, calibration: Calibration) -> Self:
-        """Give the same network with a calibration that follows its present one.
+        """Return the same network with a calibration on top of its present one.
 
         Parameters
         ----------
         calibration : Calibration
-            Of the probabilities that this model gives.
+            Calibration of the probabilities of this model.
 
         Returns
         -------
         model : TrainedModel
-            Another model; this one stays as it is.
+            A new model; this one is unchanged.
 
         Raises
         ------
         ValueError
-            If this one has an isotonic calibration, which nothing can follow.
+            If this model has an isotonic calibration, which cannot be followed by another.
         """
         if self.description.knots:
             raise ValueError(
-                "the model has an isotonic calibration already: take the model as it was before"
+                "the model already has an isotonic calibration: calibrate the original model"
             )
         temperature = self.description.temperature * calibration.temperature
         description = replace(
@@ -166,65 +282,65 @@ class TrainedModel:
         return type(self)(description, self.graph, self.weights)
 
     def to_input(self, images: np.ndarray) -> np.ndarray:
-        """Give images as the network takes them, by the description's stretch: float32."""
+        """Convert images to the network's input, float32, with the description's stretch."""
         return apply_stretch(images, self.description.stretch)
 
-    def score(
-        self,
-        images: np.ndarray,
-        symmetry: Literal["uncertain", "all", "none"],
-        *,
-        views: bool = False,
-    ) -> Any:
+    def score(self, images: np.ndarray, symmetry: str) -> np.ndarray:
         """Score images.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Of shape ``(n, height, width, bands)``, uint8, float32 in 0–1 or fluxes, all usable.
+            Usable images of shape ``(n, height, width, bands)``: uint8, float32 in 0–1, or fluxes.
         symmetry : {"uncertain", "all", "none"}
-            Which images are scored as the mean over the eight rotations and reflections.
-        views : bool, optional
-            Give the answers from all eight sides too.
+            Images whose logits are averaged over the 8 rotations and reflections.
 
         Returns
         -------
         p_cnn : `~numpy.ndarray`
-            Probabilities of being a shred at the training mix, float64 of shape ``(n,)``.
-        sides : `~numpy.ndarray`
-            Only with ``views``: those from each side, of shape ``(n, 8)``.
-
-        Raises
-        ------
-        ValueError
-            If views of images that are not square are asked for.
+            Probabilities of being a shred at the training set's fraction, float64 of shape
+            ``(n,)``.
         """
-        images = self.to_input(images)
+        images = apply_stretch(images, self.description.stretch)
         logits = self.network.logits(images)
-        square = images.shape[1] == images.shape[2]
-        if views and not square:
-            raise ValueError(
-                f"images of {images.shape[2]}×{images.shape[1]} px have no eight sides: their "
-                "spread can't be told"
-            )
-        averaged = np.full(len(images), symmetry == "all" and square)
-        if symmetry == "uncertain" and square:
-            averaged = np.abs(logits) < _UNCERTAIN_LOGIT * self.description.temperature
-        looked = np.flatnonzero(averaged | views)
-        others = []
-        if len(looked):
-            others = [self.network.logits(view) for view in symmetric_views(images[looked])]
-        calibration = self.description.calibration
-        first = logits[looked]
-        if len(looked):
-            means = (first + sum(others)) / (1 + len(others))
-            logits[looked] = np.where(averaged[looked], means, first)
-        p_cnn = calibration.from_logits(logits)
-        if not views:
-            return p_cnn
-        sides = np.stack([first, *others], axis=1) if len(looked) else np.empty((0, 8))
-        return p_cnn, calibration.from_logits(sides)
+        if symmetry != "none" and images.shape[1] == images.shape[2]:
+            limit = _UNCERTAIN_LOGIT * self.description.temperature
+            rows = np.flatnonzero((np.abs(logits) < limit) | (symmetry == "all"))
+            if len(rows):
+                logits[rows] = self._view_logits(images[rows], logits[rows]).mean(axis=1)
+        return self.calibration.from_logits(logits)
+
+    def score_views(self, images: np.ndarray, symmetry: str) -> tuple[np.ndarray, np.ndarray]:
+        """Score images, and each of their rotations and reflections.
+
+        Parameters
+        ----------
+        images, symmetry
+            As for `score`; the images are square.
+
+        Returns
+        -------
+        p_cnn : `~numpy.ndarray`
+            As from `score`.
+        views : `~numpy.ndarray`
+            Probabilities of the 8 rotations and reflections, shape ``(n, 8)``.
+        """
+        images = apply_stretch(images, self.description.stretch)
+        if not len(images):
+            return np.empty(0), np.empty((0, self.n_views))
+        logits = self._view_logits(images, self.network.logits(images))
+        first = logits[:, 0]
+        averaged = np.full(len(images), symmetry == "all")
+        if symmetry == "uncertain":
+            averaged = np.abs(first) < _UNCERTAIN_LOGIT * self.description.temperature
+        means = np.where(averaged, logits.mean(axis=1), first)
+        return self.calibration.from_logits(means), self.calibration.from_logits(logits)
+
+    def _view_logits(self, images, first):
+        """Return the logits of all 8 symmetries, shape ``(n, 8)``; the first are known."""
+        others = [self.network.logits(view) for view in symmetric_views(images)]
+        return np.stack([first, *others], axis=1)
 
     def __getstate__(self):
-        # A session of ONNX Runtime can't be pickled; each process opens its own.
-        return self.__dict__ | {"_network": None}
+        # A session of ONNX Runtime cannot be pickled; each process opens its own.
+        return {key: value for key, value in self.__dict__.items() if key != "network"}

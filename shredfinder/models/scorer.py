@@ -1,51 +1,171 @@
-"""An estimator that scores images by the model that it holds, and says how sure it is."""
+"""The base of all classifiers: score images in batches, at any prior."""
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy.table import Table
 
+from shredfinder import exceptions
+from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
-from shredfinder.models.holder import ModelHolder
+from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
 from shredfinder.models.priors import apply_prior, check_prior, estimate_prior
-from shredfinder.models.sources import open_source, score_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from shredfinder.imaging.cutouts import Cutouts, CutoutSequence, Images
+    from shredfinder.imaging.cutouts import CutoutSequence, Images
+    from shredfinder.models.model import TrainedModel
 
-__all__ = ["ImageScorer", "summarize_extras"]
+__all__ = ["ImageScorer", "Scores"]
+
+# Smaller batches would cost more in calls than a second thread gains.
+_SMALLEST_BATCH = 16
 
 
-class ImageScorer(ModelHolder):
-    """A `ModelHolder` that scores images; it has the attributes ``symmetry`` and ``classes_``."""
+@dataclass
+class Scores:
+    """Scores of ``n`` images at the training set's fraction of shreds.
 
-    symmetry: str
+    Attributes
+    ----------
+    p_cnn : `~numpy.ndarray`
+        Probabilities of being a shred, float of shape ``(n,)``; NaN for unscored images.
+    flags : `~numpy.ndarray` of str
+        `~shredfinder.imaging.CutoutFlag` values of shape ``(n,)``.
+    training_prior : float
+        Fraction of shreds in the training set.
+    optional : dict of `~numpy.ndarray`
+        On request: ``views``, the probabilities of all symmetries, shape ``(n, n_views)``, and
+        ``novelty``, the distance from the training set, shape ``(n,)``. Both are float32.
+    """
+
+    p_cnn: np.ndarray
+    flags: np.ndarray
+    training_prior: float
+    optional: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def reorder(self, order: np.ndarray) -> Scores:
+        """Return the scores in another order.
+
+        Parameters
+        ----------
+        order : `~numpy.ndarray` of int
+            New row of each score, shape ``(n,)``.
+
+        Returns
+        -------
+        scores : Scores
+            The same scores; score ``i`` is in row ``order[i]``.
+        """
+        inverse = np.argsort(order)
+        optional = {name: values[inverse] for name, values in self.optional.items()}
+        return replace(
+            self, p_cnn=self.p_cnn[inverse], flags=self.flags[inverse], optional=optional
+        )
+
+    def at_prior(self, prior: float | Literal["estimate"] | None) -> dict[str, np.ndarray]:
+        """Return the columns of a table, corrected for a prior.
+
+        Parameters
+        ----------
+        prior : float, "estimate" or None
+            Fraction of shreds in the catalogue; None for that of the training set.
+
+        Returns
+        -------
+        columns : dict of `~numpy.ndarray`
+            ``p_cnn`` (float32), ``p_cnn_flag`` and, on request, ``p_cnn_std`` and
+            ``p_cnn_novelty`` (float32).
+        """
+        p_cnn = self.p_cnn
+        if prior == "estimate":
+            prior = estimate_prior(p_cnn, self.training_prior)
+        if prior is not None:
+            p_cnn = apply_prior(p_cnn, prior, self.training_prior)
+        columns = {"p_cnn": np.asarray(p_cnn, np.float32), "p_cnn_flag": self.flags}
+        if "views" in self.optional:
+            views = apply_prior(self.optional["views"].astype(float), prior, self.training_prior)
+            columns["p_cnn_std"] = views.std(axis=1).astype(np.float32)
+        if "novelty" in self.optional:
+            columns["p_cnn_novelty"] = self.optional["novelty"].astype(np.float32)
+        return columns
+
+
+class ImageScorer:
+    """An estimator that scores images with its model, the attribute ``model_``."""
+
+    model_: TrainedModel
     classes_: np.ndarray
+    symmetry: str
+    survey: str
+
+    @property
+    def _is_fitted(self):
+        return hasattr(self, "model_")
+
+    def _get_model(self) -> TrainedModel:
+        if not hasattr(self, "model_"):
+            raise exceptions.NotFittedError(
+                "this classifier has no model yet: call fit, or use ShredClassifier.load() for "
+                "the embedded model"
+            )
+        return self.model_
+
+    @property
+    def _description(self):
+        return self._get_model().description
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """`dict` of str: name, version, architecture, survey and hash of the model."""
+        return self._get_model().provenance
+
+    @property
+    def size_(self) -> tuple[int, ...]:
+        """`tuple` of int: height and width of the model's images in pixels."""
+        return tuple(self._description.size)
+
+    @property
+    def pixel_scale_(self) -> float:
+        """`float`: pixel scale of the model's images in arcsec per pixel."""
+        return self._description.pixel_scale
+
+    @property
+    def bands_(self) -> tuple[str, ...]:
+        """`tuple` of str: bands of the model's images in channel order."""
+        return tuple(self._description.bands)
+
+    @property
+    def color_mapping_(self) -> str | None:
+        """`str` or None: mapping from fluxes to the values of the model's images."""
+        return self._description.color_mapping
 
     def open_images(
         self, X: Images, *, pixel_scale: float | None = None, bands: Sequence[str] | None = None
     ) -> Cutouts | CutoutSequence:
-        """Take images as scoring does: bare arrays and files are of the model's own kind.
+        """Convert any supported input to a sequence of cutouts.
+
+        Bare arrays and files are taken to be images like the model's.
 
         Parameters
         ----------
-        X : Cutouts, array_like or sequence of path-like
-            Images, as for `predict_p_cnn`.
-        pixel_scale, bands
+        X, pixel_scale, bands
             As for `predict_p_cnn`.
 
         Returns
         -------
-        source : Cutouts or ImageFiles
-            A sequence whose slices are `Cutouts`.
+        cutouts : Cutouts or CutoutSequence
+            The images; files are not yet read.
         """
-        description = self._description
-        return open_source(
+        description = self._get_model().description
+        return as_cutouts(
             X,
             size=tuple(description.size),
             pixel_scale=description.pixel_scale if pixel_scale is None else pixel_scale,
@@ -64,8 +184,11 @@ class ImageScorer(ModelHolder):
         progress: bool | Literal["auto"] = False,
         std: bool = False,
         novelty: bool = False,
-    ) -> Any:
-        """Score images at the training mix, and keep what a prior is still to be applied to.
+    ) -> Scores:
+        """Score images at the training set's fraction of shreds.
+
+        Images are read and scored batch by batch in ``model_.network.threads`` threads, so that
+        memory does not grow with their number.
 
         Parameters
         ----------
@@ -76,33 +199,62 @@ class ImageScorer(ModelHolder):
 
         Returns
         -------
-        p_cnn, flags : `~numpy.ndarray`
-            As from `predict_p_cnn`.
-        more : dict of `~numpy.ndarray`
-            ``views`` and ``novelty`` as they were wanted, for ``summarize_extras``.
+        scores : ``Scores``
+            Probabilities, flags and, on request, the values behind the optional columns.
         """
         model = self._get_model()
-        check_count(batch_size, "batch_size")
-        size = model.description.size
-        if std and size[0] != size[1]:
-            raise ValueError(
-                f"images of {size[1]}×{size[0]} px have no eight sides: their spread can't be told"
-            )
+        if std and model.description.size[0] != model.description.size[1]:
+            height, width = model.description.size
+            raise ValueError(f"p_cnn_std needs square images, got {width}×{height} px")
         if novelty and model.novelty is None:
             raise ValueError(
                 f"the model {model.description.name!r} has no statistics of its training images, "
-                "so that novelty can't be told: fit it anew, on a hundred images or more"
+                "which p_cnn_novelty needs: fit it again with at least 100 images"
             )
-        return score_source(
-            model,
-            self.open_images(X, pixel_scale=pixel_scale, bands=bands),
-            symmetry=self.symmetry,
-            allow_other_colors=allow_other_colors,
-            batch_size=batch_size or conf.batch_size,
-            progress=progress,
-            views=std,
-            novelty=novelty,
-        )
+        source = self.open_images(X, pixel_scale=pixel_scale, bands=bands)
+        n = len(source)
+        flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
+        scores = Scores(np.full(n, np.nan), flags, model.description.training_prior)
+        if std:
+            scores.optional["views"] = np.full((n, model.n_views), np.nan, np.float32)
+        if novelty:
+            scores.optional["novelty"] = np.full(n, np.nan, np.float32)
+
+        def score(start: int, batch: Cutouts) -> int:
+            """Score a batch into its rows; threads write to different rows."""
+            rows = np.arange(start, start + len(batch))
+            other_colors = model.description.check_cutouts(
+                batch, allow_other_colors=allow_other_colors
+            )
+            good = batch.good
+            reasons, images = batch.flags.copy(), batch.images[good]
+            if not len(images):
+                scores.flags[rows] = reasons
+                return len(rows)
+            if std:
+                p_cnn, scores.optional["views"][rows[good]] = model.score_views(
+                    images, self.symmetry
+                )
+            else:
+                p_cnn = model.score(images, self.symmetry)
+            if novelty and model.novelty is not None:
+                scores.optional["novelty"][rows[good]] = model.novelty.measure(images)
+            scores.p_cnn[rows[good]] = p_cnn
+            if other_colors:
+                reasons[good] = CutoutFlag.OTHER_COLORS
+            # A network whose training diverged returns NaN for usable images.
+            unscored = np.isnan(scores.p_cnn[rows]) & (reasons == CutoutFlag.GOOD)
+            reasons[unscored] = CutoutFlag.NOT_SCORED
+            scores.flags[rows] = reasons
+            return len(rows)
+
+        if batch_size is not None:
+            check_count(batch_size, "batch_size")
+        with progress_bar(total=n, progress=progress, desc="scoring", unit="source") as bar:
+            size = batch_size or conf.batch_size
+            for n_rows in _map_batches(score, source, size, model.network.threads):
+                bar.update(n_rows)
+        return scores
 
     def predict_p_cnn(
         self,
@@ -115,46 +267,44 @@ class ImageScorer(ModelHolder):
         batch_size: int | None = None,
         progress: bool | Literal["auto"] = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Score images, and say of those without an answer why.
+        """Compute ``p_cnn`` and the reasons why images are unscored.
 
         Parameters
         ----------
         X : Cutouts, array_like or sequence of path-like
-            Cutouts, an array of shape ``(n, height, width, bands)``, uint8 or float in 0–1, or
-            image files, which are read batch by batch.
+            Cutouts; an array of shape ``(n, height, width, bands)``, uint8 or float in 0–1; or
+            image files, which are read batch by batch. A single image is a batch of one.
         prior : float or "estimate", optional
-            Fraction of shreds in the catalogue, to correct for; ``"estimate"`` takes it from
-            the scores themselves. By default the answers hold at the training mix.
+            Fraction of shreds in the catalogue; ``"estimate"`` estimates it from the scores. By
+            default that of the training set.
         pixel_scale : float, optional
-            Pixel scale of bare arrays and files, where it is not the model's.
+            Pixel scale of bare arrays and files in arcsec per pixel, by default the model's.
         bands : sequence of str, optional
-            Bands of bare arrays and files, where they are not the model's.
+            Bands of bare arrays and files, by default the model's.
         allow_other_colors : bool, optional
-            Score another survey's colours too, and flag those rows.
+            Score the colours of other surveys too, and flag these rows.
         batch_size : int, optional
-            Images scored at a time; by default ``shredfinder.conf.batch_size``.
+            Batch size, by default ``shredfinder.conf.batch_size``.
         progress : bool or "auto", optional
             Show a progress bar.
 
         Returns
         -------
         p_cnn : `~numpy.ndarray`
-            Probability of being a shred, float32 of shape ``(n,)``; NaN where there is no
-            answer.
+            Probabilities of being a shred, float32 of shape ``(n,)``; NaN for unscored images.
         flags : `~numpy.ndarray` of str
-            A `~shredfinder.imaging.CutoutFlag` value for each row, of shape ``(n,)``.
+            `~shredfinder.imaging.CutoutFlag` values of shape ``(n,)``.
 
         Raises
         ------
         shredfinder.exceptions.NotFittedError
             If the classifier is neither fitted nor loaded.
         shredfinder.exceptions.CutoutMismatchError
-            If the images are not of the model's kind.
+            If the images differ from the model's in size, scale, bands or colours.
         """
-        description = self._description
         if prior is not None:
             check_prior(prior, words=("estimate",))
-        p_cnn, flags, _ = self.score_images(
+        scores = self.score_images(
             X,
             pixel_scale=pixel_scale,
             bands=bands,
@@ -162,34 +312,33 @@ class ImageScorer(ModelHolder):
             batch_size=batch_size,
             progress=progress,
         )
-        p_cnn = apply_prior(p_cnn, prior, description.training_prior)
-        return p_cnn.astype(np.float32), flags
+        return scores.at_prior(prior)["p_cnn"], scores.flags
 
     def predict_proba(
         self, X: Images, prior: float | Literal["estimate"] | None = None, **kwargs: Any
     ) -> np.ndarray:
-        """Give the probabilities of galaxy and shred.
+        """Compute the probabilities of galaxy and shred.
 
         Parameters
         ----------
         X : Cutouts, array_like or sequence of path-like
             Images, as for `predict_p_cnn`.
         prior : float or "estimate", optional
-            Fraction of shreds in the catalogue; by default that of the training set.
+            Fraction of shreds in the catalogue, by default that of the training set.
         **kwargs
             Further arguments of `predict_p_cnn`.
 
         Returns
         -------
         probabilities : `~numpy.ndarray`
-            Float32, of shape ``(n, 2)``, columns in the order of ``classes_``; rows without a
-            usable image are NaN.
+            Float32 of shape ``(n, 2)``, columns in the order of ``classes_``; NaN for unscored
+            images.
         """
         p_cnn, _ = self.predict_p_cnn(X, prior=prior, **kwargs)
         return np.stack([1 - p_cnn, p_cnn], axis=1)
 
     def predict(self, X: Images, **kwargs: Any) -> np.ma.MaskedArray:
-        """Name the class of each source: a shred where `predict_proba` says 0.5 or more.
+        """Predict the class of each source: shred for a probability of 0.5 or more.
 
         Parameters
         ----------
@@ -200,8 +349,8 @@ class ImageScorer(ModelHolder):
 
         Returns
         -------
-        classes : `~numpy.ma.MaskedArray` of str
-            Of shape ``(n,)``; masked where there is no answer.
+        classes : `~numpy.ma.MaskedArray`
+            Classes of shape ``(n,)``; masked for unscored images.
         """
         p_cnn, _ = self.predict_p_cnn(X, **kwargs)
         classes = self.classes_[(p_cnn >= 0.5).astype(int)]
@@ -220,7 +369,7 @@ class ImageScorer(ModelHolder):
         novelty: bool = True,
         **kwargs: Any,
     ) -> Table:
-        """Score images, and say how far to trust each answer.
+        """Compute ``p_cnn`` with its scatter and the distance from the training set.
 
         Parameters
         ----------
@@ -229,33 +378,32 @@ class ImageScorer(ModelHolder):
         prior : float or "estimate", optional
             As for `predict_p_cnn`.
         std : bool, optional
-            Give the spread over the eight rotations and reflections. It takes eight looks at
-            every source.
+            Compute the scatter over the 8 rotations and reflections. It takes 8 forward passes
+            per source.
         novelty : bool, optional
-            Give the distance from the training images. It takes about as long as a look.
+            Compute the distance from the training set. It costs about one forward pass.
         **kwargs
             Further arguments of `predict_p_cnn`.
 
         Returns
         -------
         details : `~astropy.table.Table`
-            A row for each image: ``p_cnn`` and ``p_cnn_flag`` as from `predict_p_cnn`;
-            ``p_cnn_std``, the standard deviation of the answers from eight sides, at the same
-            prior; and ``p_cnn_novelty``, which is above 1 for one in a hundred images like the
-            training images, and for images unlike them
-            (`~shredfinder.models.NoveltyMeasure`). NaN where there is no answer.
+            One row per image: ``p_cnn`` and ``p_cnn_flag`` as from `predict_p_cnn`;
+            ``p_cnn_std``, the standard deviation over the 8 rotations/reflections at the same
+            prior; ``p_cnn_novelty``, above 1 for images unlike the training set and for 1 % of
+            images like it (`~shredfinder.models.NoveltyMeasure`). NaN for unscored images.
 
         Raises
         ------
         ValueError
-            If the model's file has no statistics of its training images, for ``novelty``, or its
-            images are not square, for ``std``.
+            If the model has no statistics of its training images (``novelty``), or its images
+            are not square (``std``).
 
         Notes
         -----
-        A small spread is no promise: a model may err in the same way from all sides. A large one
-        is a warning: the answer hangs on what should not matter. Novelty sees levels, noise and
-        sharpness, and nothing of what an image shows.
+        A small scatter is no guarantee: a model may be wrong in the same way for all rotations. A
+        large scatter is a warning, since orientation should not matter. Novelty measures
+        brightness levels, noise and sharpness, not the content of an image.
 
         Examples
         --------
@@ -272,37 +420,38 @@ class ImageScorer(ModelHolder):
         """
         if prior is not None:
             check_prior(prior, words=("estimate",))
-        p_cnn, flags, more = self.score_images(X, std=std, novelty=novelty, **kwargs)
-        trained = self._description.training_prior
-        columns = summarize_extras(p_cnn, more, prior, trained)
-        p_cnn = apply_prior(p_cnn, prior, trained).astype(np.float32)
-        return Table({"p_cnn": p_cnn, "p_cnn_flag": flags} | columns)
+        scores = self.score_images(X, std=std, novelty=novelty, **kwargs)
+        return Table(scores.at_prior(prior))
 
 
-def summarize_extras(p_cnn, more, prior, training_prior):
-    """Make the columns of what `ImageScorer.score_images` found beside the probabilities.
+def _map_batches(
+    function: Callable[[int, Cutouts], int],
+    source: Cutouts | CutoutSequence,
+    batch_size: int,
+    n_threads: int,
+) -> Iterator[int]:
+    """Call a function with the first row and the cutouts of each batch; yield its results.
 
-    Parameters
-    ----------
-    p_cnn : `~numpy.ndarray`
-        Probabilities at the training mix, of shape ``(n,)``.
-    more : dict
-        ``views``, of shape ``(n, n_views)``, and ``novelty``, of shape ``(n,)``; either may be
-        missing.
-    prior, training_prior
-        As for `~shredfinder.models.apply_prior`.
-
-    Returns
-    -------
-    columns : dict of `~numpy.ndarray`
-        Float32 by name: ``p_cnn_std`` and ``p_cnn_novelty``.
+    Each thread reads a batch and scores it, so that all processors are busy until the end. If a
+    source does not support several threads, the calling thread reads ahead of the others. Only a
+    few batches are in memory at a time.
     """
-    columns = {}
-    if "views" in more:
-        if isinstance(prior, str):
-            prior = estimate_prior(p_cnn, training_prior)
-        views = apply_prior(more["views"].astype(float), prior, training_prior)
-        columns["p_cnn_std"] = views.std(axis=1).astype(np.float32)
-    if "novelty" in more:
-        columns["p_cnn_novelty"] = more["novelty"].astype(np.float32)
-    return columns
+    # A short input is divided between the threads as well.
+    size = min(batch_size, max(_SMALLEST_BATCH, -(-len(source) // n_threads)))
+    concurrent = isinstance(source, Cutouts) or source.concurrent
+    waiting: deque = deque()
+    executor = ThreadPoolExecutor(n_threads, thread_name_prefix="shredfinder-score")
+    try:
+        # An empty input makes one empty batch, so that its kind is checked too.
+        for start in range(0, max(len(source), 1), size):
+            if concurrent:
+                future = executor.submit(lambda i: function(i, source[i : i + size]), start)
+            else:
+                future = executor.submit(function, start, source[start : start + size])
+            waiting.append(future)
+            if len(waiting) > 2 * n_threads:
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

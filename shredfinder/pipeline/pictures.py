@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +14,22 @@ from astropy.wcs import WCS
 from shredfinder._utils.units import to_value
 from shredfinder.catalogs import get_catalog_preset, query_candidates
 from shredfinder.config import conf
-from shredfinder.cutouts import fetch_cutouts
 from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from shredfinder.pipeline.steps import StepFolder
 from shredfinder.plotting import FieldPanel, FieldView
 from shredfinder.surveys import LEGACY, SDSS
 from shredfinder.table import add_p_cnn
-from shredfinder.table.sources import complete_options, open_cutouts
+from shredfinder.table.scoring import ScoreOptions, make_fetcher, open_cutouts
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
-    from shredfinder.classifier import ShredClassifier
+    from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.cuts import CutPreset
     from shredfinder.imaging import Cutouts
+    from shredfinder.models.scorer import ImageScorer
     from shredfinder.table import ShredTable
 
 __all__ = ["choose_galleries", "make_field_view"]
@@ -43,12 +44,12 @@ _N_EXAMPLES = 15
 
 def make_field_view(
     center: SkyCoord,
-    classifier: ShredClassifier,
+    classifier: ImageScorer,
     *,
     width: float | Quantity | None = None,
     name: str = "",
     cuts: str | CutPreset = "paper",
-    fetch: dict[str, Any] | None = None,
+    service: str | CutoutService | CutoutFetcher | None = None,
     query: dict[str, Any] | None = None,
     steps: StepFolder | None = None,
     **scoring: Any,
@@ -68,8 +69,8 @@ def make_field_view(
         Name of the object at the centre.
     cuts : str or CutPreset, optional
         Cuts applied in the second and third panel.
-    fetch : dict, optional
-        Further arguments of `~shredfinder.cutouts.fetch_cutouts`.
+    service : str, CutoutService or CutoutFetcher, optional
+        Where images are fetched from, as for `~shredfinder.add_p_cnn`.
     query : dict, optional
         Further arguments of `~shredfinder.catalogs.query_candidates`.
     steps : StepFolder, optional
@@ -103,9 +104,10 @@ def make_field_view(
     >>> [panel.title for panel in view.panels]
     ['Legacy DR9, all sources', 'Legacy DR9, cut', 'SDSS DR17, cut']
     """
-    fetch, query = dict(fetch or {}), dict(query or {})
+    query = dict(query or {})
+    fetcher = make_fetcher(classifier, service)
     steps = steps or StepFolder(None)
-    image, wcs, note = _fetch_image(center, width, fetch)
+    image, wcs, note = _fetch_image(center, width, fetcher)
     side = np.array(image.shape[:2]) * _pixel_scale(wcs)
     # Services take circles: query the one around the square, then drop sources outside the square.
     radius = float(np.hypot(*side) / 2) * u.arcsec
@@ -139,7 +141,7 @@ def make_field_view(
     # Outside the SDSS footprint its table is empty, which is not a failure.
     for table in (legacy, sdss):
         if len(table):
-            add_p_cnn(table, classifier, fetch=fetch, progress=False, **scoring)
+            add_p_cnn(table, classifier, service=fetcher, progress=False, **scoring)
     panels = [
         FieldPanel("Legacy DR9, all sources", everything["ra", "dec"], note_legacy),
         FieldPanel("Legacy DR9, cut", legacy, note_legacy),
@@ -150,7 +152,7 @@ def make_field_view(
 
 
 def _fetch_image(
-    center: SkyCoord, width: float | Quantity | None, fetch: dict[str, Any]
+    center: SkyCoord, width: float | Quantity | None, fetcher: CutoutFetcher
 ) -> tuple[np.ndarray, WCS, str]:
     """Fetch a colour image; where that fails, return a dark one and a note that says why."""
     native = LEGACY.native_pixel_scale
@@ -159,9 +161,8 @@ def _fetch_image(
         raise ValueError(f"the field width must be above 0 and at most 1 degree: got {width}")
     n_pixels = int(np.clip(round(arcsec / native), 64, _MAX_PIXELS))
     scale = arcsec / n_pixels
-    cutouts = fetch_cutouts(
-        center.reshape(1), size=n_pixels, pixel_scale=scale, progress=False, **fetch
-    )
+    fetcher = replace(fetcher, size=n_pixels, pixel_scale=scale)
+    cutouts = fetcher.fetch(center.reshape(1), progress=False)
     note = ""
     image = cutouts.images[0]
     if not cutouts.good[0] or image.shape[-1] != 3:
@@ -194,7 +195,7 @@ def _inside(table: Table, wcs: WCS, shape: tuple[int, ...]) -> np.ndarray:
 
 def choose_galleries(
     tables: dict[str, ShredTable],
-    classifier: ShredClassifier,
+    classifier: ImageScorer,
     images: dict[str, Any],
     *,
     n_examples: int = _N_EXAMPLES,
@@ -209,7 +210,7 @@ def choose_galleries(
     classifier : ShredClassifier
         The classifier, for the survey and size of the cutouts.
     images : dict
-        Source of the cutouts: ``fetch``, or ``cutouts`` and ``pattern``.
+        Source of the cutouts: ``service``, or ``cutouts`` and ``pattern``.
     n_examples : int, optional
         Largest number of rows from each table.
     random_state : int, optional
@@ -228,9 +229,9 @@ def choose_galleries(
             continue
         chosen = rng.choice(len(table), min(n_examples, len(table)), replace=False)
         rows = table[chosen[np.argsort(-np.asarray(table["p_cnn"])[chosen])]]
-        if "fetch" in images:
-            found = fetch_cutouts(rows, **complete_options(classifier, images["fetch"]))
+        if "service" in images:
+            found = images["service"].fetch(rows, progress=False)
         else:
-            found = open_cutouts(rows, classifier, images["cutouts"], pattern=images["pattern"])[:]
+            found = open_cutouts(rows, classifier, ScoreOptions(**images))[:]
         galleries[name] = rows, found
     return galleries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from shredfinder.pipeline.pictures import choose_galleries, make_field_view
 from shredfinder.pipeline.satellites import SatelliteSearch, count_steps
 from shredfinder.pipeline.steps import StepFolder, digest_table, name_hosts, name_images, to_plain
 from shredfinder.surveys import DEFAULT_SURVEY
+from shredfinder.table.scoring import load_classifier, make_fetcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +43,9 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.types import PathLike
     from shredfinder.catalogs import CatalogPreset
-    from shredfinder.classifier import ShredClassifier
+    from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.cuts import CutPreset
+    from shredfinder.models.scorer import ImageScorer
     from shredfinder.table import ShredTable
 
 __all__ = ["find_satellites"]
@@ -69,14 +72,14 @@ def find_satellites(
     host_radius: float | Quantity = 100 * u.kpc,
     cosmology: FLRW | None = None,
     cuts: str | CutPreset = "paper",
-    classifier: ShredClassifier | None = None,
+    classifier: ImageScorer | PathLike | None = None,
     cutouts: PathLike | None = None,
     pattern: str | None = None,
     prior: float | Literal["estimate"] | None = None,
     threshold: float = 0.5,
     allow_other_colors: bool = False,
     query: dict[str, Any] | None = None,
-    fetch: dict[str, Any] | None = None,
+    service: str | CutoutService | CutoutFetcher | None = None,
     pictures: bool = True,
     field_width: float | Quantity | None = None,
     folder: PathLike | None = None,
@@ -107,8 +110,8 @@ def find_satellites(
         Cosmology for distances from redshifts; by default astropy's default cosmology.
     cuts : str or CutPreset, optional
         Cut preset: one of `shredfinder.cuts.CUT_PRESETS`.
-    classifier : ShredClassifier, optional
-        Scores the cutouts; by default the embedded model.
+    classifier : ShredClassifier or path-like, optional
+        Classifier or model file; by default the embedded model.
     cutouts, pattern : path-like and str, optional
         Folder of cutouts and pattern of their file names, by default ``"{objid}.png"``. Without
         a folder, cutouts are fetched by position.
@@ -120,10 +123,9 @@ def find_satellites(
         Further arguments of `~shredfinder.catalogs.query_candidates`, such as ``columns``,
         ``ebv``, ``cache`` and ``timeout``. The addresses of services are set in
         `shredfinder.conf`.
-    fetch : dict, optional
-        Further arguments of `~shredfinder.cutouts.fetch_cutouts`, such as ``service``,
-        ``layer``, ``base_url``, ``cache`` and ``rate``. By default images of the Legacy Surveys
-        are fetched for the candidates of any survey, as in the paper.
+    service : str, CutoutService or CutoutFetcher, optional
+        Where cutouts are fetched from, as for `~shredfinder.add_p_cnn`. By default images of the
+        Legacy Surveys are fetched for the candidates of any survey, as in the paper.
     pictures : bool, optional
         Whether to collect the pictures of a report: the field around the centre, which queries
         both Legacy and SDSS, and examples of shreds and galaxies.
@@ -178,18 +180,16 @@ def find_satellites(
     """
     preset, cut = get_catalog_preset(survey), get_preset(cuts)
     limit = check_threshold(threshold)
-    if cutouts is not None and fetch:
-        raise ValueError("cutouts are read from a folder, so nothing is fetched: leave out fetch")
-    if classifier is None:
-        from shredfinder.classifier import ShredClassifier
-
-        classifier = ShredClassifier.load()
-    query, fetch = dict(query or {}), dict(fetch or {})
+    if cutouts is not None and service is not None:
+        raise ValueError("got both cutouts and service: leave out one of them")
+    classifier = load_classifier(classifier)
+    query = dict(query or {})
     steps = StepFolder(folder, resume=resume)
     if cutouts is None:
-        if steps.path is not None:
-            fetch.setdefault("cache", steps.path / "cutouts")
-        images: dict[str, Any] = {"fetch": fetch}
+        fetcher = make_fetcher(classifier, service)
+        if steps.path is not None and fetcher.cache is True:
+            fetcher = replace(fetcher, cache=steps.path / "cutouts")
+        images: dict[str, Any] = {"service": fetcher}
     else:
         images = {"cutouts": cutouts, "pattern": pattern or "{objid}.png"}
     scoring = {"prior": prior, "allow_other_colors": allow_other_colors}
@@ -271,7 +271,7 @@ def find_satellites(
                 width=field_width,
                 name=name,
                 cuts=cut,
-                fetch=fetch,
+                service=fetcher,
                 query={key: query[key] for key in ("cache", "timeout") if key in query},
                 steps=steps,
                 **scoring,
@@ -390,7 +390,7 @@ def _match_hosts(
 
 def _score(
     candidates: ShredTable,
-    classifier: ShredClassifier,
+    classifier: ImageScorer,
     images: dict[str, Any],
     scoring: dict[str, Any],
     progress: bool | Literal["auto"],

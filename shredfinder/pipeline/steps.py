@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from astropy.table import Table
 
 from shredfinder._utils.files import atomic_write
-from shredfinder.config import conf
 from shredfinder.table import read_catalogue, write_catalogue
 
 if TYPE_CHECKING:
@@ -154,14 +154,14 @@ def name_images(images: dict[str, Any]) -> str:
     """Name the source of the cutouts, for the record."""
     if "cutouts" in images:
         return f"{images['cutouts']}, {images['pattern']}"
-    fetch = images["fetch"]
-    service = fetch.get("service") or conf.service
-    address = fetch.get("base_url") or (conf.legacy_viewer_url if service == "legacy" else "")
-    return f"{service} {address}".strip()
+    service = images["service"].cutout_service
+    return f"{service.name} {getattr(service, 'base_url', '')}".strip()
 
 
 def to_plain(value: Any) -> Any:
     """Convert a setting to JSON-serialisable values, by text where nothing simpler fits."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
     if isinstance(value, dict):
         # The cache and the rate of requests do not change the results.
         return {key: to_plain(item) for key, item in value.items() if key not in ("cache", "rate")}

@@ -1,25 +1,33 @@
-"""The columns that a scored table has, what they carry, and what may befall them.
+"""The score columns of a table: their names, metadata and consistency.
 
-astropy masks values where there are none: when a VOTable or FITS file is read (NaN and empty
-strings), and when tables of different columns or rows are stacked or joined. Below a mask anything
-may stand, and a comparison sees it: ``table[table["p_cnn"] < 0.5]`` may then hold rows without an
-answer. `restore_columns` puts NaN and a reason there again.
+astropy masks missing values when it reads a VOTable or FITS file (NaN and empty strings) and when
+it stacks or joins tables with different rows or columns. The number below a mask is arbitrary, and
+comparisons use it: ``table[table["p_cnn"] < 0.5]`` may then select unscored rows.
+`restore_columns` puts NaN and a reason there again.
 """
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-import shredfinder
 from shredfinder.imaging import CutoutFlag
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
 __all__ = [
-    "EXTRA_NAMES",
     "FLAG_NAME",
     "NOVELTY_NAME",
+    "OPTIONAL_NAMES",
     "P_NAME",
     "STD_NAME",
     "check_columns",
-    "name_extras",
     "restore_columns",
     "to_arrow",
     "write_columns",
@@ -29,140 +37,135 @@ P_NAME = "p_cnn"
 FLAG_NAME = "p_cnn_flag"
 STD_NAME = "p_cnn_std"
 NOVELTY_NAME = "p_cnn_novelty"
-# Columns that are there on request only, in their order.
-EXTRA_NAMES = (STD_NAME, NOVELTY_NAME)
-# Column `meta` key of the model's name, version and hash.
+# Columns that are written on request only, in this order.
+OPTIONAL_NAMES = (STD_NAME, NOVELTY_NAME)
+# Key of the model's name, version and hash in the columns' meta.
 _META_KEY = "shredfinder"
-# VOTable keeps descriptions but no other metadata: columns are known again by it.
+# VOTable keeps descriptions but no other metadata. This text identifies our columns.
 _MARKER = "shredfinder model"
-_P_UCD, _FLAG_UCD = "stat.probability", "meta.code"
+_UCDS = {
+    P_NAME: "stat.probability",
+    FLAG_NAME: "meta.code",
+    STD_NAME: "stat.stdev",
+    NOVELTY_NAME: "stat.value",
+}
 _FLAG_DTYPE = np.dtype("U16")
 
 
-def name_extras(std, novelty):
-    """Name the columns on request, as a tuple, by whether each is wanted."""
-    wanted = zip(EXTRA_NAMES, (std, novelty), strict=True)
-    return tuple(name for name, is_wanted in wanted if is_wanted)
-
-
-def check_columns(table, overwrite, extras=()):
-    """Make sure that scores can be written before any is computed.
+def check_columns(table: Table, replace_columns: bool, optional: Sequence[str] = ()) -> None:
+    """Validate that the score columns can be written.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         The table.
-    overwrite : bool
-        Whether columns that are not shredfinder's may be replaced.
-    extras : sequence of str, optional
-        Those of `EXTRA_NAMES` that are to be written too.
+    replace_columns : bool
+        Whether columns that shredfinder did not write may be replaced.
+    optional : sequence of str, optional
+        The optional columns that will be written.
 
     Raises
     ------
     ValueError
-        If a column in the way is someone else's, or can't be replaced because it is indexed.
+        If a column of other origin would be replaced, or has an index, which astropy cannot
+        replace.
     """
-    for name in (P_NAME, FLAG_NAME, *EXTRA_NAMES):
+    for name in (P_NAME, FLAG_NAME, *OPTIONAL_NAMES):
         if name not in table.colnames:
             continue
-        if name in EXTRA_NAMES and name not in extras and not _is_own(table, name):
+        if name in OPTIONAL_NAMES and name not in optional and not _is_own(table, name):
             continue
         if table[name].info.indices:
             raise ValueError(
-                f"the column {name!r} has an index, so astropy can't replace it: remove it "
-                f"first, with table.remove_indices({name!r})"
+                f"the column {name!r} has an index, so astropy cannot replace it: call "
+                f"table.remove_indices({name!r}) first"
             )
-        if not (overwrite or _is_own(table, name)):
+        if not (replace_columns or _is_own(table, name)):
             raise ValueError(
                 f"the table has a column {name!r} that shredfinder did not write: rename it to "
-                "keep it, or replace it with overwrite=True (--replace-columns on the command line)"
+                "keep it, or use replace_columns=True to replace it"
             )
 
 
-def write_columns(table, p_cnn, flags, provenance, prior, extras=None):
+def write_columns(
+    table: Table,
+    columns: dict[str, np.ndarray],
+    provenance: dict[str, str],
+    prior: float | str | None,
+) -> None:
     """Write scores and flags, in place of earlier ones or as the last columns.
 
-    Columns on request that are there of an earlier scoring, and not asked for now, are removed:
-    they would not belong to these scores.
+    Optional columns of an earlier scoring that are not requested now are removed, since they
+    would not belong to these scores.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The table, of ``n`` rows.
-    p_cnn : array_like
-        Probabilities, of shape ``(n,)``; NaN where there is no answer.
-    flags : array_like of str
-        Reasons why there is no answer, of shape ``(n,)``.
+        Table of ``n`` rows.
+    columns : dict of `~numpy.ndarray`
+        ``p_cnn``, ``p_cnn_flag`` and the optional columns, each of shape ``(n,)``.
     provenance : dict
-        The model's name (``model``), ``version`` and hash (``sha256``), and what else is known
-        of it.
-    prior : float, str or None
-        The share of shreds that the probabilities hold for; None is the training mix.
-    extras : dict of array_like, optional
-        Columns on request, of shape ``(n,)``, by their names.
+        Name (``model``), ``version``, hash (``sha256``) and further facts of the model.
+    prior : float, "estimate" or None
+        Fraction of shreds that the probabilities assume; None for that of the training set.
     """
-    extras = extras or {}
-    p_cnn = np.array(p_cnn, dtype=np.float32)
-    flags = np.array(flags, dtype=_FLAG_DTYPE)
-    # No row may be left without both an answer and a reason.
+    p_cnn = np.array(columns[P_NAME], dtype=np.float32)
+    flags = np.array(columns[FLAG_NAME], dtype=_FLAG_DTYPE)
+    # Every row without a score must have a reason.
     flags[np.isnan(p_cnn) & (flags == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
-    # Plain Python values: YAML, which several formats keep metadata in, knows no others.
+    # YAML, in which several formats keep metadata, knows only plain Python values.
     prior = prior if prior is None or isinstance(prior, str) else float(prior)
-    meta = {**provenance, "prior": prior, "shredfinder": shredfinder.__version__}
+    meta = {**provenance, "prior": prior, "shredfinder": version("shredfinder")}
     source = (
         f"({_MARKER} {provenance['model']} {provenance['version']}, "
         f"sha256 {provenance['sha256'][:12]})"
     )
-    condition = {None: "at the training mix", "estimate": "for the catalogue's estimated share"}
-    condition = condition.get(prior) or f"for a share of shreds of {prior:g}"
-    columns = {
-        P_NAME: Column(
-            p_cnn,
-            description=f"Probability of being a shred, {condition} {source}",
-            meta={"ucd": _P_UCD, _META_KEY: dict(meta)},
-        ),
-        FLAG_NAME: Column(
-            flags,
-            description=f"Why p_cnn is NaN or of limited use; empty otherwise {source}",
-            meta={"ucd": _FLAG_UCD, _META_KEY: dict(meta)},
-        ),
-    }
+    if prior is None:
+        condition = "at the training set's shred fraction"
+    elif isinstance(prior, str):
+        condition = "at the catalogue's estimated shred fraction"
+    else:
+        condition = f"at a shred fraction of {prior:g}"
     descriptions = {
-        STD_NAME: (f"Standard deviation of p_cnn over eight sides, {condition}", "stat.stdev"),
-        NOVELTY_NAME: ("Distance from the training images; above 1 is unlike them", "stat.value"),
+        P_NAME: f"Probability of being a shred, {condition}",
+        FLAG_NAME: "Why p_cnn is NaN or of limited use; empty otherwise",
+        STD_NAME: f"Standard deviation of p_cnn over the 8 rotations/reflections, {condition}",
+        NOVELTY_NAME: "Distance from the training set; above 1 is unlike it",
     }
-    for name in EXTRA_NAMES:
-        if name in extras:
-            words, ucd = descriptions[name]
-            columns[name] = Column(
-                np.array(extras[name], dtype=np.float32),
-                description=f"{words} {source}",
-                meta={"ucd": ucd, _META_KEY: dict(meta)},
-            )
-        elif name in table.colnames and _is_own(table, name):
+    for name in OPTIONAL_NAMES:
+        if name not in columns and name in table.colnames and _is_own(table, name):
             table.remove_column(name)
-    for name, column in columns.items():
+    for name, words in descriptions.items():
+        if name not in columns:
+            continue
+        values = {P_NAME: p_cnn, FLAG_NAME: flags}.get(name)
+        column = Column(
+            np.array(columns[name], np.float32) if values is None else values,
+            name=name,
+            description=f"{words} {source}",
+            meta={"ucd": _UCDS[name], _META_KEY: dict(meta)},
+        )
+        # The columns are whole, so that a ShredTable has nothing to restore in them.
         if name in table.colnames:
-            table.replace_column(name, column)
+            Table.replace_column(table, name, column)
         else:
-            table.add_column(column, name=name)
+            Table.add_column(table, column, name=name)
 
 
-def restore_columns(table, *, decode=False):
-    """Undo in place what reading, stacking and joining did to a table's scores.
+def restore_columns(table: Table, *, decode: bool = False) -> None:
+    """Restore a table's score columns in place after reading, stacking or joining.
 
-    Masked or foreign-endian scores become plain float32 with NaN where they were masked; flags
-    become plain strings: where one was masked, it is empty if the row has an answer and
-    ``"not scored"`` if not. Columns that astropy renamed in a join (``p_cnn_1``) are treated
-    likewise.
+    Masked or foreign-endian scores become plain float32, with NaN for masked values. Flags become
+    plain strings; a masked flag becomes empty if the row has a score, else ``"not scored"``.
+    Columns that astropy renamed in a join (``p_cnn_1``) are restored too.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The table; one without scores is left as it is.
+        The table. Without score columns it is unchanged.
     decode : bool, optional
-        Make text of flags that are bytes, as FITS and HDF5 give them. Not to be done at each
-        change of a column: astropy makes bytes of them itself to write HDF5.
+        Decode flags that are bytes, as read from FITS and HDF5. Do this only when a table is
+        created, since astropy encodes them itself to write HDF5.
     """
     for name in table.colnames:
         if not name.startswith(P_NAME) or name.startswith(FLAG_NAME):
@@ -200,36 +203,35 @@ def _restore_flags(table, name, p_cnn, decode):
     flags = np.ma.filled(np.ma.masked_array(column.data, fill_value=empty), empty)
     if flags.dtype.kind == "S":
         flags = np.char.decode(flags, "utf-8")
-    # At least as wide as all flags, lest a later assignment be cut off.
+    # Wide enough for all flags, so that a later assignment is not truncated.
     flags = flags.astype(np.promote_types(flags.astype("U").dtype, _FLAG_DTYPE))
     if isinstance(p_cnn, Column) and p_cnn.dtype.kind == "f":
         flags[masked & np.isnan(p_cnn.data)] = CutoutFlag.NOT_SCORED
     _replace(table, name, flags)
 
 
-def to_arrow(p_cnn, flags, *extras):
-    """Give scores as Arrow's arrays, for files and frames of Parquet's kind.
+def to_arrow(p_cnn: ArrayLike, flags: ArrayLike, *optional: ArrayLike) -> list[Any]:
+    """Convert scores to Arrow arrays, for Parquet files and LSDB.
 
     Parameters
     ----------
     p_cnn : array_like
-        Probabilities, of shape ``(n,)``.
+        Probabilities of shape ``(n,)``.
     flags : array_like of str
-        Reasons why there is none, of shape ``(n,)``.
-    *extras : array_like
-        Columns on request, of shape ``(n,)``.
+        Flags of shape ``(n,)``.
+    *optional : array_like
+        Optional columns of shape ``(n,)``.
 
     Returns
     -------
     arrays : list of pyarrow.Array
-        Single precision, text, and single precision again. NaN stays NaN: null would be neither
-        below nor above a threshold, but unknown.
+        Single precision, text, and single precision. NaN stays NaN and does not become null.
     """
     import pyarrow as pa
 
     numbers = [
         pa.array(np.asarray(values, dtype=np.float32), from_pandas=False)
-        for values in (p_cnn, *extras)
+        for values in (p_cnn, *optional)
     ]
     reasons = pa.array(np.asarray(flags, dtype=str).tolist(), type=pa.string())
     return [numbers[0], reasons, *numbers[1:]]
@@ -240,7 +242,7 @@ def _replace(table, name, values):
     attributes = {key: getattr(old, key) for key in ("unit", "format", "description", "meta")}
     new = Column(values, name=name, copy=False, **attributes)
     if old.info.indices:
-        # astropy does not replace indexed columns; their order is the same with NaN as masked.
+        # astropy does not replace indexed columns. The order with NaN equals that with masks.
         for index in old.info.indices:
             index.replace_col(old, new)
         new.info.indices = old.info.indices
@@ -251,15 +253,15 @@ def _replace(table, name, values):
 
 
 def _is_own(table, name):
-    """Tell whether shredfinder wrote a column."""
+    """Return whether shredfinder wrote a column."""
     info = table[name].info
-    # VOTable breaks long descriptions into lines.
+    # VOTable breaks long descriptions into several lines.
     description = " ".join((info.description or "").split())
     if _META_KEY in (info.meta or {}) or _MARKER in description:
         return True
-    # Formats such as CSV keep no metadata: the pair of columns is evidence enough.
+    # Formats such as CSV keep no metadata. There, the pair of columns is sufficient evidence.
     return (
-        name in (P_NAME, FLAG_NAME, *EXTRA_NAMES)
+        name in (P_NAME, FLAG_NAME, *OPTIONAL_NAMES)
         and {P_NAME, FLAG_NAME} <= set(table.colnames)
         and _holds_flags(table[FLAG_NAME])
         and isinstance(table[P_NAME], Column)

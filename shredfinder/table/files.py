@@ -1,4 +1,4 @@
-"""Catalogue files, by their extension."""
+"""Reading and writing of catalogue files in any format."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ if TYPE_CHECKING:
 
 __all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
 
-# Extensions that astropy recognises by a file's content only, which is no help before writing.
+# Extensions that astropy recognises by content only, which fails for a file not yet written.
 _EXTENSIONS = {".vot": "votable", ".votable": "votable", ".xml": "votable"}
-# Without this, HDF5 files would lose units, descriptions and the model's provenance.
+# Without these, HDF5 files would lose units, descriptions and the model's provenance.
 _OPTIONS = {"hdf5": {"serialize_meta": True, "path": "table"}}
-# What chooses one of a file's tables, and what reads and writes the format.
+# Argument that selects a table, and package that reads the format.
 _TABLE_OPTIONS = {"fits": "hdu", "hdf5": "path", "votable": "table_id"}
 _PACKAGES = {"hdf5": "h5py", "parquet": "pyarrow"}
-# What astropy and numpy say of a file, in words that help: by a piece of their message.
+# Clearer messages for some errors of astropy and NumPy, by a part of the original message.
 _EXPLANATIONS = {
-    "name already used as a name": "two of its columns have the same name: rename one",
-    "Multiple tables found": "it holds several tables: choose one with table= (--table on the "
-    "command line), from 0 on",
+    "name already used as a name": "two columns have the same name: rename one",
+    "Multiple tables found": "it holds several tables: select one with table=, starting at 0",
 }
 _SEVERAL_TABLES = "multiple tables are present"
 
 
 def identify_format(path: PathLike) -> str:
-    """Find the format that a catalogue will be written in.
+    """Return the format in which a catalogue will be written.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def identify_format(path: PathLike) -> str:
     Raises
     ------
     ValueError
-        If the extension is that of no format, or of several.
+        If the extension belongs to no format or to several.
 
     Examples
     --------
@@ -69,8 +68,8 @@ def identify_format(path: PathLike) -> str:
     formats = registry.identify_format("write", ShredTable, str(path), None, [ShredTable], {})
     if len(formats) != 1:
         raise ValueError(
-            f"no table format is known by the extension {path.suffix!r} of {str(path)!r}: use "
-            ".fits, .ecsv, .vot, .parquet, .hdf5 or .csv"
+            f"no table format has the extension {path.suffix!r} of {str(path)!r}: use .fits, "
+            ".ecsv, .vot, .parquet, .hdf5 or .csv"
         )
     return formats[0]
 
@@ -83,14 +82,14 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     path : path-like
         The file.
     table : int or str, optional
-        Which of the file's tables, where it holds several: number or name of a FITS extension,
-        number (from 0 on) or ID in a VOTable, path in an HDF5 file. By default the first of a
+        Table to read, if the file holds several: number or name of a FITS extension, number
+        (starting at 0) or ID in a VOTable, path in an HDF5 file. By default the first table of a
         FITS or HDF5 file, with a warning if there are more.
 
     Returns
     -------
     catalogue : ShredTable
-        Its rows.
+        The table.
 
     Raises
     ------
@@ -99,7 +98,7 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     shredfinder.exceptions.MissingDependencyError
         If the format needs a package that is not installed.
     ValueError
-        If it is not a table of a known format, or a damaged one.
+        If the file is not a table of a known format, or is damaged.
 
     Examples
     --------
@@ -116,9 +115,9 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no catalogue {str(path)!r}")
+        raise FileNotFoundError(f"the catalogue {str(path)!r} does not exist")
     if path.is_dir():
-        raise IsADirectoryError(f"the catalogue {str(path)!r} is a folder: name a file")
+        raise IsADirectoryError(f"the catalogue {str(path)!r} is a folder: give a file")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -128,18 +127,18 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
             catalogue = ShredTable.read(path, format=kind, **_choose_table(path, kind, table))
         except registry.IORegistryError as error:
             raise ValueError(
-                f"the catalogue {str(path)!r} is of no table format that astropy recognises: use "
-                "FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
+                f"astropy does not recognise the table format of the catalogue {str(path)!r}: "
+                "use FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
             ) from error
         except ImportError:
             raise
-        except Exception as error:  # the readers raise all sorts of things on broken files
+        except Exception as error:  # readers raise many kinds of errors on broken files
             raise ValueError(
-                f"the catalogue {str(path)!r} can't be read: {_explain(error, caught)}"
+                f"cannot read the catalogue {str(path)!r}: {_explain(error, caught)}"
             ) from error
     _pass_on(caught, path)
     if not catalogue.colnames:
-        raise ValueError(f"the catalogue {str(path)!r} holds no columns")
+        raise ValueError(f"the catalogue {str(path)!r} has no columns")
     return catalogue
 
 
@@ -161,7 +160,9 @@ def _choose_table(path, kind, table):
     if table is None:
         return {}
     if kind not in _TABLE_OPTIONS:
-        raise ValueError(f"a file of the format {kind} holds one table, so that none is chosen")
+        raise ValueError(
+            f"table={table!r} selects a table, but a file of the format {kind} holds only one"
+        )
     if kind != "hdf5" and str(table).isdecimal():
         table = int(table)
     return {_TABLE_OPTIONS[kind]: table}
@@ -172,18 +173,18 @@ def _explain(error, caught):
     for piece, explanation in _EXPLANATIONS.items():
         if piece in text:
             return explanation
-    # The error is often but a consequence of what astropy warned of, such as a file cut short.
+    # The cause is often in astropy's warnings, for example a truncated file.
     reasons = dict.fromkeys(str(warning.message) for warning in caught)
     return " ".join([text, *(f"({reason})" for reason in reasons)])
 
 
 def _pass_on(caught, path):
-    # astropy repeats itself.
+    # astropy repeats warnings.
     for text, warning in {str(warning.message): warning for warning in caught}.items():
         if _SEVERAL_TABLES in text:
             warnings.warn(
-                f"the catalogue {str(path)!r} holds several tables, of which only the first is "
-                "read: choose another with table= (--table on the command line)",
+                f"the catalogue {str(path)!r} holds several tables, and only the first is read: "
+                "select another with table=",
                 ShredfinderWarning,
                 stacklevel=3,
             )
@@ -192,25 +193,25 @@ def _pass_on(caught, path):
 
 
 def check_writing(table: Table, path: PathLike) -> None:
-    """Find out that a table can't be written before it is scored.
+    """Check that a table can be written, before it is scored.
 
-    Its first row is written beside the file and removed again.
+    The first row is written to a temporary file in the same folder.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The rows, with or without scores.
+        The table, with or without scores.
     path : path-like
-        The file that the scored table will be written to; it is not touched.
+        The output file; it is not changed.
 
     Raises
     ------
     OSError
-        If no file can be written there.
+        If the file cannot be written.
     shredfinder.exceptions.MissingDependencyError
         If the format needs a package that is not installed.
     ValueError
-        If the format can't hold the table.
+        If the format cannot hold the table.
 
     Examples
     --------
@@ -219,7 +220,7 @@ def check_writing(table: Table, path: PathLike) -> None:
     >>> check_writing(Table({"name": ["Małgorzata"]}), "scored.fits")
     Traceback (most recent call last):
         ...
-    ValueError: the table can't be written to 'scored.fits': the column 'name' holds ...
+    ValueError: cannot write the table to 'scored.fits': the column 'name' holds ...
     """
     path, kind = Path(path), identify_format(path)
     _import_packages(kind, "writing")
@@ -227,28 +228,28 @@ def check_writing(table: Table, path: PathLike) -> None:
         _check_fits(table, path)
     if kind == "ascii.ecsv":
         _check_ecsv(table, path)
-    # What there is to warn of, the true writing will.
+    # Writing the whole table warns later.
     with warnings.catch_warnings(), temporary_beside(path) as temporary:
         warnings.simplefilter("ignore")
         _write(table[:1], temporary, kind, path)
 
 
 def write_catalogue(table: Table, path: PathLike) -> None:
-    """Write a catalogue in the format of its extension, whole or not at all.
+    """Write a catalogue atomically, in the format of its extension.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The rows.
+        The table.
     path : path-like
-        The file; it is replaced if it exists.
+        The file. An existing file is replaced.
 
     Raises
     ------
     OSError
-        If no file can be written there.
+        If the file cannot be written.
     ValueError
-        If the extension is that of no format, or the format can't hold the table.
+        If no format has the extension, or the format cannot hold the table.
 
     Examples
     --------
@@ -271,35 +272,34 @@ def _write(table, temporary, kind, path):
         table.write(temporary, format=kind, **_OPTIONS.get(kind, {}))
     except OSError as error:
         reason = error.strerror or error
-        raise OSError(f"the output {str(path)!r} can't be written: {reason}") from error
-    except Exception as error:  # each format has its own way to refuse a column
+        raise OSError(f"cannot write the output {str(path)!r}: {reason}") from error
+    except Exception as error:  # each format refuses columns with its own errors
         raise ValueError(
-            f"the table can't be written to {str(path)!r} in the format {kind}: {error}; another "
-            "extension, such as .ecsv, chooses another format"
+            f"cannot write the table to {str(path)!r} in the format {kind}: {error}; use another "
+            "extension, such as .ecsv"
         ) from error
 
 
 def _check_ecsv(table, path):
-    """Look for rows that would be lost: lines that begin like a comment are read as one."""
+    """Find rows that would be lost: ECSV reads lines that begin with "#" as comments."""
     first = np.ma.getdata(table.columns[0]) if table.columns else ()
     for value in first if getattr(first, "dtype", np.dtype(float)).kind in "UO" else ():
         if str(value).lstrip().startswith("#"):
             raise ValueError(
-                f"the table can't be written to {str(path)!r}: its first column "
-                f"{table.colnames[0]!r} holds {str(value)!r}, and ECSV takes lines that begin with "
-                "'#' for comments: put another column first, or choose another format by the "
-                "extension, such as .fits or .vot"
+                f"cannot write the table to {str(path)!r}: its first column {table.colnames[0]!r} "
+                f"holds {str(value)!r}, and ECSV reads lines that begin with '#' as comments: put "
+                "another column first, or use another extension, such as .fits or .vot"
             )
 
 
 def _check_fits(table, path):
-    """Look for what astropy finds late, or not at all, of what FITS can't hold."""
-    advice = "choose another format by the extension, such as .ecsv"
+    """Find columns that FITS cannot hold and that astropy detects late or not at all."""
+    advice = "use another extension, such as .ecsv"
     for name in table.colnames:
         if name.lower() in (P_NAME, FLAG_NAME) and name not in (P_NAME, FLAG_NAME):
             raise ValueError(
-                f"the table can't be written to {str(path)!r}: in FITS the column names {name!r} "
-                f"and {name.lower()!r} are the same: rename the column, or {advice}"
+                f"cannot write the table to {str(path)!r}: FITS does not distinguish the column "
+                f"names {name!r} and {name.lower()!r}: rename the column, or {advice}"
             )
         values = np.ma.getdata(table[name])
         if not isinstance(values, np.ndarray) or values.dtype.kind != "U":
@@ -308,6 +308,6 @@ def _check_fits(table, path):
             values.astype("S")
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"the table can't be written to {str(path)!r}: the column {name!r} holds "
-                f"{str(error.object)!r}, and FITS holds plain ASCII characters only: {advice}"
+                f"cannot write the table to {str(path)!r}: the column {name!r} holds "
+                f"{str(error.object)!r}, and FITS holds only ASCII characters: {advice}"
             ) from error

@@ -1,4 +1,4 @@
-"""Names of image files, formatted from the columns of a table."""
+"""Image file names that are formatted from the columns of a table."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PatternFiles", "find_image_files"]
 
-# A value or a whole name with one of these could lead out of the folder, or is no file name.
+# Values with one of these could leave the folder, or are not file names.
 _SEPARATORS = ("/", "\\", "\0")
 _LISTED_COLUMNS = 20
 
 
 class PatternFiles(Sequence):
-    """Paths of the rows' image files, made when they are asked for.
+    """Paths of the image files of rows, formatted on demand.
 
-    Nothing is kept for each row, so that the memory taken does not grow with the table.
+    Nothing is stored per row, so that memory does not grow with the table.
 
     Parameters
     ----------
@@ -36,27 +36,27 @@ class PatternFiles(Sequence):
     folder : path-like
         Folder of the files.
     pattern : str
-        Name of each row's file within the folder, with the table's columns in braces, such as
-        ``"{objID}.png"``; after a colon, a format as of `format`: ``"{objID:020d}.png"``. It may
-        name subfolders.
+        Name of each row's file within the folder, with columns in braces, such as
+        ``"{objID}.png"``. A colon precedes a format specification: ``"{objID:020d}.png"``. The
+        name may contain subfolders.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        If there is no such folder.
+        If the folder does not exist.
     ValueError
-        If the pattern names no column or an unknown one, leads out of the folder, or can't be
-        applied to a column's values.
+        If the pattern names no column or an unknown one, leaves the folder, or has a format that
+        does not fit a column's values.
 
     Attributes
     ----------
     names : tuple of str
-        The columns that the pattern takes.
+        Columns in the pattern.
 
     Notes
     -----
-    An item is a `str`, or None where a row has no file name: its value is masked, empty, not
-    finite, or would lead out of the folder.
+    An item is a `str`, or None if a value of the row is masked, empty, not finite, or would leave
+    the folder.
     """
 
     def __init__(self, table, folder, pattern):
@@ -81,7 +81,7 @@ class PatternFiles(Sequence):
         return self._make_path(rows)
 
     def _check_formats(self):
-        # A format that does not suit a column's type fails in every row: better said at once.
+        # A format that does not fit a column's type fails in every row, so it is tried once.
         for _, name, spec in self._parts:
             if not spec:
                 continue
@@ -105,43 +105,43 @@ class PatternFiles(Sequence):
                 return None
             try:
                 text = _format_value(value, column, spec)
-            except ValueError:  # the first row's value was fine: a bad one costs its own row only
+            except ValueError:  # an odd value affects only its own row
                 return None
             if not text or any(separator in text for separator in _SEPARATORS):
                 return None
             pieces.append(text)
         name = "".join(pieces)
-        # A value of "." would vanish from the path, and the row get the file of another.
+        # A value of "." would vanish from the path, and the row would get the file of another.
         is_whole = len(Path(name).parts) == self._n_levels
         return name if is_whole and _stays_inside(name) else None
 
 
 def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str | None]:
-    """Find the image file of each row of a table.
+    """Return the path of each row's image file.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The table, of ``n`` rows.
+        Table of ``n`` rows.
     folder : path-like
         Folder of the files.
     pattern : str
-        Name of each row's file within the folder, with the table's columns in braces, such as
+        Name of each row's file within the folder, with columns in braces, such as
         ``"{objID}.png"``.
 
     Returns
     -------
     paths : list of str or None
-        A path for each row, whether or not there is such a file; None where the row's values
-        make no file name. Their number is ``n``.
+        One path per row, whether or not the file exists; None if the row's values give no valid
+        file name.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        If there is no such folder.
+        If the folder does not exist.
     ValueError
-        If the pattern names no column or an unknown one, leads out of the folder, or can't be
-        applied to a column's values.
+        If the pattern names no column or an unknown one, leaves the folder, or has a format that
+        does not fit a column's values.
 
     Examples
     --------
@@ -161,10 +161,10 @@ def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str |
 def _check_folder(folder):
     folder = Path(folder)
     if not folder.exists():
-        raise FileNotFoundError(f"there is no folder of cutouts {str(folder)!r}")
+        raise FileNotFoundError(f"the folder of cutouts {str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(
-            f"cutouts must be a folder, but {str(folder)!r} is a file: give a list of paths for "
+            f"cutouts must be a folder, got the file {str(folder)!r}: give a list of paths for "
             "single files"
         )
     return folder
@@ -173,38 +173,38 @@ def _check_folder(folder):
 def _parse_pattern(pattern, colnames):
     if not isinstance(pattern, str):
         raise ValueError(
-            f"a folder of cutouts needs a file-name pattern such as '{{objID}}.png', "
-            f"not {pattern!r}: give pattern="
+            f"a folder of cutouts needs a file-name pattern such as pattern='{{objID}}.png', got "
+            f"{pattern!r}"
         )
     try:
         parsed = list(string.Formatter().parse(pattern))
     except ValueError as error:
-        raise ValueError(f"the pattern {pattern!r} is not valid: {error}") from None
+        raise ValueError(f"invalid pattern {pattern!r}: {error}") from None
     parts = []
     for literal, name, spec, conversion in parsed:
-        # Names are looked up as they stand; attributes and items of values are out of reach.
+        # Only whole column names are accepted: no attributes or items of values.
         if name is not None and name not in colnames:
             raise ValueError(_explain_unknown(pattern, name, colnames))
         if conversion or "{" in (spec or ""):
             raise ValueError(
-                f"the pattern {pattern!r} holds a conversion or a nested field: only plain "
-                "column names, with a format after a colon, are possible"
+                f"the pattern {pattern!r} contains a conversion or a nested field: use only column "
+                "names, optionally with a format after a colon"
             )
         parts.append((literal, name, spec))
     if all(name is None for _, name, _ in parts):
         raise ValueError(
-            f"the pattern {pattern!r} names no column, so all rows would have the same file: put "
-            "a column's name in braces, as in '{objID}.png'"
+            f"the pattern {pattern!r} names no column, so all rows would have the same file: put a "
+            "column name in braces, as in '{objID}.png'"
         )
     if not _stays_inside(_make_example(parts)):
         raise ValueError(
-            f"the pattern {pattern!r} leads out of the folder: it must be relative, without '..'"
+            f"the pattern {pattern!r} leaves the folder: use a relative name without '..'"
         )
     return parts
 
 
 def _make_example(parts):
-    """Make a name with a harmless value in each field's place."""
+    """Return an example name, with a harmless value for each field."""
     return "".join(literal + ("x" if name is not None else "") for literal, name, _ in parts)
 
 
@@ -216,8 +216,8 @@ def _explain_unknown(pattern, name, colnames):
     close = difflib.get_close_matches(name.lower(), lowered, 1)
     hint = f" (did you mean {lowered[close[0]]!r}?)" if close else ""
     return (
-        f"the pattern {pattern!r} names the column {name!r}, which the table does not have"
-        f"{hint}; its columns are {listed or 'none'}"
+        f"the pattern {pattern!r} names the column {name!r}, which the table does not have{hint}; "
+        f"its columns are {listed or 'none'}"
     )
 
 
@@ -225,14 +225,14 @@ def _open_column(table, name):
     column = table[name]
     if not is_scalar_column(column) or column.dtype.kind not in "biufSUO":
         raise ValueError(
-            f"the column {name!r} holds {type(column).__name__} values of shape "
-            f"{column.shape[1:]}: a file name takes one number or string a row"
+            f"the column {name!r} has {type(column).__name__} values of shape {column.shape[1:]}: "
+            "a file name needs one number or string per row"
         )
     return get_plain_values(column), get_mask(column)
 
 
 def _to_python(value):
-    """Make an exact Python value, or None where there is none."""
+    """Convert to an exact Python value, or None if there is none."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
@@ -252,7 +252,7 @@ def _format_value(value, column, spec):
         return format(value, spec)
     except (ValueError, OverflowError, MemoryError) as error:
         raise ValueError(
-            f"the format {spec!r} does not suit the column {column!r}, whose values are such as "
+            f"the format {spec!r} does not fit the column {column!r} with values such as "
             f"{value!r}: {str(error) or type(error).__name__}"
         ) from None
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy.table import Table
 
-from shredfinder.models.priors import check_prior
-from shredfinder.table.columns import (
-    FLAG_NAME,
-    NOVELTY_NAME,
-    P_NAME,
-    STD_NAME,
-    check_columns,
-    name_extras,
-    write_columns,
-)
-from shredfinder.table.sources import open_cutouts, open_service
+from shredfinder._utils.columns import as_table
+from shredfinder.models import check_prior
+from shredfinder.models.scorer import ImageScorer
+from shredfinder.table.columns import OPTIONAL_NAMES, check_columns, write_columns
+from shredfinder.table.patterns import PatternFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,106 +22,173 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
     from shredfinder._utils.types import PathLike
-    from shredfinder.classifier import ShredClassifier
-    from shredfinder.imaging.cutouts import Images
+    from shredfinder.cutouts import CutoutFetcher, CutoutService, CutoutStream
+    from shredfinder.imaging import Cutouts
+    from shredfinder.imaging.cutouts import CutoutSequence, Images
 
-__all__ = ["add_p_cnn", "check_prior"]
+__all__ = [
+    "ScoreOptions",
+    "add_p_cnn",
+    "load_classifier",
+    "make_fetcher",
+    "open_cutouts",
+    "open_service",
+]
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How rows are scored: the options of `add_p_cnn`, `classify_catalogue` and LSDB's `add_p_cnn`.
+
+    Attributes
+    ----------
+    cutouts, pattern, position, service, prior, pixel_scale, bands
+        As for `add_p_cnn`.
+    allow_other_colors, replace_columns, std, novelty
+        As for `add_p_cnn`.
+    optional_names : tuple of str
+        The optional columns that are requested.
+
+    Raises
+    ------
+    ValueError
+        If the prior is invalid, or options for given and for fetched cutouts are mixed.
+    """
+
+    cutouts: Images | PathLike | None = None
+    pattern: str | None = None
+    position: str | tuple[str, str] | SkyCoord | None = None
+    service: str | CutoutService | CutoutFetcher | None = None
+    prior: float | Literal["estimate"] | None = None
+    pixel_scale: float | Quantity | None = None
+    bands: Sequence[str] | None = None
+    allow_other_colors: bool = False
+    replace_columns: bool = False
+    std: bool = False
+    novelty: bool = False
+    optional_names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self):
+        if self.prior is not None:
+            check_prior(self.prior, words=("estimate",))
+        if self.cutouts is None:
+            if any(value is not None for value in (self.pattern, self.pixel_scale, self.bands)):
+                raise ValueError(
+                    "pattern, pixel_scale and bands describe given cutouts, but cutouts is None: "
+                    "give a folder, files or an array as cutouts="
+                )
+        elif self.service is not None:
+            raise ValueError(
+                "got both cutouts and service: leave out service=, which says where cutouts are "
+                "fetched from, or cutouts="
+            )
+        elif self.pattern is not None and not isinstance(self.cutouts, (str, os.PathLike)):
+            raise ValueError(
+                f"pattern needs a folder of cutouts, got {type(self.cutouts).__name__}: give the "
+                "folder as cutouts="
+            )
+        requested = zip(OPTIONAL_NAMES, (self.std, self.novelty), strict=True)
+        names = tuple(name for name, is_requested in requested if is_requested)
+        object.__setattr__(self, "optional_names", names)
+
+    @property
+    def for_scoring(self) -> dict[str, Any]:
+        """`dict`: the arguments of `ImageScorer.score_images`."""
+        names = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty")
+        return {name: getattr(self, name) for name in names}
 
 
 def add_p_cnn(
     table: Table,
-    classifier: ShredClassifier | None = None,
+    classifier: ImageScorer | PathLike | None = None,
     cutouts: Images | PathLike | None = None,
     *,
     pattern: str | None = None,
     position: str | tuple[str, str] | SkyCoord | None = None,
+    service: str | CutoutService | CutoutFetcher | None = None,
     prior: float | Literal["estimate"] | None = None,
     pixel_scale: float | Quantity | None = None,
     bands: Sequence[str] | None = None,
     allow_other_colors: bool = False,
-    overwrite: bool = False,
-    progress: bool | Literal["auto"] = "auto",
-    fetch: dict[str, Any] | None = None,
+    replace_columns: bool = False,
     std: bool = False,
     novelty: bool = False,
+    progress: bool | Literal["auto"] = "auto",
 ) -> None:
-    """Add to a table the probability of each row of being a shred.
+    """Add to a table the probability that each row is a shred.
 
-    The table is changed in place: it gets the columns ``p_cnn`` and ``p_cnn_flag``, or new values
-    in them. All rows stay, in their order. If anything goes wrong, or the work is interrupted,
-    the table stays as it was.
+    The table is changed in place: the columns ``p_cnn`` and ``p_cnn_flag`` are added or replaced.
+    All rows stay, in their order. After an error or an interrupt the table is unchanged.
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
-        The catalogue, of ``n`` rows.
-    classifier : ShredClassifier, optional
-        A fitted or loaded classifier; by default the model that comes with the package.
+    table : `~astropy.table.Table` or `pandas.DataFrame`
+        Catalogue of ``n`` rows.
+    classifier : ShredClassifier, ShredEnsemble or path-like, optional
+        A fitted or loaded classifier, a model file, or ``"robust"``; by default the embedded
+        model.
     cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
         Images of the rows, in their order: a `~shredfinder.Cutouts` object; an array of shape
-        ``(n, height, width, bands)``, uint8 or float in 0–1; ``n`` paths of image files, None
-        where there is none; or a folder, with ``pattern``. Files are read batch by batch. By
-        default cutouts are fetched by position, from the service of the model's survey, or
-        the one that ``shredfinder.conf.service`` names.
+        ``(n, height, width, bands)``, uint8 or float in 0–1; ``n`` paths of image files, None for
+        a row without one; or a folder, with ``pattern``. Files are read batch by batch. By
+        default cutouts are fetched by position.
     pattern : str, optional
         Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
-        Where the sources are, to fetch cutouts by (see `~shredfinder.table.get_positions`); by
-        default it is looked for in the table.
+        Positions of the sources, to fetch cutouts (see `~shredfinder.table.get_positions`); by
+        default found in the table.
+    service : str, CutoutService or CutoutFetcher, optional
+        Where cutouts are fetched from: the name of a service such as ``"ps1"``, a service, or a
+        configured `~shredfinder.cutouts.CutoutFetcher`. By default ``shredfinder.conf.service``,
+        otherwise the service of the model's survey.
     prior : float or "estimate", optional
-        Fraction of shreds in the catalogue, in 0–1 exclusive, to correct the probabilities for;
-        ``"estimate"`` takes it from the scores. By default the probabilities hold for the mix
-        of the training set, which has far more shreds than a catalogue.
+        Fraction of shreds in the catalogue, in 0–1 exclusive, for which probabilities are
+        corrected; ``"estimate"`` estimates it from the scores. By default ``p_cnn`` assumes the
+        training set's 40 % shred fraction, which is far higher than in a catalogue.
     pixel_scale : float or `~astropy.units.Quantity`, optional
-        Pixel scale of arrays and files, in arcsec per pixel, where it is not the model's.
+        Pixel scale of arrays and files in arcsec per pixel, by default the model's.
     bands : sequence of str, optional
-        Bands of arrays and files, where they are not the model's.
+        Bands of arrays and files, by default the model's.
     allow_other_colors : bool, optional
-        Score images whose colours are not those that the model was trained on, and flag them.
-    overwrite : bool, optional
-        Replace columns of these names that shredfinder did not write; its own earlier ones are
+        Score images with other colours than the training images, and flag them.
+    replace_columns : bool, optional
+        Replace columns of these names that shredfinder did not write. Its own earlier columns are
         always replaced.
-    progress : bool or "auto", optional
-        Show a progress bar; ``"auto"`` does on a terminal and in a notebook.
-    fetch : dict, optional
-        How cutouts are fetched: arguments of `~shredfinder.cutouts.fetch_cutouts` such as
-        ``service``, ``layer``, ``base_url``, ``cache``, ``rate`` and ``offline``.
     std : bool, optional
-        Add ``p_cnn_std``, the spread of the answer over the eight rotations and reflections of
-        the image; eight looks at every source take their time.
+        Add ``p_cnn_std``, the standard deviation over the 8 rotations and reflections. It takes 8
+        forward passes per source.
     novelty : bool, optional
-        Add ``p_cnn_novelty``, which is above 1 for images unlike those that the model was trained
-        on. Both are as `~shredfinder.ShredClassifier.predict_details` explains them; ``p_cnn``
-        stays as it is.
+        Add ``p_cnn_novelty``, above 1 for images unlike the training set. See
+        `~shredfinder.ShredClassifier.predict_details` for both.
+    progress : bool or "auto", optional
+        Show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
 
     Raises
     ------
     TypeError
-        If ``table`` is no astropy table.
+        If ``table`` is not a table.
     ValueError
-        If cutouts and rows differ in number, a pattern, position or prior is not valid, or a
-        column of someone else's is in the way.
+        If the numbers of cutouts and rows differ, a pattern, position or prior is invalid, or a
+        column of other origin would be replaced.
     FileNotFoundError, NotADirectoryError
-        If there is no such folder of cutouts.
+        If the folder of cutouts does not exist.
     shredfinder.exceptions.CutoutMismatchError
-        If the images are not of the model's kind.
+        If the images differ from the model's in size, scale, bands or colours.
 
     See Also
     --------
-    ShredTable : a table that keeps its scores as they are through joins and files.
+    ShredTable : a table that keeps its scores valid through joins and files.
 
     Notes
     -----
-    ``p_cnn`` is float32, and NaN where there is no answer; ``p_cnn_flag`` says why (a
-    `~shredfinder.imaging.CutoutFlag` value) and is empty otherwise. NaN fails every comparison,
-    so that neither ``table["p_cnn"] < 0.5`` nor ``>= 0.5`` holds such a row. The columns'
-    ``meta`` keeps the model's name, version and hash, and the prior.
+    ``p_cnn`` is float32 and NaN for unscored rows. ``p_cnn_flag`` gives the reason (a
+    `~shredfinder.imaging.CutoutFlag` value) and is empty for scored rows. Comparisons with NaN are
+    false, so unscored rows are never selected, neither by ``table["p_cnn"] < 0.5`` nor by
+    ``>= 0.5``. The columns' ``meta`` holds the name, version and hash of the model, and the prior.
 
-    Plain tables keep this promise through one file of any format, but not through everything:
-    outer joins and stacks mask the rows that one side lacks, VOTable and FITS give NaN back
-    masked, and when a masked column is written once more, other numbers come to stand below the
-    mask, by which astropy selects rows. Use `~shredfinder.ShredTable` for these, or make one of
-    the result: ``ShredTable(joined)``.
+    Plain tables do not keep unscored rows NaN through every operation: outer joins and stacks
+    mask missing rows, and VOTable and FITS files return NaN as masked values, below which other
+    numbers may appear. Use `~shredfinder.ShredTable`, or convert: ``ShredTable(joined)``.
 
     Examples
     --------
@@ -141,64 +204,161 @@ def add_p_cnn(
     >>> np.isnan(table["p_cnn"]).tolist()
     [False, True, False]
     """
+    frame = None
     if not isinstance(table, Table):
-        raise TypeError(
-            f"add_p_cnn takes an astropy table, not a {type(table).__name__}: make one with "
-            "astropy.table.Table(...)"
-        )
-    if prior is not None:
-        check_prior(prior, words=("estimate",))
-    extras = name_extras(std, novelty)
-    check_columns(table, overwrite, extras)
-    if classifier is None:
+        if not _is_dataframe(table):
+            raise TypeError(
+                "table must be an astropy Table or a pandas DataFrame, got "
+                f"{type(table).__name__}: create one with astropy.table.Table(...)"
+            )
+        frame, table = table, _from_dataframe(table)
+    options = ScoreOptions(
+        cutouts=cutouts,
+        pattern=pattern,
+        position=position,
+        service=service,
+        prior=prior,
+        pixel_scale=pixel_scale,
+        bands=bands,
+        allow_other_colors=allow_other_colors,
+        replace_columns=replace_columns,
+        std=std,
+        novelty=novelty,
+    )
+    check_columns(table, replace_columns, options.optional_names)
+    if not isinstance(classifier, ImageScorer):
+        classifier = load_classifier(classifier)
+    if cutouts is None:
+        stream, order = open_service(table, classifier, options)
+        with stream:
+            scores = classifier.score_images(stream, progress=progress, **options.for_scoring)
+        scores = scores.reorder(order)
+    else:
+        source = open_cutouts(table, classifier, options)
+        scores = classifier.score_images(source, progress=progress, **options.for_scoring)
+    columns = scores.at_prior(prior)
+    write_columns(table, columns, classifier.provenance, prior)
+    if frame is not None:
+        for name in OPTIONAL_NAMES:
+            if name in frame and name not in table.colnames:
+                del frame[name]
+        for name in columns:
+            frame[name] = np.asarray(table[name])
+
+
+def load_classifier(classifier: ImageScorer | PathLike | None) -> ImageScorer:
+    """Return a classifier; load the model of a path, or the embedded model for None."""
+    if classifier is None or isinstance(classifier, (str, os.PathLike)):
         from shredfinder.classifier import ShredClassifier
 
-        classifier = ShredClassifier.load()
-    given = {"pixel_scale": pixel_scale, "bands": bands}
-    kind: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    options: dict[str, Any] = {
-        "prior": prior,
-        "allow_other_colors": allow_other_colors,
-        "progress": progress,
-    }
-    if cutouts is None:
-        if pattern is not None or kind:
-            raise ValueError(
-                "pattern, pixel_scale and bands go with cutouts that are given, but cutouts is "
-                "None: give the folder, files or array as cutouts="
-            )
-        scores = _score_service(table, classifier, position, fetch or {}, options, extras)
-    elif fetch is not None:
-        raise ValueError("fetch says how cutouts are fetched, but they were given as cutouts=")
-    else:
-        source = open_cutouts(table, classifier, cutouts, pattern=pattern, **kind)
-        scores = _score(classifier, source, extras, **options, **kind)
-    p_cnn, flags, *more = scores
-    if np.shape(p_cnn) != (len(table),) or np.shape(flags) != (len(table),):
-        raise ValueError(
-            f"the classifier gave {np.shape(p_cnn)} scores and {np.shape(flags)} flags for "
-            f"{len(table)} rows: one of each was expected for every row"
+        return ShredClassifier.load(classifier)
+    if not isinstance(classifier, ImageScorer):
+        raise TypeError(
+            "classifier must be a ShredClassifier, a ShredEnsemble or the path of a model file, "
+            f"got {type(classifier).__name__}"
         )
-    more = dict(zip(extras, more, strict=True))
-    write_columns(table, p_cnn, flags, classifier.provenance, prior, more)
+    return classifier
 
 
-def _score(classifier, source, extras, **options):
-    """Give scores, flags and the columns on request."""
-    if not extras:
-        return classifier.predict_p_cnn(source, **options)
-    wanted = {"std": STD_NAME in extras, "novelty": NOVELTY_NAME in extras}
-    details = classifier.predict_details(source, **wanted, **options)
-    return [np.asarray(details[name]) for name in (P_NAME, FLAG_NAME, *extras)]
+def open_cutouts(
+    table: Table, classifier: ImageScorer, options: ScoreOptions
+) -> Cutouts | CutoutSequence:
+    """Convert given cutouts of any kind to a sequence with one cutout per row.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Table of ``n`` rows.
+    classifier : ShredClassifier or ShredEnsemble
+        Its model gives size, scale and bands of arrays and files.
+    options : ScoreOptions
+        Cutouts, pattern, pixel scale and bands.
+
+    Returns
+    -------
+    source : Cutouts or CutoutSequence
+        Cutouts of the ``n`` rows; files are not yet read.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, NotADirectoryError
+        If the input is not supported, its length is not ``n``, or the folder does not exist.
+    """
+    images: Any = options.cutouts
+    if isinstance(images, (str, os.PathLike)):
+        images = PatternFiles(table, images, options.pattern)
+    source = classifier.open_images(images, pixel_scale=options.pixel_scale, bands=options.bands)
+    if len(source) != len(table):
+        raise ValueError(
+            f"the table has {len(table)} rows, got {len(source)} cutouts: give one per row, in the "
+            "order of the rows, and None for a row without a file"
+        )
+    return source
 
 
-def _score_service(table, classifier, position, fetch, options, extras):
-    stream, order = open_service(table, classifier, position, fetch)
-    with stream:
-        ordered = _score(classifier, stream, extras, **options)
-    scores = []
-    for values in ordered:
-        in_rows = np.empty_like(values)
-        in_rows[order] = values
-        scores.append(in_rows)
-    return scores
+def open_service(
+    table: Table, classifier: ImageScorer, options: ScoreOptions
+) -> tuple[CutoutStream, np.ndarray]:
+    """Open a stream of the cutouts of a table's rows, neighbours next to each other.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Table of ``n`` rows.
+    classifier : ShredClassifier or ShredEnsemble
+        Its model gives the size, scale and survey of the cutouts.
+    options : ScoreOptions
+        Position and service.
+
+    Returns
+    -------
+    stream : CutoutStream
+        The cutouts, fetched on demand.
+    order : `~numpy.ndarray` of int
+        Row of each cutout, shape ``(n,)``. Neighbours on the sky follow each other, so that they
+        can share an image.
+    """
+    from shredfinder._utils.positions import get_positions
+    from shredfinder.cutouts import sky_order
+
+    coords = get_positions(table, options.position)
+    order = sky_order(coords)
+    fetcher = make_fetcher(classifier, options.service)
+    return fetcher.stream(coords[order], progress=False), order
+
+
+def make_fetcher(
+    classifier: ImageScorer, service: str | CutoutService | CutoutFetcher | None
+) -> CutoutFetcher:
+    """Return a fetcher of cutouts for a model.
+
+    Parameters
+    ----------
+    classifier : ShredClassifier or ShredEnsemble
+        Its model gives the size, scale and survey of the cutouts.
+    service : str, CutoutService, CutoutFetcher or None
+        As for `~shredfinder.add_p_cnn`.
+
+    Returns
+    -------
+    fetcher : CutoutFetcher
+        The fetcher, with all open options filled in.
+    """
+    from shredfinder.cutouts import CutoutFetcher
+
+    fetcher = service if isinstance(service, CutoutFetcher) else CutoutFetcher(service)
+    return fetcher.with_defaults(
+        size=classifier.size_[0], pixel_scale=classifier.pixel_scale_, survey=classifier.survey
+    )
+
+
+def _from_dataframe(frame):
+    names = [name for name in frame.columns if isinstance(name, str)]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the DataFrame has several columns {double!r}: rename all but one")
+    return as_table(frame[names])
+
+
+def _is_dataframe(table):
+    return type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns")

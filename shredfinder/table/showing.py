@@ -1,30 +1,37 @@
-"""What a notebook shows of a table: its rows' cutouts, and scores in colour."""
+"""Notebook views of a table: the cutouts of its rows, and scores on coloured backgrounds."""
 
 from __future__ import annotations
 
 import os
 import re
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 
 from shredfinder.imaging import Cutouts, CutoutSequence, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX, join_cutouts
-from shredfinder.models.sources import open_source
-from shredfinder.plotting.thumbnails import CutoutGrid, make_score_mark, make_thumbnails
 from shredfinder.surveys import DEFAULT_SURVEY
 from shredfinder.table.columns import FLAG_NAME, P_NAME
-from shredfinder.table.sources import open_cutouts, open_service
+from shredfinder.table.scoring import (
+    ScoreOptions,
+    load_classifier,
+    open_cutouts,
+    open_service,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astropy.coordinates import SkyCoord
     from astropy.table import Table
     from numpy.typing import ArrayLike
 
-    from shredfinder.classifier import ShredClassifier
+    from shredfinder._utils.types import PathLike
+    from shredfinder.cutouts import CutoutFetcher, CutoutService
+    from shredfinder.imaging.cutouts import Images
+    from shredfinder.models.scorer import ImageScorer
+    from shredfinder.plotting.thumbnails import CutoutGrid
 
 __all__ = ["color_scores", "show_cutouts"]
 
@@ -33,60 +40,57 @@ _CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
 
 def show_cutouts(
     table: Table,
-    cutouts: Any = None,
+    cutouts: Images | PathLike | None = None,
     *,
     rows: ArrayLike | None = None,
     sort: str | None = P_NAME,
-    max_rows: int = 24,
+    max_rows: int | None = 24,
     columns: Sequence[str] | None = None,
     size: int = 96,
     cross: bool = False,
-    classifier: ShredClassifier | None = None,
+    classifier: ImageScorer | PathLike | None = None,
     pattern: str | None = None,
-    position: tuple[str, str] | None = None,
-    fetch: dict[str, Any] | None = None,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+    service: str | CutoutService | CutoutFetcher | None = None,
 ) -> CutoutGrid:
-    """Show cutouts of a table's rows in a notebook, with their ``p_cnn`` in colour.
+    """Show cutouts of a table's rows in a notebook, with ``p_cnn`` on a coloured background.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        The table, of ``n`` rows; with or without ``p_cnn``.
+        Table of ``n`` rows, with or without ``p_cnn``.
     cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
-        Images of all ``n`` rows, in their order, as for `~shredfinder.add_p_cnn`; only those that
-        are shown are read. By default cutouts are fetched by position: those that ``add_p_cnn``
-        fetched come from the cache.
+        Images of all ``n`` rows, in their order, as for `~shredfinder.add_p_cnn`; only those of
+        the shown rows are read. By default cutouts are fetched by position; those that
+        ``add_p_cnn`` fetched come from the cache.
     rows : array_like, optional
-        Rows to choose from: a mask of shape ``(n,)``, such as ``table["p_cnn"] > 0.9``, or row
+        Rows to select from: a mask of shape ``(n,)``, such as ``table["p_cnn"] > 0.9``, or row
         numbers. By default all.
     sort : str or None, optional
-        Column to sort by: ``p_cnn`` from the likeliest shred down, any other upwards; rows without
-        a value come last. None keeps the order of the rows.
+        Column to sort by: ``p_cnn`` in descending order, any other in ascending order, missing
+        values last. None keeps the order of the rows.
     max_rows : int or None, optional
-        How many rows are shown at most; None shows all.
+        Maximum number of rows that are shown; None shows all.
     columns : sequence of str, optional
-        Columns whose values stand below each cutout; by default the table's first.
+        Columns whose values are printed below each cutout; by default the table's first.
     size : int, optional
         Width and height of a cutout on the page in pixels.
     cross : bool, optional
-        Whether to mark the source's place in the centre.
-    classifier : ShredClassifier, optional
-        Says what kind of images files and services are asked for; by default the model that comes
-        with the package.
-    pattern, position, fetch
-        As for `~shredfinder.add_p_cnn`: names of files in a folder, where the sources are, and
-        how cutouts are fetched.
+        Mark the source at the centre.
+    classifier, pattern, position, service
+        As for `~shredfinder.add_p_cnn`. The model gives the size and scale of the cutouts.
 
     Returns
     -------
     grid : CutoutGrid
-        What Jupyter shows when it is the last line of a cell; ``grid.html`` is the page's text.
+        The grid that Jupyter shows if it is the last expression of a cell; ``grid.html`` is its
+        HTML.
 
     Raises
     ------
     ValueError, FileNotFoundError, NotADirectoryError
-        If a column is not there, ``rows`` does not fit, or the cutouts are not as
-        `~shredfinder.add_p_cnn` takes them.
+        If a column does not exist, ``rows`` is invalid, or `~shredfinder.add_p_cnn` would not
+        accept the cutouts.
 
     Examples
     --------
@@ -101,15 +105,17 @@ def show_cutouts(
     >>> table.show_cutouts(field.cutouts(), rows=table["label"] == "galaxy", cross=True)
     <CutoutGrid: 6 of 6 rows>
     """
+    from shredfinder.plotting.thumbnails import CutoutGrid, make_thumbnails
+
     if max_rows is not None and max_rows < 1:
-        raise ValueError(f"max_rows must be positive, or None to show all rows, not {max_rows!r}")
+        raise ValueError(f"max_rows must be positive, or None to show all rows, got {max_rows!r}")
     columns = table.colnames[:1] if columns is None else list(columns)
     _check_names(table, columns)
     chosen = _sort(table, _choose(rows, len(table)), sort)
     shown = chosen[:max_rows]
     part = table[shown]
     if len(part):
-        images = _open(part, shown, len(table), cutouts, classifier, pattern, position, fetch)
+        images = _open(part, shown, len(table), cutouts, classifier, pattern, position, service)
         grid = make_thumbnails(
             images,
             p_cnn=_get_p(part),
@@ -122,27 +128,29 @@ def show_cutouts(
         grid = ""
     words = f"{len(shown)} of {len(chosen)} rows"
     if len(chosen) < len(table):
-        words += f", chosen of {len(table)}"
+        words += f", selected from {len(table)}"
     return CutoutGrid(f"<div><i>{words}</i>{grid}</div>", len(shown), len(chosen))
 
 
 def color_scores(html, names):
-    """Put the colour of each probability behind it in a table's HTML.
+    """Colour the background of each probability in a table's HTML.
 
     Parameters
     ----------
     html : str
-        The table, as astropy makes it.
+        HTML of the table, as astropy writes it.
     names : sequence of str
-        Its columns.
+        Columns of the table.
 
     Returns
     -------
     html : str
-        The same, with ``p_cnn`` coloured if there is such a column.
+        The same, with ``p_cnn`` coloured if the table has such a column.
     """
     if P_NAME not in names:
         return html
+    from shredfinder.plotting.thumbnails import make_score_mark
+
     place = list(names).index(P_NAME)
 
     def color(line):
@@ -153,7 +161,7 @@ def color_scores(html, names):
         text = unescape(line[start:stop])
         try:
             p_cnn = float(text)
-        except ValueError:  # the dots that stand for rows that are left out
+        except ValueError:  # the dots in place of omitted rows
             return line
         return line[:start] + make_score_mark(p_cnn, text) + line[stop:]
 
@@ -171,8 +179,8 @@ def _choose(rows, n):
         if ((rows >= -n) & (rows < n)).all():
             return rows % n if n else rows
     raise ValueError(
-        f"rows must be a mask of shape ({n},), one value a row, or row numbers below {n}: got "
-        f"an array of {rows.dtype} of shape {rows.shape}"
+        f"rows must be a mask of shape ({n},) or row numbers below {n}, got an array of "
+        f"{rows.dtype} of shape {rows.shape}"
     )
 
 
@@ -185,7 +193,7 @@ def _sort(table, rows, name):
     values = np.ma.getdata(getattr(column, "value", column))
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
-    # Ranks can be turned round, whatever the values are.
+    # Ranks can be negated for any type of values.
     ranks = np.unique(values, return_inverse=True)[1].reshape(len(rows))
     return rows[np.lexsort((-ranks if name == P_NAME else ranks, missing))]
 
@@ -198,49 +206,38 @@ def _check_names(table, names):
         )
 
 
-def _open(part, shown, n, cutouts, classifier, pattern, position, fetch):
-    """Get the cutouts of the rows that are shown, and of no others."""
-    if classifier is None and not isinstance(cutouts, Cutouts):
-        from shredfinder.classifier import ShredClassifier
-
-        classifier = ShredClassifier.load()
+def _open(part, shown, n, cutouts, classifier, pattern, position, service):
+    """Open the cutouts of the shown rows only."""
     if cutouts is None:
-        if isinstance(position, SkyCoord):
+        if not isinstance(position, (str, tuple, list, type(None))):
             position = position[shown]
-        stream, order = open_service(part, classifier, position, fetch or {})
+        options = ScoreOptions(pattern=pattern, position=position, service=service)
+        stream, order = open_service(part, load_classifier(classifier), options)
         with stream:
             images = stream[: len(part)][np.argsort(order)]
-    elif fetch is not None:
-        raise ValueError("fetch says how cutouts are fetched, but they were given as cutouts=")
     else:
-        taken = _take(cutouts, shown, n)
-        source = open_cutouts(part, classifier, taken, pattern=pattern)
+        source = _take(cutouts, shown, n)
+        options = ScoreOptions(cutouts=source, pattern=pattern, service=service)
         if not isinstance(source, (Cutouts, CutoutSequence)):
-            source = open_source(
-                source,
-                size=classifier.size_,
-                pixel_scale=classifier.pixel_scale_,
-                bands=classifier.bands_,
-                color_mapping=classifier.color_mapping_,
-            )
+            source = open_cutouts(part, load_classifier(classifier), options)
         images = source[: len(part)]
     return _to_colors(images)
 
 
 def _take(cutouts, rows, n):
-    """Take the rows of whatever holds one cutout a row; a folder is left as it is."""
+    """Select rows of an input that holds one cutout per row; a folder is returned unchanged."""
     sized = isinstance(cutouts, (Cutouts, CutoutSequence)) or np.ndim(cutouts) > 0
     if not sized or isinstance(cutouts, (str, os.PathLike)):
         return cutouts
     if len(cutouts) != n:
         raise ValueError(
-            f"the table has {n} rows but {len(cutouts)} cutouts were given: give one for each row, "
-            "in the rows' order; to show some of the rows, name them by rows="
+            f"the table has {n} rows, got {len(cutouts)} cutouts: give one per row, in the order "
+            "of the rows; to show some of the rows, select them with rows="
         )
     if isinstance(cutouts, (Cutouts, np.ndarray)):
         return cutouts[rows]
     if isinstance(cutouts, CutoutSequence):
-        # Forward, as streams want to be read.
+        # Streams are read forwards.
         order = np.argsort(rows)
         joined = join_cutouts([cutouts[row : row + 1] for row in rows[order].tolist()])
         return joined[np.argsort(order)]
@@ -265,7 +262,7 @@ def _get_p(part):
 
 
 def _get_notes(part, images):
-    """Give the rows' flags, but for those that stand in place of the image."""
+    """Return the flags of rows, except those that are shown in place of the image."""
     if FLAG_NAME not in part.colnames:
         return None
     flags = np.ma.filled(np.ma.asarray(part[FLAG_NAME]).astype("U"), "")
@@ -282,5 +279,5 @@ def _make_captions(part, columns):
 def _format(column):
     if getattr(column, "format", None) or getattr(column, "dtype", np.dtype("O")).kind != "f":
         return [text.strip() for text in column.info.iter_str_vals()]
-    # Nobody could read all sixteen digits in so little room.
+    # All sixteen digits would not fit below a cutout.
     return [f"{value:.7g}" for value in np.ma.filled(np.ma.asarray(column), np.nan)]

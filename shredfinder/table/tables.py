@@ -1,8 +1,8 @@
-"""Table classes that score their own rows and keep the scores whole."""
+"""Table classes that score their own rows and keep the scores consistent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from astropy.table import QTable, Table
 
@@ -11,12 +11,19 @@ from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
+
     from shredfinder._utils.types import PathLike
-    from shredfinder.classifier import ShredClassifier
+    from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.imaging.cutouts import Images
+    from shredfinder.models.scorer import ImageScorer
     from shredfinder.plotting.thumbnails import CutoutGrid
 
-# A mixin of any table; type checkers must know whose methods it extends.
+# Type checkers must know whose methods the mixin extends.
 if TYPE_CHECKING:
     from astropy.table import Table as _Extended
 else:
@@ -26,10 +33,10 @@ __all__ = ["ShredQTable", "ShredTable", "ShredTableMixin"]
 
 
 class ShredTableMixin(_Extended):
-    """What makes a table class a shredfinder table; goes before it among the base classes.
+    """Mixin that turns a table class into a shredfinder table; it comes first among the bases.
 
-    Besides `add_p_cnn` it gives the promise that ``p_cnn`` is never masked: where astropy masks
-    values, on reading a file or in a join, the row has NaN and a flag instead.
+    Besides `add_p_cnn` it guarantees that ``p_cnn`` is never masked: where astropy masks values,
+    on reading a file or in a join, the row has NaN and a flag instead.
 
     Examples
     --------
@@ -43,8 +50,8 @@ class ShredTableMixin(_Extended):
         super().__init__(*args, **kwargs)
         restore_columns(self, decode=True)
 
-    # All ways by which a column that may be masked gets into a table: astropy's join and stack
-    # functions use the first, files and pickles come by __init__.
+    # A column that may be masked enters a table through these methods or through __init__:
+    # astropy's join and stack functions use the first, files and pickles the latter.
 
     def add_column(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.add_column`."""
@@ -68,29 +75,55 @@ class ShredTableMixin(_Extended):
 
     def add_p_cnn(
         self,
-        classifier: ShredClassifier | None = None,
+        classifier: ImageScorer | PathLike | None = None,
         cutouts: Images | PathLike | None = None,
-        **kwargs: Any,
+        *,
+        pattern: str | None = None,
+        position: str | tuple[str, str] | SkyCoord | None = None,
+        service: str | CutoutService | CutoutFetcher | None = None,
+        prior: float | Literal["estimate"] | None = None,
+        pixel_scale: float | Quantity | None = None,
+        bands: Sequence[str] | None = None,
+        allow_other_colors: bool = False,
+        replace_columns: bool = False,
+        std: bool = False,
+        novelty: bool = False,
+        progress: bool | Literal["auto"] = "auto",
     ) -> None:
-        """Add to the table the probability of each row of being a shred, in place.
+        """Add to the table the probability that each row is a shred, in place.
 
         Parameters
         ----------
-        classifier : ShredClassifier, optional
-            A fitted or loaded classifier; by default the model that comes with the package.
+        classifier : ShredClassifier, ShredEnsemble or path-like, optional
+            A fitted or loaded classifier, a model file, or ``"robust"``; by default the embedded
+            model.
         cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
             Images of the rows, in their order: a `~shredfinder.Cutouts` object, an array of
             shape ``(n, height, width, bands)``, ``n`` paths of image files, or a folder, with
             ``pattern``. By default cutouts are fetched by position.
-        **kwargs
-            Further arguments, as of `shredfinder.add_p_cnn`: ``pattern``, ``position``,
-            ``prior``, ``pixel_scale``, ``bands``, ``allow_other_colors``, ``overwrite`` and
-            ``progress``.
+        pattern : str, optional
+            Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
+        position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
+            Positions of the sources; by default found in the table.
+        service : str, CutoutService or CutoutFetcher, optional
+            Where cutouts are fetched from, such as ``"ps1"``.
+        prior : float or "estimate", optional
+            Fraction of shreds in the catalogue; by default that of the training set.
+        pixel_scale, bands
+            Pixel scale and bands of arrays and files, by default the model's.
+        allow_other_colors : bool, optional
+            Score images with other colours than the training images, and flag them.
+        replace_columns : bool, optional
+            Replace columns of these names that shredfinder did not write.
+        std, novelty : bool, optional
+            Add the columns ``p_cnn_std`` and ``p_cnn_novelty``.
+        progress : bool or "auto", optional
+            Show a progress bar.
 
         Raises
         ------
         ValueError, FileNotFoundError, NotADirectoryError
-            As `shredfinder.add_p_cnn` does; the table then stays as it was.
+            As `shredfinder.add_p_cnn`; the table is then unchanged.
 
         See Also
         --------
@@ -106,25 +139,54 @@ class ShredTableMixin(_Extended):
         >>> table.colnames
         ['objID', 'p_cnn', 'p_cnn_flag']
         """
-        add_p_cnn(self, classifier, cutouts, **kwargs)
+        add_p_cnn(
+            self,
+            classifier,
+            cutouts,
+            pattern=pattern,
+            position=position,
+            service=service,
+            prior=prior,
+            pixel_scale=pixel_scale,
+            bands=bands,
+            allow_other_colors=allow_other_colors,
+            replace_columns=replace_columns,
+            std=std,
+            novelty=novelty,
+            progress=progress,
+        )
 
-    def show_cutouts(self, cutouts: Any = None, **kwargs: Any) -> CutoutGrid:
-        """Show the rows' cutouts in a notebook, with their ``p_cnn`` in colour.
+    def show_cutouts(
+        self,
+        cutouts: Images | PathLike | None = None,
+        *,
+        rows: ArrayLike | None = None,
+        sort: str | None = "p_cnn",
+        max_rows: int | None = 24,
+        columns: Sequence[str] | None = None,
+        size: int = 96,
+        cross: bool = False,
+        classifier: ImageScorer | PathLike | None = None,
+        pattern: str | None = None,
+        position: str | tuple[str, str] | SkyCoord | None = None,
+        service: str | CutoutService | CutoutFetcher | None = None,
+    ) -> CutoutGrid:
+        """Show cutouts of the rows in a notebook, with ``p_cnn`` on a coloured background.
 
         Parameters
         ----------
         cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
-            Images of the rows, as for `add_p_cnn`. By default they are fetched by position; those
-            that `add_p_cnn` fetched come from the cache.
-        **kwargs
-            Further arguments, as of `shredfinder.table.show_cutouts`: ``rows``, ``sort``,
-            ``max_rows``, ``columns``, ``size``, ``cross``, ``classifier``, ``pattern``,
-            ``position`` and ``fetch``.
+            Images of all rows, as for `add_p_cnn`. By default they are fetched by position;
+            those that `add_p_cnn` fetched come from the cache.
+        rows, sort, max_rows, columns, size, cross
+            Rows that are shown, and how; see `shredfinder.table.show_cutouts`.
+        classifier, pattern, position, service
+            As for `add_p_cnn`.
 
         Returns
         -------
         grid : `~shredfinder.plotting.CutoutGrid`
-            What Jupyter shows.
+            The grid that Jupyter shows.
 
         See Also
         --------
@@ -139,21 +201,34 @@ class ShredTableMixin(_Extended):
         >>> table.show_cutouts(images, rows=table["p_cnn"] > 0.5)
         <CutoutGrid: 2 of 2 rows>
         """
-        return show_cutouts(self, cutouts, **kwargs)
+        return show_cutouts(
+            self,
+            cutouts,
+            rows=rows,
+            sort=sort,
+            max_rows=max_rows,
+            columns=columns,
+            size=size,
+            cross=cross,
+            classifier=classifier,
+            pattern=pattern,
+            position=position,
+            service=service,
+        )
 
     def _repr_html_(self):
-        # Only scores are coloured: a table of images would be slow to show and heavy to save.
+        # Only scores are coloured. A table full of images would be slow to show and large to save.
         return color_scores(super()._repr_html_(), self.colnames)
 
 
 class ShredTable(ShredTableMixin, Table):
     """An astropy table that scores its own rows.
 
-    It takes all that `~astropy.table.Table` takes and does all that it does.
+    It takes all arguments and has all methods of `~astropy.table.Table`.
 
     Examples
     --------
-    A row that comes from a table without scores has no answer, and says so:
+    Rows from a table without scores are unscored:
 
     >>> from astropy.table import vstack
     >>> from shredfinder import ShredTable
@@ -167,7 +242,7 @@ class ShredTable(ShredTableMixin, Table):
 class ShredQTable(ShredTable, QTable):
     """An astropy table with quantities that scores its own rows.
 
-    It takes all that `~astropy.table.QTable` takes and does all that it does.
+    It takes all arguments and has all methods of `~astropy.table.QTable`.
 
     Examples
     --------

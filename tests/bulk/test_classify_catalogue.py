@@ -1,5 +1,6 @@
-"""Catalogue files scored part by part: the same as tables, and resumable."""
+"""Catalogue files scored chunk by chunk: equal to tables, and resumable."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ from astropy.table import Table
 from PIL import Image
 
 from shredfinder import ShredClassifier, ShredTable
-from shredfinder.bulk import classify_catalogue
-from shredfinder.bulk.classify import get_state_folder
+from shredfinder.bulk import classify_catalogue, get_state_folder
 from shredfinder.bulk.stores import FitsStore, ParquetStore, TableStore, open_store
 from shredfinder.cli import main
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.datasets import make_field
 from shredfinder.models import TrainedModel
 from tests.conftest import need_format, needs
@@ -27,7 +28,7 @@ PATTERN = "{objID}.png"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Images of rows; some are missing, some blank."""
+    """Write image files of the rows; some are missing, some blank."""
     folder = tmp_path_factory.mktemp("cutouts")
     images = make_field(size=640, n_hosts=3, random_state=3).cutouts().images
     for i in range(N_ROWS):
@@ -38,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def make_catalogue():
-    """Columns of every kind that FITS and Parquet have."""
+    """Create a catalogue with columns of every kind that FITS and Parquet hold."""
     rng = np.random.default_rng(0)
     table = Table()
     table["objID"] = np.arange(N_ROWS, dtype=np.int64) + 100
@@ -56,7 +57,7 @@ def make_catalogue():
 
 
 def assert_same(first, second):
-    """All that two tables hold is the same, and what is said of it."""
+    """Check that two tables have the same values, types, units and metadata."""
     assert first.colnames == second.colnames
     for name in first.colnames:
         a, b = first[name], second[name]
@@ -70,7 +71,7 @@ def assert_same(first, second):
 
 
 def read_scored(path, folder, **options):
-    """What `ShredTable.add_p_cnn` makes of a catalogue, through a file of the same kind."""
+    """Score a catalogue with `ShredTable.add_p_cnn`, and write and read it in the same format."""
     table = ShredTable.read(path)
     table.add_p_cnn(cutouts=folder, pattern=PATTERN, **options)
     other = path.with_name(f"plain-{path.name}")
@@ -80,7 +81,7 @@ def read_scored(path, folder, **options):
 
 @pytest.mark.parametrize("suffix", [".fits", ".parquet", ".ecsv", ".fits.gz", ".hdf5"])
 @pytest.mark.parametrize("prior", [None, 0.05, "estimate"])
-def test_the_same_as_a_table(folder, tmp_path, suffix, prior):
+def test_equals_a_table(folder, tmp_path, suffix, prior):
     need_format(suffix)
     path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
     options = {"serialize_meta": True, "path": "table"} if suffix == ".hdf5" else {}
@@ -102,7 +103,7 @@ def test_the_same_as_a_table(folder, tmp_path, suffix, prior):
     assert scored["p_cnn_flag"].tolist() == result["p_cnn_flag"].tolist()
     result["p_cnn"] = expected["p_cnn"]
     assert_same(result, expected)
-    # Other readers than ShredTable find nothing wrong either.
+    # A plain table selects no unscored row either.
     plain = Table.read(output)
     assert len(plain[plain["p_cnn"] < 0.5]) + len(plain[plain["p_cnn"] >= 0.5]) == np.sum(
         np.isfinite(expected["p_cnn"])
@@ -151,7 +152,7 @@ def test_parquet_that_astropy_did_not_write(folder, tmp_path):
     path, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
     numbers = np.arange(N_ROWS) + 2**60
     frame = pd.DataFrame({"number": pd.array(numbers, dtype="Int64"), "mag": np.arange(50) * 0.1})
-    # Null beside integers that no float holds.
+    # A null beside integers that float64 cannot represent.
     frame.loc[5, "number"] = pd.NA
     frame["name"] = [f"{i + 100}" for i in range(N_ROWS)]
     frame.loc[6, "name"] = None
@@ -172,12 +173,12 @@ def test_parquet_that_astropy_did_not_write(folder, tmp_path):
 
 
 class Stop(Exception):
-    """What ends a run in its middle."""
+    """Interrupts a run."""
 
 
 @pytest.fixture
 def count_scored(monkeypatch):
-    """Count the images that are scored, and perhaps stop at one."""
+    """Count the images that are scored; on request, stop after a number of them."""
     score, counts = TrainedModel.score, {"n": 0, "stop": None}
 
     def counting(self, images, symmetry):
@@ -191,7 +192,7 @@ def count_scored(monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".parquet"])
-def test_an_interrupted_run_goes_on(folder, tmp_path, count_scored, suffix):
+def test_interrupted_runs_resume(folder, tmp_path, count_scored, suffix):
     need_format(suffix)
     path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
     make_catalogue().write(path)
@@ -204,14 +205,14 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, count_scored, suffix):
     assert not output.exists()
     state = get_state_folder(output)
     assert sorted(p.name for p in state.iterdir())[:2] == ["000000.npz", "000001.npz"]
-    # Neither is it taken up unasked, nor with other arguments.
+    # It resumes only on request, and only with the same arguments.
     count_scored["n"], count_scored["stop"] = 0, None
-    with pytest.raises(FileExistsError, match="go on with it"):
+    with pytest.raises(FileExistsError, match=r"use resume=True .*to continue it"):
         classify_catalogue(path, output, **options)
     with pytest.raises(ValueError, match="differs in chunk_size"):
         classify_catalogue(path, output, resume=True, **(options | {"chunk_size": 5}))
     assert count_scored["n"] == 0
-    # A chunk that is broken is scored again.
+    # A damaged chunk is scored again.
     (state / "000001.npz").write_bytes(b"PK\x03\x04")
     classify_catalogue(path, output, resume=True, **options)
     assert 0 < count_scored["n"] < n_all
@@ -222,6 +223,7 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, count_scored, suffix):
 KILLED = """
 import os, signal, sys
 from shredfinder.cli import main
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.bulk.state import RunState
 
 write = RunState.write
@@ -238,9 +240,9 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 @needs("pyarrow")
-def test_a_killed_process_loses_one_chunk(folder, tmp_path, count_scored):
+def test_killed_processes_lose_one_chunk(folder, tmp_path, count_scored):
     path, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
     make_catalogue().write(path)
     options = ["--cutouts", str(folder), "--chunk-size", "10"]
@@ -257,7 +259,7 @@ def test_a_killed_process_loses_one_chunk(folder, tmp_path, count_scored):
     assert {item.name for item in tmp_path.iterdir()} == {p.name for p in (path, output, whole)}
 
 
-def test_the_state_can_be_thrown_away(folder, tmp_path, count_scored):
+def test_overwrite_deletes_the_state(folder, tmp_path, count_scored):
     path, output = tmp_path / "in.fits", tmp_path / "out.fits"
     make_catalogue().write(path)
     options = {"cutouts": folder, "pattern": PATTERN, "chunk_size": 10}
@@ -268,12 +270,72 @@ def test_the_state_can_be_thrown_away(folder, tmp_path, count_scored):
     classify_catalogue(path, output, overwrite=True, **options)
     assert count_scored["n"] > 35
     assert not get_state_folder(output).exists()
-    # With nothing to go on with, resume begins.
+    # Without an interrupted run, resume starts a new one.
     classify_catalogue(path, tmp_path / "other.fits", resume=True, **options)
 
 
+def interrupt(path, output, counts, **options):
+    """Interrupt a run after two chunks, and return the folder of its state."""
+    counts["n"], counts["stop"] = 0, 25
+    with pytest.raises(Stop):
+        classify_catalogue(path, output, **options)
+    counts["n"], counts["stop"] = 0, None
+    return get_state_folder(output)
+
+
+def test_chunks_of_other_runs_are_not_adopted(folder, tmp_path, count_scored):
+    path = tmp_path / "in.fits"
+    make_catalogue().write(path)
+    options = {"cutouts": folder, "pattern": PATTERN, "chunk_size": 10}
+    interrupt(path, tmp_path / "own.fits", count_scored, **options)
+    classify_catalogue(path, tmp_path / "own.fits", resume=True, **options)
+    n_resumed = count_scored["n"]
+    other = interrupt(
+        path, tmp_path / "other.fits", count_scored, allow_other_colors=True, **options
+    )
+    state = interrupt(path, tmp_path / "mixed.fits", count_scored, **options)
+    shutil.copy(other / "000001.npz", state / "000001.npz")
+    classify_catalogue(path, tmp_path / "mixed.fits", resume=True, **options)
+    assert count_scored["n"] > n_resumed
+    assert (tmp_path / "mixed.fits").read_bytes() == (tmp_path / "own.fits").read_bytes()
+
+
+def test_chunks_without_settings_are_not_adopted(folder, tmp_path, count_scored):
+    path, output = tmp_path / "in.fits", tmp_path / "out.fits"
+    make_catalogue().write(path)
+    options = {"cutouts": folder, "pattern": PATTERN, "chunk_size": 10}
+    classify_catalogue(path, tmp_path / "whole.fits", **options)
+    n_all = count_scored["n"]
+    state = interrupt(path, output, count_scored, **options)
+    (state / "run.json").write_text("{")
+    classify_catalogue(path, output, resume=True, **options)
+    assert count_scored["n"] == n_all
+    assert output.read_bytes() == (tmp_path / "whole.fits").read_bytes()
+
+
+def test_outputs_belong_to_one_run_at_a_time(folder, tmp_path, monkeypatch):
+    path, output = tmp_path / "in.fits", tmp_path / "out[1].fits"
+    make_catalogue().write(path)
+    options = {"cutouts": folder, "pattern": PATTERN}
+    score, messages = TrainedModel.score, []
+
+    def start_second_run(self, images, symmetry):
+        if not messages:
+            with pytest.raises(FileExistsError) as caught:
+                classify_catalogue(path, output, resume=True, **options)
+            messages.append(str(caught.value))
+        return score(self, images, symmetry)
+
+    monkeypatch.setattr(TrainedModel, "score", start_second_run)
+    # A folder that a killed process was deleting.
+    (tmp_path / "out[1].fits.state.removed-1").mkdir()
+    classify_catalogue(path, output, **options)
+    assert "another process is writing the output" in messages[0]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["in.fits", "out[1].fits"]
+
+
 @needs("pyarrow")
-def test_by_position(tmp_path, count_scored):
+def test_cutouts_by_position(tmp_path, count_scored):
     field = make_field(size=640, n_hosts=3, random_state=3)
     field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
     bricks = tmp_path / "bricks"
@@ -283,28 +345,30 @@ def test_by_position(tmp_path, count_scored):
     sky = field.wcs.pixel_to_world(*np.random.default_rng(2).uniform(150, 490, (2, 20)))
     table = Table({"ra": sky.ra.arcsec * u.arcsec, "dec": sky.dec.deg * u.deg})
     table["dec"][4] = np.nan
-    fetch = {"service": "local", "base_url": bricks}
+    service = CutoutFetcher("local", base_url=bricks)
     expected = ShredTable(table)
-    expected.add_p_cnn(fetch=fetch)
+    expected.add_p_cnn(service=service)
     for suffix in (".fits", ".parquet"):
         path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
         table.write(path)
         count_scored["n"], count_scored["stop"] = 0, 12
         with pytest.raises(Stop):
-            classify_catalogue(path, output, fetch=fetch, chunk_size=5)
+            classify_catalogue(path, output, service=service, chunk_size=5)
         count_scored["stop"] = None
-        classify_catalogue(path, output, fetch=fetch, chunk_size=5, resume=True)
+        classify_catalogue(path, output, service=service, chunk_size=5, resume=True)
         result = ShredTable.read(output)
         assert result["p_cnn_flag"].tolist() == expected["p_cnn_flag"].tolist()
         assert result["p_cnn_flag"][4] == "no position"
         np.testing.assert_allclose(result["p_cnn"], expected["p_cnn"], rtol=1e-4, atol=1e-6)
-    with pytest.raises(ValueError, match="give one for each"):
+    with pytest.raises(
+        ValueError, match=r"shape \(1,\), but the catalogue has 20 rows: give one position per row"
+    ):
         classify_catalogue(
-            path, tmp_path / "x.fits", position=SkyCoord([1], [2], unit="deg"), fetch=fetch
+            path, tmp_path / "x.fits", position=SkyCoord([1], [2], unit="deg"), service=service
         )
 
 
-def test_scored_once_more(folder, tmp_path):
+def test_scoring_again(folder, tmp_path):
     path = tmp_path / "in.fits"
     make_catalogue().write(path)
     outputs = [tmp_path / "one.fits", tmp_path / "two.fits"]
@@ -323,7 +387,7 @@ def test_scored_once_more(folder, tmp_path):
 
 
 @needs("pyarrow")
-def test_an_empty_catalogue(folder, tmp_path):
+def test_empty_catalogues(folder, tmp_path):
     for suffix in (".fits", ".parquet"):
         path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
         make_catalogue()[:0].write(path)
@@ -332,13 +396,13 @@ def test_an_empty_catalogue(folder, tmp_path):
         assert len(Table.read(output)) == 0
 
 
-def test_what_can_not_be_done(folder, tmp_path):
+def test_invalid_arguments_are_refused(folder, tmp_path):
     path, output = tmp_path / "in.fits", tmp_path / "out.fits"
     make_catalogue().write(path)
     for error, match, options in (
         (ValueError, "must be a folder", {"cutouts": np.zeros((50, 128, 128, 3))}),
-        (ValueError, "give it as cutouts=", {"cutouts": None}),
-        (ValueError, "fetch says", {"fetch": {}}),
+        (ValueError, "describe given cutouts, but cutouts is None", {"cutouts": None}),
+        (ValueError, "got both cutouts and service", {"service": "legacy"}),
         (ValueError, "chunk_size must be", {"chunk_size": 0}),
         (ValueError, "prior must be", {"prior": 2}),
     ):
@@ -347,7 +411,7 @@ def test_what_can_not_be_done(folder, tmp_path):
     assert not output.exists()
 
 
-def test_the_command_goes_on(folder, tmp_path, count_scored, capsys, monkeypatch):
+def test_command_resumes(folder, tmp_path, count_scored, capsys, monkeypatch):
     path, output = tmp_path / "in.fits", tmp_path / "out.fits"
     make_catalogue().write(path)
     command = ["classify", str(path), "--cutouts", str(folder), "-o", str(output)]
@@ -355,9 +419,10 @@ def test_the_command_goes_on(folder, tmp_path, count_scored, capsys, monkeypatch
     monkeypatch.setitem(globals(), "Stop", KeyboardInterrupt)
     count_scored["stop"] = 25
     assert main(command) == 130
-    assert "--resume goes on" in capsys.readouterr().err
+    assert "--resume continues" in capsys.readouterr().err
     count_scored["stop"] = None
     assert main(command) == 1
-    assert "go on with it" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "use --resume to continue it or --overwrite to start again" in message
     assert main([*command, "--resume"]) == 0
     assert "50 sources" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"catalogue": "absent.fits"}, "no catalogue"),
+        ({"catalogue": "absent.fits"}, "the catalogue 'absent.fits' does not exist"),
         ({"catalogue": "page.png"}, "format"),
         ({"--cutouts": "absent"}, "absent"),
         ({"--pattern": "{name}.png"}, "name"),
@@ -221,7 +221,7 @@ def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
 def test_running_as_a_module():
     done = run_python("-m", "shredfinder", "classify", "a", "-o", "b.csv", "--cutouts", ".")
     assert done.returncode == 1
-    assert done.stderr == "shredfinder: error: there is no catalogue 'a'\n"
+    assert done.stderr == "shredfinder: error: the catalogue 'a' does not exist\n"
 
 
 def test_demo_prints_a_table_and_saves_a_picture(tmp_path, capsys):

@@ -31,12 +31,14 @@ class TestBeforeScoring:
     def test_names_that_fits_takes_for_one(self, catalogue, tmp_path, capsys):
         change(catalogue, P_CNN=np.zeros(7))
         assert classify(catalogue, tmp_path / "scored.fits") == 1
-        assert "'P_CNN' and 'p_cnn' are the same" in capsys.readouterr().err
+        assert (
+            "does not distinguish the column names 'P_CNN' and 'p_cnn'" in capsys.readouterr().err
+        )
 
     def test_letters_that_fits_does_not_hold(self, catalogue, tmp_path, capsys):
         change(catalogue, note=["ä"] * 7)
         assert classify(catalogue, tmp_path / "scored.fits") == 1
-        assert "plain ASCII" in capsys.readouterr().err
+        assert "only ASCII" in capsys.readouterr().err
         assert list(tmp_path.glob("*scored*")) == []
 
     def test_a_folder_as_output(self, catalogue, tmp_path, capsys):

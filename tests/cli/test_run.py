@@ -153,4 +153,4 @@ def test_what_cannot_be_written_is_not_scored(services, sky, tmp_path, capsys):
     rows.write(tmp_path / "rows.ecsv")
     arguments = ["--hosts", "none", "-o", str(tmp_path / "pool.fits")]
     assert main(["pool", str(tmp_path / "rows.ecsv"), *arguments]) == 1
-    assert "plain ASCII" in capsys.readouterr().err
+    assert "only ASCII" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Spoilt files for everything that reads files: see `tests.fuzz.__main__` for the full run."""
+"""Damaged files for all readers of files: see `tests.fuzz.__main__` for the full run."""

@@ -1,7 +1,7 @@
-"""Give spoilt files to all that reads files: ``python -m tests.fuzz --cases 10000``.
+"""Read damaged and hostile files with all readers: ``python -m tests.fuzz --cases 10000``.
 
-No case may crash, hang, run code of the file, take gigabytes, or raise anything but the package's
-own errors. ``--kind table --case 123`` runs one case again and keeps its file.
+No case may crash, hang, execute code of the file, allocate gigabytes, or raise errors other than
+the package's own. ``--kind table --case 123`` reruns one case and keeps its file.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from pathlib import Path
 from tests.fuzz.runner import make_case, run_cases
 from tests.fuzz.seeds import make_seeds
 
-# Models take longest; a good part of their cases is found out by a checksum.
+# Models take longest, and a checksum rejects many of their cases.
 SHARES = {"model": 2, "image": 3, "mosaic": 2, "cutouts": 1, "table": 4, "catalogue": 2, "hosts": 1}
 
 
 def list_cases(n):
-    """List kinds and numbers of ``n`` cases, each kind by its share."""
+    """Return kinds and numbers of ``n`` cases, divided by the shares of the kinds."""
     total = sum(SHARES.values())
     counts = {kind: n * share // total for kind, share in SHARES.items()}
     counts["table"] += n - sum(counts.values())
@@ -27,7 +27,7 @@ def list_cases(n):
 
 
 def main():
-    """Run the cases; the status is 0 if nothing was found."""
+    """Run the cases; return 0 if no problem was found."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--processes", type=int, default=2)

@@ -1,11 +1,11 @@
-"""A process that dies or hangs, as a broken reader would."""
+"""A process that crashes or hangs, like a faulty reader."""
 
 import os
 import time
 
 
 def misbehave(pipe, folder):
-    """Stand in for what reads files: the kind says how."""
+    """Replace the reader of files: the kind selects the fault."""
     pipe.send("ready")
     kind, _ = pipe.recv()
     if kind == "crash":

@@ -1,4 +1,4 @@
-"""Ways to spoil a file, from a single bit to its parts exchanged with another's."""
+"""Ways to damage a file, from a single bit to parts of another file."""
 
 import hashlib
 import io
@@ -16,32 +16,32 @@ _TOKENS = (
 )  # fmt: skip
 
 
-def spoil(data, rng, other=b""):
-    """Change some bytes of a file, in one or several ways.
+def damage(data, rng, other=b""):
+    """Change bytes of a file in one or several ways.
 
     Parameters
     ----------
     data : bytes
-        A file.
+        The file.
     rng : `~numpy.random.Generator`
-        Chooses.
+        Random generator.
     other : bytes, optional
-        Another file, which parts are taken of.
+        Another file, parts of which are inserted.
 
     Returns
     -------
-    spoilt : bytes
-        The file with changes; now and then it is the same.
+    damaged : bytes
+        The changed file; rarely unchanged.
     """
     data = bytearray(data)
-    # Small changes get farther than large ones.
+    # Small changes pass more checks than large ones.
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         rng.choice(_WAYS)(data, rng, other)
     return bytes(data)
 
 
 def _place(data, rng):
-    # Beginnings, where headers are, more often than they are long.
+    # Headers at the start are chosen more often than their length suggests.
     end = len(data) if rng.random() < 0.5 else min(len(data), 3000)
     return int(rng.integers(0, end + 1))
 
@@ -101,7 +101,7 @@ def _token(data, rng, other):
 
 
 def _card(data, rng, other):
-    # A FITS header is made of lines of 80 bytes; elsewhere this is but another overwriting.
+    # A FITS header has lines of 80 bytes; other files are merely overwritten.
     at = int(rng.integers(0, max(1, min(len(data), 9000) // 80))) * 80
     to = int(rng.integers(0, max(1, min(len(data), 9000) // 80))) * 80
     data[at : at + 80] = data[to : to + 80]
@@ -112,20 +112,20 @@ _WAYS = [
 ]  # fmt: skip
 
 
-def spoil_model(data, rng):
-    """Spoil one part of a model file, and have the checksums agree, so that it is believed.
+def damage_model(data, rng):
+    """Damage one part of a model file and correct its checksums, so that they pass.
 
     Parameters
     ----------
     data : bytes
-        A model file.
+        The model file.
     rng : `~numpy.random.Generator`
-        Chooses.
+        Random generator.
 
     Returns
     -------
-    spoilt : bytes
-        Another one.
+    damaged : bytes
+        The changed file.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -134,9 +134,9 @@ def spoil_model(data, rng):
     if name == "model.json":
         for _ in range(rng.integers(1, 4)):
             whole = rng.random() < 0.1 or not isinstance(head.get("description"), dict)
-            _spoil_entry(head if whole else head["description"], rng)
+            _damage_entry(head if whole else head["description"], rng)
     else:
-        members[name] = spoil(members[name], rng, members["model.json"])
+        members[name] = damage(members[name], rng, members["model.json"])
         if isinstance(head.get("sha256"), dict) and rng.random() < 0.95:
             head["sha256"][name] = hashlib.sha256(members[name]).hexdigest()
     members["model.json"] = json.dumps(head).encode()
@@ -149,8 +149,8 @@ def spoil_model(data, rng):
     return buffer.getvalue()
 
 
-def _spoil_entry(entries, rng):
-    """Give one of JSON's entries a value of any kind, at any depth."""
+def _damage_entry(entries, rng):
+    """Set an entry of the JSON, at any depth, to a value of any type."""
     while True:
         key = str(rng.choice(list(entries))) if entries else "new"
         if not isinstance(entries.get(key), dict) or not entries[key] or rng.random() < 0.3:
@@ -168,10 +168,10 @@ def _spoil_entry(entries, rng):
 
 
 def choose(items, rng):
-    """Choose one of a sequence's items, of any type."""
+    """Choose an item of a sequence of any type."""
     return items[int(rng.integers(len(items)))]
 
 
 def make_rng(kind, case):
-    """Make the generator of a case, which so can be had again."""
+    """Return the random generator of a case, always the same."""
     return np.random.default_rng([*kind.encode(), case])

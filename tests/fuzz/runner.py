@@ -1,4 +1,4 @@
-"""Cases in a process of their own, which may crash, hang or take all memory."""
+"""Cases run in a separate process, which may crash, hang or exhaust its memory."""
 
 import collections
 import contextlib
@@ -7,22 +7,22 @@ import multiprocessing
 import os
 import time
 
-from tests.fuzz.mutations import choose, make_rng, spoil, spoil_model
+from tests.fuzz.mutations import choose, damage, damage_model, make_rng
 
-_MEMORY = 8 * 2**30  # bytes of addresses; of real memory far less
+_MEMORY = 8 * 2**30  # bytes of address space; far less is resident
 
 
 def make_case(kind, case, seeds):
-    """Make the file of a case.
+    """Create the file of a case.
 
     Parameters
     ----------
     kind : str
         Kind of file.
     case : int
-        Its number: the same makes the same file.
+        Number of the case; the same number gives the same file.
     seeds : list of tuple
-        Names and contents of that kind.
+        Names and contents of the valid and hostile files of that kind.
 
     Returns
     -------
@@ -31,22 +31,22 @@ def make_case(kind, case, seeds):
     data : bytes
         Its content.
     """
-    # First every seed as it is, hostile ones among them.
+    # The first cases are the unchanged seeds, including the hostile ones.
     if case < len(seeds):
         return seeds[case]
     rng = make_rng(kind, case)
-    if rng.random() < 0.9:  # hostile files are few, and few ways to change them matter
+    if rng.random() < 0.9:  # few changes of hostile files matter
         seeds = [seed for seed in seeds if not seed[0].startswith("hostile")]
     name, data = choose(seeds, rng)
     other_name, other = choose(seeds, rng)
-    if rng.random() < 0.05:  # by name of another type
+    if rng.random() < 0.05:  # a wrong extension
         name = other_name
     if kind == "model" and data[:2] == b"PK" and rng.random() < 0.7:
-        return name, spoil_model(data, rng)
+        return name, damage_model(data, rng)
     if name.endswith(".gz") and rng.random() < 0.7:
         with contextlib.suppress(OSError, EOFError):
-            return name, gzip.compress(spoil(gzip.decompress(data), rng, other), 1)
-    return name, spoil(data, rng, other)
+            return name, gzip.compress(damage(gzip.decompress(data), rng, other), 1)
+    return name, damage(data, rng, other)
 
 
 def _work(pipe, folder):
@@ -63,14 +63,14 @@ def _work(pipe, folder):
 
 
 class Worker:
-    """A process that reads files, and is replaced where it dies or takes too long.
+    """A process that reads files; it is replaced if it dies or takes too long.
 
     Parameters
     ----------
     folder : `~pathlib.Path`
-        Folder of its files.
+        Working folder of the process.
     work : callable, optional
-        What the process does.
+        Function that the process runs.
     """
 
     def __init__(self, folder, work=_work):
@@ -78,14 +78,14 @@ class Worker:
         self._process = None
 
     def run(self, kind, path, limit):
-        """Have a file read; say what came of it, within some seconds."""
+        """Read a file within a time limit in seconds, and return the outcome."""
         if self._process is None:
             self._start()
         try:
             self._pipe.send((kind, path))
             if not self._pipe.poll(limit):
                 self.stop()
-                return f"FOUND hang: no answer within {limit:g} s"
+                return f"FOUND hang: no result within {limit:g} s"
             return self._pipe.recv()
         except (EOFError, OSError):
             self._process.join(10)
@@ -100,12 +100,12 @@ class Worker:
         self._process.start()
         theirs.close()
         if not self._pipe.poll(120) or self._pipe.recv() != "ready":
-            raise RuntimeError("the process that reads files did not start")
+            raise RuntimeError("the reading process did not start")
 
     def stop(self):
-        """End the process."""
+        """Stop the process."""
         if self._process is not None:
-            with contextlib.suppress(OSError):  # it may be dead, or hang
+            with contextlib.suppress(OSError):  # it may have died or hang
                 self._pipe.send(None)
                 self._process.join(2)
             self._process.kill()
@@ -115,31 +115,31 @@ class Worker:
 
 
 def run_cases(cases, seeds, folder, canary, *, limit=20.0, report=None, worker=None):
-    """Run cases one after the other.
+    """Run cases one after another.
 
     Parameters
     ----------
     cases : iterable of tuple
-        Kinds and numbers.
+        Kind and number of each case.
     seeds : dict of list of tuple
-        What `tests.fuzz.seeds.make_seeds` gives.
+        From `tests.fuzz.seeds.make_seeds`.
     folder : `~pathlib.Path`
-        Where files are written.
+        Folder in which the files are written.
     canary : `~pathlib.Path`
-        File that is there if code of a file was run.
+        File that exists if code of a file was executed.
     limit : float, optional
-        Seconds that a case may take.
+        Time limit per case in seconds.
     report : callable, optional
         Called with kind, number, outcome and seconds.
     worker : Worker, optional
-        What runs them.
+        Process that runs the cases.
 
     Returns
     -------
     outcomes : dict of `collections.Counter`
-        For each kind how often what was answered.
+        Counts of the outcomes of each kind.
     found : list of tuple
-        Kind, number and outcome of what must not be.
+        Kind, number and outcome of each problem.
     """
     outcomes, found = collections.defaultdict(collections.Counter), []
     worker = worker or Worker(folder)
@@ -152,7 +152,7 @@ def run_cases(cases, seeds, folder, canary, *, limit=20.0, report=None, worker=N
             outcome = worker.run(kind, path, limit)
             if canary.exists():
                 canary.unlink()
-                outcome = f"FOUND code that was run ({outcome})"
+                outcome = f"FOUND executed code ({outcome})"
             outcomes[kind][outcome.partition(" at ")[0][:60]] += 1
             if outcome.startswith("FOUND"):
                 found.append((kind, case, outcome))

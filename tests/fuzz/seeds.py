@@ -1,4 +1,4 @@
-"""Good files of every kind that the package reads, and files that would run code."""
+"""Valid files of every kind that the package reads, and files that try to execute code."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ from shredfinder.models.archive import EMBEDDED_MODEL
 
 
 class Payload:
-    """What writes the canary's file when it is unpickled."""
+    """An object that writes the canary's file when it is unpickled."""
 
     def __init__(self, canary):
         self.canary = canary
@@ -29,23 +29,23 @@ class Payload:
 
 def _sing(canary):
     with open(canary, "w") as file:
-        file.write("code was run")
+        file.write("code was executed")
 
 
 def make_seeds(folder, canary):
-    """Write good files, one folder a kind.
+    """Create valid and hostile files of every kind.
 
     Parameters
     ----------
     folder : `~pathlib.Path`
-        Where to.
+        Folder for temporary files.
     canary : `~pathlib.Path`
-        File that is there if code of a file was run.
+        File that exists if code of a file was executed.
 
     Returns
     -------
     seeds : dict of list of tuple
-        For each kind, names and contents of files; those that would run code are named hostile.
+        Names and contents of the files of each kind; names of hostile files begin with "hostile".
     """
     rng = np.random.default_rng(0)
     payload = pickle.dumps(Payload(str(canary)))
@@ -197,7 +197,7 @@ def _pickled_weights(canary):
 
 
 def _hostile_tables(folder, canary):
-    """Files in which a reader that trusts them finds Python code, or another file."""
+    """Yield files that make a careless reader execute code or read another file."""
     command = f"touch {canary}"
     meta = f"# meta: !!python/object/apply:os.system ['{command}']"
     yield (
@@ -226,7 +226,7 @@ def _hostile_tables(folder, canary):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # What pyarrow before 14.0.1 unpickled (CVE-2023-47248).
+    # pyarrow before 14.0.1 unpickled this (CVE-2023-47248).
     field = pa.field(
         "a",
         pa.int64(),

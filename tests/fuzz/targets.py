@@ -1,4 +1,4 @@
-"""What reads files, and what it may answer: values that make sense, or an error of the package."""
+"""All readers of files: each must return valid values or raise an error of the package."""
 
 import traceback
 import warnings
@@ -40,7 +40,7 @@ def read_model(path):
 
 
 def read_images(path):
-    """Read an image from disk and as the answer of a service."""
+    """Read an image from disk and as the response of a service."""
     image, flag = read_image(path, (32, 32))
     assert isinstance(flag, CutoutFlag)
     assert (image is None) == (flag != CutoutFlag.GOOD)
@@ -57,7 +57,7 @@ def read_images(path):
 
 
 def read_mosaic(path):
-    """Read a FITS image as the answer of a service, and cut from it as from a local one."""
+    """Read a FITS image as the response of a service, and cut from it as a local image."""
     try:
         image = decode_fits(path.read_bytes(), _REQUEST, 3)
         assert image.shape == (32, 32, 3)
@@ -69,8 +69,8 @@ def read_mosaic(path):
     except ValueError as error:
         return check_error(error)
     try:
-        answer = service.fetch(_REQUEST)
-        assert answer.image.shape == (32, 32, 3)
+        fetched = service.fetch(_REQUEST)
+        assert fetched.image.shape == (32, 32, 3)
         outcome = "cut"
     except ServiceError as error:
         check_error(error)
@@ -108,17 +108,17 @@ def read_table(path):
 
 
 def read_parts(path):
-    """Read a table as catalogues of any length are read."""
+    """Read a table in parts, as `classify_catalogue` does."""
     try:
         store = open_store(path, path.with_name("output.fits"))
         names = store.template.colnames[:2]
         assert len(store.read(0, min(store.n_rows, 3), names)) <= 3
-    except ValueError as error:  # of the file or, more often, of what can't be written
+    except ValueError as error:  # about the file or, more often, about the output
         check_error(error, path.parent)
 
 
 def table_positions(table):
-    """Give the positions of a table's rows."""
+    """Return the positions of a table's rows."""
     from shredfinder.table import get_positions
 
     coords = get_positions(table)
@@ -127,7 +127,7 @@ def table_positions(table):
 
 
 def read_survey(path):
-    """Read a survey's catalogue, with its cuts."""
+    """Read a survey's catalogue and apply its cuts."""
     try:
         table = read_candidates(path, "sdss-dr17", progress=False)
         assert isinstance(table, ShredTable)
@@ -147,7 +147,7 @@ def read_galaxies(path):
 
 
 def check_error(error, path=None):
-    """Make sure that an error is raised by the package, and names the file."""
+    """Check that the package raised an error, and that its message names the file."""
     frames = traceback.extract_tb(error.__traceback__)
     assert frames[-1].filename.startswith(PACKAGE), f"raised in {frames[-1].filename}: {error!r}"
     assert str(error), "an error without a message"
@@ -167,7 +167,7 @@ TARGETS = {
 
 
 def run_target(kind, path):
-    """Have a file read.
+    """Read a file and check the result.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def run_target(kind, path):
     Returns
     -------
     outcome : str
-        What was answered; it begins with ``"FOUND"`` if that must not be.
+        Result of the reader; it begins with ``"FOUND"`` if there is a problem.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

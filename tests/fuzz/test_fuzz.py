@@ -1,4 +1,4 @@
-"""A small part of the fuzz run, and what it would find."""
+"""A short fuzz run, and tests that it finds problems."""
 
 import pickle
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz.__main__ import SHARES, list_cases
 from tests.fuzz.misbehaving import misbehave
-from tests.fuzz.mutations import make_rng, spoil
+from tests.fuzz.mutations import damage, make_rng
 from tests.fuzz.runner import Worker, make_case, run_cases
 from tests.fuzz.seeds import Payload, make_seeds
 from tests.fuzz.targets import TARGETS, check_error, run_target
@@ -25,22 +25,22 @@ def files(tmp_path_factory):
     return folder, canary, make_seeds(folder, canary)
 
 
-def test_spoilt_files_do_no_harm(files):
+def test_damaged_files_do_no_harm(files):
     folder, canary, seeds = files
-    # All good and hostile files as they are, and some that are spoilt.
+    # All valid and hostile files unchanged, and some damaged ones.
     cases = [(kind, case) for kind in SHARES for case in range(len(seeds[kind]) + 3)]
     outcomes, found = run_cases(cases, seeds, folder, canary)
     assert not found
     assert {kind: sum(counts.values()) for kind, counts in outcomes.items()} == {
         kind: len(seeds[kind]) + 3 for kind in SHARES
     }
-    # What is not spoilt is read, lest nothing but refusals be tested.
+    # Valid files are read, so that not only refusals are tested.
     for kind, counts in outcomes.items():
         assert any(counts[good] for good in ("scored", "read", "cut")), kind
 
 
 @pytest.mark.parametrize("kind", SHARES)
-def test_good_files_are_read(files, kind):
+def test_valid_files_are_read(files, kind):
     folder, _, seeds = files
     good = [seed for seed in seeds[kind] if not seed[0].startswith("hostile")]
     for name, data in good:
@@ -50,13 +50,13 @@ def test_good_files_are_read(files, kind):
         assert outcome != "wrong size" or name == "L.png"
 
 
-def test_payloads_would_be_seen(files):
-    # The canary's file comes where a payload is run: the test of tests that see none.
+def test_payloads_are_detected(files):
+    # A payload that is executed creates the canary's file.
     folder, canary, seeds = files
     pickle.loads(pickle.dumps(Payload(str(canary))))
     assert canary.exists()
     _, found = run_cases([("image", 0)], seeds, folder, canary, worker=_Stub("read"))
-    assert found == [("image", 0, "FOUND code that was run (read)")]
+    assert found == [("image", 0, "FOUND executed code (read)")]
     assert not canary.exists()
 
 
@@ -71,7 +71,7 @@ class _Stub:
         pass
 
 
-def test_crashes_and_hangs_are_found_and_survived(tmp_path):
+def test_crashes_and_hangs_are_detected(tmp_path):
     worker = Worker(tmp_path, misbehave)
     try:
         assert worker.run("crash", tmp_path, 5).startswith("FOUND crash: the process ended with 9")
@@ -81,12 +81,12 @@ def test_crashes_and_hangs_are_found_and_survived(tmp_path):
         worker.stop()
 
 
-def test_foreign_errors_are_found(tmp_path, monkeypatch):
+def test_errors_of_libraries_are_detected(tmp_path, monkeypatch):
     def fail(path):
-        raise IndexError("of a library")
+        raise IndexError("from a library")
 
     monkeypatch.setitem(TARGETS, "image", fail)
-    assert run_target("image", tmp_path) == "FOUND IndexError at fail: of a library"
+    assert run_target("image", tmp_path) == "FOUND IndexError at fail: from a library"
     try:
         np.zeros(2).reshape(3)
     except ValueError as error:
@@ -94,7 +94,7 @@ def test_foreign_errors_are_found(tmp_path, monkeypatch):
             check_error(error)
 
 
-def test_cases_are_shared_out_and_repeatable(files):
+def test_cases_are_divided_and_repeatable(files):
     _, _, seeds = files
     cases = list_cases(1000)
     assert len(cases) == len(set(cases)) == 1000
@@ -106,6 +106,6 @@ def test_cases_are_shared_out_and_repeatable(files):
 
 def test_mutations_change_files():
     data = Path(__file__).read_bytes()
-    changed = [spoil(data, make_rng("any", i), data[::-1]) for i in range(200)]
+    changed = [damage(data, make_rng("any", i), data[::-1]) for i in range(200)]
     assert sum(one != data for one in changed) > 180
     assert len({len(one) for one in changed}) > 50

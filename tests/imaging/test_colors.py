@@ -4,7 +4,7 @@ import pytest
 from shredfinder.imaging import flux_to_rgb, rgb_to_flux
 
 
-def test_colors_computed_by_hand():
+def test_colors_match_a_calculation_by_hand():
     # z = 0.2, r = 0.1, g = 0.05: v = 0.47, 0.37, 0.33, so I = 0.39;
     # f = arcsinh(7.8) / sqrt(20) = 2.7514 / 4.4721 = 0.61523; v f / I = 0.7414, 0.5837, 0.5206.
     image = flux_to_rgb(np.array([0.05, 0.1, 0.2]), "grz")
@@ -39,12 +39,12 @@ def test_order_of_bands_and_axis_do_not_matter():
     )
 
 
-def test_further_bands_are_left_out():
+def test_additional_bands_are_ignored():
     fluxes = np.array([9.0, 0.05, 0.1, 0.2])
     assert flux_to_rgb(fluxes, "ugrz").tolist() == [189, 148, 132]
 
 
-def test_each_pixel_depends_on_itself_only():
+def test_pixels_are_independent():
     fluxes = np.zeros((3, 4, 4))
     fluxes[:, 1, 2] = 1000.0
     image = flux_to_rgb(fluxes, "grz")
@@ -53,18 +53,18 @@ def test_each_pixel_depends_on_itself_only():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_look_like_no_data(value):
+def test_non_finite_values_look_like_no_data(value):
     assert flux_to_rgb(np.full((3, 1, 1), value), "grz").tolist() == [[[32, 32, 32]]]
 
 
-def test_the_fluxes_are_left_alone():
+def test_input_fluxes_are_unchanged():
     fluxes = np.array([np.nan, -1.0, 2.0])
     before = fluxes.copy()
     flux_to_rgb(fluxes, "grz")
     np.testing.assert_array_equal(fluxes, before)
 
 
-def test_inverse_gives_the_fluxes_back():
+def test_inverse_recovers_the_fluxes():
     fluxes = np.random.default_rng(1).uniform(0, 0.08, (3, 20, 20))
     image = flux_to_rgb(fluxes, "grz")
     inside = (image < 255).all(axis=-1)
@@ -74,7 +74,7 @@ def test_inverse_gives_the_fluxes_back():
         np.testing.assert_allclose(back[inside], true[inside], atol=0.003)
 
 
-def test_inverse_of_an_image_is_the_same_image():
+def test_inverse_and_forward_return_the_same_image():
     image = np.random.default_rng(2).integers(20, 200, (6, 6, 3), dtype=np.uint8)
     np.testing.assert_array_equal(flux_to_rgb(rgb_to_flux(image), "zrg"), image)
 
@@ -83,17 +83,22 @@ def test_inverse_of_an_image_is_the_same_image():
     ("fluxes", "bands", "options", "message"),
     [
         (np.zeros((3, 2, 2)), "gri", {}, "z is missing"),
-        (np.zeros((4, 2, 2)), "grz", {}, "name one for each"),
+        (
+            np.zeros((4, 2, 2)),
+            "grz",
+            {},
+            r"4 planes along axis 0, got 3 bands \(g, r, z\): name one band per plane",
+        ),
         (np.zeros((3, 2, 2)), "grz", {"axis": 3}, "no axis 3"),
         (np.float32(1), "grz", {}, "no axis 0"),
         (np.zeros((3, 2, 2)), "grz", {"color_mapping": "sepia"}, "choose one of legacy-grz"),
     ],
 )
-def test_bad_input_is_refused(fluxes, bands, options, message):
+def test_invalid_input_is_refused(fluxes, bands, options, message):
     with pytest.raises(ValueError, match=message):
         flux_to_rgb(fluxes, bands, **options)
 
 
-def test_inverse_refuses_what_is_no_color_image():
-    with pytest.raises(ValueError, match=r"shape \(\.\.\., 3\), not \(4, 4\)"):
+def test_inverse_refuses_other_shapes():
+    with pytest.raises(ValueError, match=r"must have shape \(\.\.\., 3\), got \(4, 4\)"):
         rgb_to_flux(np.zeros((4, 4)))

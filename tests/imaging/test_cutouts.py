@@ -3,7 +3,7 @@ import pytest
 from astropy import units as u
 
 from shredfinder import Cutouts
-from shredfinder.imaging import CutoutFlag, check_images
+from shredfinder.imaging import CutoutFlag, as_cutouts, check_images
 
 FACTS = {"pixel_scale": 0.46875, "bands": "zrg"}
 
@@ -16,7 +16,7 @@ def images():
 @pytest.mark.parametrize(
     "scale", [0.46875, 0.46875 * u.arcsec, 0.46875 * u.arcsec / u.pix, 0.46875 / 60 * u.arcmin]
 )
-def test_pixel_scale_takes_any_angle(images, scale):
+def test_pixel_scale_in_any_angular_unit(images, scale):
     assert Cutouts(images, pixel_scale=scale, bands="zrg").pixel_scale == pytest.approx(0.46875)
 
 
@@ -26,22 +26,31 @@ def test_pixel_scale_must_be_a_positive_angle(images, scale):
         Cutouts(images, pixel_scale=scale, bands="zrg")
 
 
-def test_wrong_shapes_and_types_say_what_is_expected(images):
-    with pytest.raises(ValueError, match=r"images\[np.newaxis\]"):
-        Cutouts(images[0], **FACTS)
+def test_a_single_image_is_a_batch_of_one(images):
+    for single in (Cutouts(images[0], **FACTS), as_cutouts(images[0], size=(16, 16), **FACTS)):
+        assert len(single) == 1
+        np.testing.assert_array_equal(single.images, images[:1])
+        assert single.flags.tolist() == [""]
+
+
+def test_invalid_shapes_and_types_are_refused(images):
+    with pytest.raises(ValueError, match=r"shape \(n, height, width, bands\), got \(16, 16\)"):
+        Cutouts(images[0, :, :, 0], **FACTS)
     with pytest.raises(ValueError, match="uint8 or float"):
         Cutouts(images.astype(int), **FACTS)
-    with pytest.raises(ValueError, match="3 channels but 5 bands"):
+    with pytest.raises(
+        ValueError, match=r"3 channels, got 5 bands \(u, g, r, i, z\): name one band per channel"
+    ):
         Cutouts(images, pixel_scale=1, bands="ugriz")
     with pytest.raises(ValueError, match="float images must lie in 0–1"):
         Cutouts(images.astype(float), **FACTS)
-    with pytest.raises(ValueError, match="4 images but 3 flags"):
+    with pytest.raises(ValueError, match="4 images and 3 flags: give one flag per image"):
         Cutouts(images, flags=["", "", ""], **FACTS)
-    with pytest.raises(ValueError, match="unknown flags"):
+    with pytest.raises(ValueError, match=r"unknown flags \['odd'\]"):
         Cutouts(images, flags=["", "", "", "odd"], **FACTS)
 
 
-def test_given_flags_stay_and_unflagged_images_are_checked(images):
+def test_flags_are_kept_and_unflagged_images_are_checked(images):
     images[1] = images[2] = 32
     cutouts = Cutouts(images, flags=["", "", "failed", "missing"], **FACTS)
     assert cutouts.flags.tolist() == ["", "blank", "failed", "missing"]
@@ -65,7 +74,7 @@ def test_slices_are_cutouts(images):
     assert [len(one) for one in cutouts] == [1] * 4
 
 
-def test_of_survey_gives_the_surveys_facts(images):
+def test_of_survey_uses_the_surveys_facts(images):
     cutouts = Cutouts.of_survey("legacy-dr9", images)
     assert (cutouts.bands, cutouts.color_mapping) == (("z", "r", "g"), "legacy-grz")
     assert Cutouts.of_survey("legacy-dr9", images, pixel_scale=0.262).pixel_scale == 0.262
@@ -73,14 +82,14 @@ def test_of_survey_gives_the_surveys_facts(images):
         Cutouts.of_survey("vlt", images)
 
 
-def test_no_images_is_no_error():
+def test_empty_cutouts():
     cutouts = Cutouts(np.empty((0, 16, 16, 3), np.uint8), **FACTS)
     assert len(cutouts) == 0
     assert "0 of 16×16 px" in repr(cutouts)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_checks_find_what_can_not_be_scored(kind):
+def test_checks_find_unusable_images(kind):
     images = np.random.default_rng(1).integers(10, 250, (6, 32, 32, 3), dtype=np.uint8)
     images[1] = 32
     images[1, 0, 0] = 33  # as JPEG compression leaves it

@@ -10,7 +10,7 @@ from tests.conftest import needs_backend
 
 @pytest.fixture
 def members():
-    """The embedded model, and the same, half as sure."""
+    """Return the embedded model, and the same with halved logits."""
     first, second = ShredClassifier.load(), ShredClassifier.load()
     second.model_ = second.model_.calibrated(Calibration(2.0))
     return [first, second]
@@ -24,7 +24,7 @@ def images():
     return images
 
 
-def test_the_mean_is_that_of_the_logits(members, images):
+def test_ensembles_average_logits(members, images):
     ensemble = ShredEnsemble(members)
     p, flags = ensemble.predict_p_cnn(images)
     logits = [np.log(q / (1 - q)) for q in (m.predict_p_cnn(images)[0] for m in members)]
@@ -33,12 +33,12 @@ def test_the_mean_is_that_of_the_logits(members, images):
     assert np.isnan(p[5])
 
 
-def test_the_spread_is_that_of_sides_and_members(members, images):
+def test_std_is_the_scatter_over_symmetries_and_members(members, images):
     details = ShredEnsemble(members).predict_details(images)
     views = []
     for member in members:
-        _, sides = member.model_.score(images[:5], "none", views=True)
-        views.append(sides)
+        _, member_views = member.model_.score_views(images[:5], "none")
+        views.append(member_views)
     assert views[0].shape == (5, 8)
     expected = np.concatenate(views, axis=1).std(axis=1)
     np.testing.assert_allclose(details["p_cnn_std"][:5], expected, atol=1e-5)
@@ -46,7 +46,7 @@ def test_the_spread_is_that_of_sides_and_members(members, images):
     np.testing.assert_array_equal(details["p_cnn_novelty"], single["p_cnn_novelty"])
 
 
-def test_tables_are_scored_and_know_by_what(members, images):
+def test_tables_record_the_ensemble(members, images):
     table = Table({"objID": np.arange(6)})
     add_p_cnn(table, ShredEnsemble(members), cutouts=images, std=True, prior=0.05)
     assert table.colnames == ["objID", "p_cnn", "p_cnn_flag", "p_cnn_std"]
@@ -56,17 +56,17 @@ def test_tables_are_scored_and_know_by_what(members, images):
     assert provenance["sha256"] != members[0].provenance["sha256"]
 
 
-def test_what_is_no_ensemble_is_refused(members):
+def test_invalid_ensembles_are_refused(members):
     with pytest.raises(ValueError, match="at least one member"):
         ShredEnsemble([])
     with pytest.raises(NotFittedError):
         ShredEnsemble([ShredClassifier()])
-    # What belongs to a single model is its members', not refused when it is called.
+    # Methods of single models do not exist, instead of failing when they are called.
     for name in ("save", "calibrate", "keras_network"):
         assert not hasattr(ShredEnsemble(members), name)
 
 
 @needs_backend
-def test_members_of_other_images_are_refused(members, toy_classifier):
+def test_members_for_other_images_are_refused(members, toy_classifier):
     with pytest.raises(ValueError, match=r"differs from .* in size"):
         ShredEnsemble([members[0], toy_classifier])

@@ -4,6 +4,7 @@ import astropy.units as u
 import pytest
 from astropy.config import set_temp_cache
 
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.hosts import read_hosts
 from shredfinder.pipeline import find_satellites
 from tests.pipeline.closure import judge
@@ -23,7 +24,7 @@ def found(tmp_path_factory):
         search = find_satellites(
             "NGC 2903",
             radius=0.35 * u.deg,
-            fetch={"rate": None, "cache": False},
+            service=CutoutFetcher(cache=False, rate=None),
             query={"cache": False},
             pictures=False,
             progress=False,

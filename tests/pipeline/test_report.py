@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.config import set_temp_cache
 
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.pipeline import find_satellites
 
 pytest.importorskip("matplotlib")
@@ -19,7 +20,7 @@ def found(servers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("astropy")
     with servers.configured(), set_temp_cache(folder):
         return find_satellites(
-            "NGC 2903", radius=0.12 * u.deg, fetch={"rate": None}, progress=False
+            "NGC 2903", radius=0.12 * u.deg, service=CutoutFetcher(rate=None), progress=False
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from astropy.cosmology import default_cosmology
 from astropy.table import Table
 
 from shredfinder import ShredTable, conf
-from shredfinder.cutouts import RetryPolicy
+from shredfinder.cutouts import CutoutFetcher, RetryPolicy
 from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from shredfinder.hosts import match_hosts, read_hosts
 from shredfinder.pipeline import find_satellites
@@ -22,7 +22,12 @@ RADIUS = 0.12 * u.deg
 
 
 def search(center="NGC 2903", survey="legacy-dr9", **options):
-    options = {"radius": RADIUS, "fetch": FAST, "pictures": False, "progress": False} | options
+    options = {
+        "radius": RADIUS,
+        "service": CutoutFetcher(**FAST),
+        "pictures": False,
+        "progress": False,
+    } | options
     return find_satellites(center, survey, **options)
 
 
@@ -167,12 +172,12 @@ def test_cutouts_from_a_folder(services, tmp_path, sky):
     cutouts = fetch_cutouts(fetched.candidates, cache=tmp_path / "steps" / "cutouts", **FAST)
     cutouts.write(folder, names=[f"{i}.png" for i in fetched.candidates["objid"]])
     services.images.requests.clear()
-    given = search(cutouts=folder, fetch=None, pictures=True)
+    given = search(cutouts=folder, service=None, pictures=True)
     assert not any("cutout" in path for path, _ in services.images.requests)
     np.testing.assert_allclose(given.candidates["p_cnn"], fetched.candidates["p_cnn"], atol=1e-4)
     assert given.view is None
     assert len(given.galleries["galaxies"][0]) == 15
-    with pytest.raises(ValueError, match="leave out fetch"):
+    with pytest.raises(ValueError, match="got both cutouts and service"):
         search(cutouts=folder)
 
 

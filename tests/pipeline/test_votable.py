@@ -9,6 +9,7 @@ from astropy.io.votable import parse
 from astropy.io.votable.ucd import check_ucd
 
 from shredfinder import ShredTable
+from shredfinder.cutouts import CutoutFetcher
 from shredfinder.pipeline import build_pool, find_satellites
 from shredfinder.table import write_catalogue
 
@@ -23,7 +24,7 @@ def found(request, services):
         "NGC 2903",
         request.param,
         radius=0.12 * u.deg,
-        fetch={"rate": None},
+        service=CutoutFetcher(rate=None),
         query={"columns": "all"},
         pictures=False,
         progress=False,

@@ -1,56 +1,53 @@
-"""A classifier that needs no network, and tables that it has scored."""
+"""A classifier without a network, and tables to score with it."""
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
-from shredfinder import conf
-from shredfinder.imaging import Cutouts, ImageFiles
+from shredfinder import Cutouts, conf
+from shredfinder.imaging import as_cutouts
+from shredfinder.models.scorer import ImageScorer, Scores
 
 FACTS = {"pixel_scale": 0.46875, "bands": ("z", "r", "g"), "color_mapping": "legacy-grz"}
 
 
-class BrightnessClassifier:
-    """Gives an image's mean brightness, in 0–1, as its probability."""
+class BrightnessClassifier(ImageScorer):
+    """Return the mean brightness of an image, in 0–1, as its probability."""
 
     size_ = (128, 128)
     pixel_scale_ = 0.46875
     bands_ = ("z", "r", "g")
     color_mapping_ = "legacy-grz"
     survey = "legacy-dr9"
+    provenance = {  # noqa: RUF012
+        "model": "brightness",
+        "version": "1.0",
+        "sha256": "0123456789abcdef" * 4,
+        "survey": "legacy-dr9",
+    }
 
     def __init__(self):
-        self.provenance = {
-            "model": "brightness",
-            "version": "1.0",
-            "sha256": "0123456789abcdef" * 4,
-            "survey": "legacy-dr9",
-        }
         self.batch_sizes = []
         self.options = None
 
-    def predict_p_cnn(self, X, *, prior=None, allow_other_colors=False, progress=False, **kind):
-        self.options = {
-            "prior": prior,
-            "allow_other_colors": allow_other_colors,
-            "progress": progress,
-            **kind,
-        }
-        if isinstance(X, list):
-            X = ImageFiles(X, size=self.size_, **FACTS)
-        elif isinstance(X, np.ndarray):
-            X = Cutouts(X, **FACTS)
-        p_cnn = np.full(len(X), np.nan, dtype=np.float32)
-        flags = np.full(len(X), "", dtype="U16")
+    def open_images(self, X, *, pixel_scale=None, bands=None):
+        return as_cutouts(X, size=self.size_, **FACTS)
+
+    def score_images(self, X, *, allow_other_colors=False, progress=False, **options):
+        self.options = options | {"allow_other_colors": allow_other_colors, "progress": progress}
+        X = self.open_images(X)
+        scores = Scores(
+            np.full(len(X), np.nan), np.full(len(X), "", dtype="U16"), training_prior=0.4
+        )
         for start in range(0, len(X), conf.batch_size):
             batch = X[start : start + conf.batch_size]
             self.batch_sizes.append(len(batch))
             rows = slice(start, start + len(batch))
-            flags[rows] = batch.flags
+            scores.flags[rows] = batch.flags
             scale = 255 if batch.images.dtype == np.uint8 else 1
             means = batch.images.mean(axis=(1, 2, 3), dtype=float) / scale
-            p_cnn[rows] = np.where(batch.good, means, np.nan)
-        return p_cnn, flags
+            scores.p_cnn[rows] = np.where(batch.good, means, np.nan)
+        return scores
 
 
 @pytest.fixture
@@ -59,7 +56,7 @@ def classifier():
 
 
 def make_cutouts(brightness, flags=None, size=8):
-    """Small images of the given mean brightness; NaN makes a blank one."""
+    """Create small images of the given mean brightness; NaN gives a blank one."""
     brightness = np.asarray(brightness, dtype=float)
     images = np.zeros((len(brightness), size, size, 3), dtype=np.float32)
     for image, mean in zip(images, brightness, strict=True):
@@ -70,7 +67,7 @@ def make_cutouts(brightness, flags=None, size=8):
     return Cutouts(images, flags=flags, **FACTS)
 
 
-# Rows 1, 3 and 5 have no answer.
+# Rows 1, 3 and 5 are unscored.
 BRIGHTNESS = [0.2, np.nan, 0.8, np.nan, 0.5, 0.9]
 FLAGS = ["", "", "", "failed", "", "no coverage"]
 
@@ -81,7 +78,7 @@ def cutouts():
 
 
 def make_table(cls=Table):
-    """A catalogue with units, masks, text and exact integers."""
+    """Create a catalogue with units, masks, text and large integers."""
     table = cls(
         {
             "objID": np.arange(6, dtype=np.int64) + 1237646587169407341,
@@ -98,13 +95,13 @@ def make_table(cls=Table):
     return table
 
 
-def assert_split(table, n_answers=None):
-    """Neither half of a cut holds a row without an answer; the halves hold all others."""
+def assert_split(table, n_scored=None):
+    """Check that a cut at 0.5 divides the scored rows and selects no unscored row."""
     p_cnn = table["p_cnn"]
-    answered = np.isfinite(np.ma.filled(np.ma.masked_array(p_cnn, copy=True), np.nan))
+    scored = np.isfinite(np.ma.filled(np.ma.masked_array(p_cnn, copy=True), np.nan))
     halves = table[p_cnn < 0.5], table[p_cnn >= 0.5]
     for half in halves:
         assert np.isfinite(np.ma.filled(np.ma.masked_array(half["p_cnn"]), np.nan)).all()
-    assert sum(map(len, halves)) == np.count_nonzero(answered)
-    if n_answers is not None:
-        assert np.count_nonzero(answered) == n_answers
+    assert sum(map(len, halves)) == np.count_nonzero(scored)
+    if n_scored is not None:
+        assert np.count_nonzero(scored) == n_scored

@@ -1,4 +1,4 @@
-"""Real files of every bad kind: each spoils its own row and no other."""
+"""Unusable image files of every kind: each affects only its own row."""
 
 import functools
 import tempfile
@@ -37,7 +37,7 @@ FILES = {
 
 @pytest.mark.parametrize("batch_size", [1, 3, 128])
 @pytest.mark.parametrize("as_folder", [True, False])
-def test_bad_files(image_files, classifier, batch_size, as_folder):
+def test_unusable_files(image_files, classifier, batch_size, as_folder):
     names = [name for bad in FILES for name in ("good.png", bad)]
     table = ShredTable({"file": np.array(names, dtype=object)})
     given = image_files if as_folder else [name and str(image_files / name) for name in names]
@@ -45,7 +45,7 @@ def test_bad_files(image_files, classifier, batch_size, as_folder):
         table.add_p_cnn(classifier, given, pattern="{file}" if as_folder else None)
     expected = [FILES[name] for name in names]
     if not as_folder:
-        # A path that the user gives may lead anywhere.
+        # Paths may lead anywhere, names within a folder may not; this file is absent.
         expected[names.index("../good.png")] = "missing"
     assert table["p_cnn_flag"].tolist() == expected
     assert np.isfinite(table["p_cnn"]).tolist() == [not flag for flag in expected]
@@ -72,14 +72,14 @@ def test_unreadable_files(image_files, classifier):
     except PermissionError:
         pass
     else:
-        pytest.skip("this user may read everything")
+        pytest.skip("this user can read every file")
     table = Table({"id": [1]})
     add_p_cnn(table, classifier, [path])
     assert table["p_cnn_flag"][0] == "missing"
 
 
 def test_links_within_a_folder(image_files, tmp_path_factory, classifier):
-    # A folder of links to files elsewhere is of the user's making, and fine.
+    # Links may lead out of the folder, since the user created them.
     folder = tmp_path_factory.mktemp("links")
     (folder / "1.png").symlink_to(image_files / "good.png")
     (folder / "2.png").symlink_to(folder / "absent.png")
@@ -88,14 +88,14 @@ def test_links_within_a_folder(image_files, tmp_path_factory, classifier):
     assert table["p_cnn_flag"].tolist() == ["", "missing"]
 
 
-def test_embedded_model_on_bad_files(image_files):
+def test_embedded_model_on_unusable_files(image_files):
     table = ShredTable({"file": list(FILES)[:11]})
     table.add_p_cnn(cutouts=image_files, pattern="{file}")
     assert table["p_cnn_flag"].tolist() == list(FILES.values())[:11]
     assert np.isfinite(table["p_cnn"]).tolist() == [True, True] + [False] * 9
 
 
-# Names that file systems hold but that are not easy: spaces, dots, braces, signs, other scripts.
+# Valid but unusual file names: spaces, dots, braces, symbols, other scripts.
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=["Cs"]),
     min_size=1,
@@ -105,7 +105,7 @@ NAMES = st.text(
 
 @functools.cache
 def make_image(level):
-    """Small noise about a level, so that its mean tells it from others."""
+    """Return noise around a level, so that the mean identifies the image."""
     rng = np.random.default_rng(level)
     return rng.integers(level, level + 9, (8, 8, 3), dtype=np.uint8)
 

@@ -8,7 +8,7 @@ from shredfinder.table import check_writing
 from .conftest import assert_split, make_table
 
 CLASSES = [Table, QTable, ShredTable, ShredQTable]
-# Name of the file -> how it is written and read.
+# File name, options for writing, options for reading.
 FORMATS = {
     "fits": ("t.fits", {}, {}),
     "ecsv": ("t.ecsv", {}, {}),
@@ -41,7 +41,7 @@ def test_round_trip(scored, kind, tmp_path):
     result = round_trip(scored, cls, kind, tmp_path)
     assert type(result) is cls
     assert result.colnames == scored.colnames
-    # VOTable has nowhere to keep a table's metadata.
+    # VOTable does not keep a table's metadata.
     if "votable" not in kind:
         assert result.meta["FIELD"] == "north"
     for name in ("objID", "ra", "dec", "mag"):
@@ -86,7 +86,7 @@ def assert_restored(table):
 
 @pytest.mark.parametrize("kind", SHORT_FORMATS)
 @pytest.mark.parametrize("cls", [ShredTable, ShredQTable])
-def test_any_table_becomes_whole_again(kind, cls, classifier, cutouts, tmp_path):
+def test_scores_of_plain_tables_are_restored(kind, cls, classifier, cutouts, tmp_path):
     table = make_table(Table)["objID", "name"]
     add_p_cnn(table, classifier, cutouts)
     result = round_trip(table, cls, kind, tmp_path)
@@ -95,18 +95,18 @@ def test_any_table_becomes_whole_again(kind, cls, classifier, cutouts, tmp_path)
     plain = round_trip(table, Table, kind, tmp_path, overwrite=True)
     assert_split(plain, 3)
     assert_restored(cls(plain))
-    # Known as shredfinder's own again, so that scoring once more is no matter.
+    # The columns are recognised as shredfinder's own, and may be replaced.
     for again in (result, plain):
         add_p_cnn(again, classifier, cutouts)
         assert_split(again, 3)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_formats_in_a_chain(scored, kind, tmp_path):
+def test_chains_of_formats(scored, kind, tmp_path):
     cls, result = type(scored), scored
     for step in (kind, *FORMATS, kind):
         result = round_trip(result, cls, step, tmp_path, overwrite=True)
-        # Written again, a plain table's masked scores come back with numbers below the mask.
+        # Written again, a plain table's masked scores have numbers below the mask.
         if not isinstance(result, ShredTable):
             assert_split(ShredTable(result["p_cnn", "p_cnn_flag"]), 3)
         else:
@@ -129,7 +129,7 @@ def test_joined_rows_survive_files(kind, cls, classifier, cutouts, tmp_path):
 @pytest.mark.parametrize("good", [True, False])
 @pytest.mark.parametrize("n", [0, 2])
 def test_uniform_columns(kind, good, n, classifier, tmp_path):
-    # All answers, none, or no rows at all: nothing for a format to guess a type from.
+    # All scored, none scored, or no rows: formats cannot guess types from the values.
     from .conftest import make_cutouts
 
     table = ShredTable({"a": np.arange(n)})
@@ -142,9 +142,9 @@ def test_uniform_columns(kind, good, n, classifier, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["#1", "  # 2"])
-def test_ecsv_would_lose_a_row_that_begins_like_a_comment(tmp_path, name):
+def test_ecsv_refuses_rows_that_look_like_comments(tmp_path, name):
     table = Table({"name": ["a", name], "ra": [1.0, 2.0]})
-    with pytest.raises(ValueError, match=r"first column 'name' holds '.*', and ECSV takes lines"):
+    with pytest.raises(ValueError, match=r"first column 'name' holds '.*', and ECSV reads lines"):
         check_writing(table, tmp_path / "scored.ecsv")
     for path in (tmp_path / "scored.fits", tmp_path / "scored.csv"):
         check_writing(table, path)

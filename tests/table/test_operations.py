@@ -23,7 +23,7 @@ SHRED_CLASSES = [ShredTable, ShredQTable]
 
 
 class CandidateTable(ShredTableMixin, QTable):
-    """A class of a user's own."""
+    """A table class defined by a user."""
 
 
 @pytest.fixture(params=[*CLASSES, CandidateTable])
@@ -34,7 +34,7 @@ def scored(request, classifier, cutouts):
 
 
 def assert_same_rows(result, original, rows):
-    """Rows, other columns, units, masks, metadata and class are those of the original."""
+    """Check that rows, columns, units, masks, metadata and class equal the original's."""
     assert type(result) is type(original)
     assert result.colnames == original.colnames
     assert result.meta == original.meta
@@ -60,7 +60,7 @@ def assert_plain(table):
     assert p_cnn.dtype == np.float32
     assert type(flags) is Column
     assert flags.dtype.kind == "U"
-    # A row has an answer or a reason why not.
+    # A row has either a score or a reason.
     assert ((flags != "") == np.isnan(p_cnn)).all()
 
 
@@ -138,7 +138,7 @@ def test_rows_and_groups(scored):
 
 @pytest.mark.parametrize("cls", [*SHRED_CLASSES, CandidateTable])
 class TestMaskingOperations:
-    """Operations after which a plain table has masked scores with anything below the mask."""
+    """Operations that leave masked scores, with arbitrary values, in a plain table."""
 
     @pytest.fixture
     def scored(self, cls, classifier, cutouts):
@@ -231,7 +231,7 @@ class TestMaskingOperations:
         assert_plain(restored)
         assert_split(restored, 3)
 
-    def test_columns_of_others_are_left_alone(self, scored):
+    def test_foreign_columns_are_unchanged(self, scored):
         table = type(scored)({"p_cnn_error": np.ma.masked_array([1.0, 2.0], [True, False])})
         assert table["p_cnn_error"].mask.tolist() == [True, False]
         table = type(scored)({"p_cnn": ["high", "low"]})
@@ -247,8 +247,8 @@ class TestMaskingOperations:
         assert_split(scored, 3)
 
 
-def test_classes_with_and_without_quantities_mix(classifier, cutouts):
-    # Columns with units don't: astropy stacks no quantities on plain columns.
+def test_stacking_tables_with_and_without_quantities(classifier, cutouts):
+    # Only columns without units: astropy does not stack quantities and plain columns.
     scored, quantities = (make_table(cls)["objID", "name"] for cls in SHRED_CLASSES)
     for table in (scored, quantities):
         add_p_cnn(table, classifier, cutouts)

@@ -83,31 +83,31 @@ def test_kinds_of_columns(tmp_path):
         ("{0}", "'0'"),
         ("{objID!r}", "conversion"),
         ("{objID:{big}}", "nested field"),
-        ("{objID", "not valid"),
-        ("objID}", "not valid"),
+        ("{objID", r"invalid pattern .*expected '}'"),
+        ("objID}", r"invalid pattern .*Single '}'"),
         ("{pair}", r"shape \(2,\)"),
-        ("{objID:.2q}", "'.2q' does not suit the column 'objID'"),
-        ("{field:03d}", "does not suit the column 'field'"),
-        ("../{objID}.png", "out of the folder"),
-        ("a/../../{objID}.png", "out of the folder"),
-        ("/etc/{objID}.png", "out of the folder"),
-        ("{objID}/..", "out of the folder"),
+        ("{objID:.2q}", "'.2q' does not fit the column 'objID'"),
+        ("{field:03d}", "does not fit the column 'field'"),
+        ("../{objID}.png", "leaves the folder"),
+        ("a/../../{objID}.png", "leaves the folder"),
+        ("/etc/{objID}.png", "leaves the folder"),
+        ("{objID}/..", "leaves the folder"),
     ],
 )
-def test_bad_patterns(table, tmp_path, pattern, message):
+def test_invalid_patterns_are_refused(table, tmp_path, pattern, message):
     with pytest.raises(ValueError, match=message):
         find_image_files(table, tmp_path, pattern)
 
 
 @pytest.mark.parametrize("column", ["coord", "when", "pair"])
-def test_columns_that_are_no_names(table, tmp_path, column):
+def test_columns_without_scalar_values_are_refused(table, tmp_path, column):
     table["coord"] = SkyCoord([1, 2, 3], [1, 2, 3], unit="deg")
     table["when"] = Time([1, 2, 3], format="mjd")
-    with pytest.raises(ValueError, match=f"column '{column}' holds"):
+    with pytest.raises(ValueError, match=f"column '{column}' has .* values of shape"):
         find_image_files(table, tmp_path, f"{{{column}}}.png")
 
 
-def test_many_columns_are_not_all_listed(tmp_path):
+def test_errors_list_at_most_20_columns(tmp_path):
     table = Table({f"c{i}": [1] for i in range(50)})
     with pytest.raises(ValueError, match="'c19' and 30 more"):
         find_image_files(table, tmp_path, "{id}.png")
@@ -117,26 +117,26 @@ def test_many_columns_are_not_all_listed(tmp_path):
     "value",
     ["../x", "..", "/etc/passwd", "a/b", "a\\b", "x\0y", "", "../../../../../../etc/passwd"],
 )
-def test_values_can_not_leave_the_folder(tmp_path, value):
+def test_values_cannot_leave_the_folder(tmp_path, value):
     table = Table({"id": np.array([value, "good"], dtype=object)})
     assert names(table, tmp_path, "{id}") == [None, "good"]
 
 
-def test_values_that_together_lead_out(tmp_path):
+def test_combined_values_cannot_leave_the_folder(tmp_path):
     table = Table({"a": [".", ".x"], "b": [".", "."]})
     assert names(table, tmp_path, "{a}{b}/x.png") == [None, ".x./x.png"]
 
 
 def test_folders(table, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder of cutouts"):
+    with pytest.raises(FileNotFoundError, match=r"the folder of cutouts .* does not exist"):
         find_image_files(table, tmp_path / "absent", "{objID}")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="is a file"):
+    with pytest.raises(NotADirectoryError, match="cutouts must be a folder, got the file"):
         find_image_files(table, tmp_path / "file", "{objID}")
     assert find_image_files(table[:0], str(tmp_path), "{objID}") == []
 
 
-def test_paths_are_made_on_demand(tmp_path):
+def test_paths_are_formatted_on_demand(tmp_path):
     n = 100_000
     table = Table({"id": np.arange(n)})
     files = PatternFiles(table, tmp_path, "{id}.png")
@@ -149,7 +149,7 @@ def test_paths_are_made_on_demand(tmp_path):
         files[n]
 
 
-def test_a_dot_is_no_name(tmp_path):
+def test_a_dot_is_not_a_file_name(tmp_path):
     table = Table({"a": [".", "b"]})
     for pattern in ("{a}", "x/{a}/y.png", "./{a}"):
         paths = find_image_files(table, tmp_path, pattern)
@@ -159,7 +159,7 @@ def test_a_dot_is_no_name(tmp_path):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=5), st.sampled_from(["{a}", "{a}.png", "x/{a}/y"]))
-def test_no_value_leads_out(tmp_path_factory, values, pattern):
+def test_no_value_leaves_the_folder(tmp_path_factory, values, pattern):
     folder = tmp_path_factory.getbasetemp()
     table = Table({"a": np.array(values, dtype=object)})
     for value, path in zip(values, find_image_files(table, folder, pattern), strict=True):

@@ -1,4 +1,4 @@
-"""What holds for any table: rows, order and missing answers survive joins and every format."""
+"""Properties of any table: rows, order and unscored rows survive joins and file formats."""
 
 import contextlib
 import importlib.util
@@ -21,9 +21,11 @@ SUFFIXES += [".hdf5"] if importlib.util.find_spec("h5py") else []
 
 numbers = st.floats(0, 1, width=32) | st.just(np.nan)
 rows = st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), numbers), min_size=1, max_size=12)
-# FITS holds plain ASCII, and takes blanks at the end for filling.
+# FITS holds ASCII only and strips trailing spaces.
 words = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=25)
+slow_examples = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=25
+)
 
 
 def make_scored(values):
@@ -38,15 +40,15 @@ def assert_same(table, other):
     np.testing.assert_array_equal(np.asarray(table["p_cnn"]), np.asarray(other["p_cnn"]))
     assert [str(flag) for flag in table["p_cnn_flag"]] == [str(f) for f in other["p_cnn_flag"]]
     assert not np.ma.is_masked(table["p_cnn"])
-    # No row without an answer is in either half.
+    # No unscored row is in either half.
     halves = (table["p_cnn"] < 0.5).sum() + (table["p_cnn"] >= 0.5).sum()
     assert halves == np.isfinite(np.asarray(table["p_cnn"])).sum()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@patient
+@slow_examples
 @given(values=rows)
-def test_files_give_back_what_was_written(suffix, values):
+def test_files_round_trip(suffix, values):
     table = make_scored(values)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"scored{suffix}"
@@ -54,9 +56,9 @@ def test_files_give_back_what_was_written(suffix, values):
         assert_same(read_catalogue(path), table)
 
 
-@patient
+@slow_examples
 @given(values=rows, names=st.lists(words, min_size=1, max_size=12))
-def test_text_and_masks_survive(values, names):
+def test_text_and_masks_round_trip(values, names):
     n = min(len(values), len(names))
     table = make_scored(values[:n])
     mask = [i % 3 == 2 for i in range(n)]
@@ -71,7 +73,7 @@ def test_text_and_masks_survive(values, names):
         assert kept == given_names
 
 
-@patient
+@slow_examples
 @given(first=rows, second=rows)
 def test_stacks_and_joins_never_mask_scores(first, second):
     one, two = make_scored(first), make_scored(second)
@@ -88,12 +90,12 @@ def test_stacks_and_joins_never_mask_scores(first, second):
 
 
 @given(st.text(max_size=12))
-def test_any_name_has_one_format_or_none(name):
+def test_names_have_one_format_or_none(name):
     known = set(get_formats(Table, "Write")["Format"])
-    with contextlib.suppress(ValueError):  # and nothing else
+    with contextlib.suppress(ValueError):  # no other error
         assert identify_format(f"a{name}") in known
 
 
 @given(st.sampled_from(SUFFIXES), st.text(st.characters(categories=["L", "N"]), max_size=20))
-def test_the_extension_alone_chooses_the_format(suffix, stem):
+def test_only_the_extension_determines_the_format(suffix, stem):
     assert identify_format(f"{stem}a{suffix}") == identify_format(f"b{suffix}")

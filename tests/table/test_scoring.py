@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -6,9 +8,11 @@ from astropy.table import QTable, Table
 from astropy.time import Time
 from astropy.wcs import WCS
 
-from shredfinder import Cutouts, ShredQTable, ShredTable, add_p_cnn, conf
-from shredfinder.cutouts import LocalImages
+from shredfinder import Cutouts, ShredClassifier, ShredQTable, ShredTable, add_p_cnn, conf
+from shredfinder.cutouts import CutoutFetcher, LocalImages
 from shredfinder.imaging import CutoutSequence, ImageFiles
+from shredfinder.models import adjust_prior
+from shredfinder.models.scorer import Scores
 
 from .conftest import FACTS, assert_split, make_cutouts, make_table
 
@@ -45,9 +49,9 @@ def test_metadata(classifier, cutouts):
         assert type(meta["shredfinder"]["prior"]) is float
         assert "brightness 1.0" in table[name].description
         assert "0123456789ab" in table[name].description
-    assert "share of shreds of 0.0625" in table["p_cnn"].description
+    assert "at a shred fraction of 0.0625" in table["p_cnn"].description
     add_p_cnn(table, classifier, cutouts)
-    assert "training mix" in table["p_cnn"].description
+    assert "at the training set's shred fraction" in table["p_cnn"].description
 
 
 def test_ucds_are_valid():
@@ -55,22 +59,45 @@ def test_ucds_are_valid():
 
     from shredfinder.table import columns
 
-    for word in (columns._P_UCD, columns._FLAG_UCD):
+    assert set(columns._UCDS) == {"p_cnn", "p_cnn_flag", "p_cnn_std", "p_cnn_novelty"}
+    for word in columns._UCDS.values():
         assert check_ucd(word, check_controlled_vocabulary=True)
 
 
 def test_options_reach_the_classifier(classifier, cutouts):
-    add_p_cnn(
-        make_table(), classifier, cutouts, prior="estimate", allow_other_colors=True, progress=False
-    )
+    add_p_cnn(make_table(), classifier, cutouts, allow_other_colors=True, progress=False)
     assert classifier.options == {
-        "prior": "estimate",
+        "pixel_scale": None,
+        "bands": None,
         "allow_other_colors": True,
         "progress": False,
+        "std": False,
+        "novelty": False,
     }
     add_p_cnn(make_table(), classifier, cutouts.images, pixel_scale=0.3, bands="zrg")
     assert classifier.options["pixel_scale"] == 0.3
     assert classifier.options["bands"] == "zrg"
+
+
+def test_scores_are_corrected_for_the_prior(classifier, cutouts):
+    uncorrected, corrected, estimated = (make_table() for _ in range(3))
+    add_p_cnn(uncorrected, classifier, cutouts)
+    add_p_cnn(corrected, classifier, cutouts, prior=0.05)
+    add_p_cnn(estimated, classifier, cutouts, prior="estimate")
+    expected = adjust_prior(uncorrected["p_cnn"], 0.05, 0.4)
+    np.testing.assert_allclose(corrected["p_cnn"], expected, rtol=1e-5)
+    assert estimated["p_cnn"].meta["shredfinder"]["prior"] == "estimate"
+    assert "at the catalogue's estimated shred fraction" in estimated["p_cnn"].description
+    assert_split(estimated, 3)
+
+
+def test_table_methods_have_the_functions_arguments():
+    function = inspect.signature(add_p_cnn)
+    for cls in (ShredTable, ShredQTable):
+        method = inspect.signature(cls.add_p_cnn)
+        assert list(method.parameters.values())[1:] == list(function.parameters.values())[1:]
+        assert method.return_annotation == function.return_annotation
+    assert next(iter(function.parameters)) == "table"
 
 
 def test_embedded_model_is_the_default():
@@ -80,6 +107,28 @@ def test_embedded_model_is_the_default():
     table.add_p_cnn(cutouts=images)
     assert np.isfinite(table["p_cnn"]).tolist() == [True, False]
     assert len(table["p_cnn"].meta["shredfinder"]["sha256"]) == 64
+
+
+def test_classifiers_by_name_and_by_path(tmp_path):
+    images = np.random.default_rng(0).integers(20, 60, (2, 128, 128, 3), dtype=np.uint8)
+    default, by_path, robust = (Table({"a": [1, 2]}) for _ in range(3))
+    path = tmp_path / "mine.shredmodel"
+    ShredClassifier.load().save(path)
+    add_p_cnn(default, cutouts=images)
+    for given in (path, str(path)):
+        add_p_cnn(by_path, given, images)
+        np.testing.assert_array_equal(by_path["p_cnn"], default["p_cnn"])
+    add_p_cnn(robust, "robust", images)
+    expected, _ = ShredClassifier.load("robust").predict_p_cnn(images)
+    np.testing.assert_array_equal(robust["p_cnn"], expected)
+    names = [table["p_cnn"].meta["shredfinder"]["model"] for table in (default, robust)]
+    assert names[0] != names[1]
+    table = Table({"a": [1, 2]})
+    with pytest.raises(TypeError, match=r"classifier must be a ShredClassifier.*got int"):
+        add_p_cnn(table, 3, images)
+    with pytest.raises(FileNotFoundError, match=r"absent.shredmodel"):
+        add_p_cnn(table, tmp_path / "absent.shredmodel", images)
+    assert table.colnames == ["a"]
 
 
 def test_own_columns_are_replaced_in_place(classifier, cutouts):
@@ -97,16 +146,18 @@ def test_own_columns_are_replaced_in_place(classifier, cutouts):
 def test_foreign_columns_are_kept(cls, name, classifier, cutouts):
     table = make_table(cls)
     table[name] = np.arange(6.0)
-    with pytest.raises(ValueError, match=f"column '{name}'.*overwrite=True"):
+    with pytest.raises(
+        ValueError, match=f"column '{name}' that shredfinder did not write.*replace_columns=True"
+    ):
         add_p_cnn(table, classifier, cutouts)
     assert table[name].tolist() == [0, 1, 2, 3, 4, 5]
     assert not classifier.batch_sizes
-    add_p_cnn(table, classifier, cutouts, overwrite=True)
+    add_p_cnn(table, classifier, cutouts, replace_columns=True)
     assert_split(table, 3)
     assert table["p_cnn_flag"][1] == "blank"
 
 
-def test_own_columns_are_known_without_metadata(classifier, cutouts):
+def test_own_columns_are_recognised_without_metadata(classifier, cutouts):
     table = make_table()
     add_p_cnn(table, classifier, cutouts)
     for name in ("p_cnn", "p_cnn_flag"):
@@ -114,7 +165,7 @@ def test_own_columns_are_known_without_metadata(classifier, cutouts):
     add_p_cnn(table, classifier, cutouts)
     table["p_cnn"].meta, table["p_cnn"].description = {}, None
     table["p_cnn_flag"] = ["x"] * 6
-    with pytest.raises(ValueError, match="overwrite"):
+    with pytest.raises(ValueError, match="'p_cnn' that shredfinder did not write"):
         add_p_cnn(table, classifier, cutouts)
 
 
@@ -181,7 +232,7 @@ def test_interrupts_leave_the_table(error, classifier, cutouts, monkeypatch):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(classifier, "predict_p_cnn", fail)
+    monkeypatch.setattr(classifier, "score_images", fail)
     with pytest.raises(error):
         add_p_cnn(table, classifier, cutouts[::-1])
     assert table.colnames == before.colnames
@@ -189,21 +240,27 @@ def test_interrupts_leave_the_table(error, classifier, cutouts, monkeypatch):
     np.testing.assert_array_equal(table["p_cnn"], before["p_cnn"])
 
 
-def test_rows_without_answer_get_a_reason(classifier, monkeypatch):
-    monkeypatch.setattr(
-        classifier,
-        "predict_p_cnn",
-        lambda X, **_: (np.full(len(X), np.nan), np.full(len(X), "")),
-    )
+def score_nothing(X, n=None, **options):
+    """Return NaN without reasons, for ``n`` images."""
+    n = len(X) if n is None else n
+    return Scores(np.full(n, np.nan), np.full(n, ""), training_prior=0.4)
+
+
+def test_unscored_rows_get_a_reason(classifier, monkeypatch):
+    monkeypatch.setattr(classifier, "score_images", score_nothing)
     table = make_table()
     add_p_cnn(table, classifier, [None] * 6)
     assert set(table["p_cnn_flag"]) == {"not scored"}
 
 
-def test_classifier_of_another_length(classifier, monkeypatch):
-    monkeypatch.setattr(classifier, "predict_p_cnn", lambda X, **_: (np.zeros(2), np.zeros(2, "U")))
-    with pytest.raises(ValueError, match="6 rows"):
-        add_p_cnn(make_table(), classifier, [None] * 6)
+def test_wrong_number_of_scores(classifier, monkeypatch):
+    monkeypatch.setattr(
+        classifier, "score_images", lambda X, **options: score_nothing(X, 2, **options)
+    )
+    table = make_table()
+    with pytest.raises(ValueError, match="Inconsistent data column lengths"):
+        add_p_cnn(table, classifier, [None] * 6)
+    assert "p_cnn" not in table.colnames
 
 
 @pytest.mark.parametrize("n", [0, 5, 7])
@@ -215,13 +272,13 @@ def test_wrong_number_of_cutouts(n, kind, classifier):
         "paths": ["a.png"] * n,
     }[kind]
     table = make_table()
-    with pytest.raises(ValueError, match=f"6 rows but {n} cutouts"):
+    with pytest.raises(ValueError, match=f"6 rows, got {n} cutouts: give one per row"):
         add_p_cnn(table, classifier, given)
     assert "p_cnn" not in table.colnames
 
 
 @pytest.mark.parametrize("prior", [0, 1, -0.1, 1.5, np.nan, "many", [0.1]])
-def test_bad_prior_is_said_before_scoring(prior, classifier, cutouts):
+def test_invalid_priors_are_refused_before_scoring(prior, classifier, cutouts):
     with pytest.raises(ValueError, match="prior must be"):
         add_p_cnn(make_table(), classifier, cutouts, prior=prior)
     assert not classifier.batch_sizes
@@ -230,25 +287,44 @@ def test_bad_prior_is_said_before_scoring(prior, classifier, cutouts):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (3.5, "must be a Cutouts object"),
-        ({"a": 1}, "must be a Cutouts object"),
-        (np.zeros((6, 8, 8), np.uint8), r"must have the shape .* not \(6, 8, 8\)"),
-        ([np.zeros((8, 8, 3), np.uint8)] * 6, "numpy.stack"),
-        ([1, 2, 3, 4, 5, 6], "paths, or None"),
+        (3.5, "must be a Cutouts object.*got float"),
+        ({"a": 1}, "must be a Cutouts object.*got dict"),
+        (np.zeros((6, 8, 8), np.uint8), "have 8 channels, got 3 bands"),
+        (np.zeros((6, 8), np.uint8), r"shape \(n, height, width, bands\), got \(6, 8\)"),
+        ([1, 2, 3, 4, 5, 6], "must hold paths, or None for a row without a file, got int"),
     ],
 )
-def test_no_cutouts(given, message, classifier):
+def test_unsupported_cutouts(given, message, classifier):
+    table = make_table()
     with pytest.raises(ValueError, match=message):
-        add_p_cnn(make_table(), classifier, given)
+        add_p_cnn(table, classifier, given)
+    assert "p_cnn" not in table.colnames
+
+
+def test_lists_of_images(classifier, cutouts):
+    from_list, from_array = make_table(), make_table()
+    add_p_cnn(from_list, classifier, list(cutouts.images))
+    add_p_cnn(from_array, classifier, cutouts.images)
+    np.testing.assert_array_equal(from_list["p_cnn"], from_array["p_cnn"])
+    assert_split(from_list, 4)
+
+
+def test_single_images(classifier):
+    table = make_table()[:1]
+    add_p_cnn(table, classifier, make_cutouts([0.3]).images[0])
+    np.testing.assert_allclose(table["p_cnn"], [0.3], rtol=1e-5)
+    with pytest.raises(ValueError, match="6 rows, got 1 cutouts"):
+        add_p_cnn(make_table(), classifier, make_cutouts([0.3]).images[0])
 
 
 @pytest.mark.parametrize("given", [{"a": [1]}, np.zeros(3), None])
-def test_no_table(given, classifier):
-    with pytest.raises(TypeError, match="takes an astropy table"):
+def test_unsupported_tables(given, classifier):
+    message = f"must be an astropy Table or a pandas DataFrame, got {type(given).__name__}"
+    with pytest.raises(TypeError, match=message):
         add_p_cnn(given, classifier, [])
 
 
-def test_kinds_of_paths(image_files, classifier):
+def test_paths_of_any_kind(image_files, classifier):
     names = ["good.png", "blank.png", None, "good.jpg", "", "absent.png"]
     paths = [None if name is None else str(image_files / name) for name in names]
     expected = ["", "blank", "missing", "", "missing", "missing"]
@@ -277,14 +353,14 @@ def test_files_are_read_in_batches(image_files, classifier):
 
 
 def test_cutouts_of_a_service(classifier, monkeypatch):
-    asked = []
+    streams = []
 
     class Stream(CutoutSequence):
-        """Fetches from nowhere, and says what it was asked for."""
+        """Return cutouts without fetching, and record the arguments."""
 
-        def __init__(self, coords, **options):
-            self.coords, self.options = coords, options
-            asked.append(self)
+        def __init__(self, fetcher, coords, **options):
+            self.fetcher, self.coords, self.options = fetcher, coords, options
+            streams.append(self)
 
         def __len__(self):
             return len(self.coords)
@@ -298,26 +374,36 @@ def test_cutouts_of_a_service(classifier, monkeypatch):
             return self
 
         def __exit__(self, *exception):
+            self.close()
+
+        def close(self):
             self.options["closed"] = True
 
-    monkeypatch.setattr("shredfinder.cutouts.CutoutStream", Stream)
+    def open_stream(fetcher, coords, **options):
+        return Stream(fetcher, coords, **options)
+
+    monkeypatch.setattr("shredfinder.cutouts.CutoutFetcher.stream", open_stream)
     table = ShredTable({"ra": [1, np.nan, 3, 4, 5.0], "dec": [40, 20, 30, 10, 200.0]})
-    table.add_p_cnn(classifier, fetch={"service": "sdss"})
+    table.add_p_cnn(classifier, service="sdss")
     assert table["p_cnn_flag"].tolist() == ["", "no position", "", "failed", "no position"]
     np.testing.assert_allclose(table["p_cnn"], [0.4, np.nan, 0.3, np.nan, np.nan], rtol=1e-5)
-    (stream,) = asked
-    # Neighbours first, rows without a position last.
+    (stream,) = streams
+    # Sorted by position on the sky, rows without a position last.
     assert stream.coords.ra.deg[:3].tolist() == [4, 3, 1]
-    assert stream.options == {
-        "size": 128,
-        "pixel_scale": 0.46875,
-        "progress": False,
-        "service": "sdss",
-        "closed": True,
-    }
+    assert stream.options == {"progress": False, "closed": True}
+    fetcher = stream.fetcher
+    assert (fetcher.service, fetcher.size, fetcher.pixel_scale) == ("sdss", 128, 0.46875)
 
 
-def test_cutouts_of_local_images(classifier):
+def test_configured_fetchers(classifier):
+    table = Table({"ra": [184.7, np.nan], "dec": [47.3, 47.4]})
+    add_p_cnn(table, classifier, service=CutoutFetcher("legacy", offline=True, cache=False))
+    assert table["p_cnn_flag"].tolist() == ["missing", "no position"]
+    assert_split(table, 0)
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_cutouts_of_local_images(configured, classifier):
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
     wcs.wcs.crval, wcs.wcs.crpix = (150.1, 2.2), (300.5, 300.5)
@@ -325,17 +411,17 @@ def test_cutouts_of_local_images(classifier):
     sky = np.random.default_rng(0).normal(0, 0.01, (600, 600))
     service = LocalImages({"g": (sky, wcs), "r": (sky, wcs), "z": (sky, wcs)})
     table = Table({"ra": [150.1, 30.0, np.nan], "dec": [2.2, -5.0, 0.0]})
-    add_p_cnn(table, classifier, fetch={"service": service})
+    add_p_cnn(table, classifier, service=CutoutFetcher(service) if configured else service)
     assert table["p_cnn_flag"].tolist() == ["", "no coverage", "no position"]
     assert np.isnan(table["p_cnn"]).tolist() == [False, True, True]
 
 
-def test_arguments_that_contradict_each_other(classifier):
+def test_contradicting_arguments(classifier):
     with pytest.raises(ValueError, match="no position was found"):
         add_p_cnn(Table({"a": [1]}), classifier)
-    with pytest.raises(ValueError, match="go with cutouts that are given"):
+    with pytest.raises(ValueError, match="describe given cutouts, but cutouts is None"):
         add_p_cnn(make_table(), classifier, pattern="{objID}.png")
-    with pytest.raises(ValueError, match="they were given as cutouts="):
-        add_p_cnn(make_table(), classifier, [None] * 6, fetch={})
-    with pytest.raises(ValueError, match="a list was given"):
+    with pytest.raises(ValueError, match="got both cutouts and service"):
+        add_p_cnn(make_table(), classifier, [None] * 6, service="legacy")
+    with pytest.raises(ValueError, match="pattern needs a folder of cutouts, got list"):
         add_p_cnn(make_table(), classifier, [None] * 6, pattern="{objID}.png")

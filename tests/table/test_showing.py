@@ -1,3 +1,5 @@
+import base64
+import io
 import re
 
 import numpy as np
@@ -6,8 +8,8 @@ from astropy.table import MaskedColumn, QTable, Table
 from PIL import Image
 
 from shredfinder import Cutouts, ShredQTable, ShredTable
-from shredfinder.imaging import ImageFiles
-from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
+from shredfinder.imaging import CutoutSequence, ImageFiles
+from shredfinder.plotting.style import get_shade
 from shredfinder.table import show_cutouts
 from tests.table.conftest import FACTS
 
@@ -26,9 +28,17 @@ def make_table(**columns):
 
 
 def make_images():
+    """Create noise of a different level for each row; the third image is blank."""
     images = np.random.default_rng(0).integers(0, 60, (4, 128, 128, 3), dtype=np.uint8)
+    images += np.array([10, 70, 0, 130], np.uint8)[:, None, None, None]
     images[2] = 32
     return images
+
+
+def decode_images(grid):
+    """Return the images of a grid, as arrays."""
+    found = re.findall(r'src="data:image/\w+;base64,([^"]+)"', grid.html)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in found]
 
 
 def captions(grid):
@@ -61,32 +71,35 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("make", [make for _, make in kinds()], ids=[name for name, _ in kinds()])
-def test_any_kind_of_cutouts(make, folder, classifier, monkeypatch):
-    seen = {}
-    from shredfinder.table import showing
-
-    def record(cutouts, **kwargs):
-        seen["cutouts"] = cutouts
-        return original(cutouts, **kwargs)
-
-    original = showing.make_thumbnails
-    monkeypatch.setattr(showing, "make_thumbnails", record)
+def test_cutouts_of_any_kind(make, folder, classifier):
     cutouts, options = make(folder)
     grid = make_table().show_cutouts(cutouts, classifier=classifier, **options)
-    # The likeliest shred first, the row without an answer last.
+    # The most probable shred first, the unscored row last.
     assert ids(grid) == [12, 14, 11, 13]
-    assert seen["cutouts"].flags.tolist() == ["", "", "", "blank"]
-    np.testing.assert_array_equal(seen["cutouts"].images[:3], make_images()[[1, 3, 0]])
+    levels = [image.mean() for image in decode_images(grid)]
+    np.testing.assert_allclose(levels, make_images()[[1, 3, 0]].mean(axis=(1, 2, 3)), atol=2)
+    # The unusable image is replaced by its flag.
+    assert grid.html.count("blank") == 1
 
 
 def test_cutouts_are_fetched_by_position(classifier, monkeypatch):
-    from shredfinder.table import showing
+    requested = []
 
-    asked = {}
+    class Stream(CutoutSequence):
+        """Return images whose brightness is the right ascension."""
 
-    class Stream:
-        def __init__(self, n):
-            self.n = n
+        def __init__(self, fetcher, coords, **options):
+            requested.append((fetcher.service, coords.ra.deg.tolist()))
+            self.levels = coords.ra.deg.round().astype(np.uint8)
+
+        def __len__(self):
+            return len(self.levels)
+
+        def __getitem__(self, rows):
+            noise = np.random.default_rng(0).integers(
+                0, 9, (len(self), 128, 128, 3), dtype=np.uint8
+            )
+            return Cutouts(noise + self.levels[:, None, None, None], **FACTS)[rows]
 
         def __enter__(self):
             return self
@@ -94,36 +107,22 @@ def test_cutouts_are_fetched_by_position(classifier, monkeypatch):
         def __exit__(self, *exception):
             pass
 
-        def __getitem__(self, rows):
-            images = np.full((self.n, 128, 128, 3), 10, np.uint8)
-            images[:, 40:80, 40:80] = np.array(asked["ra"])[:, None, None, None]
-            return Cutouts(images, **FACTS)[rows]
+    def open_stream(fetcher, coords, **options):
+        return Stream(fetcher, coords, **options)
 
-    def open_service(part, classifier, position, fetch):
-        order = np.arange(len(part))[::-1]
-        asked["ra"] = np.asarray(part["ra"])[order].astype(np.uint8).tolist()
-        asked["fetch"] = fetch
-        return Stream(len(part)), order
-
-    seen = {}
-    original = showing.make_thumbnails
-
-    def record(cutouts, **kwargs):
-        seen["centres"] = cutouts.images[:, 60, 60, 0].tolist()
-        return original(cutouts, **kwargs)
-
-    monkeypatch.setattr(showing, "open_service", open_service)
-    monkeypatch.setattr(showing, "make_thumbnails", record)
-    table = make_table(ra=[50.0, 60.0, 70.0, 80.0], dec=[0.0] * 4)
-    grid = table.show_cutouts(classifier=classifier, fetch={"offline": True}, max_rows=3)
-    # No more than what is shown is asked for, and each row has its own image.
-    assert sorted(asked["ra"]) == [50, 60, 80]
-    assert asked["fetch"] == {"offline": True}
+    monkeypatch.setattr("shredfinder.cutouts.CutoutFetcher.stream", open_stream)
+    table = make_table(ra=[50.0, 160.0, 70.0, 80.0], dec=[0.0] * 4)
+    grid = table.show_cutouts(classifier=classifier, service="sdss", max_rows=3)
+    # Only the shown rows are fetched, and each has its own image.
+    ((service, ra),) = requested
+    assert service == "sdss"
+    assert sorted(ra) == pytest.approx([50, 80, 160])
     assert ids(grid) == [12, 14, 11]
-    assert seen["centres"] == [60, 80, 50]
+    levels = [image.mean() for image in decode_images(grid)]
+    np.testing.assert_allclose(levels, [164, 84, 54], atol=2)
 
 
-def test_flags_are_told():
+def test_flags_are_shown():
     table = make_table()
     table["p_cnn_flag"][0] = "other colors"
     html = table.show_cutouts(make_images()).html
@@ -135,7 +134,7 @@ def test_tables_without_scores_keep_their_order():
     table = Table({"objID": [11, 12, 13, 14]})
     grid = show_cutouts(table, make_images())
     assert ids(grid) == [11, 12, 13, 14]
-    assert "unscored" not in grid.html
+    assert get_shade(np.nan) not in grid.html
 
 
 @pytest.mark.parametrize(
@@ -148,14 +147,14 @@ def test_tables_without_scores_keep_their_order():
         ([], []),
     ],
 )
-def test_rows_can_be_chosen(rows, expected):
+def test_rows_can_be_selected(rows, expected):
     grid = make_table().show_cutouts(make_images(), rows=rows)
     assert ids(grid) == expected
     assert grid.n_shown == grid.n_all == len(expected)
 
 
 @pytest.mark.parametrize("rows", [[True, False], [4], [[0, 1]], ["a"], [0.5]])
-def test_wrong_rows_are_told(rows):
+def test_invalid_rows_are_refused(rows):
     with pytest.raises(ValueError, match="rows must be a mask"):
         make_table().show_cutouts(make_images(), rows=rows)
 
@@ -171,10 +170,10 @@ def test_sorting():
         table.show_cutouts(images, sort="z")
 
 
-def test_limit_and_what_is_said_of_it():
+def test_maximum_number_of_rows():
     grid = make_table().show_cutouts(make_images(), max_rows=2, rows=[0, 1, 3])
     assert repr(grid) == "<CutoutGrid: 2 of 3 rows>"
-    assert "2 of 3 rows, chosen of 4" in grid.html
+    assert "2 of 3 rows, selected from 4" in grid.html
     assert make_table().show_cutouts(make_images(), max_rows=None).n_shown == 4
     with pytest.raises(ValueError, match="max_rows must be positive"):
         make_table().show_cutouts(make_images(), max_rows=0)
@@ -191,18 +190,18 @@ def test_captions():
         table.show_cutouts(make_images(), columns=["z"])
 
 
-def test_fluxes_are_shown_in_the_viewers_colours():
+def test_fluxes_are_converted_to_colours():
     fluxes = np.random.default_rng(0).normal(0.1, 0.05, (4, 16, 16, 3))
     cutouts = Cutouts(fluxes, pixel_scale=0.262, bands="grz", color_mapping="flux")
     assert make_table().show_cutouts(cutouts).html.count("<img") == 4
 
 
-def test_numbers_must_agree(classifier):
-    with pytest.raises(ValueError, match="4 rows but 3 cutouts"):
+def test_invalid_cutouts_are_refused(classifier):
+    with pytest.raises(ValueError, match="4 rows, got 3 cutouts: give one per row"):
         make_table().show_cutouts(make_images()[:3])
-    with pytest.raises(ValueError, match="fetch says"):
-        make_table().show_cutouts(make_images(), fetch={}, classifier=classifier)
-    with pytest.raises(ValueError, match="cutouts must be"):
+    with pytest.raises(ValueError, match="got both cutouts and service"):
+        make_table().show_cutouts(make_images(), service="legacy", classifier=classifier)
+    with pytest.raises(ValueError, match=r"must be a Cutouts object.*got int"):
         make_table().show_cutouts(7, classifier=classifier)
 
 
@@ -216,13 +215,13 @@ def test_scores_are_coloured_in_notebooks(table_class):
     for value in ("0.2", "0.9", "0.6"):
         shade = get_shade(float(np.float32(value)))
         assert re.search(rf'<td><span style="background:{shade};[^"]*">{value}</span></td>', html)
-    assert re.search(rf"background:{UNSCORED_SHADE};[^>]*>nan<", html)
+    assert re.search(rf"background:{get_shade(np.nan)};[^>]*>nan<", html)
     assert html.count("<span") == 4
     assert "<td>&lt;b&gt;</td>" in html
     assert "<img" not in html
 
 
-def test_long_tables_and_those_without_scores():
+def test_long_tables_and_tables_without_scores():
     plain = {"objID": np.arange(200), "x": np.linspace(0, 1, 200)}
     table = ShredTable(plain)
     expected = Table(plain)._repr_html_()
@@ -240,7 +239,7 @@ def test_empty_tables():
     assert table.show_cutouts(make_images()[:0]).n_shown == 0
 
 
-def test_only_the_view_differs():
+def test_only_the_notebook_view_differs():
     table = make_table()
     assert str(table) == str(Table(table))
     assert isinstance(QTable(table), QTable)

@@ -1,4 +1,4 @@
-"""Columns on request: spread and novelty."""
+"""Optional columns: scatter and novelty."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from shredfinder.bulk import classify_catalogue
 from shredfinder.cli import main
 from shredfinder.datasets import make_field
 from shredfinder.models import adjust_prior
-from shredfinder.models.scoring import symmetric_views
+from shredfinder.models.model import symmetric_views
 
 NAMES = ["p_cnn", "p_cnn_flag", "p_cnn_std", "p_cnn_novelty"]
 
@@ -28,46 +28,46 @@ def table():
     return ShredTable({"objID": np.arange(12)})
 
 
-def test_the_spread_is_that_of_eight_sides(images):
+def test_std_is_the_scatter_over_8_symmetries(images):
     classifier = ShredClassifier.load()
     details = classifier.predict_details(images)
-    sides = [classifier.predict_p_cnn(view)[0] for view in (images, *symmetric_views(images))]
-    expected = np.std(np.array(sides, float), axis=0)
+    views = [classifier.predict_p_cnn(view)[0] for view in (images, *symmetric_views(images))]
+    expected = np.std(np.array(views, float), axis=0)
     np.testing.assert_allclose(details["p_cnn_std"], expected, atol=1e-5)
     assert details["p_cnn_std"].dtype == np.float32
     assert np.isnan(details["p_cnn_std"][3])
     assert np.isnan(details["p_cnn_novelty"][3])
     np.testing.assert_allclose(details["p_cnn"], classifier.predict_p_cnn(images)[0], rtol=1e-4)
-    # At the prior that the answers are given for.
+    # At the same prior as p_cnn.
     corrected = classifier.predict_details(images, prior=0.05)
     trained = classifier.model_.description.training_prior
-    expected = adjust_prior(np.array(sides, float), 0.05, trained).std(axis=0)
+    expected = adjust_prior(np.array(views, float), 0.05, trained).std(axis=0)
     np.testing.assert_allclose(corrected["p_cnn_std"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("symmetry", ["none", "uncertain", "all"])
-def test_asking_for_the_spread_does_not_change_the_answer(images, symmetry):
+def test_std_does_not_change_p_cnn(images, symmetry):
     classifier = ShredClassifier.load().set_params(symmetry=symmetry)
     details = classifier.predict_details(images, prior="estimate", novelty=False)
     plain, _ = classifier.predict_p_cnn(images, prior="estimate")
     np.testing.assert_allclose(details["p_cnn"], plain, rtol=1e-4)
 
 
-def test_a_table_gets_the_columns_asked_for(images, table):
+def test_tables_get_the_requested_columns(images, table):
     add_p_cnn(table, cutouts=images, std=True, novelty=True)
     assert table.colnames == ["objID", *NAMES]
     assert table["p_cnn_novelty"].info.meta["shredfinder"]["model"]
     assert table["p_cnn_novelty"][4] > 1
     assert np.isfinite(table["p_cnn"][4])
     assert table["p_cnn_flag"][4] == ""
-    # Of another scoring, they would not belong to the new p_cnn.
+    # Columns of an earlier scoring would not belong to the new p_cnn.
     add_p_cnn(table, cutouts=images, novelty=True)
     assert table.colnames == ["objID", "p_cnn", "p_cnn_flag", "p_cnn_novelty"]
     add_p_cnn(table, cutouts=images)
     assert table.colnames == ["objID", "p_cnn", "p_cnn_flag"]
 
 
-def test_someone_else_s_columns_are_safe(images):
+def test_foreign_columns_are_kept(images):
     table = Table({"objID": np.arange(12), "p_cnn_std": np.arange(12.0)})
     with pytest.raises(ValueError, match="'p_cnn_std' that shredfinder did not write"):
         add_p_cnn(table, cutouts=images, std=True)
@@ -93,12 +93,12 @@ def test_files_keep_the_columns(images, table, tmp_path, suffix):
         np.testing.assert_allclose(scored[name], expected[name], rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(np.asarray(found[name]), scored[name], rtol=1e-6)
     if suffix != "csv":
-        # They are known as shredfinder's own again.
+        # They are recognised as shredfinder's own.
         add_p_cnn(found, cutouts=images)
         assert found.colnames == ["objID", "p_cnn", "p_cnn_flag"]
 
 
-def test_an_interrupted_run_goes_on_with_all_columns(images, table, tmp_path, monkeypatch):
+def test_interrupted_runs_resume_with_all_columns(images, table, tmp_path, monkeypatch):
     for name, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     table.write(tmp_path / "in.fits")
@@ -117,18 +117,18 @@ def test_an_interrupted_run_goes_on_with_all_columns(images, table, tmp_path, mo
     arguments = tmp_path / "in.fits", tmp_path / "out.fits", classifier
     with pytest.raises(KeyboardInterrupt):
         classify_catalogue(*arguments, **options)
-    with pytest.raises(ValueError, match="differs in extras"):
+    with pytest.raises(ValueError, match="differs in optional"):
         classify_catalogue(*arguments, **(options | {"std": False}), resume=True)
     resumed = classify_catalogue(*arguments, **options, resume=True)
     assert len(calls) == 4
     np.testing.assert_array_equal(resumed["p_cnn_std"], whole["p_cnn_std"])
 
 
-def test_the_command_line_counts_what_is_unlike(images, table, tmp_path, capsys):
+def test_command_counts_images_unlike_the_training_set(images, table, tmp_path, capsys):
     for name, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     table.write(tmp_path / "in.ecsv")
     arguments = ["classify", tmp_path / "in.ecsv", "--cutouts", tmp_path, "-o", tmp_path / "o.ecsv"]
     assert main([*map(str, arguments), "--novelty", "--std"]) in (0, None)
-    assert "1 unlike the training images" in capsys.readouterr().err
+    assert "1 unlike the training set" in capsys.readouterr().err
     assert Table.read(tmp_path / "o.ecsv").colnames == ["objID", *NAMES]
