@@ -22,7 +22,8 @@ from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.engine import Batch, Failures, Run
 from shredfinder.cutouts.services.base import CutoutService, get_service
 from shredfinder.imaging import CutoutSequence
-from shredfinder.imaging.cutouts import join_cutouts, to_arcsec_per_pixel
+from shredfinder.imaging.checks import to_arcsec_per_pixel
+from shredfinder.imaging.cutouts import join_cutouts
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 if TYPE_CHECKING:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import numpy as np
+from astropy import units as u
 
-__all__ = ["CutoutFlag", "check_fluxes", "check_images"]
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "CutoutFlag",
+    "check_fluxes",
+    "check_images",
+    "to_arcsec_per_pixel",
+    "validate_images",
+]
 
 # JPEG compression leaves a ripple of one or two levels of 255 on a blank image.
 _BLANK_LEVELS = 2
@@ -159,3 +171,64 @@ class CutoutFlag(enum.StrEnum):
     """The row has not been scored, for example after a join or a stack."""
     OTHER_COLORS = "other colors"
     """Scored on request, although the colours differ from the training images."""
+
+
+def validate_images(images: ArrayLike, fluxes: bool) -> np.ndarray:
+    """Convert images to a four-dimensional array of uint8 or float32.
+
+    Parameters
+    ----------
+    images : array_like
+        Images of shape ``(n, height, width, bands)``, or one image.
+    fluxes : bool
+        Whether the values are fluxes, of any range.
+
+    Returns
+    -------
+    images : `~numpy.ndarray`
+        The images, copied only if their type changes.
+
+    Raises
+    ------
+    ValueError
+        If shape, type or range is wrong.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        # One image is a batch of one.
+        images = images[np.newaxis]
+    if images.ndim != 4:
+        raise ValueError(f"images must have shape (n, height, width, bands), got {images.shape}")
+    if fluxes and images.dtype.kind in "fiu":
+        return images.astype(np.float32, copy=False)
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise ValueError(f"images must be uint8 or float in 0–1, got {images.dtype}")
+    images = images.astype(np.float32, copy=False)
+    finite = np.isfinite(images).all(axis=(1, 2, 3))
+    if finite.any():
+        low, high = images[finite].min(axis=(1, 2, 3)), images[finite].max(axis=(1, 2, 3))
+        # A few images out of range are flagged; if all are, the scaling is wrong.
+        if ((low < 0) | (high > 1)).all():
+            raise ValueError(
+                f"float images must lie in 0–1, got {low.min():g} to {high.max():g}: scale them "
+                "like the model's training images"
+            )
+    return images
+
+
+def to_arcsec_per_pixel(pixel_scale: float | Quantity) -> float:
+    """Convert a pixel scale to arcsec per pixel."""
+    try:
+        scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
+        if scale.unit.is_equivalent(u.arcsec / u.pix):
+            scale = scale * u.pix
+        value = float(scale.to_value(u.arcsec))
+    except (TypeError, u.UnitsError) as error:
+        raise ValueError(
+            f"pixel_scale must be arcsec per pixel or an angle, got {pixel_scale!r}"
+        ) from error
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"pixel_scale must be positive and finite, got {pixel_scale!r}")
+    return value

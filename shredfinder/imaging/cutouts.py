@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
-from astropy import units as u
 from numpy.typing import ArrayLike
 
 from shredfinder._utils.types import PathLike
-from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
+from shredfinder.imaging.checks import (
+    CutoutFlag,
+    check_fluxes,
+    check_images,
+    to_arcsec_per_pixel,
+    validate_images,
+)
 from shredfinder.imaging.reading import as_paths, read_image
 from shredfinder.imaging.storage import read_arrays, write_arrays
 from shredfinder.surveys import get_survey
@@ -32,7 +37,6 @@ __all__ = [
     "Images",
     "as_cutouts",
     "join_cutouts",
-    "to_arcsec_per_pixel",
 ]
 
 # Colour mapping of images whose channels are fluxes.
@@ -89,7 +93,7 @@ class Cutouts:
         service: str | None = None,
     ) -> None:
         self.color_mapping = color_mapping
-        self.images = _validate_images(images, fluxes=color_mapping == FLUX)
+        self.images = validate_images(images, fluxes=color_mapping == FLUX)
         self.pixel_scale = to_arcsec_per_pixel(pixel_scale)
         self.bands = tuple(bands)
         if len(self.bands) != self.images.shape[3]:
@@ -318,48 +322,6 @@ def join_cutouts(parts: Sequence[Cutouts]) -> Cutouts:
     return Cutouts.from_checked(images, flags, **parts[0].facts)
 
 
-def _validate_images(images, fluxes):
-    images = np.asarray(images)
-    if images.ndim == 3:
-        # One image is a batch of one.
-        images = images[np.newaxis]
-    if images.ndim != 4:
-        raise ValueError(f"images must have shape (n, height, width, bands), got {images.shape}")
-    if fluxes and images.dtype.kind in "fiu":
-        return images.astype(np.float32, copy=False)
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype.kind != "f":
-        raise ValueError(f"images must be uint8 or float in 0–1, got {images.dtype}")
-    images = images.astype(np.float32, copy=False)
-    finite = np.isfinite(images).all(axis=(1, 2, 3))
-    if finite.any():
-        low, high = images[finite].min(axis=(1, 2, 3)), images[finite].max(axis=(1, 2, 3))
-        # A few images out of range are flagged; if all are, the scaling is wrong.
-        if ((low < 0) | (high > 1)).all():
-            raise ValueError(
-                f"float images must lie in 0–1, got {low.min():g} to {high.max():g}: scale them "
-                "like the model's training images"
-            )
-    return images
-
-
-def to_arcsec_per_pixel(pixel_scale: float | Quantity) -> float:
-    """Convert a pixel scale to arcsec per pixel."""
-    try:
-        scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
-        if scale.unit.is_equivalent(u.arcsec / u.pix):
-            scale = scale * u.pix
-        value = float(scale.to_value(u.arcsec))
-    except (TypeError, u.UnitsError) as error:
-        raise ValueError(
-            f"pixel_scale must be arcsec per pixel or an angle, got {pixel_scale!r}"
-        ) from error
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"pixel_scale must be positive and finite, got {pixel_scale!r}")
-    return value
-
-
 class CutoutSequence(ABC):
     """Cutouts that are made on demand: a slice returns `~shredfinder.Cutouts`.
 
@@ -469,6 +431,13 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
     ------
     ValueError
         If the input is none of these.
+
+    Examples
+    --------
+    >>> from shredfinder.imaging import as_cutouts
+    >>> facts = {"pixel_scale": 0.46875, "bands": "zrg"}
+    >>> as_cutouts(["a.png", None], size=(128, 128), **facts)[:].flags.tolist()
+    ['missing', 'missing']
     """
     if isinstance(X, (Cutouts, CutoutSequence)):
         return X
