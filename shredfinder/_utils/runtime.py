@@ -92,7 +92,6 @@ _EXTRAS = {
     "pandas": "tables",
     "onnx": "jax",
     "pyarrow": "tables",
-    "sklearn": "jax",
 }
 
 

@@ -76,6 +76,7 @@ def compare_aucs(
         )
     parts = [_structural_components(y, scores) for scores in (p, other)]
     auc, auc_other = (float(of_shreds.mean()) for of_shreds, _ in parts)
+    # The variance of the paired difference: shreds and galaxies contribute independently.
     variance = 0.0
     for k in (0, 1):
         values = parts[0][k] - parts[1][k]
@@ -180,6 +181,7 @@ def _validate_pair(
             f"the probabilities of both models must have the same shape, got {p.shape} and "
             f"{other.shape}"
         )
+    # A source that one model did not score must not count for the other either.
     p[~np.isfinite(other)] = np.nan
     other[~np.isfinite(p)] = np.nan
     labels, p = select_scored(y, p)

@@ -179,6 +179,7 @@ def cross_validate(
             f"checkpoint needs a ShredClassifier, got a {type(classifier).__name__}: leave out "
             "checkpoint"
         )
+    # Soft labels become classes for other classifiers; rows with NaN are in no fold.
     targets = p_shred if is_own else np.nan_to_num(p_shred).round().astype(int)
     data: dict[str, Any] = {"sample_weight": sample_weight}
     if is_own or "groups" in inspect.signature(classifier.fit).parameters:
@@ -191,6 +192,7 @@ def cross_validate(
         folder = None if checkpoint is None else Path(checkpoint) / f"fold-{k}"
         saved = None if folder is None else folder / "model.shredmodel"
         model: Any
+        # A finished fold of an interrupted run.
         if saved is not None and saved.exists():
             model = ShredClassifier.load(saved)
         else:

@@ -106,7 +106,9 @@ def calibration_error(y: ArrayLike, p_cnn: ArrayLike, *, n_bins: int = 15) -> fl
     y, p = select_scored(y, p_cnn)
     if len(y) == 0:
         return float("nan")
+    # A probability of exactly 1 belongs to the last bin.
     bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    # Summed within a bin, p − y is the bin's error times its number of sources.
     excess = np.bincount(bins, weights=p - y, minlength=n_bins)
     return float(np.abs(excess).sum() / len(y))
 
@@ -147,6 +149,7 @@ def prevalence_metrics(
     y, p = select_scored(y, p_cnn)
     if training_prior is not None:
         p = adjust_prior(p, prevalence, training_prior)
+    # Both rates are independent of the class ratio, so they apply at any prevalence.
     is_called, is_shred = p >= threshold, y == 1
     completeness = _divide((is_called & is_shred).sum(), is_shred.sum())
     false_alarms = _divide((is_called & ~is_shred).sum(), (~is_shred).sum())
@@ -297,6 +300,7 @@ def binned_metrics(
         }
         row |= {name: value for name, value in found.items() if name != "n"}
         if n_resamples and inside.any():
+            # The same seed in each bin, so that a bin's interval does not depend on the others.
             intervals = bootstrap_metrics(
                 *part,
                 None if group_of is None else group_of[inside],
@@ -338,6 +342,7 @@ def resample_groups(
 ) -> Iterator[np.ndarray]:
     """Draw groups with replacement, as many as there are; yield the rows of each resample."""
     _, index = np.unique(groups, return_inverse=True)
+    # Sort the rows by group once, and cut the result into one array of rows per group.
     order = np.argsort(index, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(index))[:-1])
     rng = np.random.default_rng(random_state)

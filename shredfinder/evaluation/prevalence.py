@@ -93,6 +93,7 @@ def estimate_shred_fraction(
         raise ValueError("no source of the catalogue is scored: the fraction is undefined")
     y, p_labelled, group_of = _validate_labelled(y_judged, p_judged, groups)
     is_right = (p_labelled >= threshold) == (y == 1)
+    # Sensitivity (of the shreds), then specificity (of the galaxies).
     rates, sizes = [], []
     for k in (1, 0):
         rates.append(float(is_right[y == k].mean()))
@@ -248,6 +249,7 @@ def choose_threshold(
     if len(np.unique(y)) < 2:
         raise ValueError("choosing a threshold needs scored sources of both classes")
     thresholds, complete, false_alarms = _list_thresholds(y, p, of)
+    # Reweight the labelled sources from their class ratio to the catalogue's.
     share = prevalence if of == "shred" else 1 - prevalence
     true, false = share * complete, (1 - share) * false_alarms
     with np.errstate(invalid="ignore"):
@@ -261,6 +263,7 @@ def choose_threshold(
                 f"no threshold reaches a purity of {required:g} at a prevalence of {prevalence:g}: "
                 f"the highest is {np.nanmax(pure):.3g}"
             )
+        # Sorted by completeness, and by purity among equals; the last allowed one is chosen.
         order = np.lexsort((np.nan_to_num(pure), complete))
     else:
         allowed = complete >= least

@@ -68,6 +68,7 @@ def to_logits(p_cnn: ArrayLike) -> np.ndarray:
     """Convert probabilities to logits; those rounded to 0 or 1 get finite logits."""
     p = np.asarray(p_cnn)
     p = p if p.dtype.kind == "f" else p.astype(float)
+    # The resolution near 1 of the type in which the probabilities were computed.
     smallest = float(np.finfo(p.dtype).eps)
     p = np.clip(p.astype(float), smallest, 1 - smallest)
     return np.log(p) - np.log1p(-p)

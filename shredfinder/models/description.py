@@ -163,6 +163,7 @@ class ModelDescription:
         shredfinder.exceptions.ModelFileError
             If an entry is missing or invalid.
         """
+        # Each entry is validated before use: the file may come from anywhere.
         checks = {
             "name": _is_text,
             "version": _is_text,
@@ -232,6 +233,7 @@ class ModelDescription:
                 f"{self.name!r} was trained at {self.pixel_scale:g}: use cutouts at that scale"
             )
         same_bands = tuple(cutouts.bands) == tuple(self.bands)
+        # An unknown colour mapping, as of a bare array, is given the benefit of the doubt.
         known = cutouts.color_mapping is not None and self.color_mapping is not None
         same_mapping = not known or cutouts.color_mapping == self.color_mapping
         if same_bands and same_mapping:

@@ -59,6 +59,7 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
     y = np.ma.getdata(np.ma.asarray(y))
     if y.ndim != 1:
         raise ValueError(f"labels must have the shape (n,), got {y.shape}")
+    # Numbers and booleans are probabilities; everything else is compared as text.
     if y.dtype.kind in "biuf":
         p_shred = y.astype(float)
         valid = (p_shred >= 0) & (p_shred <= 1) | np.isnan(p_shred)
@@ -160,6 +161,7 @@ def combine_raters(
                 f"rater {rater} has labels of shape {p_shred.shape} but confidences of shape "
                 f"{confidence.shape}: give one confidence per label"
             )
+        # Confidences of sources without a label are not validated: they are often empty.
         given = np.isfinite(p_shred)
         unknown = sorted(set(confidence[given].tolist()) - set(rates))
         if unknown:
@@ -222,6 +224,7 @@ def split_groups(
     if not 0 < fraction < 1:
         raise ValueError(f"validation must be a fraction between 0 and 1, got {fraction!r}")
     group_of = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
+    # The first of n folds holds a fraction of 1/n.
     n_folds = max(round(1 / fraction), 2)
     n_groups = len(np.unique(group_of))
     if n_groups < n_folds:

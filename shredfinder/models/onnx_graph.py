@@ -55,6 +55,7 @@ def network_to_onnx(network: Model) -> bytes:
     for layer in network.layers:
         if type(layer).__name__ == "InputLayer":
             continue
+        # By name of the class, so that this module needs no import of Keras.
         convert = _CONVERTERS.get(type(layer).__name__)
         if convert is None:
             raise ValueError(
@@ -64,6 +65,7 @@ def network_to_onnx(network: Model) -> bytes:
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         names = [graph.names[tensor.name] for tensor in inputs]
         graph.names[layer.output.name] = convert(graph, layer, names)
+    # The last tensor gets the name that the runtime asks for.
     output = graph.names[network.outputs[0].name]
     graph.nodes.append(helper.make_node("Identity", [output], ["probabilities"]))
 

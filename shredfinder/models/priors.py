@@ -52,6 +52,7 @@ def adjust_prior(p_cnn: ArrayLike, prior: float, training_prior: float) -> np.nd
     check_prior(prior)
     check_prior(training_prior, "training_prior")
     p = np.asarray(p_cnn, dtype=float)
+    # Posterior odds are proportional to prior odds.
     shred = p * (prior / training_prior)
     galaxy = (1 - p) * ((1 - prior) / (1 - training_prior))
     return shred / (shred + galaxy)
@@ -170,6 +171,7 @@ def check_prior(value: Any, name: str = "prior", *, words: Sequence[str] = ()) -
     """
     if isinstance(value, str) and value in words:
         return
+    # np.isreal accepts strings, and a Quantity or an array is not a scalar.
     is_number = np.isscalar(value) and not isinstance(value, (str, bytes)) and np.isreal(value)
     if not (is_number and 0 < value < 1):
         others = "".join(f", or {word!r}" for word in words)

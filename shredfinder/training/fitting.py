@@ -147,6 +147,7 @@ def fit_network(
     keras = import_keras()
     epochs = recipe.epochs if epochs is None else epochs
     check_count(epochs, "epochs")
+    # With fewer images than the batch size there would be no full batch.
     batch_size = min(recipe.batch_size if batch_size is None else batch_size, len(images))
     patience = recipe.patience if patience is None else patience
     batches = _make_batches(
@@ -172,6 +173,7 @@ def fit_network(
         total=epochs, initial=state.epoch, progress=progress, desc="training", unit="epoch"
     ) as bar:
         while state.epoch < epochs and not state.is_exhausted(patience):
+            # One epoch per call: the state is saved in between, and Ctrl-C stops at once.
             batches.epoch = state.epoch
             logs = network.fit(batches, epochs=1, verbose=0, shuffle=False).history
             values = {"loss": float(logs["loss"][-1])}
@@ -231,6 +233,7 @@ def _validate(
     p = np.concatenate(
         [network.predict_on_batch(_to_unit(images[i : i + batch_size])) for i in starts]
     )
+    # Cross-entropy with soft targets; the clipping is that of Keras.
     losses = -(targets * np.log(np.clip(p, 1e-7, 1))).sum(axis=1)
     correct = p.argmax(axis=1) == targets.argmax(axis=1)
     return {
@@ -262,6 +265,7 @@ class _TrainingState:
         if self.folder is None or not (self.folder / "state.json").exists():
             return
         saved = json.loads((self.folder / "state.json").read_text())
+        # Weights of another training might load without an error and give wrong results.
         if saved["settings"] != self.settings:
             raise ValueError(
                 f"the checkpoint in {str(self.folder)!r} belongs to another training "

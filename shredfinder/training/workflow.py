@@ -106,6 +106,7 @@ def train_model(
     """
     keras = import_keras()
     recipe = get_recipe(recipe, architecture, fine_tuning=initial_model is not None)
+    # From here on, all arrays have one row per usable source.
     rows, p_shred, weight = _select_usable(cutouts, y, sample_weight)
     groups = None if groups is None else _check_length("groups", groups, len(cutouts))[rows]
     stretch = _choose_stretch(cutouts, rows, initial_model)
@@ -116,6 +117,7 @@ def train_model(
     if isinstance(validation, tuple):
         held_cutouts, held_y = validation
         held, held_p, held_weight = _select_usable(held_cutouts, held_y, None)
+        # The stretch of the training images: validation must not influence the model.
         held_images = _stretch_images(held_cutouts, held, stretch)
         validation_data = held_images, _to_targets(held_p), held_weight
     elif validation is not None:
@@ -139,6 +141,7 @@ def train_model(
         random_state=random_state,
         **loop,
     )
+    # The model is returned all the same: the user may inspect its history.
     if not np.isfinite(history["loss"][-1]):
         warnings.warn(
             "the training diverged: its last loss is not finite, so the model cannot score; "
@@ -164,6 +167,7 @@ def train_model(
         architecture=architecture,
         survey=survey,
         symmetry=symmetry,
+        # By weight, as the loss saw the classes: this is what priors are corrected from.
         training_prior=float(np.average(p_shred, weights=weight)),
         training=training,
     )
@@ -221,6 +225,7 @@ def _share_kernels(kernels: np.ndarray, known: list[str], bands: list[str]) -> n
     # The compact network's inputs are several sets of bands, one for each scale.
     by_band = kernels.reshape(*kernels.shape[:2], -1, len(known), kernels.shape[3])
     nearest = [_find_nearest(band, known) for band in bands]
+    # Dividing by the number of bands that share a kernel keeps the sum over bands unchanged.
     shares = np.bincount(nearest, minlength=len(known))
     shared = np.stack([by_band[:, :, :, k] / shares[k] for k in nearest], axis=3)
     return shared.reshape(*kernels.shape[:2], -1, kernels.shape[3]).astype(kernels.dtype)
@@ -229,6 +234,7 @@ def _share_kernels(kernels: np.ndarray, known: list[str], bands: list[str]) -> n
 def _find_nearest(band: str, known: list[str]) -> int:
     if band in known:
         return known.index(band)
+    # In the logarithm, as the ratio of wavelengths matters: u is nearer to g than z is to i.
     distances = [abs(np.log(get_wavelength(band) / get_wavelength(other))) for other in known]
     return int(np.argmin(distances))
 
@@ -260,6 +266,7 @@ def _select_usable(
     p_shred = _check_length("labels", encode_labels(y), n)
     weight = check_weights(sample_weight, n)
     warn_of_others(int(np.isnan(p_shred).sum()), n)
+    # A weight of zero means "not in the training set", so it does not count as a class either.
     rows = np.flatnonzero(cutouts.good & np.isfinite(p_shred) & (weight > 0))
     present = np.unique(p_shred[rows] >= 0.5)
     if len(present) < 2:
