@@ -173,7 +173,7 @@ def fit_network(
         total=epochs, initial=state.epoch, progress=progress, desc="training", unit="epoch"
     ) as bar:
         while state.epoch < epochs and not state.is_exhausted(patience):
-            # One epoch per call: the state is saved in between, and Ctrl-C stops at once.
+            # One epoch per call, so that the state can be saved after each.
             batches.epoch = state.epoch
             logs = network.fit(batches, epochs=1, verbose=0, shuffle=False).history
             values = {"loss": float(logs["loss"][-1])}

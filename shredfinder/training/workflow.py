@@ -234,7 +234,7 @@ def _share_kernels(kernels: np.ndarray, known: list[str], bands: list[str]) -> n
 def _find_nearest(band: str, known: list[str]) -> int:
     if band in known:
         return known.index(band)
-    # In the logarithm, as the ratio of wavelengths matters: u is nearer to g than z is to i.
+    # Logarithms, so that equal ratios of wavelengths are equal distances.
     distances = [abs(np.log(get_wavelength(band) / get_wavelength(other))) for other in known]
     return int(np.argmin(distances))
 
