@@ -178,7 +178,9 @@ class HttpClient:
                     request,
                     timeout=(min(_CONNECT_TIMEOUT, left), left),
                     allow_redirects=False,
-                    **self._session.merge_environment_settings(url, {}, True, None, None),
+                    **self._session.merge_environment_settings(
+                        request.url or url, {}, True, None, None
+                    ),
                 )
                 # Astroquery pickles responses, and a client cannot be pickled.
                 response.request.hooks = {}
