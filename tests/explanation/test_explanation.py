@@ -4,6 +4,8 @@ import pytest
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.exceptions import CutoutMismatchError
 from shredfinder.explanation import grad_cam, occlusion_maps
+from shredfinder.explanation.grad_cam import _choose_layer, _locate_features
+from shredfinder.models import build_network
 from tests.conftest import make_images, needs_backend
 
 
@@ -78,30 +80,42 @@ def test_occlusion_of_the_embedded_model_agrees_with_its_scores():
         np.testing.assert_allclose(value, whole - covered, rtol=1e-4)
 
 
-@needs_backend
-def test_grad_cam_places_features_at_their_receptive_fields():
-    from shredfinder.explanation.grad_cam import _choose_layer, _locate_features
-    from shredfinder.models import build_network
+def build_averages():
+    """Build the convolutions of the published network, with one filter that averages."""
     from shredfinder.training import import_keras
 
     keras = import_keras()
-    network = build_network("published", (128, 128, 3))
-    layer = _choose_layer(network, None)
-    (start, step), _ = _locate_features(network, layer)
-    n = layer.output.shape[1]
+    inputs = x = keras.layers.Input((128, 128, 3))
+    for kernel in (3, 3, 3, 5):
+        x = keras.layers.Conv2D(1, kernel, padding="same", kernel_initializer="ones")(x)
+        x = keras.layers.Conv2D(1, kernel, padding="valid", kernel_initializer="ones")(x)
+        if kernel == 3:
+            x = keras.layers.MaxPooling2D(2)(x)
+    return keras.Model(inputs, x)
+
+
+@needs_backend
+def test_grad_cam_places_features_at_their_receptive_fields():
+    network = build_averages()
+    (start, step), _ = _locate_features(network, _choose_layer(network, None))
     assert step == 8
-    body = keras.Model(network.inputs[0], layer.output)
-    # Each layer averages over its kernel.
-    body.set_weights(
-        [np.ones_like(w) / w[..., 0].size if w.ndim > 1 else w * 0 for w in body.get_weights()]
-    )
     row, column = 40, 76
     image = np.zeros((1, 128, 128, 3), np.float32)
     image[:, row - 3 : row + 4, column - 3 : column + 4] = 1
-    features = np.asarray(keras.ops.convert_to_numpy(body(image)))[0].sum(axis=-1)
-    found = np.unravel_index(features.argmax(), (n, n))
+    features = network.predict(image, verbose=0)[0, ..., 0]
+    found = np.unravel_index(features.argmax(), features.shape)
     # As accurate as the spacing of the features allows.
     np.testing.assert_allclose(start + step * np.array(found), [row, column], atol=step / 2 + 0.5)
+
+
+@pytest.mark.slow
+@needs_backend
+def test_the_published_network_has_the_same_receptive_fields():
+    published, averages = build_network("published", (128, 128, 3)), build_averages()
+    places = [
+        _locate_features(network, _choose_layer(network, None)) for network in (published, averages)
+    ]
+    assert places[0] == places[1]
 
 
 @needs_backend
