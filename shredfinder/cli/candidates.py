@@ -71,8 +71,10 @@ def fractions(args: argparse.Namespace) -> None:
 
     if args.output is not None:
         check_output(args.output, args.overwrite)
+        # An unknown output format is an error before the work.
         identify_format(args.output)
     images = get_image_options(args)
+    # Only columns that are needed, which keeps memory low.
     rows = read_passing(
         args.catalogue,
         args.survey,
@@ -84,6 +86,7 @@ def fractions(args: argparse.Namespace) -> None:
     if (hosts := load_hosts(args)) is not None:
         coords = get_positions(rows, args.position)
         rows = rows[match_hosts(coords, hosts, args.host_radius)["index"]]
+    # Existing scores are used.
     if find_column(rows, "p_cnn", required=False) is None:
         _score(rows, args, images)
     found = fractions_by_preset(rows, args.survey, presets=args.cuts, threshold=args.p_threshold)

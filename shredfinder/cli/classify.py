@@ -92,6 +92,7 @@ def classify(args: argparse.Namespace) -> None:
     from shredfinder import ShredClassifier
     from shredfinder.bulk import classify_catalogue, get_state_folder
 
+    # Errors that need no work come first.
     check_output(args.output, args.overwrite)
     images = get_image_options(args)
     if args.cutouts is None:
@@ -123,6 +124,7 @@ def classify(args: argparse.Namespace) -> None:
     if args.novelty:
         n_novel = np.count_nonzero(scored["p_cnn_novelty"] > 1)
         print(f"{n_novel} unlike the training set (p_cnn_novelty > 1)", file=sys.stderr)
+    # A wrong pattern is the usual reason for no file at all.
     if args.cutouts is not None:
         _show_expected_name(scored, **images)
 
@@ -167,6 +169,7 @@ def summarize(table: Any, threshold: float) -> str:
     reasons = list_reasons(flags[~scored])
     if reasons:
         lines.append(f"{len(table) - n_scored} unscored: {reasons}")
+    # A flag on a scored row means other colours.
     n_flagged = np.count_nonzero(flags[scored] != "")
     if n_flagged:
         lines.append(f"{n_flagged} scored in other colours than the model was trained on")

@@ -53,6 +53,7 @@ def demo(args: argparse.Namespace) -> None:
 
     check_output(args.output, overwrite=True)
     import_optional("matplotlib", "plotting the field")
+    # A simulated field takes a while: check the output first.
     _check_format(args.output)
     print("simulating a field …", file=sys.stderr)
     field = make_field(random_state=args.random_state)

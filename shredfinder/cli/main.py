@@ -92,6 +92,7 @@ def build_parser(*commands: str) -> argparse.ArgumentParser:
             subparser.add_argument(
                 "--debug", action="store_true", help="show the traceback of an error"
             )
+            # For messages, which name the options instead of the arguments of Python.
             options = {
                 action.dest: action.option_strings[-1]
                 for action in subparser._actions
@@ -138,6 +139,7 @@ def _run(args: argparse.Namespace) -> int:
         print(f"shredfinder: warning: {_word(message, args.options)}", file=sys.stderr)
 
     with warnings.catch_warnings():
+        # Each warning is shown, also those of the same line of code.
         warnings.simplefilter("always", AstropyUserWarning)
         warnings.showwarning = show_warning
         try:

@@ -130,6 +130,7 @@ def run(args: argparse.Namespace) -> None:
     images = get_image_options(args, _PATTERN)
     center = args.host if args.host is not None else _parse_center(args.center)
     radius = None if args.radius is None else _parse_angle(args.radius)
+    # A search may take hours: check all outputs first.
     for path in (args.output, args.scored):
         if path is not None:
             check_output(path, args.overwrite)
@@ -138,6 +139,7 @@ def run(args: argparse.Namespace) -> None:
         check_output(args.report, args.overwrite)
         check_report(args.report)
     query = {} if args.ebv is None else {"ebv": args.ebv}
+    # The cuts read these columns in any case; here they are kept.
     if args.raw:
         query["columns"] = "all"
     with _given_addresses(args):

@@ -67,13 +67,16 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
     add_output_arguments(parser, help="model file, by convention *.shredmodel")
     parser.set_defaults(
-        judge=None, interrupted="no model was written; with --checkpoint, run it again to resume"
+        # `evaluate` has this option, and both read the same table.
+        judge=None,
+        interrupted="no model was written; with --checkpoint, run it again to resume",
     )
 
 
 def train(args: argparse.Namespace) -> None:
     """Train a model and save it."""
     check_output(args.output, args.overwrite)
+    # All columns and files are checked before the training.
     data = _read_training_data(args)
     classifier = _make_classifier(args)
     classifier.fit(
@@ -141,6 +144,7 @@ def evaluate(args: argparse.Namespace) -> None:
         _check_unused(table, ("p_cnn", "fold"))
         classifier = _make_classifier(args)
         cutouts = classifier.open_training(data.paths)[:]
+        # Each source is scored by the network of the fold that left it out.
         table["p_cnn"], table["fold"] = cross_validate(
             classifier,
             cutouts,
@@ -155,6 +159,7 @@ def evaluate(args: argparse.Namespace) -> None:
         )
     if args.output is not None:
         write_catalogue(table, args.output)
+    # Rows labelled neither galaxy nor shred are NaN.
     truth = encode_labels(data.labels if data.judged_by is None else data.judged_by)
     rows = np.flatnonzero(np.isfinite(truth))
     p_cnn = np.asarray(table["p_cnn"])[rows]

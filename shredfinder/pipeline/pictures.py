@@ -134,6 +134,7 @@ def make_field_view(
 
     everything, note_legacy = query_field(LEGACY.name, "field-all", cuts=None, columns="all")
     legacy, criteria = everything, Table()
+    # Cuts are applied here, to count what each criterion removes.
     if len(everything):
         result = candidate_cut(everything, LEGACY.name, preset=cuts)
         legacy, criteria = everything[result.passed], result.summary()
@@ -159,6 +160,7 @@ def _fetch_image(
     arcsec = _PAPER_PIXELS * native if width is None else to_value(width, "width", u.arcsec)
     if not 0 < arcsec <= 3600:
         raise ValueError(f"the field width must be above 0 and at most 1 degree: got {width}")
+    # At most the native resolution, at least 64 px.
     n_pixels = int(np.clip(round(arcsec / native), 64, _MAX_PIXELS))
     scale = arcsec / n_pixels
     fetcher = replace(fetcher, size=n_pixels, pixel_scale=scale)
@@ -222,6 +224,7 @@ def choose_galleries(
         Rows, by falling ``p_cnn``, and their `~shredfinder.Cutouts`, by the name of the table.
         Empty tables are left out.
     """
+    # Repeatable: the same search gives the same report.
     rng = np.random.default_rng(random_state)
     galleries = {}
     for name, table in tables.items():

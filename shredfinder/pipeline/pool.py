@@ -113,6 +113,7 @@ def build_pool(
     chosen = np.concatenate(
         [rng.choice(rows, n, replace=False) for rows, n in zip(classes, numbers, strict=True)]
     ).astype(int)
+    # Shreds and galaxies are mixed.
     chosen = rng.permutation(chosen)
     pool = table[chosen]
     pool["label"] = Column(
@@ -128,6 +129,7 @@ def build_pool(
 def _class_numbers(n_sources: int, share: float, available: list[int]) -> tuple[int, int]:
     """Compute the numbers of shreds and galaxies to draw, fewer where a class is too small."""
     shares = (share, 1 - share)
+    # The scarcer class limits the size of the pool.
     total = min(
         [n_sources] + [int(n / part) for n, part in zip(available, shares, strict=True) if part > 0]
     )
@@ -148,6 +150,7 @@ def _sky_groups(sky: SkyCoord, degrees: float) -> np.ndarray:
     """Compute the number of each source's friends-of-friends group."""
     if not len(sky):
         return np.zeros(0, dtype=int)
+    # Imported here, since scipy is slow to import.
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 

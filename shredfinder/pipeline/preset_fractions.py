@@ -100,6 +100,7 @@ def fractions_by_preset(
      paper      2        1            0.5
     """
     p_cnn = table[find_column(table, p_column)]
+    # Without hosts, all candidates are counted.
     near = np.ones(len(table), dtype=bool)
     if hosts is not None:
         near[:] = False
@@ -187,6 +188,7 @@ def read_passing(
         # One empty chunk is kept, for its columns.
         if not parts or len(chunk):
             parts.append(chunk)
+    # Types of an empty chunk may differ from those of the others.
     filled = [part for part in parts if len(part)] or parts[:1]
     rows = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
     return ShredTable(rows)

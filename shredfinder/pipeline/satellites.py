@@ -100,6 +100,7 @@ class SatelliteSearch:
     def satellites(self) -> ShredTable:
         """`~shredfinder.ShredTable`: the clean table, without shreds, hosts and unscored rows."""
         p_cnn = np.asarray(self.candidates["p_cnn"])
+        # Comparisons with NaN are False: unscored rows are neither.
         with np.errstate(invalid="ignore"):
             galaxy = p_cnn < self.threshold
         return self.candidates[galaxy & ~self._entry]
@@ -154,6 +155,7 @@ class SatelliteSearch:
         fractions : `~astropy.table.Table`
             As returned by `~shredfinder.evaluation.binned_shred_fractions`.
         """
+        # Only candidates matched to hosts have a separation in kpc.
         matched = "projected_separation" in self.candidates.colnames
         return self._binned("projected_separation" if matched else "separation", edges, _even_edges)
 
@@ -255,12 +257,14 @@ def count_steps(table: Table, candidates: Table, threshold: float) -> Table:
         The attribute ``counts`` of `SatelliteSearch`.
     """
     p_cnn = np.asarray(candidates["p_cnn"])
+    # Images in other colours are flagged, but usable.
     usable = np.isin(
         np.asarray(candidates["p_cnn_flag"]), [CutoutFlag.GOOD.value, CutoutFlag.OTHER_COLORS.value]
     )
     entry = np.asarray(candidates["host_entry"], dtype=bool)
     with np.errstate(invalid="ignore"):
         galaxy = p_cnn < threshold
+    # Names of the steps are part of the public table.
     rows = [
         (
             "catalogue",

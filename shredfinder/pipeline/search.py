@@ -192,12 +192,14 @@ def find_satellites(
         images: dict[str, Any] = {"service": fetcher}
     else:
         images = {"cutouts": cutouts, "pattern": pattern or "{objid}.png"}
+    # Options that change the scores, and therefore belong to the record of that step.
     scoring = {"prior": prior, "allow_other_colors": allow_other_colors}
     reach = to_value(host_radius, "host_radius", u.kpc) * u.kpc
     with _recorded_warnings() as messages:
         name, center = _resolve_center(center, steps)
         table = get_hosts(hosts)
         region_radius = _region_radius(radius, table, center, reach, cosmology)
+        # Settings of the query, for the record that decides whether its table is reused.
         where = {"ra": center.ra.deg, "dec": center.dec.deg, "radius": region_radius.value}
         endpoint = query.get("endpoint") or getattr(conf, preset.endpoint)
         region = where | {"survey": repr(preset), "cuts": repr(cut), "endpoint": endpoint}
@@ -211,6 +213,7 @@ def find_satellites(
             return found
 
         candidates = steps.run("query", query_region, region)
+        # Only these hosts affect the result: others in the catalogue may change.
         nearby = None
         if table is not None:
             nearby = select_hosts(
@@ -272,6 +275,7 @@ def find_satellites(
                 name=name,
                 cuts=cut,
                 service=fetcher,
+                # Columns and E(B-V) do not apply to the queries of the field.
                 query={key: query[key] for key in ("cache", "timeout") if key in query},
                 steps=steps,
                 **scoring,
@@ -409,6 +413,7 @@ def _count_by_host(
 ) -> Table:
     if hosts is None or not len(scored):
         return Table()
+    # The entry of a host is not one of its satellites.
     rows = scored[~np.asarray(scored["host_entry"], dtype=bool)]
     with warnings.catch_warnings():
         # Warns of unscored rows, which the summary counts already.

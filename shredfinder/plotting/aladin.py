@@ -95,6 +95,7 @@ def show_aladin(
     for name in dict.fromkeys([score, flag, *columns]):
         if name in table.colnames and name not in sources.colnames:
             sources[name] = table[name]
+    # Aladin Lite cannot place sources without a position.
     placed = np.isfinite(coords.ra.deg) & np.isfinite(coords.dec.deg)
     if aladin is None:
         aladin = package.Aladin(**(_get_view(coords[placed]) | options))
@@ -130,6 +131,7 @@ def _get_view(coords: SkyCoord) -> dict[str, Any]:
     """Return the centre and field of view that hold all positions."""
     if not len(coords):
         return {}
+    # The mean of unit vectors works across RA = 0 and at the poles.
     mean = coords.cartesian.mean()
     center = SkyCoord(mean.x, mean.y, mean.z, representation_type="cartesian")
     center = SkyCoord(center.spherical.lon, center.spherical.lat)

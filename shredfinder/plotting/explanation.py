@@ -87,6 +87,7 @@ def plot_explanation(
     if titles is not None and len(titles) != n:
         raise ValueError(f"there are {n} cutouts but {len(titles)} titles: give one per cutout")
     colors = import_optional("matplotlib.colors", "plotting")
+    # Float in 0–1.
     gray = images.mean(axis=-1) / (255 if images.dtype == np.uint8 else 1)
     scale = colors.LinearSegmentedColormap.from_list(
         "galaxy-shred", [_COLORS[0], "white", _COLORS[1]]
@@ -98,6 +99,7 @@ def plot_explanation(
     figure = make_figure(width, 1.65 * n_rows + extra, w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     for i in range(n):
         largest = np.nanmax(np.abs(maps[i])) if np.isfinite(maps[i]).any() else 0
+        # Symmetric, so that white means no effect.
         norm = colors.Normalize(-(limit or largest or 1), limit or largest or 1)
         panels = [figure.add_subplot(n_rows, 2 * n_columns, 2 * i + k) for k in (1, 2)]
         for ax in panels:
@@ -106,8 +108,9 @@ def plot_explanation(
         panels[0].imshow(images[i], interpolation="bilinear")
         panels[1].imshow(gray[i], cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
         if cutouts.good[i] and largest:
+            # From 0 where there is no effect to 1 at the limit.
             strength = np.clip(np.abs(norm(maps[i]) - 0.5) * 2, 0, 1)
-            drawn = panels[1].imshow(maps[i], cmap=scale, norm=norm, alpha=0.75 * strength)
+            panels[1].imshow(maps[i], cmap=scale, norm=norm, alpha=0.75 * strength)
         elif not cutouts.good[i]:
             middle = images.shape[2] / 2, images.shape[1] / 2
             panels[0].text(*middle, cutouts.flags[i], color="white", ha="center", fontsize=7)
@@ -115,7 +118,9 @@ def plot_explanation(
             panels[0].set_title(titles[i], fontsize=8, pad=2, loc="left")
     if limit:
         text = "decrease of the logit" if label == "auto" else label
-        figure.colorbar(drawn, ax=figure.axes, shrink=0.8, pad=0.01).set_label(
+        # Drawn even if no cutout is usable.
+        mappable = import_optional("matplotlib.cm", "plotting").ScalarMappable(norm, scale)
+        figure.colorbar(mappable, ax=figure.axes, shrink=0.8, pad=0.01).set_label(
             f"{text}\n← galaxy    shred →", fontsize=7
         )
     return figure

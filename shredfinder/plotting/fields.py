@@ -111,11 +111,13 @@ def plot_field(
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"the image must have shape (height, width, 3): got {image.shape}")
+    # A WCS made by hand has no shape.
     shape = getattr(wcs, "array_shape", None)
     if shape is not None and tuple(shape) != image.shape[:2]:
         raise ValueError(f"the image has shape {image.shape[:2]}, but the WCS has shape {shape}")
     if ax is None:
         ax = _make_axes(wcs, image.shape)
+    # Only WCSAxes have celestial coordinates.
     elif not hasattr(ax, "coords"):
         raise ValueError(
             "ax must be WCSAxes: create it with figure.add_subplot(projection=wcs), or leave it out"
@@ -144,6 +146,7 @@ def plot_field(
     if cutout is not None:
         x, y = wcs.world_to_pixel(cutout)
         _draw_square(ax, x, y, cutout_size.to_value(u.arcsec) / scale)
+    # Markers near the edge must not enlarge the plot.
     ax.set_xlim(-0.5, image.shape[1] - 0.5)
     ax.set_ylim(-0.5, image.shape[0] - 0.5)
     return ax
@@ -202,6 +205,7 @@ def _draw_class(
         linestyles=[style["linestyle"]],
         linewidths=style["linewidth"],
     )
+    # The collection is labelled for programs; the legend shows a line of the same style.
     circles.set_label(name)
     name_in_legend = {
         "shred": f"shred ({score} ≥ {threshold:g})",
@@ -379,12 +383,14 @@ def _draw_plain(ax: WCSAxes, wcs: WCS, table: Table, radius: float) -> None:
     """Draw white circles with a radius in pixels."""
     if not len(table):
         return
+    # Pixels count from 0, as in matplotlib.
     x, y = wcs.wcs_world2pix(np.asarray(table["ra"]), np.asarray(table["dec"]), 0)
     draw_circles(ax, x, y, np.full(len(x), radius), edgecolors="white", linewidths=0.8)
 
 
 def _mark_host(ax: WCSAxes, view: FieldView) -> None:
     x, y = view.wcs.world_to_pixel(view.host)
+    # In pixels, for any size of the image.
     gap, length = 0.025 * view.image.shape[1], 0.035 * view.image.shape[1]
     draw_cross(ax, x, y, gap, length, color="#5ad1ff", linewidth=1.6)
     if view.name:
@@ -403,6 +409,7 @@ def _choose_square(view: FieldView, panel: FieldPanel, threshold: float) -> SkyC
     side = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * u.deg
     # Only sources around which the whole square fits into the image.
     room = (side - view.cutout_size) / 2
+    # Offsets along the axes of the image.
     east, north = view.host.spherical_offsets_to(sky)
     fits = (abs(east) < room) & (abs(north) < room)
     with np.errstate(invalid="ignore"):

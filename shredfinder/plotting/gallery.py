@@ -79,7 +79,9 @@ def plot_gallery(
         if values is not None and len(values) != n:
             raise ValueError(f"there are {n} cutouts but {len(values)} {what}: give one per cutout")
     n_columns = max(1, min(n_columns, n))
+    # Rounded up.
     n_rows = -(-n // n_columns)
+    # Inches for the titles.
     extra = (0.17 if titles is not None else 0.0) * n_rows + (0.3 if heading else 0.0)
     figure = make_figure(
         1.6 * n_columns, 1.6 * n_rows + extra, w_pad=0.02, h_pad=0.02, wspace=0, hspace=0
@@ -165,6 +167,7 @@ def plot_class_gallery(
     scored = np.isfinite(p) & cutouts.good
     if not scored.any():
         raise ValueError("no source is scored, so there is nothing to plot")
+    # Uncertain by the score, or wrong by the label.
     called = p >= threshold
     in_doubt = (p > doubtful[0]) & (p < doubtful[1])
     in_doubt |= np.isfinite(truth) & ((truth >= 0.5) != called)
@@ -177,6 +180,7 @@ def plot_class_gallery(
     figure = make_figure(
         3.1 * n_columns + 0.3, 1.5 * n_rows + 0.35, w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0
     )
+    # A list of two, though the annotation allows a single one.
     halves = cast("np.ndarray", figure.subfigures(1, 2, wspace=0.03))
     for half, rows, name in zip(halves, chosen, ("Galaxies", "Shreds"), strict=True):
         half.suptitle(name, fontsize=11)
@@ -193,6 +197,7 @@ def _draw_cutout(ax: Axes, cutouts: Cutouts, i: int, cross: bool, framed: bool) 
     ax.set_xticks([])
     ax.set_yticks([])
     ax.imshow(image, interpolation="bilinear")
+    # The source is at the centre, between pixels if their number is even.
     y, x = (np.array(image.shape[:2]) - 1) / 2
     if not cutouts.good[i]:
         ax.text(x, y, cutouts.flags[i], color="white", ha="center", fontsize=7)

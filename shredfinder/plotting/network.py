@@ -101,9 +101,11 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
         network = network.keras_network()
     boxes = _list_boxes(network)
     _place_boxes(boxes)
+    # Limits of all boxes, with their top and right sides.
     right = max(box.x + _width(box) + _slant(box) for box in boxes)
     top = max(box.y + _height(box) / 2 + _slant(box) for box in boxes)
     bottom = min(box.y - _height(box) / 2 for box in boxes)
+    # Inches: readable for small networks, and on a page for large ones.
     width = min(max(0.95 * right, 7), 14)
     figure = make_figure(width, width / right * (top - bottom + 1.1) + 0.5)
     ax = figure.add_subplot()
@@ -114,6 +116,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     ax.set_title(title or f"{network.name}: {network.count_params():,} parameters", fontsize=10)
     patches = import_optional("matplotlib.patches", "plotting")
     for box in boxes:
+        # Connections end in the middle of the sides.
         for source in box.inputs:
             ax.plot(
                 [source.x + _width(source) + _slant(source) / 2, box.x + _slant(box) / 2],
@@ -144,12 +147,14 @@ def _list_boxes(network: Any) -> list[_Box]:
         if name == "InputLayer":
             box = _Box(layer, [])
         elif name in _FINISHING:
+            # Later layers connect to the box before.
             box = by_tensor[tensors[0].name]
             box.notes.append(_FINISHING[name] or layer.activation.__name__)
             by_tensor[layer.output.name] = box
             continue
         else:
             box = _Box(layer, [by_tensor[tensor.name] for tensor in tensors])
+            # Convolutions and dense layers may have an activation of their own.
             activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
             if activation != "linear":
                 box.notes.append({"relu": "ReLU"}.get(activation, activation))
@@ -165,6 +170,7 @@ def _place_boxes(boxes: list[_Box]) -> None:
     x = 0.0
     for column in range(1 + max(box.column for box in boxes)):
         members = [box for box in boxes if box.column == column]
+        # Branches of one column are stacked, with room for their text.
         step = max(_height(box) + _slant(box) for box in members) + 0.75
         for i, box in enumerate(members):
             box.x, box.y = x, ((len(members) - 1) / 2 - i) * step
@@ -209,6 +215,7 @@ def _draw_box(ax: Axes, patches: ModuleType, box: _Box, zorder: int) -> None:
             (x + width, y + height),
         ],
     }
+    # Darker sides make the box look solid.
     rgb = np.array(import_optional("matplotlib.colors", "plotting").to_rgb(color))
     for shade, corners in sides.items():
         ax.add_patch(

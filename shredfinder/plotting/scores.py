@@ -83,6 +83,7 @@ def plot_p_cnn(
     for name, chosen, color, fill in kinds:
         numbers, _ = np.histogram(p[chosen], edges)
         label = f"{name} ({chosen.sum()})"
+        # Outlines over filled steps keep both classes visible.
         if fill:
             ax.stairs(numbers, edges, color=color, alpha=0.45, fill=True, label=label)
         else:
@@ -91,6 +92,7 @@ def plot_p_cnn(
         ax.axvline(threshold, color="0.3", linestyle="dashed", linewidth=1)
     if log:
         ax.set_yscale("log")
+        # Bins with one source must be visible on a logarithmic scale.
         ax.set_ylim(0.7, None)
     ax.set_xlim(0, 1)
     ax.set_xlabel("p_cnn")
@@ -149,6 +151,7 @@ def plot_binned_metrics(
             f"the table has no column {missing[0]!r}: choose from {', '.join(table.colnames)}"
         )
     ax = make_figure(5, 3.4).add_subplot() if ax is None else ax
+    # Bins of names have a column value, bins of numbers have edges.
     named = "value" in table.colnames
     if named:
         middle = np.arange(len(table), dtype=float)
@@ -182,8 +185,10 @@ def plot_binned_metrics(
             capsize=2,
             label=name.replace("_", " ").replace("auc", "AUC"),
         )
+    # A margin of about an eighth of the range below the lowest point.
     bottom = max(lowest - 0.12 * (1 - lowest) - 0.005, 0) if bottom is None else bottom
     ax.set_ylim(bottom, 1 + 0.02 * (1 - bottom))
+    # Numbers of sources are above the axes, in their own coordinates vertically.
     transform = ax.get_xaxis_transform()
     for x, n in zip(middle, table["n"], strict=True):
         ax.text(x, 1.015, str(n), transform=transform, ha="center", fontsize=7, color="0.35")
@@ -250,6 +255,7 @@ def plot_shred_fractions(
         capsize=2,
         linewidth=1.2,
     )
+    # Room for the numbers above the error bars.
     top = min(1.0, 1.18 * (np.max(above[some]) if some.any() else 1.0))
     for x, y, n in zip(
         middle[some], above[some], np.asarray(fractions["n_scored"])[some], strict=True

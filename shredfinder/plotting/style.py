@@ -48,6 +48,7 @@ def get_shade(p_cnn: float) -> str:
     if math.isnan(p_cnn):
         return UNSCORED_SHADE
     place = 2 * min(max(p_cnn, 0.0), 1.0)
+    # Linear interpolation between the two nearest anchors.
     low, high = _ANCHORS[:2] if place < 1 else _ANCHORS[1:]
     part = place % 1 if place < 2 else 1.0
     return "#" + "".join(f"{round(a + part * (b - a)):02x}" for a, b in zip(low, high, strict=True))

@@ -136,6 +136,7 @@ def make_thumbnails(
             words = f"{make_score_mark(p_cnn[i])} {words}"
         if words:
             parts.append(f'<div style="margin-top:2px">{words}</div>')
+        # Lines are truncated on the page; the tooltip shows all of a line.
         for line in () if captions is None else str(captions[i]).split("\n"):
             text = escape(line)
             parts.append(f'<div title="{text}" style="{_LINE};opacity:.75">{text}</div>')

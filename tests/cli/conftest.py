@@ -5,7 +5,7 @@ from astropy.table import Table
 
 @pytest.fixture
 def catalogue(image_files):
-    """A catalogue whose cutouts are of every kind, and its path."""
+    """Path of a catalogue with usable and unusable cutouts."""
     names = ["good", "blank", "small", "truncated", "page", "absent", "bomb"]
     table = Table({"objID": names, "ra": np.arange(7.0), "dec": np.zeros(7)})
     path = image_files / "catalogue.ecsv"

@@ -32,10 +32,10 @@ def test_classify_keeps_every_row_in_any_format(catalogue, tmp_path, suffix, cap
     assert "6 unscored" in summary
     for reason in ("blank", "wrong size", "corrupted", "not an image", "missing", "oversized"):
         assert f"1 {reason}" in summary
-    assert "scoring" not in summary  # no progress bar in a log
+    assert "scoring" not in summary  # no progress bar without a terminal
 
 
-def test_classify_does_not_overwrite_unasked(catalogue, tmp_path, capsys):
+def test_classify_replaces_a_file_only_with_overwrite(catalogue, tmp_path, capsys):
     output = tmp_path / "scored.ecsv"
     output.write_text("precious")
     assert classify(catalogue, output) == 1

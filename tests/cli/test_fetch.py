@@ -56,7 +56,7 @@ def test_fetch_then_classify_is_classify(catalogue, where, tmp_path, capsys):
     assert np.isfinite(direct["p_cnn"]).sum() == 11
 
 
-def test_nothing_is_asked_twice(catalogue, where, tmp_path, server, capsys):
+def test_nothing_is_fetched_twice(catalogue, where, tmp_path, server, capsys):
     folder = tmp_path / "cutouts"
     assert main(["fetch", str(catalogue), "-o", str(folder), *where]) == 0
     n_asked = len(server.requests)
@@ -108,7 +108,7 @@ def test_wrong_options_are_one_line(catalogue, where, tmp_path, options, message
     assert message in error
 
 
-def test_cutouts_given_and_fetched_contradict(catalogue, where, tmp_path, capsys):
+def test_a_folder_and_fetching_contradict(catalogue, where, tmp_path, capsys):
     argv = ["classify", str(catalogue), "-o", str(tmp_path / "o.fits"), "--cutouts", str(tmp_path)]
     assert main([*argv, *where]) == 1
     assert "leave out --base-url and --cache" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What can't be done is said before anything is scored, and nothing is lost by it."""
+"""Impossible requests are refused before anything is scored, and nothing is lost."""
 
 import signal
 
@@ -14,7 +14,7 @@ from tests.cli.test_cli import classify
 @pytest.fixture
 def no_scoring(monkeypatch):
     def score(*args, **kwargs):
-        raise AssertionError("scored although the answer can't be kept")
+        raise AssertionError("scored although the result cannot be written")
 
     monkeypatch.setattr("shredfinder.table.tables.ShredTable.add_p_cnn", score)
 
@@ -28,14 +28,14 @@ def change(catalogue, **columns):
 
 @pytest.mark.usefixtures("no_scoring")
 class TestBeforeScoring:
-    def test_names_that_fits_takes_for_one(self, catalogue, tmp_path, capsys):
+    def test_names_that_fits_does_not_distinguish(self, catalogue, tmp_path, capsys):
         change(catalogue, P_CNN=np.zeros(7))
         assert classify(catalogue, tmp_path / "scored.fits") == 1
         assert (
             "does not distinguish the column names 'P_CNN' and 'p_cnn'" in capsys.readouterr().err
         )
 
-    def test_letters_that_fits_does_not_hold(self, catalogue, tmp_path, capsys):
+    def test_characters_that_fits_cannot_hold(self, catalogue, tmp_path, capsys):
         change(catalogue, note=["ä"] * 7)
         assert classify(catalogue, tmp_path / "scored.fits") == 1
         assert "only ASCII" in capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_one_of_several_tables(catalogue, tmp_path):
         assert len(Table.read(output)) == n
 
 
-def test_a_name_that_finds_nothing_is_shown(catalogue, tmp_path, capsys):
+def test_a_file_name_is_shown_if_none_is_found(catalogue, tmp_path, capsys):
     assert classify(catalogue, tmp_path / "scored.ecsv", "--pattern", "{objID}.jpeg") == 0
     assert "good.jpeg" in capsys.readouterr().err
 
@@ -89,7 +89,7 @@ def test_interrupting_writes_nothing(catalogue, tmp_path, monkeypatch, capsys):
         "shredfinder.models.model.TrainedModel.score",
         lambda *_: signal.raise_signal(signal.SIGINT),
     )
-    # A shell starts what runs in the background with the signal ignored.
+    # Shells start background processes with the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     output = tmp_path / "scored.ecsv"
     try:

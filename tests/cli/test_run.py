@@ -35,7 +35,7 @@ def test_the_first_command_of_the_guide(services, where, tmp_path, capsys):
     assert (table["p_cnn"] < 0.5).all()
     assert {"rchisq_g", "host_id"} <= set(table.colnames)
     assert "<h2>The field</h2>" in report.read_text()
-    # Nothing is replaced unless that is asked for; then the steps in the folder do.
+    # Files are replaced only with --overwrite. Then the saved steps are reused.
     assert main([*command, *extra, "--raw"]) == 1
     assert "add --overwrite" in capsys.readouterr().err
     services.catalogs.requests.clear()
@@ -93,7 +93,7 @@ def test_fractions(services, sky, tmp_path, capsys):
     assert all(name in printed for name in found["preset"])
     strict, loose = found["n_shreds"][:2]
     assert loose > strict > 0
-    # A column p_cnn is believed: nothing is fetched.
+    # An existing column p_cnn is used: nothing is fetched.
     table = make_legacy(sky)
     table["p_cnn"] = 0.7
     table.write(path, overwrite=True)
@@ -125,8 +125,8 @@ def test_pool(services, where, tmp_path, capsys):
     assert Table.read(out)["objid"].tolist() == pool["objid"].tolist()
 
 
-def test_catalogues_in_other_shapes(services, sky, tmp_path, capsys):
-    """The second table of a file, with columns of position that have names of their own."""
+def test_other_tables_and_position_columns(services, sky, tmp_path, capsys):
+    """The second table of a file, with other names for the position columns."""
     rows = make_legacy(sky)
     rows["p_cnn"] = np.where(np.arange(len(rows)) % 2, 0.9, 0.1)
     rows["lon"], rows["lat"] = rows["ra"], rows["dec"]
@@ -147,7 +147,7 @@ def test_catalogues_in_other_shapes(services, sky, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("no_scoring")
-def test_what_cannot_be_written_is_not_scored(services, sky, tmp_path, capsys):
+def test_tables_that_cannot_be_written_are_not_scored(services, sky, tmp_path, capsys):
     rows = make_legacy(sky)["ls_id", "ra", "dec"]
     rows["note"] = "ä"
     rows.write(tmp_path / "rows.ecsv")

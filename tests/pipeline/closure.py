@@ -1,4 +1,4 @@
-"""How much of the truth a search gives back: completeness and purity, with and without p_cnn."""
+"""Completeness and purity of a search, with and without p_cnn."""
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -11,14 +11,14 @@ __all__ = ["judge"]
 
 
 def judge(search, sky, hosts):
-    """Compare candidates and clean table with the simulated truth.
+    """Compare the candidates and the clean table with the simulated truth.
 
-    What should be found are the galaxies within the region and the radius of a host that are no
-    hosts themselves and pass SAGA's selection by their true magnitudes and radii; what it takes to
-    measure them well is left to the cuts, and is part of the completeness.
+    The complete sample are the galaxies in the region and near a host, other than hosts, that pass
+    SAGA's selection by their true magnitudes and radii. Losses by the quality cuts lower the
+    completeness.
 
-    Returns a table with a row for each selection: its number of rows, of galaxies, shreds and
-    stars among them, completeness and purity.
+    Return a table with one row per selection: numbers of rows, galaxies, shreds and stars,
+    completeness and purity.
     """
     truth = sky.truth
     place = SkyCoord(np.asarray(truth["ra"]), np.asarray(truth["dec"]), unit="deg")

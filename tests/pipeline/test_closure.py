@@ -1,4 +1,4 @@
-"""A known patch of sky through the whole pipeline: what comes out is what was put in."""
+"""The whole pipeline recovers the galaxies of a simulated sky."""
 
 import astropy.units as u
 import pytest
@@ -37,7 +37,7 @@ def test_purity_rises_and_completeness_stays(found):
     print(table)
     without, cleaned = table
     assert without["wanted"] > 100
-    # Without p_cnn the shreds are in the table; most of them are out of it after.
+    # The cuts leave the shreds in the table; p_cnn removes most of them.
     assert without["shreds"] > 15
     assert cleaned["shreds"] < 0.5 * without["shreds"]
     assert cleaned["purity"] > without["purity"] + 0.05

@@ -1,4 +1,4 @@
-"""Pools of sources to be labelled."""
+"""Pools of sources to label."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_share_and_order():
     assert np.isfinite(pool["p_cnn"]).all()
     # Random order: shreds are neither first nor last.
     assert 0.3 < np.flatnonzero(shred).mean() / 200 < 0.7
-    # All scores of a class have a chance, not the most certain ones only.
+    # Sources with any score are drawn, not only the most certain ones.
     assert pool["p_cnn"][shred].min() < 0.6
     assert set(pool["label"]) == {""}
     again = build_pool(table, 200, random_state=3)

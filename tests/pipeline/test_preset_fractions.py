@@ -1,4 +1,4 @@
-"""Fractions by preset, on tables and on files."""
+"""Shred fractions after each preset of cuts, of tables and files."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ from tests.conftest import need_format
 def legacy():
     table = make_legacy()
     rng = np.random.default_rng(5)
-    # Bad fits are shreds more often than not.
+    # Most sources with a bad fit are shreds.
     bad = np.max([table[f"rchisq_{band}"] for band in "grz"], axis=0) > 4
     table["p_cnn"] = np.where(rng.uniform(size=len(table)) < np.where(bad, 0.7, 0.05), 0.9, 0.1)
     table["p_cnn"][::17] = np.nan
     return table
 
 
-def test_each_preset_counts_what_it_lets_through(legacy):
+def test_fractions_of_the_sources_that_pass(legacy):
     found = fractions_by_preset(legacy)
     assert found["preset"].tolist() == list(CUT_PRESETS)
     for row in found:

@@ -16,7 +16,7 @@ from shredfinder.pipeline import send_samp
 
 @pytest.fixture(autouse=True)
 def tidy():
-    """Sockets that hubs and clients leave open must not be another test's."""
+    """Close the sockets of hubs and clients here, not during another test."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -25,7 +25,7 @@ def tidy():
 
 @pytest.fixture(params=["astropy.samp", "pyvo.samp"])
 def samp(request):
-    """A module with a hub of its own; astropy's is now pyvo's, and says so."""
+    """A SAMP module; astropy's is deprecated in favour of pyvo's, and warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = importlib.import_module(request.param)
@@ -44,7 +44,7 @@ def hub(samp):
 
 
 class Receiver:
-    """Plays TOPCAT: loads tables, and remembers where it was pointed to."""
+    """A stand-in for TOPCAT: load tables, and record positions."""
 
     def __init__(self, samp, hub, *, works=True):
         self.tables, self.places = [], []
@@ -56,9 +56,9 @@ class Receiver:
 
     def load(self, private_key, sender_id, msg_id, mtype, params, extra):
         if not self.works:
-            answer = {"samp.status": "samp.error", "samp.result": {},
+            response = {"samp.status": "samp.error", "samp.result": {},
                       "samp.error": {"samp.errortxt": "out of memory"}}  # fmt: skip
-            return self.client.reply(msg_id, answer)
+            return self.client.reply(msg_id, response)
         table = Table.read(params["url"].removeprefix("file://"), format="votable")
         self.tables.append((params["name"], table))
         return self.client.ereply(msg_id, "samp.ok", result={})
@@ -90,7 +90,7 @@ def test_a_receiver_gets_table_and_position(samp, hub, table):
     assert receiver.places == [(143.05, 21.55)]
 
 
-def test_trouble_is_told(samp, hub, table):
+def test_failures_are_warnings(samp, hub, table):
     with pytest.warns(ShredfinderWarning, match="no program"):
         assert send_samp(table, hub=hub) == []
     receiver = Receiver(samp, hub, works=False)

@@ -1,4 +1,4 @@
-"""The whole way, from a name to a clean table, against servers on loopback."""
+"""Searches from a name to a clean table, with servers on loopback."""
 
 import shutil
 import warnings
@@ -77,7 +77,7 @@ def test_hosts_are_those_of_the_pure_function(services):
     entries = found.candidates[found.candidates["host_entry"]]
     assert len(entries) > 3
     assert not set(entries["objid"]) & set(found.satellites["objid"])
-    # Without hosts nothing is left out, and only the atlas says what is a large galaxy.
+    # Without hosts all candidates are kept, and only the SGA marks large galaxies.
     free = search(hosts=None)
     assert numbers(free)["hosts"] == numbers(free)["cuts"]
     assert "host_id" not in free.candidates.colnames
@@ -100,7 +100,7 @@ def test_the_radius_follows_from_the_host_at_the_centre(services, sky):
         search("NGC 0")
 
 
-def test_no_host_in_reach_is_told(services, tmp_path):
+def test_no_host_near_the_region_is_a_warning(services, tmp_path):
     far = Table({"name": ["far"], "ra": [10.0], "dec": [0.0], "z": [0.02]})
     with pytest.warns(ShredfinderWarning, match="no host is near the region"):
         found = search(hosts=far)
@@ -120,7 +120,7 @@ def test_other_surveys_are_scored_on_legacy_images(services, survey):
     unscored = np.isnan(found.candidates["p_cnn"])
     assert n["score"] == n["cutouts"] == len(found.candidates) - unscored.sum()
     if survey == "sdss-dr17":
-        # Some of its sources are where there are no images.
+        # Some of its sources are outside the images.
         assert unscored.sum() >= 2
         assert set(found.reasons) <= {"blank", "no coverage"}
         assert found.shred_fraction["n_unscored"][0] == unscored.sum()
@@ -130,7 +130,7 @@ def test_other_surveys_are_scored_on_legacy_images(services, survey):
         assert "in no fraction" in found.summary()
 
 
-def test_a_search_goes_on_where_it_stopped(services, tmp_path):
+def test_a_search_resumes(services, tmp_path):
     folder = tmp_path / "steps"
     services.images.down = True
     with pytest.warns(ShredfinderWarning, match="run again"):
@@ -141,7 +141,7 @@ def test_a_search_goes_on_where_it_stopped(services, tmp_path):
     services.images.down = False
     services.catalogs.requests.clear()
     second = search(folder=folder)
-    # The catalogue is not asked again, nor the resolver; what failed is.
+    # The catalogue and the resolver are not queried again; failed images are retried.
     assert services.catalogs.requests == []
     assert second.reasons == {}
     services.images.requests.clear()
@@ -153,7 +153,7 @@ def test_a_search_goes_on_where_it_stopped(services, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [
         "center.ecsv", "cutouts", "hosts.ecsv", "query.ecsv", "score.ecsv", "steps.json"
     ]  # fmt: skip
-    # Another setting makes that step and those after it anew, and no other.
+    # Another setting reruns that step and all later ones, and no other.
     search(folder=folder, cuts="paper-no-rchisq")
     assert any("RCHISQ" in q.upper() for q in services.catalogs.queries)
     assert not any("sesame" in path for path, _ in services.images.requests)
@@ -201,7 +201,7 @@ def test_the_field_view_is_of_the_sky(services, sky):
     view = found.view
     assert view.image.shape == (511, 511, 3)
     field = sky.fields[0]
-    # A blue knot and a red star are where the coordinates say: compare with the field itself.
+    # Sources are at their coordinates: compare with the simulated field.
     points = view.wcs.pixel_to_world([150.0, 255.0, 380.0], [200.0, 255.0, 300.0])
     x, y = np.rint(field.wcs.world_to_pixel(points)).astype(int)
     there = field.image[y, x].astype(int)
@@ -232,7 +232,7 @@ def test_bad_arguments(services):
             search(**options)
 
 
-def test_what_is_damaged_in_the_folder_is_made_anew(services, tmp_path):
+def test_damaged_tables_are_made_again(services, tmp_path):
     folder = tmp_path / "steps"
     first = search(folder=folder)
     (folder / "score.ecsv").write_text("# %ECSV 1.0\nnonsense")

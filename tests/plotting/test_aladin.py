@@ -13,14 +13,14 @@ from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
 
 
 class Recorder:
-    """Stands in for the widget where a table is shown in one that is there."""
+    """A stand-in for an existing widget."""
 
     def __init__(self):
         self.shown = []
 
     def add_table(self, table, **options):
         content = io.BytesIO()
-        table.write(content, format="votable")  # as the widget sends it
+        table.write(content, format="votable")  # the widget sends VOTables
         self.shown.append((table, options))
 
 
@@ -42,7 +42,7 @@ def recorder(monkeypatch):
     return Recorder()
 
 
-def test_each_part_of_the_range_has_its_colour(recorder):
+def test_each_bin_has_its_colour(recorder):
     assert show_aladin(make_table(), recorder, columns=["id"]) is recorder
     found = [
         (options["name"], options["color"], table["id"].tolist())
@@ -59,7 +59,7 @@ def test_each_part_of_the_range_has_its_colour(recorder):
     assert table["ra"].unit == u.deg
 
 
-def test_tables_without_scores_have_no_answers(recorder):
+def test_tables_without_scores_are_unscored(recorder):
     show_aladin(Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}), recorder)
     assert [options["name"] for _, options in recorder.shown] == ["unscored"]
 
@@ -70,23 +70,23 @@ def test_positions_may_be_given(recorder):
     assert [table["ra"].tolist() for table, _ in recorder.shown] == [[2.0], [1.0]]
 
 
-def test_unknown_columns_are_told(recorder):
+def test_unknown_columns_are_errors(recorder):
     with pytest.raises(ValueError, match="no column 'mag'"):
         show_aladin(make_table(), recorder, columns=["mag"])
 
 
-def test_missing_package_is_told(monkeypatch):
+def test_missing_package_is_an_error(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ipyaladin", None)
     with pytest.raises(MissingDependencyError, match=r"shredfinder\[notebook\]"):
         show_aladin(make_table())
 
 
-def test_widget_holds_the_overlay_and_looks_at_it():
+def test_widget_shows_the_sources():
     pytest.importorskip("ipyaladin", reason="the overlay needs ipyaladin")
     aladin = show_aladin(make_table(), survey="CDS/P/DESI-Legacy-Surveys/DR10/color", height=300)
     assert aladin.overlays == ["p_cnn 0.8 to 1.0", "p_cnn 0.0 to 0.2", "unscored"]
     assert aladin.survey == "CDS/P/DESI-Legacy-Surveys/DR10/color"
-    # Across right ascension 0.
+    # The sources are on both sides of right ascension 0.
     assert aladin.target.separation(SkyCoord(0.0075, 2.0075, unit="deg")) < 0.5 * u.arcmin
     assert 0.04 < aladin.fov.deg < 0.1
 

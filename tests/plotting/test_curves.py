@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
-def answers():
+def scores():
     rng = np.random.default_rng(0)
     y = np.arange(600) % 2
     p = 1 / (1 + np.exp(-rng.normal(4 * y - 2, 2)))
@@ -28,20 +28,20 @@ def answers():
     return y, p, folds
 
 
-def test_roc_of_the_folds_with_mean_and_spread(answers, tmp_path):
-    y, p, folds = answers
+def test_roc_of_the_folds_with_mean_and_spread(scores, tmp_path):
+    y, p, folds = scores
     ax = plot_roc(y, p, folds)
     aucs = [compute_metrics(y[folds == k], p[folds == k])["auc"] for k in range(5)]
     (text,) = ax.get_legend().get_texts()
     assert text.get_text() == f"mean: AUC {np.mean(aucs):.4f} ± {np.std(aucs, ddof=1):.4f}"
     thin = [line for line in ax.lines if line.get_linewidth() == 0.5]
     assert len(thin) == 5
-    # The area below the thick line is the mean of the areas.
+    # The area below the mean curve is the mean of the areas.
     thick = next(line for line in ax.lines if line.get_linewidth() == 2)
     assert trapezoid(thick.get_ydata(), thick.get_xdata()) == pytest.approx(np.mean(aucs), abs=0.01)
     (corner,) = ax.child_axes
     assert corner.get_xlim() == (0, 0.1)
-    # A second network on the same axes and in the same corner.
+    # A second classifier is drawn on the same axes and inset.
     n_before = len(corner.lines)
     assert plot_roc(y, 1 - p, folds, label="other", color="blue", ax=ax) is ax
     assert len(ax.child_axes) == 1
@@ -69,8 +69,8 @@ def test_reliability_by_hand():
     assert "calibration error" in ax.get_legend().get_texts()[0].get_text()
 
 
-def test_histogram_counts_every_source_once(answers):
-    y, p, _ = answers
+def test_histogram_counts_every_source_once(scores):
+    y, p, _ = scores
     ax = plot_p_cnn(p, y, n_bins=20)
     counts = [patch.get_data().values.sum() for patch in ax.patches]
     known = np.isfinite(p)
@@ -79,8 +79,8 @@ def test_histogram_counts_every_source_once(answers):
     assert plain.patches[0].get_data().values.sum() == known.sum()
 
 
-def test_metrics_by_bins_and_by_names(answers):
-    y, p, _ = answers
+def test_metrics_by_bins_and_by_names(scores):
+    y, p, _ = scores
     values = np.linspace(15, 21, 600)
     table = binned_metrics(y, p, values, [15, 17, 19, 21], n_resamples=20)
     ax = plot_binned_metrics(table, label="r")
@@ -92,7 +92,7 @@ def test_metrics_by_bins_and_by_names(answers):
         plot_binned_metrics(table, ("purity",))
 
 
-def test_history_shows_what_there_is():
+def test_history_of_several_trainings():
     short = {"loss": [1, 0.5], "accuracy": [float("nan"), 0.8]}
     long = {"loss": [1, 0.5, 0.2], "val_loss": [0.9, 0.4, 0.6], "val_accuracy": [0.5, 0.9, 0.8]}
     figure = plot_history([short, long], labels=["a", "b"])
@@ -105,7 +105,7 @@ def test_history_shows_what_there_is():
         plot_history([short, long], labels=["a"])
 
 
-def test_what_can_not_be_drawn_is_refused():
+def test_invalid_input():
     for plot in (plot_roc, plot_precision_recall):
         with pytest.raises(ValueError, match="scored galaxies and scored shreds"):
             plot([0, 0], [0.1, 0.2])

@@ -30,7 +30,7 @@ def test_each_cutout_has_its_map(cutouts, tmp_path):
     figure.savefig(tmp_path / "map.png")
 
 
-def test_what_does_not_fit_is_refused(cutouts):
+def test_invalid_input(cutouts):
     with pytest.raises(ValueError, match="a map for each"):
         plot_explanation(cutouts, np.zeros((2, 32, 32)))
     with pytest.raises(ValueError, match="3 cutouts but 1 titles"):

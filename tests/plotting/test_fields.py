@@ -60,7 +60,7 @@ def test_shreds_are_yellow_galaxies_red_and_others_grey(image, wcs, table):
     assert colors["galaxy"][0] > 0.9
     assert max(colors["galaxy"][1:3]) < 0.5
     assert np.ptp(colors["unscored"][:3]) < 0.05
-    # And they differ without colour.
+    # Line styles differ too.
     assert len({str(artist.get_linestyle()) for artist in circles.values()}) == 3
 
 
@@ -76,7 +76,7 @@ def test_legend_counts_the_sources(image, wcs, table):
     assert plot_field(image, wcs, table, legend=False).get_legend() is None
 
 
-def test_masked_scores_have_no_answer(image, wcs, table):
+def test_masked_scores_are_unscored(image, wcs, table):
     table["p_cnn"] = MaskedColumn([0.9, 0.9, 0.9, 0.9], mask=[False, True, True, True])
     circles = _circles(plot_field(image, wcs, table))
     assert len(circles["shred"].get_offsets()) == 1
@@ -102,7 +102,7 @@ def test_units_of_positions(image, wcs, table):
     np.testing.assert_allclose(circles["galaxy"].get_offsets(), [[30, 30]], atol=1e-6)
 
 
-def test_rows_without_position_are_left_out_of_the_picture(image, wcs, table):
+def test_rows_without_position_are_not_plotted(image, wcs, table):
     table["ra"] = MaskedColumn(table["ra"], mask=[True, False, False, False])
     table["dec"][1] = np.nan
     ax = plot_field(image, wcs, table)
@@ -111,7 +111,7 @@ def test_rows_without_position_are_left_out_of_the_picture(image, wcs, table):
 
 
 def _widths(circles):
-    # Matplotlib before 3.10 has no other way to ask.
+    # Matplotlib before 3.10 has no public method.
     return circles.get_widths() if hasattr(circles, "get_widths") else 2 * circles._widths
 
 

@@ -12,7 +12,7 @@ def _is_framed(ax):
     return ax.spines["left"].get_linewidth() > 2
 
 
-def test_both_classes_are_shown_and_doubtful_ones_framed(tmp_path):
+def test_both_classes_are_shown_and_uncertain_ones_framed(tmp_path):
     images, y = make_images(40)
     images[0] = 9
     cutouts = Cutouts(images, pixel_scale=1, bands="zrg")

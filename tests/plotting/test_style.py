@@ -20,7 +20,7 @@ def test_galaxies_are_blue_and_shreds_yellow():
     assert hues == pytest.approx([0.595, 0.145], abs=0.03)
 
 
-def test_shades_grow_lighter_all_along():
+def test_shades_grow_lighter():
     luminances = [to_luminance(get_shade(p)) for p in np.linspace(0, 1, 41)]
     assert (np.diff(luminances) > 0).all()
 
@@ -32,7 +32,7 @@ def test_text_can_be_read_on_every_shade(p_cnn):
     assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
-def test_no_answer_and_what_lies_outside():
+def test_unscored_and_out_of_range():
     assert get_shade(float("nan")) == UNSCORED_SHADE
     assert get_shade(-1.0) == get_shade(0.0)
     assert get_shade(7.0) == get_shade(1.0)

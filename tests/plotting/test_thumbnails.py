@@ -39,13 +39,13 @@ def test_images_are_those_of_the_cutouts(dtype):
         assert image[12:20, 12:20].mean(axis=(0, 1)).argmax() == i % 3
 
 
-def test_unusable_images_are_told_and_not_shown():
+def test_unusable_images_show_their_flag():
     grid = make_thumbnails(make_cutouts(2, flags=["no coverage", ""]))
     assert len(decode(grid)) == 1
     assert ">no coverage<" in grid.html
 
 
-def test_probabilities_stand_on_their_colours():
+def test_scores_are_on_their_colours():
     html = make_thumbnails(make_cutouts(3), p_cnn=[0.93, np.nan, 0.004]).html
     for p_cnn, text in ((0.93, "0.93"), (float("nan"), "unscored"), (0.004, "0.00")):
         assert re.search(rf'background:{get_shade(p_cnn)};[^"]*">{text}<', html)
@@ -56,7 +56,7 @@ def test_cross_is_marked_on_request():
     assert "<svg" not in make_thumbnails(make_cutouts(2)).html
 
 
-def test_words_are_escaped():
+def test_text_is_escaped():
     html = make_thumbnails(
         make_cutouts(1), captions=["<b>\nr = 17"], notes=["<script>"], size=64
     ).html
@@ -67,17 +67,17 @@ def test_words_are_escaped():
     assert "width:64px" in html
 
 
-def test_nothing_refers_to_elsewhere():
+def test_grid_is_self_contained():
     assert not re.search(r'(src|href)="(?!data:)', make_thumbnails(make_cutouts(2)).html)
 
 
 @pytest.mark.parametrize("name", ["p_cnn", "notes", "captions"])
-def test_one_of_each_is_needed(name):
+def test_lengths_must_match(name):
     with pytest.raises(ValueError, match="there are 3 cutouts but 2"):
         make_thumbnails(make_cutouts(3), **{name: [0.5, 0.5]})
 
 
-def test_other_numbers_of_channels_are_refused():
+def test_images_must_have_three_channels():
     cutouts = Cutouts(np.zeros((1, 8, 8, 5), np.uint8), pixel_scale=0.4, bands="ugriz")
     with pytest.raises(ValueError, match="three channels"):
         make_thumbnails(cutouts)

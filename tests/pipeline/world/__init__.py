@@ -1,4 +1,4 @@
-"""A simulated patch of sky: images, catalogues, hosts, and the servers that one asks for them."""
+"""A simulated patch of sky: images, catalogues, hosts, and their servers."""
 
 from tests.pipeline.world.catalogues import make_legacy, make_nsa, make_ps1, make_sdss
 from tests.pipeline.world.servers import running_services

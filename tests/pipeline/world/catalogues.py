@@ -12,7 +12,7 @@ from astropy.table import Table
 # Chance that a source of each kind has a bad RCHISQ, and a bad FRACFLUX.
 _BAD_FIT = {"shred": 0.35, "host": 0.3, "galaxy": 0.02, "star": 0.01}
 _BLENDED = {"shred": 0.35, "host": 0.0, "galaxy": 0.03, "star": 0.05}
-# Stars that a pipeline takes for galaxies.
+# Stars that a survey pipeline classifies as galaxies.
 _LIKE_GALAXIES = 0.05
 _NOISE = {"g": 0.05, "r": 0.07, "z": 0.14, "i": 0.12}
 _DUST = {"g": 0.09, "r": 0.06, "z": 0.03, "i": 0.045}

@@ -20,19 +20,19 @@ from tests.pipeline.world.catalogues import make_legacy, make_nsa, make_ps1, mak
 
 _GREY = 32
 _LIMIT = 3000
-# Parts of an image without sky are looked at down to this size.
+# Smallest part of an image that is searched for sky.
 _SMALLEST = 130
 
 
 class ImageServer:
-    """Plays the Legacy viewer, Sesame and the NSA's download from a simulated sky."""
+    """Serve images, names and the NSA of a simulated sky, as the Legacy viewer and Sesame do."""
 
     def __init__(self, sky, nsa):
         images = {band: [] for band in "grz"}
         for field in sky.fields:
             for band, fluxes in zip(field.bands, field.fluxes, strict=True):
                 images[band].append((fluxes, field.wcs))
-        # The fields' values are nanomaggies per native pixel, whatever their own are.
+        # Fluxes are in nanomaggies per native pixel, whatever the pixel scale.
         self.images = LocalImages(images, flux_scale=1)
         self.drawn = [(field.image, field.wcs) for field in sky.fields]
         self.pixel_scale = sky.fields[0].pixel_scale
@@ -68,7 +68,7 @@ class ImageServer:
         return file.getvalue()
 
     def render(self, ra, dec, width, height, scale):
-        """Colours; at the fields' own scale their pixels, which is a hundred times as fast."""
+        """Colours; at the native scale cut from the fields, which is 100 times faster."""
         if abs(scale - self.pixel_scale) < 1e-6:
             return self.cut(SkyCoord(ra, dec, unit="deg"), width, height)
         return self.resample(ra, dec, width, height, scale)
@@ -108,7 +108,7 @@ class ImageServer:
         return image
 
     def resolve(self, name):
-        """Sesame's answer, as astropy asks for it."""
+        """Sesame's response in the format that astropy requests."""
         found = self.names.get(name)
         if found is None:
             return f"# {name}\t#Q1\n#=S=Simbad:    0     0ms\n#!SIMBAD: No known catalog\n#====Done"
@@ -124,7 +124,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request, client_address):
-        pass  # a client that hangs up is no news
+        pass  # clients may hang up
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Services:
-    """The running servers, and the options that name their addresses."""
+    """The running servers, and the options with their addresses."""
 
     def __init__(self, images, catalogs):
         self.images, self.catalogs = images, catalogs
@@ -185,7 +185,7 @@ class Services:
 
     @property
     def options(self):
-        """Arguments of the command line that do the same."""
+        """The same as command-line options."""
         names = {**self.addresses, "base_url": self.addresses["legacy_viewer_url"]}
         del names["legacy_viewer_url"]
         return [
@@ -195,7 +195,7 @@ class Services:
 
 @contextlib.contextmanager
 def running_services(sky, folder):
-    """Start the servers of a sky; `folder` takes the hosts' file."""
+    """Start the servers of a sky, with the file of hosts in a folder."""
     nsa = make_nsa(sky, Path(folder) / "nsa_v1_0_1.fits")
     database = SkyDatabase(
         {"ls_dr9.tractor": make_legacy(sky), "PhotoPrimary": make_sdss(sky), **make_ps1(sky)}

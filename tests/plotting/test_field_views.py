@@ -1,4 +1,4 @@
-"""Galleries, field views and fractions: what is drawn where."""
+"""Galleries, field views and shred fractions."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_gallery(field):
         plot_gallery(cutouts[:0])
 
 
-def test_unusable_cutouts_say_why(field):
+def test_unusable_cutouts_show_their_flag(field):
     cutouts = field.cutouts(field.wcs.pixel_to_world([5, 160], [160, 160]))
     figure = plot_gallery(cutouts)
     assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["no coverage"], []]
@@ -75,7 +75,7 @@ def test_field_view(field):
     assert square.get_width() == pytest.approx(128)
     center = np.add(square.get_xy(), square.get_width() / 2)
     np.testing.assert_allclose(center, [160, 160], atol=0.01)
-    # Else around the brightest shred that it fits around.
+    # Otherwise it is around the brightest shred that leaves room for it.
     panels[2] = FieldPanel("other", table)
     figure = plot_field_view(FieldView(field.image, field.wcs, panels, host))
     center = np.add(figure.axes[2].patches[0].get_xy(), 64)
