@@ -159,13 +159,13 @@ class HttpClient:
 
         return self._retrying(attempt)
 
-    def _send(self, asked: requests.Request, max_bytes: int) -> Response:
+    def _send(self, request: requests.Request, max_bytes: int) -> Response:
         """Send a request, follow redirects, and return the response with its body loaded."""
         deadline = time.monotonic() + self.timeout
-        url = str(asked.url)
+        url = str(request.url)
         host = urlsplit(url).netloc or url
         try:
-            request = self._session.prepare_request(asked)
+            prepared = self._session.prepare_request(request)
             for _ in range(_MAX_REDIRECTS + 1):
                 # The wait for a turn is not the server's fault.
                 deadline += self._limiter.wait(self.stop)
@@ -173,13 +173,13 @@ class HttpClient:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise requests.Timeout
-                request.hooks["response"] = [partial(self._load, end=end, max_bytes=max_bytes)]
+                prepared.hooks["response"] = [partial(self._load, end=end, max_bytes=max_bytes)]
                 response = self._session.send(
-                    request,
+                    prepared,
                     timeout=(min(_CONNECT_TIMEOUT, left), left),
                     allow_redirects=False,
                     **self._session.merge_environment_settings(
-                        request.url or url, {}, True, None, None
+                        prepared.url or url, {}, True, None, None
                     ),
                 )
                 # Astroquery pickles responses, and a client cannot be pickled.
@@ -190,7 +190,7 @@ class HttpClient:
                         self._fail(response)
                     return response
                 _check_redirect(response.url, response.next.url)
-                request = response.next
+                prepared = response.next
             raise BadResponseError(
                 f"more than {_MAX_REDIRECTS} redirects, the last from {response.url}"
             )

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from shredfinder._net.client import HttpClient
 from shredfinder._net.retries import RetryPolicy
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.types import PathLike
     from shredfinder.imaging import Cutouts
+
+    Progress: TypeAlias = bool | Literal["auto"]
+    Source: TypeAlias = "str | CutoutService | CutoutFetcher | None"
 
 __all__ = ["CutoutFetcher", "CutoutStream", "fetch_cutouts", "iter_cutouts"]
 
@@ -191,21 +194,8 @@ class CutoutFetcher:
         copied._check_service()
         return copied
 
-    def fetch(
-        self, coords: SkyCoord | Table, *, progress: bool | Literal["auto"] = "auto"
-    ) -> Cutouts:
-        """Fetch a cutout for each position.
-
-        Parameters
-        ----------
-        coords, progress
-            As for `fetch_cutouts`.
-
-        Returns
-        -------
-        cutouts : ~shredfinder.Cutouts
-            One per position, in order; see `fetch_cutouts`.
-        """
+    def fetch(self, coords: SkyCoord | Table, *, progress: Progress = "auto") -> Cutouts:
+        """Fetch a cutout for each position; parameters and result as for `fetch_cutouts`."""
         ra, dec = get_degrees(coords, name="coords")
         with (
             self._open_run() as run,
@@ -219,20 +209,9 @@ class CutoutFetcher:
         *,
         chunk: int = 512,
         ahead: int = 1,
-        progress: bool | Literal["auto"] = "auto",
+        progress: Progress = "auto",
     ) -> CutoutStream:
-        """Return a sequence of cutouts that are fetched when they are needed.
-
-        Parameters
-        ----------
-        coords, chunk, ahead, progress
-            As for `CutoutStream`.
-
-        Returns
-        -------
-        stream : CutoutStream
-            The sequence.
-        """
+        """Return a `CutoutStream` of the positions; parameters as there."""
         return CutoutStream(coords, self, chunk=chunk, ahead=ahead, progress=progress)
 
     @contextlib.contextmanager
@@ -324,11 +303,11 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     def __init__(
         self,
         coords: SkyCoord | Table,
-        service: str | CutoutService | CutoutFetcher | None = None,
+        service: Source = None,
         *,
         chunk: int = 512,
         ahead: int = 1,
-        progress: bool | Literal["auto"] = "auto",
+        progress: Progress = "auto",
         **options: Any,
     ) -> None:
         if chunk < 1 or ahead < 0:
@@ -403,9 +382,7 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
                 yield waiting.popleft().result(bar)
 
 
-def _to_fetcher(
-    service: str | CutoutService | CutoutFetcher | None, options: dict[str, Any]
-) -> CutoutFetcher:
+def _to_fetcher(service: Source, options: dict[str, Any]) -> CutoutFetcher:
     if isinstance(service, CutoutFetcher):
         return replace(service, **options) if options else service
     return CutoutFetcher(service, **options)
@@ -413,9 +390,9 @@ def _to_fetcher(
 
 def fetch_cutouts(
     coords: SkyCoord | Table,
-    service: str | CutoutService | CutoutFetcher | None = None,
+    service: Source = None,
     *,
-    progress: bool | Literal["auto"] = "auto",
+    progress: Progress = "auto",
     **options: Any,
 ) -> Cutouts:
     """Fetch a cutout for each position.
@@ -469,7 +446,7 @@ def fetch_cutouts(
 
 def iter_cutouts(
     coords: SkyCoord | Table,
-    service: str | CutoutService | CutoutFetcher | None = None,
+    service: Source = None,
     *,
     chunk: int = 512,
     **options: Any,
@@ -488,11 +465,7 @@ def iter_cutouts(
 
     Examples
     --------
-    >>> from astropy.coordinates import SkyCoord
-    >>> from shredfinder.cutouts import iter_cutouts
-    >>> coords = SkyCoord([184.7, 184.8, 184.9], [47.3, 47.4, 47.5], unit="deg")
-    >>> [len(cutouts) for cutouts in iter_cutouts(coords, chunk=2, offline=True)]
-    [2, 1]
+    See `CutoutStream`.
     """
     with CutoutStream(coords, service, chunk=chunk, **options) as stream:
         yield from stream
