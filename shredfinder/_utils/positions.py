@@ -10,6 +10,8 @@ from astropy import units as u
 from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
@@ -192,14 +194,15 @@ def find_position(table: Table | pd.DataFrame | np.ndarray) -> str | tuple[str, 
 def _find_position(table: Table, name: str) -> str | tuple[str, str]:
     from astropy.coordinates import SkyCoord
 
-    steps = (
-        _find_pairs(table, _FIRST_NAMES),
-        _find_ucds(table, _MAIN_UCDS),
-        [column for column in table.colnames if isinstance(table[column], SkyCoord)],
-        _find_pairs(table, _OTHER_NAMES),
-        _find_ucds(table, _PLAIN_UCDS),
+    steps: tuple[Callable[[], list], ...] = (
+        lambda: _find_pairs(table, _FIRST_NAMES),
+        lambda: _find_ucds(table, _MAIN_UCDS),
+        lambda: [column for column in table.colnames if isinstance(table[column], SkyCoord)],
+        lambda: _find_pairs(table, _OTHER_NAMES),
+        lambda: _find_ucds(table, _PLAIN_UCDS),
     )
-    for found in steps:
+    for find in steps:
+        found = find()
         if len(found) > 1:
             raise ValueError(
                 f"more than one position was found in {name}: {', '.join(map(str, found))}; {_HINT}"

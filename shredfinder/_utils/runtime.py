@@ -38,7 +38,10 @@ def progress_bar(
     bar : `tqdm.tqdm`
         The bar, which is also a context manager.
     """
-    in_notebook = _is_in_notebook()
+    # IPython may be imported anywhere, but only in a notebook does the code run in a kernel.
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    in_notebook = getattr(shell, "kernel", None) is not None and not sys.stderr.isatty()
     if in_notebook:
         with warnings.catch_warnings():
             # Without ipywidgets tqdm falls back to a text bar, which is no reason to warn.
@@ -55,13 +58,6 @@ def progress_bar(
     else:
         disable = not progress
     return tqdm(total=total, disable=disable, **kwargs)
-
-
-def _is_in_notebook() -> bool:
-    # IPython is imported outside notebooks too; only code in a notebook has a kernel.
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None and not sys.stderr.isatty()
 
 
 def count_threads() -> int:

@@ -222,7 +222,7 @@ class ModelDescription:
                 f"{self.name!r} takes {len(self.bands)} ({_join(self.bands)}): train a model for "
                 "these bands or use cutouts in the model's bands"
             )
-        if tuple(cutouts.size) != tuple(self.size):
+        if cutouts.images.shape[1:3] != tuple(self.size):
             raise CutoutMismatchError(
                 f"the cutouts measure {_format_size(cutouts.size)}, the model {self.name!r} takes "
                 f"{_format_size(self.size)} at {self.pixel_scale:g} arcsec/px"

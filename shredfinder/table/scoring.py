@@ -347,8 +347,9 @@ def make_fetcher(
     from shredfinder.cutouts import CutoutFetcher
 
     fetcher = service if isinstance(service, CutoutFetcher) else CutoutFetcher(service)
+    images = classifier.model_.description
     return fetcher.with_defaults(
-        size=classifier.size_[0], pixel_scale=classifier.pixel_scale_, survey=classifier.survey
+        size=images.size[0], pixel_scale=images.pixel_scale, survey=classifier.survey
     )
 
 

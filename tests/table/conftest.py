@@ -1,5 +1,7 @@
 """A classifier without a network, and tables to score with it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -16,6 +18,7 @@ class BrightnessClassifier(ImageScorer):
 
     size_ = (128, 128)
     pixel_scale_ = 0.46875
+    model_ = SimpleNamespace(description=SimpleNamespace(size=size_, pixel_scale=pixel_scale_))
     bands_ = ("z", "r", "g")
     color_mapping_ = "legacy-grz"
     survey = "legacy-dr9"
