@@ -20,7 +20,8 @@ def where(services, tmp_path):
     return [*services.options, "--cache", str(tmp_path / "cutouts"), "--radius", "0.12 deg"]
 
 
-@needs("matplotlib")
+@pytest.mark.slow
+@needs("jinja2", "matplotlib")
 def test_the_first_command_of_the_guide(services, where, tmp_path, capsys):
     clean, scored = tmp_path / "ngc2903.fits", tmp_path / "scored.vot"
     report = tmp_path / "ngc2903.html"

@@ -10,6 +10,8 @@ from shredfinder.pipeline import find_satellites
 from tests.pipeline.closure import judge
 from tests.pipeline.world import make_sky, running_services
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):

@@ -13,6 +13,7 @@ from shredfinder.cutouts import CutoutFetcher
 from shredfinder.pipeline import find_satellites
 
 pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,11 @@ def test_bad_names(found, tmp_path):
 def test_without_pictures(plain, tmp_path):
     plain.write_report(tmp_path / "report.html")
     assert len(read(tmp_path / "report.html").addresses) == 1
+
+
+def test_nothing_found(plain, tmp_path):
+    empty = dataclasses.replace(plain, candidates=plain.candidates[:0], hosts=plain.hosts[:0])
+    empty.write_report(tmp_path / "report.html")
+    text = " ".join(read(tmp_path / "report.html").text)
+    assert "0 satellite candidates" in " ".join(text.split())
+    assert "Hosts (" not in text

@@ -108,7 +108,6 @@ def test_no_host_near_the_region_is_a_warning(services, tmp_path):
     assert found.candidates["p_cnn"].dtype == np.float32
     assert np.isnan(found.shred_fraction["shred_fraction"][0])
     assert "no host" in found.warnings[0]
-    found.write_report(tmp_path / "empty.html")
 
 
 @pytest.mark.parametrize("survey", ["sdss-dr17", "ps1-dr2"])
