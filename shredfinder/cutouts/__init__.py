@@ -2,7 +2,7 @@
 
 from shredfinder._net.retries import RetryPolicy
 from shredfinder.cutouts.cache import Cache
-from shredfinder.cutouts.fetching import CutoutFetcher, CutoutStream, fetch_cutouts, iter_cutouts
+from shredfinder.cutouts.fetching import CutoutFetcher, CutoutStream, fetch_cutouts
 from shredfinder.cutouts.grouping import sky_order
 from shredfinder.cutouts.services.base import (
     CutoutRequest,
@@ -37,7 +37,6 @@ __all__ = [
     "available_services",
     "fetch_cutouts",
     "get_service",
-    "iter_cutouts",
     "register_service",
     "sky_order",
 ]

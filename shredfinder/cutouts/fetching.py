@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -37,9 +37,8 @@ if TYPE_CHECKING:
     from shredfinder.imaging import Cutouts
 
     Progress: TypeAlias = bool | Literal["auto"]
-    Source: TypeAlias = "str | CutoutService | CutoutFetcher | None"
 
-__all__ = ["CutoutFetcher", "CutoutStream", "fetch_cutouts", "iter_cutouts"]
+__all__ = ["CutoutFetcher", "CutoutStream", "fetch_cutouts"]
 
 
 @dataclass(frozen=True)
@@ -278,7 +277,7 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     ----------
     coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
         Positions, as for `fetch_cutouts`.
-    service : str, CutoutService or CutoutFetcher, optional
+    fetcher : CutoutFetcher
         Source of the cutouts.
     chunk : int, optional
         Sources per chunk. Neighbours share an image only within a chunk: sort a catalogue in
@@ -287,15 +286,13 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
         Chunks that are downloaded ahead.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` on a terminal and in a notebook.
-    **options
-        Further options of `CutoutFetcher`.
 
     Examples
     --------
     >>> from astropy.coordinates import SkyCoord
-    >>> from shredfinder.cutouts import CutoutStream
+    >>> from shredfinder.cutouts import CutoutFetcher
     >>> coords = SkyCoord([184.7, 184.8, 184.9], [47.3, 47.4, 47.5], unit="deg")
-    >>> with CutoutStream(coords, chunk=2, offline=True) as stream:
+    >>> with CutoutFetcher(offline=True).stream(coords, chunk=2) as stream:
     ...     [len(cutouts) for cutouts in stream]
     [2, 1]
     """
@@ -303,19 +300,19 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     def __init__(
         self,
         coords: SkyCoord | Table,
-        service: Source = None,
+        fetcher: CutoutFetcher,
         *,
         chunk: int = 512,
         ahead: int = 1,
         progress: Progress = "auto",
-        **options: Any,
     ) -> None:
         if chunk < 1 or ahead < 0:
             raise ValueError(
                 f"chunk must be positive and ahead not negative, not {chunk} and {ahead}"
             )
         # Options are validated now, not at the first slice.
-        self.fetcher = _to_fetcher(service, options).with_defaults()
+        fetcher._check_service()
+        self.fetcher = fetcher
         self.ra, self.dec = get_degrees(coords, name="coords")
         self.chunk, self.ahead = int(chunk), int(ahead)
         self.progress = progress
@@ -382,35 +379,41 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
                 yield waiting.popleft().result(bar)
 
 
-def _to_fetcher(service: Source, options: dict[str, Any]) -> CutoutFetcher:
-    if isinstance(service, CutoutFetcher):
-        return replace(service, **options) if options else service
-    return CutoutFetcher(service, **options)
-
-
 def fetch_cutouts(
     coords: SkyCoord | Table,
-    service: Source = None,
+    service: str | CutoutService | CutoutFetcher | None = None,
     *,
+    layer: str | None = None,
+    base_url: PathLike | None = None,
+    size: int | None = None,
+    pixel_scale: float | Quantity | None = None,
+    cache: bool | PathLike | Cache | None = True,
+    offline: bool = False,
+    group: bool | Literal["auto"] = "auto",
+    max_workers: int | None = None,
+    rate: float | Literal["polite"] | None = "polite",
+    timeout: float = 60.0,
+    time_limit: float | None = None,
+    retry: RetryPolicy | None = None,
     progress: Progress = "auto",
-    **options: Any,
 ) -> Cutouts:
     """Fetch a cutout for each position.
 
-    All cutouts are held in memory; for more than some ten thousand use `CutoutStream`.
+    All cutouts are held in memory; for more than some ten thousand use `CutoutFetcher.stream`.
 
     Parameters
     ----------
     coords : `~astropy.coordinates.SkyCoord` or `~astropy.table.Table`
         Positions; of a table, its column of type SkyCoord, or else ``ra`` and ``dec``.
     service : str, CutoutService or CutoutFetcher, optional
-        Source of the cutouts, as for `CutoutFetcher`, or a configured fetcher.
+        Source of the cutouts, as for `CutoutFetcher`; or a configured fetcher, whose options
+        hold unless another value is given here.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` on a terminal and in a notebook.
-    **options
-        Options of `CutoutFetcher`: ``layer``, ``base_url``, ``size`` (in pixels), ``pixel_scale``
-        (in arcsec per pixel), ``cache``, ``offline``, ``group``, ``max_workers``, ``rate``,
-        ``timeout``, ``time_limit``, ``retry``.
+    layer, base_url, size, pixel_scale, cache, offline, group, max_workers
+        As for `CutoutFetcher`.
+    rate, timeout, time_limit, retry
+        As for `CutoutFetcher`.
 
     Returns
     -------
@@ -441,31 +444,24 @@ def fetch_cutouts(
     >>> cutouts.size, cutouts.flags.tolist()
     ((128, 128), ['missing', 'missing'])
     """
-    return _to_fetcher(service, options).fetch(coords, progress=progress)
-
-
-def iter_cutouts(
-    coords: SkyCoord | Table,
-    service: Source = None,
-    *,
-    chunk: int = 512,
-    **options: Any,
-) -> Iterator[Cutouts]:
-    """Fetch cutouts chunk by chunk; the next chunk is downloaded while one is in use.
-
-    Parameters
-    ----------
-    coords, service, chunk, **options
-        As for `CutoutStream`.
-
-    Yields
-    ------
-    cutouts : ~shredfinder.Cutouts
-        The next chunk, in the order of the positions.
-
-    Examples
-    --------
-    See `CutoutStream`.
-    """
-    with CutoutStream(coords, service, chunk=chunk, **options) as stream:
-        yield from stream
+    options: dict[str, Any] = {
+        "layer": layer,
+        "base_url": base_url,
+        "size": size,
+        "pixel_scale": pixel_scale,
+        "cache": cache,
+        "offline": offline,
+        "group": group,
+        "max_workers": max_workers,
+        "rate": rate,
+        "timeout": timeout,
+        "time_limit": time_limit,
+        "retry": retry,
+    }
+    if isinstance(service, CutoutFetcher):
+        defaults = {option.name: option.default for option in fields(CutoutFetcher)}
+        given = {key: value for key, value in options.items() if value is not defaults[key]}
+        fetcher = replace(service, **given)
+    else:
+        fetcher = CutoutFetcher(service, **options)
+    return fetcher.fetch(coords, progress=progress)

@@ -14,7 +14,6 @@ from shredfinder.cutouts import (
     LocalImages,
     RetryPolicy,
     fetch_cutouts,
-    iter_cutouts,
 )
 from tests.cutouts.conftest import scattered
 from tests.cutouts.test_local import make_image, make_wcs
@@ -102,7 +101,6 @@ def test_functions_accept_a_fetcher(server):
         fetcher.fetch(coords, progress=False),
         fetch_cutouts(coords, fetcher, progress=False),
         fetch_cutouts(coords, service=fetcher, progress=False, timeout=5),
-        next(iter_cutouts(coords, fetcher, progress=False)),
     ):
         assert cutouts.size == (32, 32)
         assert cutouts.good.all()

@@ -8,23 +8,26 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from shredfinder.cutouts import (
+    CutoutFetcher,
     CutoutService,
-    CutoutStream,
     FetchedImage,
     fetch_cutouts,
-    iter_cutouts,
     sky_order,
 )
 from tests.cutouts.conftest import differences, host_centred, scattered
 
 
 def options(server, **more):
-    return {"base_url": server.viewer, "cache": False, "rate": None, "progress": False} | more
+    return {"base_url": server.viewer, "cache": False, "rate": None} | more
+
+
+def stream_cutouts(coords, chunk=512, **options):
+    return CutoutFetcher(**options).stream(coords, chunk=chunk, progress=False)
 
 
 def test_batches_are_in_order(server):
     coords = host_centred(7, 10)
-    batches = list(iter_cutouts(coords, chunk=30, **options(server)))
+    batches = list(stream_cutouts(coords, chunk=30, **options(server)))
     assert [len(batch) for batch in batches] == [30, 30, 10]
     for i, batch in enumerate(batches):
         assert batch.good.all()
@@ -33,9 +36,9 @@ def test_batches_are_in_order(server):
 
 def test_slices_of_any_length(server):
     coords = scattered(50)
-    whole = fetch_cutouts(coords, **options(server, size=32))
+    whole = fetch_cutouts(coords, **options(server, size=32), progress=False)
     server.requests.clear()
-    with CutoutStream(coords, chunk=8, **options(server, size=32)) as stream:
+    with stream_cutouts(coords, chunk=8, **options(server, size=32)) as stream:
         assert len(stream) == 50
         assert stream.size == (32, 32)
         parts = [stream[i : i + 7] for i in range(0, 50, 7)]
@@ -51,7 +54,7 @@ def test_slices_of_any_length(server):
 
 
 def test_downloads_while_the_consumer_works(server):
-    for n, _ in enumerate(iter_cutouts(scattered(30), chunk=10, **options(server, size=16))):
+    for n, _ in enumerate(stream_cutouts(scattered(30), chunk=10, **options(server, size=16))):
         if n < 2:
             # The next chunk arrives while this one is in use.
             deadline = time.monotonic() + 10
@@ -65,7 +68,7 @@ def test_sky_order_brings_neighbours_together(server):
     mixed = coords[np.random.default_rng(5).permutation(len(coords))]
     order = sky_order(mixed)
     assert sorted(order) == list(range(120))
-    for _ in iter_cutouts(mixed[order], chunk=40, **options(server)):
+    for _ in stream_cutouts(mixed[order], chunk=40, **options(server)):
         pass
     assert len(server.requests) < 40
 
@@ -85,7 +88,7 @@ def test_memory_does_not_grow_with_the_catalogue():
     def peak(n):
         coords = scattered(n)
         tracemalloc.start()
-        for _ in iter_cutouts(coords, service=Noise(), chunk=20, progress=False):
+        for _ in stream_cutouts(coords, service=Noise(), chunk=20):
             pass
         highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -97,7 +100,7 @@ def test_memory_does_not_grow_with_the_catalogue():
 
 
 def test_stopping_early_stops_the_downloads(server):
-    for cutouts in iter_cutouts(scattered(200), chunk=5, **options(server, size=16)):
+    for cutouts in stream_cutouts(scattered(200), chunk=5, **options(server, size=16)):
         assert len(cutouts) == 5
         break
     time.sleep(0.2)
@@ -108,14 +111,14 @@ def test_stopping_early_stops_the_downloads(server):
 
 
 def test_empty_catalogue_has_one_empty_batch(server):
-    (cutouts,) = iter_cutouts(SkyCoord([], [], unit="deg"), **options(server))
+    (cutouts,) = stream_cutouts(SkyCoord([], [], unit="deg"), **options(server))
     assert len(cutouts) == 0
-    with CutoutStream(SkyCoord([], [], unit="deg"), **options(server)) as stream:
+    with stream_cutouts(SkyCoord([], [], unit="deg"), **options(server)) as stream:
         assert stream[0:128].size == (128, 128)
 
 
 def test_invalid_options_are_refused_at_once():
     with pytest.raises(ValueError, match="no cutout service"):
-        CutoutStream(scattered(3), service="nowhere")
+        stream_cutouts(scattered(3), service="nowhere")
     with pytest.raises(ValueError, match="chunk must be positive"):
-        CutoutStream(scattered(3), chunk=0)
+        stream_cutouts(scattered(3), chunk=0)

@@ -130,11 +130,11 @@ def test_scores_follow_rows(data):
         for row, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             path = Path(folder, f"{name}.png")
             if kind in ("good", "masked"):
-                Image.fromarray(make_image(10 * row + 5)).save(path)
+                Image.fromarray(make_image(10 * row + 5)).save(path, "PNG")
             elif kind == "page":
                 path.write_text("<html>")
             elif kind == "blank":
-                Image.new("RGB", (8, 8), (row, row, row)).save(path)
+                Image.new("RGB", (8, 8), (row, row, row)).save(path, "PNG")
         table = ShredTable({"row": np.arange(len(names)), "name": np.array(names, dtype=object)})
         table["name"] = np.ma.masked_array(table["name"], [kind == "masked" for kind in kinds])
         table = table[list(order)]
