@@ -86,7 +86,7 @@ def build_parser(*commands: str) -> argparse.ArgumentParser:
         )
         if name in commands:
             module = importlib.import_module(f"shredfinder.cli.{module_name}")
-            # Set first: a command may say more precisely what an interrupt leaves.
+            # The default, which a command may replace.
             subparser.set_defaults(interrupted="nothing was written")
             getattr(module, f"configure_{name}")(subparser)
             subparser.add_argument(

@@ -62,7 +62,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "--start",
         metavar="MODEL",
         help="saved model to fine-tune ('embedded' or 'robust' for the package's own); its network "
-        "is kept, whatever --architecture says",
+        "is kept, and --architecture ignored",
     )
     parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
     add_output_arguments(parser, help="model file, by convention *.shredmodel")

@@ -298,7 +298,7 @@ def _format_table(table: Table, heads: dict[str, str] | None = None) -> dict[str
     """Format a table for the template: the text of each cell, and whether it is a number."""
     heads = _HEADS | (heads or {})
     names = table.colnames
-    # Identifiers are integers, but nobody compares their sizes.
+    # Identifiers are integers, but are not aligned as numbers.
     numeric = [table[name].dtype.kind in "iuf" and name != "objid" for name in names]
     labels = []
     for name in names:
