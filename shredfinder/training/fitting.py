@@ -132,14 +132,18 @@ def fit_network(
     Examples
     --------
     >>> import numpy as np
-    >>> from shredfinder.models import build_network
     >>> from shredfinder.training import RECIPES, fit_network, import_keras
     >>> keras = import_keras()
+    >>> network = keras.Sequential([
+    ...     keras.Input((32, 32, 3)),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(2, activation="softmax"),
+    ... ])
     >>> images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
     >>> targets = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
     >>> history = fit_network(
-    ...     build_network("compact", (32, 32, 3)), images, targets, np.ones(4, np.float32),
-    ...     recipe=RECIPES["compact"], epochs=1, random_state=1, progress=False,
+    ...     network, images, targets, np.ones(4, np.float32), recipe=RECIPES["compact"], epochs=1,
+    ...     random_state=1, progress=False,
     ... )
     >>> len(history["loss"])
     1
