@@ -1,12 +1,23 @@
 """Fixtures for all tests."""
 
+import atexit
 import importlib.util
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+# Compiling takes most of the time of a short training, and many tests train the same networks: JAX
+# keeps what it compiles, in a folder of this process.
+_COMPILED = tempfile.mkdtemp(prefix="shredfinder-jax-")
+atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 HAS_BACKEND = any(importlib.util.find_spec(name) for name in ("torch", "jax", "tensorflow"))
 

@@ -107,7 +107,7 @@ class TestMismatches:
             classifier.predict(np.zeros((1, 128, 128, 5), np.float32), bands="ugriz")
 
     def test_bands_must_be_named_for_each_channel(self, classifier):
-        with pytest.raises(ValueError, match="5 channels but 3 bands"):
+        with pytest.raises(ValueError, match="5 channels, got 3 bands"):
             classifier.predict(np.zeros((1, 128, 128, 5), np.float32))
 
     def test_wrong_pixel_scale(self, classifier, images):

@@ -108,7 +108,7 @@ def test_a_model_keeps_its_calibration(method, tmp_path):
     assert head["format_version"] == (2 if method == "isotonic" else 1)
     assert ("knots" in head["description"]) == (method == "isotonic")
     if method == "isotonic":
-        with pytest.raises(ValueError, match="isotonic calibration already"):
+        with pytest.raises(ValueError, match="already has an isotonic calibration"):
             loaded.calibrate(after, y.astype(int))
     else:
         # A second calibration follows the first and finds nothing to correct.
