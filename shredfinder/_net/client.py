@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,7 +17,6 @@ import urllib3
 from requests import Response
 from requests.adapters import HTTPAdapter
 
-import shredfinder
 from shredfinder._net.retries import RateLimiter, RetryPolicy, make_retrying
 from shredfinder.exceptions import (
     BadResponseError,
@@ -87,7 +87,7 @@ class HttpClient:
         self._limiter = RateLimiter(rate)
         self._retrying = make_retrying(retry or RetryPolicy(), self.stop)
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"shredfinder/{shredfinder.__version__}"
+        self._session.headers["User-Agent"] = f"shredfinder/{version('shredfinder')}"
         # No retries below this class: they would not pass the rate limiter.
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_workers, max_retries=0)
         self._session.mount("https://", adapter)
@@ -153,11 +153,9 @@ class HttpClient:
         StoppedError
             If the run was stopped, or its time is over.
         """
-
-        def attempt() -> T:
-            return read(self._send(requests.Request(method, url, **content), max_bytes))
-
-        return self._retrying(attempt)
+        return self._retrying(
+            lambda: read(self._send(requests.Request(method, url, **content), max_bytes))
+        )
 
     def _send(self, request: requests.Request, max_bytes: int) -> Response:
         """Send a request, follow redirects, and return the response with its body loaded."""

@@ -253,7 +253,7 @@ def _score_chunks(images, classifier, options, state, scores, size, resume, prog
             done = state.read(index, stop - start) if resume else None
             if done is None:
                 source = _Counted(images.open(start, stop), bar)
-                done = classifier.score_images(source, **options.for_scoring)
+                done = classifier.score_images(source, **options.scoring)
                 # The last chunk is written to the output at once.
                 if stop < n_rows:
                     state.write(index, done)

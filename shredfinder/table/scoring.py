@@ -48,6 +48,8 @@ class ScoreOptions:
         As for `add_p_cnn`.
     optional_names : tuple of str
         The optional columns that are requested.
+    scoring : dict
+        The arguments of `ImageScorer.score_images`.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class ScoreOptions:
     std: bool = False
     novelty: bool = False
     optional_names: tuple[str, ...] = field(init=False)
+    scoring: dict[str, Any] = field(init=False)
 
     def __post_init__(self):
         if self.prior is not None:
@@ -90,12 +93,9 @@ class ScoreOptions:
         requested = zip(OPTIONAL_NAMES, (self.std, self.novelty), strict=True)
         names = tuple(name for name, is_requested in requested if is_requested)
         object.__setattr__(self, "optional_names", names)
-
-    @property
-    def for_scoring(self) -> dict[str, Any]:
-        """`dict`: the arguments of `ImageScorer.score_images`."""
-        names = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty")
-        return {name: getattr(self, name) for name in names}
+        arguments = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty")
+        scoring = {name: getattr(self, name) for name in arguments}
+        object.__setattr__(self, "scoring", scoring)
 
 
 def add_p_cnn(
@@ -231,13 +231,13 @@ def add_p_cnn(
     if cutouts is None:
         stream, order = open_service(table, classifier, options)
         with stream:
-            scores = classifier.score_images(stream, progress=progress, **options.for_scoring)
+            scores = classifier.score_images(stream, progress=progress, **options.scoring)
         scores = scores.reorder(order)
     else:
         source = open_cutouts(table, classifier, options)
-        scores = classifier.score_images(source, progress=progress, **options.for_scoring)
+        scores = classifier.score_images(source, progress=progress, **options.scoring)
     columns = scores.at_prior(prior)
-    write_columns(table, columns, classifier.provenance, prior)
+    write_columns(table, columns, classifier.model_.provenance, prior)
     if frame is not None:
         for name in OPTIONAL_NAMES:
             if name in frame and name not in table.colnames:

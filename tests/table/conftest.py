@@ -18,7 +18,6 @@ class BrightnessClassifier(ImageScorer):
 
     size_ = (128, 128)
     pixel_scale_ = 0.46875
-    model_ = SimpleNamespace(description=SimpleNamespace(size=size_, pixel_scale=pixel_scale_))
     bands_ = ("z", "r", "g")
     color_mapping_ = "legacy-grz"
     survey = "legacy-dr9"
@@ -30,6 +29,8 @@ class BrightnessClassifier(ImageScorer):
     }
 
     def __init__(self):
+        description = SimpleNamespace(size=self.size_, pixel_scale=self.pixel_scale_)
+        self.model_ = SimpleNamespace(description=description, provenance=self.provenance)
         self.batch_sizes = []
         self.options = None
 
