@@ -45,7 +45,7 @@ _FORMAT_VERSION = 2
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
 # The published network takes 42 MB as a graph and 42 MB as weights; the limit is generous.
 _MAX_BYTES = 512 * 1024**2
-_ADVICE = "copy or save it again, or use the embedded model, ShredClassifier.load()"
+_ADVICE = "copy or save it again, or use the embedded model"
 
 
 def find_model(path: PathLike | None = None) -> PathLike | Traversable:
