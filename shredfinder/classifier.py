@@ -11,6 +11,7 @@ from shredfinder.exceptions import ModelFileError
 from shredfinder.imaging import as_cutouts
 from shredfinder.models.architectures import ARCHITECTURES, build_network
 from shredfinder.models.calibration import fit_calibration
+from shredfinder.models.description import SYMMETRIES
 from shredfinder.models.labels import CLASSES, encode_labels, list_classes, warn_of_others
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.scorer import ImageScorer
@@ -40,8 +41,6 @@ else:
     from sklearn.base import BaseEstimator, ClassifierMixin
 
 __all__ = ["ShredClassifier"]
-
-_SYMMETRIES = ("none", "uncertain", "all")
 
 
 # ClassifierMixin goes first and BaseEstimator last: scikit-learn's tags depend on this order.
@@ -146,7 +145,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
     def _check_params(self) -> None:
         for name, value, known in (
             ("architecture", self.architecture, tuple(ARCHITECTURES)),
-            ("symmetry", self.symmetry, _SYMMETRIES),
+            ("symmetry", self.symmetry, SYMMETRIES),
         ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")

@@ -76,6 +76,11 @@ class TestParameters:
         with pytest.raises(ValueError, match=message):
             ShredClassifier(**{"architecture": tiny} | parameters).fit(*toy_images)
 
+    def test_scoring_validates_the_symmetry(self, fitted, toy_images):
+        changed = pickle.loads(pickle.dumps(fitted)).set_params(symmetry=True)
+        with pytest.raises(ValueError, match=r"symmetry must be one of none.*got True"):
+            changed.predict(toy_images[0])
+
     def test_arguments_of_fit_replace_them(self, classifier, toy_images):
         copy = clone(classifier).set_params(validation=0.25)
         copy.fit(*toy_images, epochs=1, validation=None, progress=False)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from shredfinder.imaging.cutouts import Cutouts
 
-__all__ = ["ModelDescription"]
+__all__ = ["SYMMETRIES", "ModelDescription"]
+
+#: Sources scored by the mean over the 8 rotations and reflections: none, uncertain ones, all.
+SYMMETRIES = ("none", "uncertain", "all")
 
 # Pixel scales are equal within this fraction: over 128 px they then differ by less than 1 px.
 _SCALE_TOLERANCE = 0.005
@@ -179,7 +182,7 @@ class ModelDescription:
             "stretch": lambda value: is_stretch(value, len(values["bands"])),
             "temperature": lambda value: _is_number(value) and 0.01 <= value <= 100,
             "training_prior": lambda value: _is_number(value) and 0 < value < 1,
-            "symmetry": lambda value: value in ("none", "uncertain", "all"),
+            "symmetry": lambda value: value in SYMMETRIES,
             "training": lambda value: isinstance(value, dict),
             "knots": _are_knots,
             "novelty": _is_measure,

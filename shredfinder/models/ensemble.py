@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder.models.calibration import to_logits
+from shredfinder.models.description import SYMMETRIES
 from shredfinder.models.scorer import ImageScorer
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class ShredEnsemble(ImageScorer):
                     f"{', '.join(differing)}"
                 )
         self.symmetry = self.members[0].symmetry if symmetry is None else symmetry
-        if self.symmetry not in ("none", "uncertain", "all"):
-            raise ValueError(f"symmetry must be none, uncertain or all, got {symmetry!r}")
+        if self.symmetry not in SYMMETRIES:
+            raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {symmetry!r}")
         self.model_: Any = _Models(models)
         self.survey = self._description.survey
         self.classes_ = np.array(self._description.classes)

@@ -15,6 +15,7 @@ from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
+from shredfinder.models.description import SYMMETRIES
 from shredfinder.models.priors import apply_prior, check_prior, estimate_prior
 
 if TYPE_CHECKING:
@@ -203,6 +204,11 @@ class ImageScorer:
             Probabilities, flags and, on request, the values behind the optional columns.
         """
         model = self._get_model()
+        # The attribute may have been changed since the model was fitted or loaded.
+        if self.symmetry not in SYMMETRIES:
+            raise ValueError(
+                f"symmetry must be one of {', '.join(SYMMETRIES)}, got {self.symmetry!r}"
+            )
         if std and model.description.size[0] != model.description.size[1]:
             height, width = model.description.size
             raise ValueError(f"p_cnn_std needs square images, got {width}×{height} px")
