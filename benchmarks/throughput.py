@@ -34,7 +34,6 @@ from simulated import FACTS, SHAPE, make_bricks, make_catalogue, make_files
 from shredfinder import ShredClassifier
 from shredfinder._utils.runtime import count_threads
 from shredfinder.bulk import classify_catalogue
-from shredfinder.bulk.state import CompactScores
 from shredfinder.bulk.stores import open_store
 from shredfinder.cutouts import CutoutFetcher
 from shredfinder.imaging import ImageFiles
@@ -195,9 +194,12 @@ def time_decoding(files, seconds=3.0):
 
 def run_end_to_end(options):
     """Score a catalogue from file to file and print times and peak memory in MiB."""
+    images = options["images"]
+    if "bricks" in images:
+        images = {"service": CutoutFetcher("local", base_url=images["bricks"])}
     clock = Clock()
     classify_catalogue(
-        options["catalogue"], options["output"], overwrite=True, progress=False, **options["images"]
+        options["catalogue"], options["output"], overwrite=True, progress=False, **images
     )
     print(json.dumps([*clock.read(), measure_memory()]))
 
@@ -227,10 +229,10 @@ def time_table(catalogue):
     store = open_store(catalogue, output)
     for first in range(0, store.n_rows, 16_384):
         store.read(first, min(first + 16_384, store.n_rows), ["image"])
-    scores = CompactScores(store.n_rows)
+    p_cnn, flags = np.full(store.n_rows, 0.5, np.float32), np.full(store.n_rows, "", object)
     store.write(
         output,
-        lambda a, b: (scores.p_cnn[a:b], scores.get_flags(a, b)),
+        lambda start, stop: {"p_cnn": p_cnn[start:stop], "p_cnn_flag": flags[start:stop]},
         ShredClassifier.load().provenance,
         None,
     )
@@ -347,7 +349,7 @@ def run(options, folder):
     )
     report_end_to_end(
         f"FITS bricks, {options.format} to {options.format}",
-        {"service": CutoutFetcher("local", base_url=str(bricks))},
+        {"bricks": str(bricks)},
         options.brick_rows,
         lambda: (
             time_bricks(bricks, positions[:, :200], 1.5),
