@@ -41,7 +41,7 @@ needs_backend = pytest.mark.skipif(
 
 
 def make_images(n, *, size=32, n_bands=3, seed=0):
-    """Noise with a bright blob: at the centre of galaxies, off it for shreds."""
+    """Return images of noise with a bright blob, at the centre for galaxies and off it for shreds."""
     rng = np.random.default_rng(seed)
     images = rng.integers(20, 60, (n, size, size, n_bands), dtype=np.uint8)
     y = np.arange(n) % 2
@@ -54,13 +54,13 @@ def make_images(n, *, size=32, n_bands=3, seed=0):
 
 @pytest.fixture(scope="session")
 def toy_images():
-    """Sixty labelled images of 32 × 32 px."""
+    """Return sixty labelled images of 32 × 32 px."""
     return make_images(60)
 
 
 @pytest.fixture(scope="session")
 def toy_classifier(toy_images):
-    """A compact network that has learnt the toy images."""
+    """Return a compact network trained on the toy images."""
     if not HAS_BACKEND:
         pytest.skip("training needs torch, jax or tensorflow")
     from shredfinder import ShredClassifier
@@ -109,17 +109,17 @@ def build_tiny(input_shape):
 
 @pytest.fixture(scope="session")
 def data_folder():
-    """The folder of real labelled cutouts, where there is one."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("SHREDFINDER_DATA", beside))
+    """Return the folder of real labelled cutouts, if there is one."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SHREDFINDER_DATA", default))
     if not (folder / "labels.ecsv").exists():
-        pytest.skip("the real cutouts are not here: set SHREDFINDER_DATA to their folder")
+        pytest.skip("the real cutouts are missing: set SHREDFINDER_DATA to their folder")
     return folder
 
 
 @pytest.fixture
 def image_files(tmp_path):
-    """Write files of every kind: a good one, and one of each way to be bad."""
+    """Write a good image file and one of each kind of bad file."""
     rng = np.random.default_rng(3)
     good = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
     Image.fromarray(good).save(tmp_path / "good.png")

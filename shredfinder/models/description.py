@@ -56,7 +56,7 @@ class ModelDescription:
         images by 255 and leaves float images in 0–1 unchanged; ``"asinh"`` is for fluxes, with
         scales for each band.
     temperature : float
-        Calibration by which logits are divided, see `~shredfinder.models.Calibration`.
+        Calibration: logits are divided by it, see `~shredfinder.models.Calibration`.
     training_prior : float
         Fraction of shreds in the training set, by weight.
     symmetry : str

@@ -51,7 +51,7 @@ def test_each_source_is_scored_by_a_model_that_has_not_seen_it(
 
 def test_any_estimator_is_cross_validated_in_groups():
     rng = np.random.default_rng(0)
-    # Features tell the group, whose sources are all of one class, and nothing else.
+    # The features identify the group, whose sources all have the same class.
     group = np.repeat(np.arange(40), 5)
     y = group % 2
     features = np.eye(40)[group] + rng.normal(0, 0.01, (200, 40))

@@ -24,7 +24,7 @@ def test_wilson_interval_by_hand():
                                rtol=1e-4)  # fmt: skip
 
 
-def test_rows_without_an_answer_are_in_no_number():
+def test_unscored_rows_do_not_count():
     p_cnn = np.ma.masked_array([0.9, 0.2, np.nan, 0.8, 0.5], mask=[0, 0, 0, 1, 0])
     row = shred_fraction(p_cnn)[0]
     assert (row["n_unscored"], row["n_scored"], row["n_shreds"]) == (2, 3, 2)

@@ -86,7 +86,7 @@ def test_float_and_integer_images_measure_alike():
     )
 
 
-def test_a_measure_is_learnt_stored_and_read():
+def test_a_measure_is_fitted_stored_and_read():
     images, _ = make_images(240, size=64, n_bands=5)
     measure = NoveltyMeasure.of_images(images[:200])
     assert np.mean(measure.measure(images[200:]) > 1) < 0.2
@@ -120,7 +120,7 @@ def test_the_packages_models_have_measures_of_their_own(field):
 
 
 @needs_backend
-def test_fitting_learns_a_measure_that_is_saved(tiny, tmp_path):
+def test_fit_saves_a_measure(tiny, tmp_path):
     images, y = make_images(120, size=32)
     classifier = ShredClassifier(tiny, random_state=0)
     classifier.fit(images, y, epochs=1, progress=False)

@@ -21,7 +21,7 @@ def test_the_center_stays_at_the_center(seed):
     assert centroid(view) == pytest.approx((31.5, 31.5), abs=0.05)
 
 
-def test_views_turn_mirror_and_scale_about_the_center():
+def test_images_are_rotated_and_scaled_about_the_center():
     image = gaussian(64, 31.5 + 6, 31.5)[..., np.newaxis]
     angles, radii = [], []
     for seed in range(200):
@@ -36,7 +36,7 @@ def test_views_turn_mirror_and_scale_about_the_center():
 
 
 def test_mirror_images_occur():
-    # Three blobs whose sense of rotation tells an image from its mirror image.
+    # The sense of rotation of three blobs distinguishes an image from its mirror image.
     image = np.stack([gaussian(64, 45, 31), gaussian(64, 31, 48), gaussian(64, 15, 31)], axis=-1)
     senses = set()
     for seed in range(20):
@@ -65,13 +65,13 @@ def test_bytes_and_floats_are_treated_alike():
     np.testing.assert_allclose(of_bytes / 255, of_floats, atol=1.01 / 255)
 
 
-def test_corners_hold_image_not_black():
+def test_corners_are_filled_from_the_image():
     image = np.full((32, 32, 3), 100, np.uint8)
     for seed in range(20):
         assert (augment_image(image, np.random.default_rng(seed)) == 100).all()
 
 
-def test_a_share_of_the_views_is_not_resampled():
+def test_a_fraction_of_the_images_is_not_resampled():
     image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     turned = [np.rot90(image, k) for k in range(4)]
     exact = {view.tobytes() for k in turned for view in (k.copy(), k[:, ::-1].copy())}

@@ -37,7 +37,7 @@ def test_a_split_keeps_groups_whole_and_classes_balanced():
     np.testing.assert_array_equal(split_groups(p_shred, groups, 0.2, random_state=3)[1], aside)
 
 
-def test_what_can_not_be_split_says_so():
+def test_too_few_groups_are_refused():
     with pytest.raises(ValueError, match=r"cannot set 0\.5 of 1 groups aside"):
         split_groups(np.array([0.0, 1, 0, 1]), [1, 1, 1, 1], 0.5)
 
@@ -62,6 +62,6 @@ def test_raters_are_combined_by_their_confidence():
         ([["shred"], [0, 1]], [[3], [3, 3]], "labelled 1, 2 sources"),
     ],
 )
-def test_raters_that_do_not_go_together_are_refused(labels, confidences, message):
+def test_inconsistent_raters_are_refused(labels, confidences, message):
     with pytest.raises(ValueError, match=message):
         combine_raters(labels, confidences)

@@ -1,4 +1,4 @@
-"""How a network is trained may be chosen."""
+"""Training recipes and their choice."""
 
 from dataclasses import replace
 
@@ -9,13 +9,13 @@ from shredfinder.training import RECIPES, get_recipe
 from tests.conftest import needs_backend
 
 
-def test_the_usual_recipes():
+def test_default_recipes():
     assert get_recipe(None, "compact") is RECIPES["compact"]
     assert get_recipe(None, "compact", fine_tuning=True) is RECIPES["fine-tuning"]
     assert get_recipe(None, "published", fine_tuning=True) is RECIPES["published"]
 
 
-def test_a_recipe_by_name_or_as_it_is():
+def test_a_recipe_by_name_or_object():
     own = replace(RECIPES["compact"], epochs=3)
     assert get_recipe(own, "published") is own
     assert get_recipe("published-text", "published") is RECIPES["published-text"]
