@@ -41,7 +41,7 @@ needs_backend = pytest.mark.skipif(
 
 
 def make_images(n, *, size=32, n_bands=3, seed=0):
-    """Return images of noise with a bright blob, at the centre for galaxies and off it for shreds."""
+    """Return noise with a bright blob, at the centre for galaxies and off it for shreds."""
     rng = np.random.default_rng(seed)
     images = rng.integers(20, 60, (n, size, size, n_bands), dtype=np.uint8)
     y = np.arange(n) % 2
