@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from astropy.cosmology import FLRW
     from astropy.units import Quantity
 
+    from shredfinder.hosts.distances import DistanceKind
+
 __all__ = ["ShredAssociation", "associate_shreds"]
 
 
@@ -57,6 +59,7 @@ def associate_shreds(
     by: Literal["projected", "ellipse"] = "projected",
     cosmology: FLRW | None = None,
     min_distance: float | Quantity = 1 * u.Mpc,
+    distance: DistanceKind = "angular-diameter",
     matches: Table | None = None,
     confidence_level: float = 0.68269,
     interval: str = "wilson",
@@ -73,7 +76,7 @@ def associate_shreds(
         Candidates with columns ``ra``, ``dec`` and ``p_column``.
     hosts : `~astropy.table.Table`
         Hosts, as for `match_hosts`.
-    radius, by, cosmology, min_distance
+    radius, by, cosmology, min_distance, distance
         As for `match_hosts`. Where the hosts' ellipses are known, ``by="ellipse"`` finds the
         parent galaxy of a shred more reliably.
     threshold : float, optional
@@ -141,7 +144,13 @@ def associate_shreds(
         )
     if matches is None:
         matches = match_hosts(
-            table, hosts, radius, by=by, cosmology=cosmology, min_distance=min_distance
+            table,
+            hosts,
+            radius,
+            by=by,
+            cosmology=cosmology,
+            min_distance=min_distance,
+            distance=distance,
         )
     # `scored` and `shred` are per candidate; indexed by the matches they are per matched row.
     index = np.asarray(matches["index"])

@@ -13,7 +13,7 @@ from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts.distances import host_distances
+from shredfinder.hosts.distances import DistanceKind, host_distances
 from shredfinder.hosts.ellipse import elliptical_radii, usable_ellipses
 from shredfinder.hosts.sphere import iter_pairs, unit_vectors
 
@@ -36,6 +36,7 @@ def match_hosts(
     by: Literal["projected", "ellipse"] = "projected",
     cosmology: FLRW | None = None,
     min_distance: float | Quantity = 1 * u.Mpc,
+    distance: DistanceKind = "angular-diameter",
 ) -> Table:
     """Match candidates to the hosts within a projected radius.
 
@@ -60,6 +61,9 @@ def match_hosts(
     min_distance : `~astropy.units.Quantity` or float, optional
         Nearer hosts are ignored; a plain number is in Mpc. Peculiar motion dominates the
         redshift there, and the radius would span much of the sky.
+    distance : {"angular-diameter", "hubble"}, optional
+        The distance to compute from a redshift, as for `host_distances`. ``meta`` of the result
+        records it.
 
     Returns
     -------
@@ -93,10 +97,10 @@ def match_hosts(
 
     Notes
     -----
-    The projected separation is the angle in radians times the angular-diameter distance. The
-    paper keeps candidates within 100 kpc of a galaxy of the NASA-Sloan Atlas (arXiv:2301.09648,
-    section 3.1). Candidates are processed in parts: apart from positions and matches, memory does
-    not grow with their number, nor with the number of pairs.
+    The projected separation is the angle in radians times the host's distance, by default its
+    angular-diameter distance. The paper keeps candidates within 100 kpc of a galaxy of the
+    NASA-Sloan Atlas (arXiv:2301.09648, section 3.1). Candidates are processed in parts: apart from
+    positions and matches, memory does not grow with their number, nor with the number of pairs.
 
     Examples
     --------
@@ -120,16 +124,14 @@ def match_hosts(
         raise ValueError(f"by must be 'projected' or 'ellipse': got {by!r}")
     ra, dec, rows = _candidate_positions(candidates)
     host_ra, host_dec = get_degrees(hosts, name="hosts")
-    distance = host_distances(hosts, cosmology=cosmology).to_value(u.kpc)
-    usable = _usable_hosts(host_ra, host_dec, distance, min_distance)
-    reach = _angular_reach(radius, distance, usable)
+    kpc = host_distances(hosts, cosmology=cosmology, distance=distance).to_value(u.kpc)
+    usable = _usable_hosts(host_ra, host_dec, kpc, min_distance)
+    reach = _angular_reach(radius, kpc, usable)
     host_rows = np.flatnonzero(usable)
     centers = unit_vectors(host_ra[usable], host_dec[usable])
     ellipses = _ellipses(hosts, usable) if by == "ellipse" else None
     parts = [
-        _match_part(
-            rows[start : start + _PART], ra, dec, centers, reach, distance[usable], ellipses
-        )
+        _match_part(rows[start : start + _PART], ra, dec, centers, reach, kpc[usable], ellipses)
         for start in range(0, max(rows.size, 1), _PART)
     ]
     index, center, separation, projected, count = map(np.concatenate, zip(*parts, strict=True))
@@ -144,6 +146,7 @@ def match_hosts(
             "projected_separation": u.Quantity(projected, u.kpc),
             "n_hosts": count,
         },
+        meta={"distance": distance},
         copy=False,
     )
 

@@ -14,7 +14,7 @@ from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees, get_positions
 from shredfinder._utils.units import to_value
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts.distances import host_distances
+from shredfinder.hosts.distances import DistanceKind, host_distances
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.hosts.matching import match_hosts
 
@@ -73,6 +73,7 @@ def select_hosts(
     host_radius: float | Quantity = 100 * u.kpc,
     cosmology: FLRW | None = None,
     min_distance: float | Quantity = 1 * u.Mpc,
+    distance: DistanceKind = "angular-diameter",
 ) -> Table:
     """Select the hosts that can have candidates in a circle on the sky.
 
@@ -84,9 +85,9 @@ def select_hosts(
         Centre of the circle.
     radius : `~astropy.units.Quantity` or float
         Its radius; a plain number is in degrees.
-    host_radius, cosmology, min_distance
-        The projected radius around each host, the cosmology and the smallest distance of a
-        host, as for `match_hosts`.
+    host_radius, cosmology, min_distance, distance
+        The projected radius around each host, the cosmology, the smallest distance of a host and
+        the kind of distance, as for `match_hosts`.
 
     Returns
     -------
@@ -112,12 +113,12 @@ def select_hosts(
     ['in', 'near']
     """
     angle = _angles(hosts, center)
-    distance = host_distances(hosts, cosmology=cosmology).to_value(u.kpc)
+    kpc = host_distances(hosts, cosmology=cosmology, distance=distance).to_value(u.kpc)
     limit = to_value(min_distance, "min_distance", u.Mpc) * 1000.0
     size = to_value(radius, "radius", u.deg)
     with np.errstate(invalid="ignore", divide="ignore"):
-        usable = np.isfinite(distance) & (distance > 0) & (distance >= limit)
-        reach = np.degrees(to_value(host_radius, "host_radius", u.kpc) / distance)
+        usable = np.isfinite(kpc) & (kpc > 0) & (kpc >= limit)
+        reach = np.degrees(to_value(host_radius, "host_radius", u.kpc) / kpc)
         # Only hosts that would have been selected are worth a warning.
         lost = ~usable & (angle <= size)
         touching = usable & (angle <= size + reach)
@@ -139,6 +140,7 @@ def join_hosts(
     entry_radius: float | Quantity = 3 * u.arcsec,
     cosmology: FLRW | None = None,
     min_distance: float | Quantity = 1 * u.Mpc,
+    distance: DistanceKind = "angular-diameter",
     position: str | tuple[str, str] | SkyCoord | None = None,
 ) -> Table:
     """Select the candidates near hosts, and add the host's name and separation as columns.
@@ -147,7 +149,7 @@ def join_hosts(
     ----------
     candidates : `~astropy.table.Table`
         Candidates with their positions, and ``ref_cat`` where the survey has it.
-    hosts, radius, cosmology, min_distance
+    hosts, radius, cosmology, min_distance, distance
         As for `match_hosts`.
     entry_radius : `~astropy.units.Quantity` or float, optional
         A candidate within this separation of a host's position is the catalogue entry of the
@@ -184,7 +186,9 @@ def join_hosts(
           A                 6.98      False
     """
     coords = get_positions(candidates, position)
-    matches = match_hosts(coords, hosts, radius, cosmology=cosmology, min_distance=min_distance)
+    matches = match_hosts(
+        coords, hosts, radius, cosmology=cosmology, min_distance=min_distance, distance=distance
+    )
     joined = candidates[np.asarray(matches["index"])]
     # The host's own entry is the galaxy, not a candidate for a shred or a satellite.
     entry = np.asarray(matches["separation"]) <= to_value(entry_radius, "entry_radius", u.arcsec)
@@ -197,7 +201,13 @@ def join_hosts(
     for name, values, unit, ucd, words in (
         ("host_id", np.asarray(matches["host_id"]), None, "meta.id.parent", "Nearest host"),
         ("separation", separation, u.arcsec, "pos.angDistance", "Angle from the host"),
-        ("projected_separation", projected, u.kpc, "pos.distance", "Separation at its distance"),
+        (
+            "projected_separation",
+            projected,
+            u.kpc,
+            "pos.distance",
+            f"Separation at its {distance} distance",
+        ),
         ("n_hosts", np.asarray(matches["n_hosts"]), None, "meta.number", "Hosts within the radius"),
         ("host_entry", entry, None, "meta.code", "Whether it is the entry of a host itself"),
     ):
