@@ -50,6 +50,12 @@ _MAIN_UCDS = (
     ("pos.eq.dec;meta.main", "pos_eq_dec_main"),
 )
 _PLAIN_UCDS = (("pos.eq.ra", "pos_eq_ra"), ("pos.eq.dec", "pos_eq_dec"))
+# Common spellings of units of angles, in lower case
+_SPELLINGS = {
+    **dict.fromkeys(("deg", "degs", "degree", "degrees"), u.deg),
+    **dict.fromkeys(("rad", "rads", "radian", "radians"), u.rad),
+    **dict.fromkeys(("h", "hr", "hour", "hours", "hourangle"), u.hourangle),
+}
 _HINT = "name the columns with position=('RA column', 'Dec column'), or pass a SkyCoord"
 
 
@@ -307,9 +313,12 @@ def _to_degrees(column, name, *, is_ra):
 def _get_factor(unit, name, is_ra):
     if unit is None or unit == u.dimensionless_unscaled:
         return 1.0
+    # Catalogues write units in many ways: "DEG", "degrees", "[deg]", "RADIANS".
+    spelling = str(unit).strip(" []()").lower()
+    known = _SPELLINGS.get(spelling)
     # FITS and VOTable files often give right ascension in hours of time.
-    if is_ra and unit == u.hour:
-        unit = u.hourangle
+    if known is not None and (is_ra or known is not u.hourangle):
+        unit = known
     try:
         return unit.to(u.deg)
     except (u.UnitsError, TypeError, AttributeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import warnings
@@ -13,6 +14,8 @@ import numpy as np
 from shredfinder.imaging.checks import CutoutFlag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shredfinder._utils.types import PathLike
 
 __all__ = ["as_paths", "read_image"]
@@ -23,8 +26,12 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 _OPENING = threading.Lock()
 # Cutouts are about 128 px a side. The largest image of the viewer has 3000 px.
 _MAX_PIXELS = 3000 * 3000
-# Pillow's modes of one channel, with or without transparency: they hold no colours.
-_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+# Ripple of JPEG compression on a blank image, in levels of 255.
+_BLANK_LEVELS = 2
+# The threads that decode, and the setting to restore after the last one.
+_DECODING = threading.Lock()
+_decoders: list[None] = []
+_lenient: list[bool] = []
 
 
 def read_image(
@@ -76,9 +83,8 @@ def read_image(
                 return None, CutoutFlag.OVERSIZED
             if size is not None and (file.height, file.width) != tuple(size):
                 return None, CutoutFlag.WRONG_SIZE
-            if file.mode in _GREY_MODES or file.mode.startswith("I;"):
-                return None, CutoutFlag.WRONG_SIZE
-            image = np.asarray(file.convert("RGB"))
+            with _strict_decoding():
+                image = np.asarray(file.convert("RGB"))
     except (FileNotFoundError, PermissionError):
         return None, CutoutFlag.MISSING
     except UnidentifiedImageError:
@@ -87,7 +93,42 @@ def read_image(
         return None, CutoutFlag.OVERSIZED
     except Exception:  # decoders raise many kinds of errors on broken files
         return None, CutoutFlag.CORRUPTED
+    if _is_grey(image):
+        return None, CutoutFlag.WRONG_SIZE
     return image, CutoutFlag.GOOD
+
+
+@contextlib.contextmanager
+def _strict_decoding() -> Iterator[None]:
+    """Let Pillow raise on truncated files, whatever another package has set.
+
+    The setting belongs to the whole process, so it is restored when no thread decodes.
+    """
+    from PIL import ImageFile
+
+    with _DECODING:
+        if not _decoders:
+            _lenient[:] = [ImageFile.LOAD_TRUNCATED_IMAGES]
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+        _decoders.append(None)
+    try:
+        yield
+    finally:
+        with _DECODING:
+            _decoders.pop()
+            if not _decoders:
+                (ImageFile.LOAD_TRUNCATED_IMAGES,) = _lenient
+
+
+def _is_grey(image):
+    """Return whether all channels are equal, in whatever mode the file stores them.
+
+    An image of a single value is not called grey: it is blank.
+    """
+    for part in (image[::16, ::16], image):
+        if (part != part[..., :1]).any():
+            return False
+    return bool(np.ptp(image) > _BLANK_LEVELS)
 
 
 def as_paths(X: Any) -> Sequence[PathLike | None] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from functools import cached_property
@@ -73,6 +74,9 @@ class OnnxNetwork:
     """
 
     def __init__(self, graph: bytes, input_shape: tuple[int, ...]) -> None:
+        # Without this, ONNX Runtime writes a device identifier and contacts a collector. A value
+        # that the user has set stays.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime as ort
 
         options = ort.SessionOptions()

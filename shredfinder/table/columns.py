@@ -27,6 +27,7 @@ __all__ = [
     "OPTIONAL_NAMES",
     "P_NAME",
     "STD_NAME",
+    "blank_row",
     "check_columns",
     "restore_columns",
     "to_arrow",
@@ -176,6 +177,29 @@ def restore_columns(table: Table, *, decode: bool = False) -> None:
         flag_name = FLAG_NAME + name.removeprefix(P_NAME)
         if flag_name in table.colnames:
             _restore_flags(table, flag_name, table[name], decode)
+
+
+def blank_row(table: Table, index: int) -> None:
+    """Mark a row as unscored, if the table has scores.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table.
+    index : int
+        The row.
+    """
+    if P_NAME not in table.colnames or not _is_own(table, P_NAME):
+        return
+    table[P_NAME][index] = np.nan
+    flags = table[FLAG_NAME]
+    if flags.dtype.kind == "U" and flags.dtype.itemsize < _FLAG_DTYPE.itemsize:
+        # A column of short strings would truncate the flag.
+        _replace(table, FLAG_NAME, np.asarray(flags).astype(_FLAG_DTYPE))
+    table[FLAG_NAME][index] = CutoutFlag.NOT_SCORED
+    for name in OPTIONAL_NAMES:
+        if name in table.colnames and _is_own(table, name):
+            table[name][index] = np.nan
 
 
 def _restore_p(table, name):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from astropy.table import QTable, Table
 
-from shredfinder.table.columns import restore_columns
+from shredfinder.table.columns import P_NAME, blank_row, restore_columns
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
@@ -63,10 +64,14 @@ class ShredTableMixin(_Extended):
         super().replace_column(*args, **kwargs)
         restore_columns(self)
 
-    def insert_row(self, *args: Any, **kwargs: Any) -> None:
-        """See `astropy.table.Table.insert_row`."""
-        super().insert_row(*args, **kwargs)
+    def insert_row(self, index: int, vals: Any, mask: Any = None) -> None:
+        """See `astropy.table.Table.insert_row`; a row without a score is unscored."""
+        super().insert_row(index, vals, mask)
         restore_columns(self)
+        if vals is None or (isinstance(vals, Mapping) and P_NAME not in vals):
+            # astropy fills columns that are not given with zeros. A negative index counts from
+            # the end of the table as it was.
+            blank_row(self, index if index >= 0 else index - 1)
 
     def rename_column(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.rename_column`."""

@@ -197,3 +197,21 @@ def test_any_numbers(pairs):
     assert (good == np.isfinite(coords.dec.deg)).all()
     np.testing.assert_allclose(coords.dec.deg[good], dec[good])
     np.testing.assert_allclose((coords.ra.deg[good] - ra[good] + 180) % 360, 180)
+
+
+@pytest.mark.parametrize("unit", ["DEGREE", "degrees", "DEG", "[deg]", "Degrees", "(deg)"])
+def test_units_of_degrees_in_many_spellings(unit):
+    table = Table({"ra": [150.1], "dec": [2.2]})
+    for name in ("ra", "dec"):
+        table[name].unit = u.Unit(unit, parse_strict="silent")
+    coords = get_positions(table)
+    assert (coords.ra.deg[0], coords.dec.deg[0]) == pytest.approx((150.1, 2.2))
+
+
+def test_other_units_in_capitals():
+    table = Table({"ra": [10.0], "dec": [0.5]})
+    table["ra"].unit = u.Unit("HOURS", parse_strict="silent")
+    table["dec"].unit = u.Unit("RADIANS", parse_strict="silent")
+    coords = get_positions(table)
+    assert coords.ra.deg[0] == pytest.approx(150.0)
+    assert coords.dec.deg[0] == pytest.approx(np.degrees(0.5))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from shredfinder.imaging import ImageFiles, as_cutouts, read_image
 
@@ -46,18 +46,54 @@ def test_files_are_read_on_demand(tmp_path):
     assert files[8:].flags.tolist() == ["missing", ""]
 
 
+def make_picture(mode="RGB"):
+    """A picture of 16 × 16 px in any of Pillow's modes, not blank."""
+    rng = np.random.default_rng(4)
+    picture = Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8))
+    if mode in ("RGB", "RGBA", "P"):
+        return picture.convert(mode)
+    return (
+        picture.convert("L").convert("I").convert(mode)
+        if mode == "I;16"
+        else (picture.convert("L").convert(mode))
+    )
+
+
 def test_transparent_and_indexed_images_become_rgb(tmp_path):
     for mode in ("RGBA", "P"):
-        Image.new("RGB", (8, 8), (9, 9, 9)).convert(mode).save(tmp_path / "image.png")
+        make_picture(mode).save(tmp_path / "image.png")
         image, flag = read_image(tmp_path / "image.png")
-        assert (image.shape, image.dtype, flag) == ((8, 8, 3), np.uint8, "")
+        assert (image.shape, image.dtype, flag) == ((16, 16, 3), np.uint8, "")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "F"])
 def test_single_channel_images_are_refused(tmp_path, mode):
     suffix = ".tif" if mode == "F" else ".png"
-    Image.new(mode, (8, 8)).save(tmp_path / f"image{suffix}")
+    make_picture(mode).save(tmp_path / f"image{suffix}")
     assert read_image(tmp_path / f"image{suffix}") == (None, "wrong size")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".webp", ".jpg", ".bmp", ".tif"])
+def test_grey_images_are_treated_alike_in_all_formats(tmp_path, suffix):
+    for name, picture in (("l", make_picture("L")), ("rgb", make_picture("L").convert("RGB"))):
+        path = tmp_path / f"{name}{suffix}"
+        picture.save(path, **({"lossless": True} if suffix == ".webp" else {}))
+        assert read_image(path) == (None, "wrong size")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".bmp", ".tif", ".webp"])
+def test_truncated_files_are_found_whatever_others_set(tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"image{suffix}"
+    picture = make_picture().resize((128, 128))
+    picture.save(path, **({"lossless": True} if suffix == ".webp" else {}))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(0.6 * len(content))])
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    image, flag = read_image(path)
+    assert image is None
+    assert flag in ("corrupted", "not an image")
+    # The setting of the other package stays.
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_single_path_is_a_batch_of_one(image_files):

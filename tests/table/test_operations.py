@@ -255,3 +255,19 @@ def test_stacking_tables_with_and_without_quantities(classifier, cutouts):
     both = vstack([scored, quantities])
     assert type(both) is ShredQTable
     assert_split(both, 6)
+
+
+@pytest.mark.parametrize("cls", [ShredTable, ShredQTable])
+def test_rows_that_are_added_without_a_score_are_unscored(cls):
+    table = cls({"objID": [1, 2], "p_cnn": np.float32([0.2, 0.9]), "p_cnn_flag": ["", ""]})
+    table.add_row({"objID": 3})
+    table.insert_row(0, {"objID": 0})
+    table.insert_row(-1, {"objID": 9})
+    assert table["objID"].tolist() == [0, 1, 2, 9, 3]
+    assert np.isnan(table["p_cnn"]).tolist() == [True, False, False, True, True]
+    assert table["p_cnn_flag"].tolist() == ["not scored", "", "", "not scored", "not scored"]
+    # A score that is given is kept.
+    table.add_row({"objID": 4, "p_cnn": 0.5, "p_cnn_flag": ""})
+    table.add_row([5, 0.6, ""])
+    assert table["p_cnn"][-2:].tolist() == pytest.approx([0.5, 0.6])
+    assert 3 not in table["objID"][table["p_cnn"] < 0.5]
