@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sklearn.utils import Tags
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.imaging.cutouts import Cutouts, CutoutSequence, Images
     from shredfinder.training.recipes import Recipe
 

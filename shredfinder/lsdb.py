@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from lsdb.catalog import Catalog
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher
 
 __all__ = ["add_p_cnn", "make_hats_properties"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from astropy.io import fits
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = [
     "atomic_write",

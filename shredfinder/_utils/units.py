@@ -15,7 +15,7 @@ from astropy.utils.masked import Masked
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shredfinder._utils.types import ScalarOrArray
+    from shredfinder._utils.validation import ScalarOrArray
 
 __all__ = [
     "has_unit",

@@ -1,15 +1,29 @@
-"""Checks of counts and of sample weights."""
+"""Types of arguments, and the validation of counts and sample weights."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from astropy.units import Quantity
+from numpy.typing import ArrayLike
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+__all__ = ["PathLike", "PerBand", "QuantityLike", "ScalarOrArray", "check_count", "check_weights"]
 
-__all__ = ["check_count", "check_weights"]
+
+PathLike: TypeAlias = str | os.PathLike[str]
+"""Path of a file or a folder."""
+
+QuantityLike: TypeAlias = ArrayLike | Quantity
+"""A number, array or masked column, as a Quantity or in the unit that the function documents."""
+
+ScalarOrArray: TypeAlias = Any
+"""A scalar for scalar arguments, else an array, which type checkers cannot infer."""
+
+PerBand: TypeAlias = Mapping[str, QuantityLike] | Sequence[QuantityLike] | QuantityLike
+"""One value or array per band."""
 
 
 def check_count(value: Any, name: str, *, least: int = 1) -> None:

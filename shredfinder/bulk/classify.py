@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.models.scorer import ImageScorer
     from shredfinder.table.tables import ShredTable

@@ -19,7 +19,7 @@ from shredfinder.models.scorer import Scores
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["CompactScores", "RunState"]
 

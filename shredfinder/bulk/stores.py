@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from astropy.table import Table
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
     GetColumns = Callable[[int, int], dict[str, np.ndarray]]
 

@@ -22,7 +22,7 @@ from shredfinder.surveys import DEFAULT_SURVEY, CatalogPreset, get_catalog_prese
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.catalogs.standard import Reddening
     from shredfinder.cuts import CutPreset
     from shredfinder.table import ShredTable

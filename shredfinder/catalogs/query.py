@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.catalogs.regions import Box
     from shredfinder.catalogs.standard import Reddening
     from shredfinder.cuts import CutPreset

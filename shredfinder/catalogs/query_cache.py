@@ -13,7 +13,7 @@ from shredfinder._utils.files import atomic_write
 from shredfinder.config import get_cache_folder
 
 if TYPE_CHECKING:
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["QueryCache"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts.services.base import CutoutRequest, CutoutService
 
 __all__ = ["EMPTY", "Cache"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.imaging import Cutouts
 
     Progress: TypeAlias = bool | Literal["auto"]

@@ -13,7 +13,7 @@ from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from shredfinder._utils.types import QuantityLike, ScalarOrArray
+    from shredfinder._utils.validation import QuantityLike, ScalarOrArray
 
 __all__ = [
     "color_error",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
-    from shredfinder._utils.types import PerBand, QuantityLike
+    from shredfinder._utils.validation import PerBand, QuantityLike
 
     # None leaves the criterion out.
     Threshold: TypeAlias = float | Quantity | None

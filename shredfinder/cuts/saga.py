@@ -13,7 +13,7 @@ from shredfinder.surveys import SAGA_THRESHOLDS
 if TYPE_CHECKING:
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import QuantityLike, ScalarOrArray
+    from shredfinder._utils.validation import QuantityLike, ScalarOrArray
 
 __all__ = [
     "effective_surface_brightness",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sklearn.base import BaseEstimator
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.imaging.cutouts import Cutouts
 
 __all__ = ["cross_validate", "make_folds"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
 
-    from shredfinder._utils.types import QuantityLike, ScalarOrArray
+    from shredfinder._utils.validation import QuantityLike, ScalarOrArray
 
 __all__ = ["in_host_ellipse", "is_large_galaxy_entry", "shreds_by_rule"]
 

@@ -16,7 +16,7 @@ from shredfinder.config import conf
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["read_nsa"]
 

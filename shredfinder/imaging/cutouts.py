@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shredfinder._utils.types import PathLike
+from shredfinder._utils.validation import PathLike
 from shredfinder.imaging.checks import (
     CutoutFlag,
     check_fluxes,

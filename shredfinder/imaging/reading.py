@@ -16,7 +16,7 @@ from shredfinder.imaging.checks import CutoutFlag
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["as_paths", "read_image"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from astropy.table import Table
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["INDEX_NAME", "read_arrays", "write_arrays", "write_images", "write_index"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.labelling.store import LabelStore
 
 __all__ = ["LabellingSession", "blind_order", "check_paths", "encode_cutout"]

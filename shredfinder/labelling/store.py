@@ -23,7 +23,7 @@ except ImportError:  # Windows has no such locks
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["LABELS", "LabelStore", "read_labels"]
 

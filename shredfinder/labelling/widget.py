@@ -12,7 +12,7 @@ from shredfinder.labelling.store import LABELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.labelling.blind_session import LabellingSession
 
 __all__ = ["LabellingWidget"]

@@ -2,11 +2,10 @@
 
 from shredfinder.models.architectures import ARCHITECTURES, build_network, import_keras
 from shredfinder.models.calibration import Calibration
-from shredfinder.models.description import ModelDescription
+from shredfinder.models.description import ModelDescription, apply_stretch, fit_stretch
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.priors import adjust_prior, apply_prior, check_prior, estimate_prior
-from shredfinder.models.stretch import apply_stretch, fit_stretch
 
 __all__ = [
     "ARCHITECTURES",

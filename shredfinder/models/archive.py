@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.resources.abc import Traversable
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["EMBEDDED_MODEL", "EMBEDDED_MODELS", "find_model", "read_model", "write_model"]
 

@@ -14,15 +14,15 @@ from shredfinder._utils.runtime import count_threads
 from shredfinder.exceptions import ModelFileError, ShredfinderWarning
 from shredfinder.models.architectures import build_network
 from shredfinder.models.archive import find_model, read_model, write_model
+from shredfinder.models.description import apply_stretch
 from shredfinder.models.novelty import NoveltyMeasure
-from shredfinder.models.stretch import apply_stretch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from keras import Model
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.models.calibration import Calibration
     from shredfinder.models.description import ModelDescription
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cuts import CutPreset
 
 __all__ = ["fractions_by_preset", "read_passing"]

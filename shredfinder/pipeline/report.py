@@ -21,7 +21,7 @@ from shredfinder.plotting.thumbnails import make_data_uri
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["check_report", "write_report"]
 

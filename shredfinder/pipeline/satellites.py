@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from numpy.typing import ArrayLike
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.imaging import Cutouts
     from shredfinder.plotting import FieldView
     from shredfinder.table import ShredTable

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from astropy.cosmology import FLRW
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.catalogs import CatalogPreset
     from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.cuts import CutPreset

@@ -17,7 +17,7 @@ from shredfinder.table import read_catalogue, write_catalogue
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.table.tables import ShredTable
 
 __all__ = ["StepFolder", "digest_table", "name_hosts", "name_images", "to_plain"]

@@ -19,7 +19,7 @@ from shredfinder.table.tables import ShredTable
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
 

@@ -15,7 +15,7 @@ from shredfinder._utils.columns import get_mask, get_plain_values, is_scalar_col
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["PatternFiles", "find_image_files"]
 

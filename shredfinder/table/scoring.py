@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService, CutoutStream
     from shredfinder.imaging import Cutouts
     from shredfinder.imaging.cutouts import CutoutSequence, Images

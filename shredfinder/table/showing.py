@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import ArrayLike
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.imaging.cutouts import Images
     from shredfinder.models.scorer import ImageScorer

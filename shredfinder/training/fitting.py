@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keras import Model
     from keras.utils import PyDataset
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.training.recipes import Recipe
 
 __all__ = ["check_fit_options", "fit_network"]

@@ -17,11 +17,10 @@ from shredfinder.models.architectures import (
     import_keras,
     preserve_random_state,
 )
-from shredfinder.models.description import ModelDescription
+from shredfinder.models.description import LINEAR, ModelDescription, apply_stretch, fit_stretch
 from shredfinder.models.labels import CLASSES, encode_labels, split_groups, warn_of_others
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
-from shredfinder.models.stretch import LINEAR, apply_stretch, fit_stretch
 from shredfinder.surveys import get_wavelength
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.recipes import get_recipe

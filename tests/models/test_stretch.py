@@ -8,7 +8,7 @@ import pytest
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.models import ModelDescription, apply_stretch, fit_stretch
-from shredfinder.models.stretch import LINEAR, is_stretch
+from shredfinder.models.description import LINEAR, is_stretch
 from tests.conftest import make_images, needs_backend
 
 

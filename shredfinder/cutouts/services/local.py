@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
     from shredfinder._net.client import HttpClient
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["MARGIN", "LocalImages", "make_cutout"]
