@@ -23,6 +23,12 @@ __all__ = ["LINEAR", "SYMMETRIES", "ModelDescription", "apply_stretch", "fit_str
 #: Sources scored by the mean over the 8 rotations and reflections: none, uncertain ones, all.
 SYMMETRIES = ("none", "uncertain", "all")
 
+# Colour images: uint8 values are divided by 255, floats in 0–1 are unchanged.
+LINEAR: dict[str, Any] = {"kind": "linear", "white": 255}
+# Maximum number of pixels from which flux scales are estimated.
+_MAX_PIXELS = 2_000_000
+# Fraction of all pixels that become brighter than 1.
+_ABOVE_WHITE = 1e-3
 # Pixel scales are equal within this fraction: over 128 px they then differ by less than 1 px.
 _SCALE_TOLERANCE = 0.005
 # Optional entries of a description.
@@ -303,15 +309,6 @@ def _join(bands: Iterable[str]) -> str:
 
 def _format_size(size: Sequence[int]) -> str:
     return f"{size[1]}×{size[0]} px"
-
-
-# Colour images: uint8 values are divided by 255, floats in 0–1 are unchanged.
-LINEAR: dict[str, Any] = {"kind": "linear", "white": 255}
-
-# Maximum number of pixels from which flux scales are estimated.
-_MAX_PIXELS = 2_000_000
-# Fraction of all pixels that become brighter than 1.
-_ABOVE_WHITE = 1e-3
 
 
 def fit_stretch(images: np.ndarray) -> dict[str, Any]:
