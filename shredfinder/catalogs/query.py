@@ -11,7 +11,7 @@ from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.units import to_floats, to_value
 from shredfinder.catalogs.conditions import write_conditions
 from shredfinder.catalogs.paging import CachedService, fetch_region
-from shredfinder.catalogs.query_cache import QueryCache
+from shredfinder.catalogs.query_cache import QueryCache, open_cache
 from shredfinder.catalogs.reddening import fetch_dust_map
 from shredfinder.catalogs.regions import Circle
 from shredfinder.catalogs.skyserver import SkyServer
@@ -77,7 +77,8 @@ def query_candidates(
     endpoint : str, optional
         Base URL of the service; by default that in `shredfinder.conf`.
     cache : bool, str, path-like or QueryCache, optional
-        Whether to cache results on disk, or the folder to cache them in. See `QueryCache`.
+        Whether to cache results and dust maps on disk, or the folder to cache them in. See
+        `QueryCache`.
     max_rows : int, optional
         Maximum number of rows per request. Larger regions are split.
     timeout : float or `~astropy.units.Quantity`, optional
@@ -152,7 +153,7 @@ def query_candidates(
         described, lacking = _check_columns(service, preset, wanted)
     # Catalogues of uncorrected magnitudes need a map of E(B-V) before the cuts can be applied.
     if preset.needs_ebv and ebv is None:
-        ebv = fetch_dust_map(center, circle.radius, url=conf.dust_url, timeout=seconds)
+        ebv = fetch_dust_map(center, circle.radius, url=conf.dust_url, timeout=seconds, cache=cache)
     # The server removes most rows; the exact cuts follow below.
     conditions: list[str] = []
     if push_down and cuts is not None:
@@ -276,15 +277,7 @@ def _open_service(
         backend = TapService(address, timeout=seconds, mode=mode, async_rows=conf.async_rows)
     else:
         backend = SkyServer(address, timeout=seconds)
-    return CachedService(backend, preset.survey, _open_cache(cache))
-
-
-def _open_cache(cache: bool | PathLike | QueryCache | None) -> QueryCache | None:
-    if cache is True:
-        return QueryCache()
-    if cache is False or cache is None:
-        return None
-    return cache if isinstance(cache, QueryCache) else QueryCache(cache)
+    return CachedService(backend, preset.survey, open_cache(cache))
 
 
 def _max_extinction(ebv: Reddening | None, preset: CatalogPreset) -> float | None:

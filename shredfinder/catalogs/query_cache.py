@@ -15,14 +15,15 @@ from shredfinder.config import get_cache_folder
 if TYPE_CHECKING:
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["QueryCache"]
+__all__ = ["QueryCache", "open_cache"]
 
 
 class QueryCache:
-    """Folder of complete query results.
+    """Folder of complete query results and dust maps.
 
-    Each result is a FITS table, named after survey, service and query. Files are written
-    atomically. Results never expire, since data releases do not change; `clear` removes them.
+    Each result is a FITS table, named after survey, service and query; each map is a FITS image.
+    Files are written atomically. Results never expire, since data releases do not change; `clear`
+    removes them.
 
     Parameters
     ----------
@@ -92,6 +93,37 @@ class QueryCache:
             warnings.simplefilter("ignore")
             table.write(temporary, format="fits")
 
+    def read_file(self, key: tuple[str, ...]) -> bytes | None:
+        """Read a stored file.
+
+        Parameters
+        ----------
+        key : tuple of str
+            As for `write_file`.
+
+        Returns
+        -------
+        content : bytes or None
+            Its content; None if it is not cached.
+        """
+        path = self._file(key)
+        return path.read_bytes() if path.is_file() else None
+
+    def write_file(self, key: tuple[str, ...], content: bytes) -> None:
+        """Store a file as it was received.
+
+        Parameters
+        ----------
+        key : tuple of str
+            Kind of file, service URL and what was asked for.
+        content : bytes
+            A FITS file, already validated.
+        """
+        path = self._file(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+
     def clear(self) -> int:
         """Remove all results.
 
@@ -109,3 +141,12 @@ class QueryCache:
         digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
         folder = "".join(c if c.isalnum() or c in "-_" else "_" for c in key[0])
         return self.path / folder / f"{digest}.fits"
+
+
+def open_cache(cache: bool | PathLike | QueryCache | None) -> QueryCache | None:
+    """Return the cache that a ``cache`` argument stands for, or None for no cache."""
+    if cache is True:
+        return QueryCache()
+    if cache is False or cache is None:
+        return None
+    return cache if isinstance(cache, QueryCache) else QueryCache(cache)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import numpy as np
 
 from shredfinder._utils.units import to_floats
 from shredfinder.catalogs.paging import make_client
+from shredfinder.catalogs.query_cache import QueryCache, open_cache
 from shredfinder.exceptions import BadResponseError, ServiceError
 
 if TYPE_CHECKING:
@@ -17,10 +20,14 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from astropy.wcs import WCS
 
+    from shredfinder._utils.types import PathLike
+
 __all__ = ["DustMap", "fetch_dust_map"]
 
 # Smallest and largest side of the service's square images, in degrees.
 _SIZES = (2.0, 37.5)
+# Statuses of a temporary file that was removed.
+_GONE = (404, 410)
 
 
 class DustMap:
@@ -85,7 +92,14 @@ class DustMap:
         return np.where(inside, below * (1 - high_part) + above * high_part, np.nan)
 
 
-def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float = 60.0) -> DustMap:
+def fetch_dust_map(
+    center: SkyCoord,
+    radius: float,
+    *,
+    url: str,
+    timeout: float = 60.0,
+    cache: bool | PathLike | QueryCache = True,
+) -> DustMap:
     """Fetch the map of Schlegel, Finkbeiner & Davis (1998) from IRSA's dust service.
 
     Parameters
@@ -98,6 +112,8 @@ def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float 
         Address of the service.
     timeout : float, optional
         Seconds that each request may take.
+    cache : bool, str, path-like or QueryCache, optional
+        Whether to cache maps on disk, or the folder to cache them in. See `QueryCache`.
 
     Returns
     -------
@@ -112,6 +128,11 @@ def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float 
     ValueError
         If the region is larger than the service's images.
 
+    Notes
+    -----
+    The service responds with links to temporary files. Therefore astroquery's own cache, which
+    would keep these links and error pages for a week, is not used. Only validated maps are cached.
+
     Examples
     --------
     >>> from astropy.coordinates import SkyCoord
@@ -122,35 +143,76 @@ def fetch_dust_map(center: SkyCoord, radius: float, *, url: str, timeout: float 
     >>> 0 < dust.maximum < 1
     True
     """
-    from urllib.parse import urljoin
-
-    from astropy.io import fits
-    from astropy.wcs import WCS
-    from astroquery.ipac.irsa.irsa_dust import IrsaDustClass
-
-    from shredfinder._net.sessions import ClientSession
-
     size = max(_SIZES[0], 2.2 * radius)
     if size > _SIZES[1]:
         raise ValueError(
             f"IRSA's dust images cover {_SIZES[1]} degrees, too little for a radius of {radius:g} "
             "degrees: give ebv= as a function of positions, or query parts of the region"
         )
-    service = IrsaDustClass()
-    service.DUST_SERVICE_URL = url
-    service._session = ClientSession(make_client(timeout))
+    store = open_cache(cache)
+    position = center.icrs
+    key = ("dust", url, f"{position.ra.deg:.6f} {position.dec.deg:.6f} {size:g}")
+    content = store.read_file(key) if store is not None else None
+    if content is not None:
+        # A damaged file in the cache is replaced.
+        with contextlib.suppress(BadResponseError):
+            return _read_map(content, url)
     try:
-        images = service.get_image_list(center.icrs, radius=f"{size} deg", image_type="ebv")
-        response = service._session.get(urljoin(url, images[0]))
-        with fits.HDUList.fromstring(response.content) as hdus:
-            values, wcs = np.array(hdus[0].data, dtype=float), WCS(hdus[0].header)
+        content = _download_map(position, size, url, timeout)
     except ServiceError as error:
         raise type(error)(
             f"{url} sent no map of E(B-V): {error}; give ebv= instead", status=error.status
         ) from error
-    except Exception as error:  # astroquery may raise anything on an unexpected page
+    dust = _read_map(content, url)
+    if store is not None:
+        store.write_file(key, content)
+    return dust
+
+
+def _download_map(center: SkyCoord, size: float, url: str, timeout: float) -> bytes:
+    """Download the image of E(B-V) of a square region, a FITS file."""
+    from astroquery import cache_conf
+    from astroquery.ipac.irsa.irsa_dust import IrsaDustClass
+
+    from shredfinder._net.sessions import ClientSession
+
+    service = IrsaDustClass()
+    service.DUST_SERVICE_URL = url
+    service._session = ClientSession(make_client(timeout))
+    for attempt in (1, 2):
+        try:
+            with cache_conf.set_temp("cache_active", False):
+                images = service.get_image_list(center, radius=f"{size} deg", image_type="ebv")
+        except ServiceError:
+            raise
+        except Exception as error:  # astroquery may raise anything on an unexpected page
+            raise BadResponseError(
+                f"not a list of images ({type(error).__name__}: {error})"
+            ) from error
+        if not images:
+            raise BadResponseError("the list of images is empty")
+        try:
+            return service._session.get(urljoin(url, images[0])).content
+        except ServiceError as error:
+            # The linked file is temporary: one that has gone is replaced by a new request.
+            if attempt == 2 or error.status not in _GONE:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _read_map(content: bytes, url: str) -> DustMap:
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    from shredfinder._net.client import find_text
+
+    try:
+        with fits.HDUList.fromstring(content) as hdus:
+            values, wcs = np.array(hdus[0].data, dtype=float), WCS(hdus[0].header)
+    except Exception as error:  # a damaged file may raise anything
         raise BadResponseError(
-            f"{url} sent no map of E(B-V) ({type(error).__name__}: {error}); give ebv= instead"
+            f"{url} sent no map of E(B-V) but {find_text(content) or 'a damaged file'} "
+            f"({type(error).__name__}: {error}); give ebv= instead"
         ) from error
     if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).any():
         raise BadResponseError(f"{url} sent a map of E(B-V) without numbers; give ebv= instead")

@@ -47,6 +47,7 @@ class CatalogServer:
         self.slow_jobs = 0
         self.faults = []
         self.ebv = 0.04
+        self.dust_files = 0
         self.running = {}
         self.stopping = threading.Event()
         self.lock = threading.Lock()
@@ -126,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.skyserver(params)
         if path == "/dust":
             return self.dust(params)
-        if path == "/dust.fits":
+        if path == f"/workspace/TMP_{owner.dust_files}/DUST/p414Dust.fits":
             return self.reply(200, self.dust_map(), "image/fits")
         return self.reply(404, b"no such page", "text/plain")
 
@@ -235,6 +236,9 @@ class _Handler(BaseHTTPRequestHandler):
     def dust(self, params):
         ra, dec = map(float, params["locstr"].split())
         self.owner.dust_request = (ra, dec, float(params["regSize"]))
+        # The links lead to temporary files, of which only the last is kept here.
+        self.owner.dust_files += 1
+        folder = f"{self.owner.url}/workspace/TMP_{self.owner.dust_files}/DUST"
         statistics = "".join(
             f"<{name}{kind}>0.04 (mag)</{name}{kind}>"
             for name in ("refPixelValue", "meanValue", "std", "maxValue", "minValue")
@@ -242,8 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         place = f"{ra} {dec} equ J2000"
         results = "".join(
-            f"<result><desc>{title}</desc><data><image>{self.owner.url}/dust.fits</image>"
-            f"<table>{self.owner.url}/dust.tbl</table></data><statistics>"
+            f"<result><desc>{title}</desc><data><image>{folder}/p414Dust.fits</image>"
+            f"<table>{folder}/extinction.tbl</table></data><statistics>"
             f"<refCoordinate>{place}</refCoordinate>{statistics}</statistics></result>"
             for title in ("E(B-V) Reddening", "100 Micron Emission", "Dust Temperature")
         )
