@@ -17,6 +17,7 @@ __all__ = [
     "ShredfinderWarning",
     "StoppedError",
     "TransientServiceError",
+    "UnreachableServiceError",
     "UnusableServiceError",
 ]
 
@@ -146,6 +147,21 @@ class TransientServiceError(ServiceError):
     ) -> None:
         super().__init__(message, flag, status=status)
         self.retry_after = retry_after
+
+
+class UnreachableServiceError(ServiceError):
+    """No connection to the service: its name cannot be resolved, or it refuses connections.
+
+    It ends a run after one short retry. Later, the same request may succeed.
+
+    Examples
+    --------
+    >>> from shredfinder.exceptions import UnreachableServiceError
+    >>> UnreachableServiceError("nowhere.invalid cannot be resolved").transient
+    True
+    """
+
+    transient = True
 
 
 class NoCoverageError(ServiceError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import socket
 import threading
 import time
 from functools import partial
@@ -21,8 +22,10 @@ from shredfinder._net.retries import RateLimiter, RetryPolicy, make_retrying
 from shredfinder.exceptions import (
     BadResponseError,
     NoCoverageError,
+    ServiceError,
     StoppedError,
     TransientServiceError,
+    UnreachableServiceError,
     UnusableServiceError,
 )
 
@@ -43,6 +46,8 @@ _CHUNK = 256 * 1024
 _NO_COVERAGE = (204, 400, 404)
 # Request timeout, too early, too many requests; all 5xx are transient as well.
 _TRANSIENT = (408, 425, 429)
+# The connection could not even be opened.
+_NO_CONNECTION = (urllib3.exceptions.NewConnectionError, socket.gaierror)
 _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  =": ".fits"}
 
 
@@ -70,6 +75,8 @@ class HttpClient:
     ----------
     end : float
         Time of `time.monotonic` at which the whole run ends.
+    first_url : str
+        Address of the first request; empty before it.
     """
 
     def __init__(
@@ -84,6 +91,9 @@ class HttpClient:
         self.timeout = timeout
         self.stop = stop or threading.Event()
         self.end = math.inf
+        self.first_url = ""
+        # Hosts that have responded: if they fail later, they are retried patiently.
+        self._reached: set[str] = set()
         self._limiter = RateLimiter(rate)
         self._retrying = make_retrying(retry or RetryPolicy(), self.stop)
         self._session = requests.Session()
@@ -144,6 +154,8 @@ class HttpClient:
         ------
         TransientServiceError
             If the last attempt still failed.
+        UnreachableServiceError
+            If there is no connection, and no earlier request to that host succeeded.
         NoCoverageError
             For the statuses 204, 400 and 404.
         BadResponseError
@@ -164,6 +176,7 @@ class HttpClient:
         host = urlsplit(url).netloc or url
         try:
             prepared = self._session.prepare_request(request)
+            self.first_url = self.first_url or prepared.url or url
             for _ in range(_MAX_REDIRECTS + 1):
                 # The wait for a turn is not the server's fault.
                 deadline += self._limiter.wait(self.stop)
@@ -180,6 +193,7 @@ class HttpClient:
                         prepared.url or url, {}, True, None, None
                     ),
                 )
+                self._reached.add(host)
                 # Astroquery pickles responses, and a client cannot be pickled.
                 response.request.hooks = {}
                 # requests prepares the next request of a redirect, with the right method.
@@ -207,7 +221,7 @@ class HttpClient:
                 f"wait until it is renewed, or give another base_url ({error})"
             ) from error
         except requests.ConnectTimeout as error:
-            raise TransientServiceError(f"cannot connect to {host}: {error}") from error
+            raise self._fail_to_connect(host, error) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             if time.monotonic() >= self.end:
                 raise StoppedError("the time limit of the run is reached") from error
@@ -215,7 +229,25 @@ class HttpClient:
                 f"no complete response from {host} within {self.timeout:g} s"
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if any(isinstance(cause, _NO_CONNECTION) for cause in _list_causes(error)):
+                raise self._fail_to_connect(host, error) from error
             raise TransientServiceError(f"the connection to {host} failed: {error}") from error
+
+    def _fail_to_connect(self, host: str, error: Exception) -> ServiceError:
+        """Return the error of a failed connection, in words for the user."""
+        reasons = _list_causes(error)
+        reason = next((cause for cause in reasons if isinstance(cause, OSError)), None)
+        host = f"the proxy of {host}" if isinstance(error, requests.exceptions.ProxyError) else host
+        if isinstance(error, requests.ConnectTimeout):
+            problem = f"no connection to {host} within {_CONNECT_TIMEOUT:g} s"
+        elif any(isinstance(cause, socket.gaierror) for cause in reasons):
+            problem = f"the host name of {host} cannot be resolved"
+        elif any(isinstance(cause, ConnectionRefusedError) for cause in reasons):
+            problem = f"{host} refuses connections"
+        else:
+            problem = f"no connection to {host} ({getattr(reason, 'strerror', None) or reason})"
+        kind = TransientServiceError if host in self._reached else UnreachableServiceError
+        return kind(f"{problem} (check the address and the network connection)")
 
     def _load(self, response: Response, *, end: float, max_bytes: int, **_: Any) -> None:
         """Load the body of a response, within limits; requests calls it before any redirect.
@@ -266,6 +298,19 @@ class HttpClient:
         if status in _NO_COVERAGE:
             raise NoCoverageError(message, status=status)
         raise BadResponseError(message, status=status)
+
+
+def _list_causes(error: BaseException) -> list[BaseException]:
+    """List an error and those that it wraps, the innermost first."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if isinstance(cause, BaseException) and cause not in found:
+            found.append(cause)
+            # requests wraps urllib3's errors as arguments, and urllib3 names a reason.
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+    return found[::-1]
 
 
 def _check_redirect(url: str, target: str | None) -> None:

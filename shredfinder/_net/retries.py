@@ -8,9 +8,18 @@ from dataclasses import dataclass
 
 import tenacity
 
-from shredfinder.exceptions import StoppedError, TransientServiceError
+from shredfinder.exceptions import (
+    StoppedError,
+    TransientServiceError,
+    UnreachableServiceError,
+)
 
 __all__ = ["RateLimiter", "RetryPolicy", "make_retrying"]
+
+
+# A service that cannot be reached is retried once, unless the first attempt took longer than this
+# number of seconds: a mistyped address should fail within ten.
+_QUICK = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class RetryPolicy:
 def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retrying:
     """Create the object that retries what raises `TransientServiceError`.
 
+    What raises `UnreachableServiceError` is retried once.
+
     Tenacity retries rather than urllib3, because an attempt includes the validation of the body
     (urllib3 returns a body before it knows that it is truncated), and because every attempt must
     pass the shared rate limiter.
@@ -74,10 +85,17 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
         error = state.outcome.exception() if state.outcome else None
         return max(pause, getattr(error, "retry_after", 0.0))
 
+    def is_unreachable(state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, UnreachableServiceError):
+            return False
+        return state.attempt_number > 1 or (state.seconds_since_start or 0.0) > _QUICK
+
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TransientServiceError),
+        retry=tenacity.retry_if_exception_type((TransientServiceError, UnreachableServiceError)),
         stop=tenacity.stop_after_attempt(policy.attempts)
-        | tenacity.stop_before_delay(policy.total),
+        | tenacity.stop_before_delay(policy.total)
+        | is_unreachable,
         wait=wait,
         sleep=tenacity.sleep_using_event(stop),
         reraise=True,

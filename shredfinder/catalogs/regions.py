@@ -301,7 +301,9 @@ def resolve_name(
                 f"the resolver at {', '.join(addresses)} knows no object named {name!r}: check "
                 "the name, or give a position"
             ) from error
+        # Astropy lists the addresses, and what failed at each, after an introduction.
+        reasons = " ".join(str(error).rpartition("below:")[-1].split())
         raise TransientServiceError(
-            f"the name {name!r} cannot be looked up: {' '.join(str(error).split())}; give a "
-            "position instead"
+            f"the name {name!r} cannot be looked up: {reasons}; check the network connection, or "
+            "give a position instead"
         ) from error

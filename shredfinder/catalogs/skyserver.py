@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from shredfinder.catalogs.paging import make_client, normalize
-from shredfinder.exceptions import BadResponseError, ServiceError
+from shredfinder.exceptions import BadResponseError, ServiceError, UnreachableServiceError
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -81,6 +81,9 @@ class SkyServer:
                 service._session = self.session
                 response = service.query_sql_async(limited, data_release=self.release, cache=False)
             table = read_csv_lines(_get_body(response.content).splitlines())
+        except UnreachableServiceError:
+            # The query does not matter.
+            raise
         except ServiceError as error:
             # The same kind of error, with the service and the query in its message.
             raise type(error)(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder.catalogs.paging import make_client, normalize
-from shredfinder.exceptions import BadResponseError, ServiceError
+from shredfinder.exceptions import BadResponseError, ServiceError, UnreachableServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,6 +116,9 @@ class TapService:
                     if result is None:
                         result = self._run_sync(text, max_rows)
                     table = result.to_table()
+            except UnreachableServiceError:
+                # The query does not matter.
+                raise
             except ServiceError as error:
                 # The same kind of error, with the service and the query in its message.
                 raise type(error)(

@@ -19,7 +19,7 @@ from shredfinder.exceptions import (
     ServiceError,
     ShredfinderWarning,
     StoppedError,
-    TransientServiceError,
+    UnreachableServiceError,
     UnusableServiceError,
 )
 from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
@@ -186,7 +186,7 @@ class Batch:
     def _fail(self, sources: list[CutoutRequest], group: Group, error: ServiceError) -> int:
         """Flag the rows of a group, or fetch its sources one by one."""
         _log.debug("%s: %s", group.request, error)
-        transient = isinstance(error, (TransientServiceError, StoppedError))
+        transient = error.transient or isinstance(error, StoppedError)
         # One source must not spoil its neighbours: each is requested separately. If the service
         # itself has failed, that would only multiply the failures.
         split = len(group.rows) > 1 and not transient
@@ -294,6 +294,8 @@ class Failures:
         pause = getattr(error, "retry_after", 0.0)
         if pause > self.patience:
             self.stop_run(f"the service {self.service!r} asks for a pause of {pause:.0f} s")
+        elif isinstance(error, UnreachableServiceError):
+            self.stop_run(f"the service {self.service!r} cannot be reached: {error}")
         elif down:
             self.stop_run(
                 f"the service {self.service!r} seems to be down ({_MAX_FAILURES} images in a row "

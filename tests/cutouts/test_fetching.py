@@ -189,7 +189,7 @@ def test_server_that_is_down_ends_the_run():
         url = server.viewer
     policy = RetryPolicy(attempts=2, pause=0.001, max_pause=0.001)
     coords = scattered(200)
-    with pytest.warns(ShredfinderWarning, match="seems to be down"):
+    with pytest.warns(ShredfinderWarning, match="cannot be reached"):
         cutouts = fetch_cutouts(coords, base_url=url, cache=False, retry=policy, **OPTIONS)
     assert set(cutouts.flags) == {"failed"}
 
