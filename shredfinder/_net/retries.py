@@ -93,9 +93,11 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((TransientServiceError, UnreachableServiceError)),
-        stop=tenacity.stop_after_attempt(policy.attempts)
-        | tenacity.stop_before_delay(policy.total)
-        | is_unreachable,
+        stop=tenacity.stop_any(
+            tenacity.stop_after_attempt(policy.attempts),
+            tenacity.stop_before_delay(policy.total),
+            is_unreachable,
+        ),
         wait=wait,
         sleep=tenacity.sleep_using_event(stop),
         reraise=True,
