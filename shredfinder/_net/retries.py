@@ -85,23 +85,27 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
         error = state.outcome.exception() if state.outcome else None
         return max(pause, getattr(error, "retry_after", 0.0))
 
-    def is_unreachable(state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, UnreachableServiceError):
-            return False
-        return state.attempt_number > 1 or (state.seconds_since_start or 0.0) > _QUICK
-
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((TransientServiceError, UnreachableServiceError)),
         stop=tenacity.stop_any(
             tenacity.stop_after_attempt(policy.attempts),
             tenacity.stop_before_delay(policy.total),
-            is_unreachable,
+            _StopIfUnreachable(),
         ),
         wait=wait,
         sleep=tenacity.sleep_using_event(stop),
         reraise=True,
     )
+
+
+class _StopIfUnreachable(tenacity.stop.stop_base):
+    """Stop after the one retry of a service that cannot be reached."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        if not isinstance(error, UnreachableServiceError):
+            return False
+        return retry_state.attempt_number > 1 or (retry_state.seconds_since_start or 0.0) > _QUICK
 
 
 class RateLimiter:
