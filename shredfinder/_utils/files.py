@@ -31,7 +31,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     Parameters
     ----------
     path : path-like
-        The file to write.
+        The file to write. If it is a symbolic link, its target is replaced.
 
     Yields
     ------
@@ -45,9 +45,11 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     IsADirectoryError
         If `path` is a folder.
     """
-    with temporary_beside(path) as temporary:
+    # A symbolic link stays; the file that it points to is replaced.
+    target = os.path.realpath(path)
+    with temporary_beside(target) as temporary:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, target)
 
 
 @contextlib.contextmanager

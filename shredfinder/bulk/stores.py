@@ -7,6 +7,7 @@ that memory does not grow with the catalogue. Files of other formats are read in
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from shredfinder._utils.columns import column_from_arrow
 from shredfinder._utils.files import atomic_write, list_extensions
 from shredfinder._utils.runtime import import_optional
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, P_NAME, to_arrow, write_columns
 from shredfinder.table.files import (
     check_writing,
@@ -40,6 +42,19 @@ __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 _FITS_BLOCK = 2880
 _OWN_NAMES = {P_NAME, FLAG_NAME, *OPTIONAL_NAMES}
 _FLAG_WIDTH = 16
+_COPY_BLOCK = 2**20
+# Keywords of an empty primary header
+_STRUCTURE = (
+    "SIMPLE",
+    "BITPIX",
+    "NAXIS",
+    "EXTEND",
+    "COMMENT",
+    "HISTORY",
+    "CHECKSUM",
+    "DATASUM",
+    "",
+)
 # Bytes of a Parquet column that are read at a time
 _BUFFER = 2**18
 # astropy's markers of column metadata in the comments of a FITS header
@@ -118,6 +133,10 @@ class TableStore:
 
     def __init__(self, path: PathLike, table: int | str | None = None) -> None:
         self.table = read_catalogue(path, table)
+        with Path(path).open("rb") as file:
+            is_fits = file.read(10).startswith(b"SIMPLE  =")
+        if is_fits:
+            _warn_of_lost_parts(path)
         self.n_rows = len(self.table)
         self.template = self.table[:1]
 
@@ -184,7 +203,10 @@ class FitsStore:
         with fits.open(path, memmap=True) as hdus:
             hdu = next(h for h in hdus if isinstance(h, fits.BinTableHDU))
             self._header = hdu.header.copy()
-            self._offset = hdu.fileinfo()["datLoc"]
+            place = hdu.fileinfo()
+        self._offset = place["datLoc"]
+        # The primary header and all other extensions are copied as they are.
+        self._start, self._end = place["hdrLoc"], place["datLoc"] + place["datSpan"]
         self.n_rows, self._width = self._header["NAXIS2"], self._header["NAXIS1"]
         self.template = self.read(0, min(1, self.n_rows))
 
@@ -244,15 +266,13 @@ class FitsStore:
         optional: Sequence[str] = (),
     ) -> None:
         """Write all rows with their scores; see `TableStore.write`."""
-        from astropy.io import fits
-
         header = self._make_header(provenance, prior, optional)
         with (
             atomic_write(output) as temporary,
             temporary.open("wb") as file,
             self._path.open("rb") as source,
         ):
-            file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
+            _copy_bytes(source, file, 0, self._start)
             file.write(header.tostring().encode("ascii"))
             for start in range(0, self.n_rows, self._part):
                 stop = min(start + self._part, self.n_rows)
@@ -266,6 +286,7 @@ class FitsStore:
                 rows = np.concatenate([part.reshape(stop - start, -1) for part in parts], axis=1)
                 file.write(rows.tobytes())
             file.write(b"\0" * (-header["NAXIS1"] * self.n_rows % _FITS_BLOCK))
+            _copy_bytes(source, file, self._end, os.path.getsize(self._path))
 
     def _make_header(self, provenance, prior, optional):
         """Return the old header with the new columns and their metadata."""
@@ -417,6 +438,34 @@ def _score_template(template, provenance, prior, optional):
     columns = {P_NAME: unscored, FLAG_NAME: np.full(len(scored), "")}
     write_columns(scored, columns | dict.fromkeys(optional, unscored), provenance, prior)
     return scored
+
+
+def _copy_bytes(source, target, start, stop):
+    """Copy a part of one file to the end of another, block by block."""
+    source.seek(start)
+    while start < stop:
+        block = source.read(min(_COPY_BLOCK, stop - start))
+        if not block:
+            return
+        target.write(block)
+        start += len(block)
+
+
+def _warn_of_lost_parts(path):
+    """Name the parts of a FITS file that are not in its table and will not be written."""
+    from astropy.io import fits
+
+    with fits.open(path, memmap=True) as hdus:
+        tables = [hdu for hdu in hdus if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))]
+        others = [hdu.name or str(n) for n, hdu in enumerate(hdus) if n and hdu not in tables[:1]]
+        keys = [key for key in hdus[0].header if key not in _STRUCTURE]
+    lost = [f"the primary header ({', '.join(dict.fromkeys(keys))})"] if keys else []
+    lost += [f"the extensions {', '.join(others)}"] if others else []
+    if lost:
+        warnings.warn(
+            f"the output will not contain these parts of {str(path)!r}: {' and '.join(lost)}",
+            ShredfinderWarning,
+        )
 
 
 def _pad(data):

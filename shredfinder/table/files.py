@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import registry
+from astropy.table import Table
 from astropy.utils.data import get_readable_fileobj
 
 from shredfinder._utils.files import atomic_write, check_extensions, temporary_beside
@@ -17,8 +18,6 @@ from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.tables import ShredTable
 
 if TYPE_CHECKING:
-    from astropy.table import Table
-
     from shredfinder._utils.validation import PathLike
 
 __all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
@@ -36,6 +35,11 @@ _EXPLANATIONS = {
     "Multiple tables found": "it holds several tables: select one with table=, starting at 0",
 }
 _SEVERAL_TABLES = "multiple tables are present"
+_CSV_FORMATS = ("ascii.csv", "ascii.tab", "csv")
+# Integers of so many digits are exact as floats.
+_FLOAT_DIGITS = 15
+# TFIELDS of the FITS standard 4.0, section 7.2.1
+_MAX_FITS_COLUMNS = 999
 
 
 def identify_format(path: PathLike) -> str:
@@ -124,7 +128,13 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
             kind = _identify_file(path)
             if kind == "fits":
                 check_extensions(path)
-            catalogue = ShredTable.read(path, format=kind, **_choose_table(path, kind, table))
+            options = _choose_table(path, kind, table)
+            if kind in _CSV_FORMATS:
+                # Excel begins CSV files with a byte-order mark.
+                options["encoding"] = "utf-8-sig"
+            catalogue = ShredTable.read(path, format=kind, **options)
+            if kind in _CSV_FORMATS:
+                _keep_identifiers(catalogue, path, kind, options)
         except registry.IORegistryError as error:
             raise ValueError(
                 f"astropy does not recognise the table format of the catalogue {str(path)!r}: "
@@ -140,6 +150,31 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     if not catalogue.colnames:
         raise ValueError(f"the catalogue {str(path)!r} has no columns")
     return catalogue
+
+
+def _keep_identifiers(catalogue, path, kind, options):
+    """Turn columns of digits that a number would not print exactly back into text.
+
+    Identifiers such as ``007`` or those of more than 18 digits would change as numbers, and a
+    row would get the image of another.
+    """
+    from astropy.io import ascii as astropy_ascii
+
+    numeric = [name for name in catalogue.colnames if catalogue[name].dtype.kind in "iuf"]
+    if not numeric:
+        return
+    as_text = {name: [astropy_ascii.convert_numpy(str)] for name in numeric}
+    texts = Table.read(path, format=kind, converters=as_text, include_names=numeric, **options)
+    for name in numeric:
+        text = np.char.strip(np.ma.filled(texts[name].astype(str), ""))
+        is_digits = np.char.isdigit(np.char.lstrip(text, "+-"))
+        if catalogue[name].dtype.kind == "f":
+            # Only integers that are too long for a float are identifiers.
+            changed = is_digits & (np.char.str_len(text) > _FLOAT_DIGITS)
+        else:
+            changed = is_digits & (text != np.ma.getdata(catalogue[name]).astype(str))
+        if changed.any():
+            Table.replace_column(catalogue, name, texts[name])
 
 
 def _identify_file(path):
@@ -294,6 +329,12 @@ def _check_ecsv(table, path):
 
 def _check_fits(table, path):
     """Find columns that FITS cannot hold and that astropy detects late or not at all."""
+    n_columns = len({*table.colnames, P_NAME, FLAG_NAME})
+    if n_columns > _MAX_FITS_COLUMNS:
+        raise ValueError(
+            f"cannot write the table to {str(path)!r}: FITS holds at most {_MAX_FITS_COLUMNS} "
+            f"columns, got {n_columns} with the scores: use another extension, such as .parquet"
+        )
     advice = "use another extension, such as .ecsv"
     for name in table.colnames:
         if name.lower() in (P_NAME, FLAG_NAME) and name not in (P_NAME, FLAG_NAME):

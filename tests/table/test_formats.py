@@ -3,7 +3,7 @@ import pytest
 from astropy.table import Column, QTable, Table, vstack
 
 from shredfinder import ShredQTable, ShredTable, add_p_cnn
-from shredfinder.table import check_writing
+from shredfinder.table import check_writing, read_catalogue, write_catalogue
 
 from .conftest import assert_split, make_table
 
@@ -150,3 +150,48 @@ def test_ecsv_refuses_rows_that_look_like_comments(tmp_path, name):
         check_writing(table, path)
     check_writing(table["ra", "name"], tmp_path / "scored.ecsv")
     check_writing(Table(), tmp_path / "scored.ecsv")
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (("007", "7", "0103"), "U"),
+        (("+7", "8", "9"), "U"),
+        (("1237661068180127885123", "7", "8"), "U"),
+        (("007", "", "8"), "U"),
+        (("7", "8", "103"), "i"),
+        (("7.50", "8.0", "1e-3"), "f"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:OverflowError converting")
+def test_identifiers_in_csv_files_do_not_change(tmp_path, texts, kind):
+    path = tmp_path / "ids.csv"
+    path.write_text("id,ra\n" + "".join(f"{text},1.5\n" for text in texts))
+    table = read_catalogue(path)
+    assert table["id"].dtype.kind == kind
+    if kind == "U":
+        assert np.ma.filled(table["id"], "").tolist() == list(texts)
+    assert table["ra"].tolist() == [1.5] * 3
+
+
+def test_csv_files_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes(b"\xef\xbb\xbfobjID,name\r\n11,a\r\n12,b\r\n")
+    table = read_catalogue(path)
+    assert table.colnames == ["objID", "name"]
+    assert table["objID"].tolist() == [11, 12]
+
+
+def test_too_many_columns_for_fits_are_found_before_scoring(tmp_path):
+    table = ShredTable({f"c{i}": [0] for i in range(998)})
+    with pytest.raises(ValueError, match="at most 999 columns, got 1000"):
+        check_writing(table, tmp_path / "wide.fits")
+    check_writing(table[table.colnames[:997]], tmp_path / "wide.fits")
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    write_catalogue(ShredTable({"objID": [11]}), tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert read_catalogue(tmp_path / "real.csv")["objID"].tolist() == [11]
