@@ -149,7 +149,7 @@ def _describe_settings(settings: dict[str, Any]) -> dict[str, str]:
         if isinstance(value, dict):
             value = ", ".join(f"{name} {item}" for name, item in value.items() if item is not None)
         if value is None:
-            value = "none: p_cnn at the training mix" if key == "prior" else "none"
+            value = "none: p_cnn at the training set's shred fraction" if key == "prior" else "none"
         described[key] = str(value)
     return described
 

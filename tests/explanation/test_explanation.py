@@ -24,7 +24,7 @@ def bright(toy_classifier):
     classifier = ShredClassifier()
     model = toy_classifier.model_
     classifier.model_ = type(model)(model.description, model.graph, model.weights)
-    classifier.model_._network = Bright()
+    classifier.model_.network = Bright()
     return classifier
 
 
