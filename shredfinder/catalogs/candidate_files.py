@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table, vstack
 
+from shredfinder._utils.columns import find_column
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder.catalogs.paging import normalize
@@ -81,9 +82,11 @@ def read_candidates(
 
     Notes
     -----
-    Column names are the survey's, in upper or lower case. FITS files are memory-mapped;
-    those compressed with gzip are decompressed into memory. Sweep and Tractor files have no
-    ``ls_id``: ``objid`` is computed as Data Lab does, release · 2⁴⁰ + brickid · 2¹⁶ + objid.
+    Rows of Tractor files with ``brick_primary`` = 0, second entries of sources in brick overlaps,
+    are left out. Column names are the survey's, in upper or lower case. FITS files are
+    memory-mapped; those compressed with gzip are decompressed into memory. Sweep and Tractor files
+    have no ``ls_id``: ``objid`` is computed as Data Lab does, release · 2⁴⁰ + brickid · 2¹⁶ +
+    objid.
 
     Examples
     --------
@@ -115,6 +118,7 @@ def read_candidates(
             wanted = None
             with reading_errors(file, "the catalogue", has_columns=True):
                 for chunk in _open(file, chunk_rows, _useful_columns(preset, columns)):
+                    chunk = _drop_duplicates(chunk, preset)
                     if wanted is None:
                         wanted = _check(chunk, file, preset, columns, ebv)
                     parts.append(standardize(chunk, preset, cuts=cuts, columns=wanted, ebv=ebv))
@@ -167,7 +171,8 @@ def iter_rows(
     Yields
     ------
     rows : `~astropy.table.Table`
-        The next rows of the file, without any cut. A file without rows yields one empty table.
+        The next rows of the file, without any cut. Second entries of sources in brick overlaps
+        are left out. A file without rows yields one empty table.
 
     Raises
     ------
@@ -193,7 +198,7 @@ def iter_rows(
             chunk = next(rows, None)
         if chunk is None:
             return
-        yield chunk
+        yield _drop_duplicates(chunk, preset)
 
 
 def _useful_columns(
@@ -203,7 +208,20 @@ def _useful_columns(
     names = [preset.objid, preset.ra, preset.dec, *preset.composite_names]
     names += [name for role in preset.names for name in preset.names_of(role)]
     names += raw_columns(preset, columns)
+    names += [preset.primary] if preset.primary else []
     return {name.lower() for name in names}
+
+
+def _drop_duplicates(rows: Table, preset: CatalogPreset) -> Table:
+    """Select one entry of each source in brick overlaps, where the file marks them."""
+    column = find_column(rows, preset.primary, required=False) if preset.primary else None
+    if column is None or not len(rows):
+        return rows
+    values = rows[column]
+    if values.dtype.kind in "SUO":  # CSV files may write True or t
+        first = np.char.lower(np.char.strip(np.asarray(values).astype(str)))
+        return rows[np.isin(first, ("1", "t", "true"))]
+    return rows[np.ma.filled(np.ma.asarray(values), 0) == 1]
 
 
 def _open(

@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table, vstack
 
 from shredfinder._utils.units import to_strings
-from shredfinder.exceptions import BadResponseError
+from shredfinder.exceptions import BadResponseError, TransientServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,15 @@ __all__ = ["CachedService", "fetch_region", "make_client", "normalize"]
 
 # Pause in seconds before the first retry of a failed query.
 _PAUSE = 2.0
+# How often a region is split in a row because its queries fail, before the service counts as down.
+_FAILED_SPLITS = 3
 
 
 def make_client(timeout: float, *, rate: float | None = None) -> HttpClient:
     """Create the HTTP client of a catalogue service.
 
-    Queries are slow: a failed one is retried twice, but not after ``timeout``.
+    Queries are slow: a failed one is retried once, but not after ``timeout``. What failed twice
+    is too much for the service: the callers send smaller queries, or a job.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def make_client(timeout: float, *, rate: float | None = None) -> HttpClient:
     from shredfinder._net.client import HttpClient
     from shredfinder._net.retries import RetryPolicy
 
-    retry = RetryPolicy(attempts=3, pause=_PAUSE, total=timeout)
+    retry = RetryPolicy(attempts=2, pause=_PAUSE, total=timeout)
     return HttpClient(timeout=timeout, rate=rate, retry=retry)
 
 
@@ -193,7 +196,8 @@ def fetch_region(
     """Fetch all rows of a region in the necessary number of requests.
 
     The region is divided into boxes until each holds few enough rows. A box whose result is
-    truncated, as the service reports or as the service's own count shows, is divided further.
+    truncated, as the service reports or as the service's own count shows, is divided further, as
+    is one whose queries time out or break off.
 
     Parameters
     ----------
@@ -227,19 +231,31 @@ def fetch_region(
     waiting = list(reversed(circle.boxes()))
     parts = []
     most = max_rows
-    n_boxes = 0
+    n_boxes = n_failed = 0
     while waiting:
         box = waiting.pop()
         most = min(most, service.service.limit(max_rows))
         n_rows = None
-        if verify:
-            n_rows = service.count(query(box, True))
-            if n_rows == 0:
-                continue
         table, complete = None, False
-        if n_rows is None or n_rows <= most:
-            text = query(box, False)
-            table, complete = service.ask(text, max_rows=most, n_rows=n_rows)
+        text = query(box, False)
+        try:
+            if verify:
+                n_rows = service.count(query(box, True))
+                if n_rows == 0:
+                    continue
+            if n_rows is None or n_rows <= most:
+                table, complete = service.ask(text, max_rows=most, n_rows=n_rows)
+            n_failed = 0
+        except TransientServiceError:
+            # The query may be too slow for the service: smaller ones are not. A service that
+            # fails for small regions as well is down.
+            n_failed += 1
+            smaller = box.split()
+            if n_failed > _FAILED_SPLITS or not smaller:
+                raise
+            waiting.extend(reversed(smaller))
+            continue
+        if table is not None:
             # Even a service that truncates results silently counts correctly.
             enough = len(table) < most if n_rows is None else len(table) >= n_rows
             complete = complete and enough

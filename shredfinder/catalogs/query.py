@@ -46,7 +46,7 @@ def query_candidates(
     ebv: Reddening | None = None,
     endpoint: str | None = None,
     cache: bool | PathLike | QueryCache = True,
-    max_rows: int = 100_000,
+    max_rows: int = 8000,
     timeout: float | Quantity = 300.0,
     mode: Literal["auto", "sync", "async"] = "auto",
     push_down: bool = True,
@@ -80,14 +80,16 @@ def query_candidates(
         Whether to cache results and dust maps on disk, or the folder to cache them in. See
         `QueryCache`.
     max_rows : int, optional
-        Maximum number of rows per request. Larger regions are split.
+        Maximum number of rows per request. Larger regions are split. Data Lab's users report
+        interrupted queries above about 9,500 rows.
     timeout : float or `~astropy.units.Quantity`, optional
         Maximum duration of each request or job in seconds, or a time.
     mode : {"auto", "sync", "async"}, optional
         For TAP: run large queries (``"auto"``), no queries or all queries as asynchronous jobs.
         If the service refuses jobs, queries are synchronous and smaller.
     push_down : bool, optional
-        Whether the server applies as much of the cuts as it can. The result is the same.
+        Whether the server applies as much of the cuts as it can. The result is the same. Second
+        entries of sources in overlaps are never sent.
     verify_counts : bool, optional
         Whether the server counts the rows first. This costs one request per part, and is the only
         way to notice a service that truncates results without saying so.
@@ -159,6 +161,7 @@ def query_candidates(
     if push_down and cuts is not None:
         largest = _max_extinction(ebv, preset) if preset.needs_ebv else None
         conditions = write_conditions(preset, cuts, max_extinction=largest)
+    conditions = _primary_condition(preset, described) + conditions
 
     # The columns of the cuts, then those that the user asks for.
     selected = {name: alias for name, alias in preset.columns.items() if name not in lacking}
@@ -177,10 +180,13 @@ def query_candidates(
             verify=verify_counts,
             bar=bar,
         )
-    if raw is None or not len(raw):
+    if raw is None:
         if preset.service == "tap":
-            # An empty result has the columns' types and units.
-            raw, _ = service.ask(query(circle.boxes()[0], False), max_rows=max_rows, short=True)
+            # An empty result has the columns' types and units. One small part is enough.
+            box = circle.boxes()[0]
+            while box.dec_max - box.dec_min > 0.1:
+                box = box.split()[0]
+            raw, _ = service.ask(query(box, False), max_rows=max_rows, short=True)
             # The margin around the circle may contain a row.
             raw = raw[:0]
         else:
@@ -226,11 +232,12 @@ def count_sources(
     Returns
     -------
     n_rows : int
-        Number of rows before any cut, stars and bad measurements included.
+        Number of rows before any cut, stars and bad measurements included, and second entries of
+        sources in brick overlaps excluded.
 
     Raises
     ------
-    ValueError, TypeError, shredfinder.exceptions.ServiceError
+    ValueError, TypeError, KeyError, shredfinder.exceptions.ServiceError
         As for `query_candidates`.
 
     Notes
@@ -251,8 +258,9 @@ def count_sources(
     circle = Circle.of(center, radius)
     seconds = _to_seconds(timeout)
     service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode="sync")
-    # No columns and no conditions: every row within the circle counts.
-    query = _QueryWriter(preset, circle, {}, [], cover=False)
+    described = _check_columns(service, preset, [])[0] if preset.service == "tap" else {}
+    # No columns and no cuts: every source within the circle counts.
+    query = _QueryWriter(preset, circle, {}, _primary_condition(preset, described), cover=False)
     return sum(service.count(query(box, True)) for box in circle.boxes())
 
 
@@ -334,6 +342,16 @@ def _check_columns(
             "endpoint of a service that has them, or a CatalogPreset with their names there"
         )
     return described, tuple(name for _, name in lacking)
+
+
+def _primary_condition(
+    preset: CatalogPreset, described: dict[str, dict[str, tuple[str, str]]]
+) -> list[str]:
+    """Return the condition that leaves one entry of each source, where the table has the column."""
+    if preset.primary is None:
+        return []
+    known = {name for columns in described.values() for name in columns}
+    return [f"{preset.primary} = 1"] if preset.primary.lower() in known else []
 
 
 def _find_alias(

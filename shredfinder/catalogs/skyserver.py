@@ -7,7 +7,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 from shredfinder.catalogs.paging import make_client, normalize
-from shredfinder.exceptions import BadResponseError, ServiceError, UnreachableServiceError
+from shredfinder.exceptions import (
+    BadResponseError,
+    ServiceError,
+    TransientServiceError,
+    UnreachableServiceError,
+)
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -85,8 +90,10 @@ class SkyServer:
             # The query does not matter.
             raise
         except ServiceError as error:
-            # The same kind of error, with the service and the query in its message.
-            raise type(error)(
+            # The same kind of error, with the service and the query in its message. SkyServer
+            # answers invalid SQL with status 500, which no retry and no smaller region improves.
+            invalid = "error_message" in str(error) and "time" not in str(error).lower()
+            raise (BadResponseError if invalid else type(error))(
                 f"{self.endpoint} failed to run the query: {error}. The query: {limited[:300]}",
                 status=error.status,
             ) from error
@@ -106,8 +113,12 @@ def _check_table(content: bytes) -> None:
     from shredfinder._net.client import find_text
 
     body = _get_body(content)
-    if body[:1] in "<{[" or "error_message" in body[:2000]:
-        raise BadResponseError(f"no table came but: {find_text(content) or 'an empty response'}")
+    if body[:1] in ("", "<"):
+        # A page of maintenance, or of an overloaded server.
+        text = find_text(content) or "an empty response"
+        raise TransientServiceError(f"no table came but: {text}")
+    if body[:1] in "{[" or "error_message" in body[:2000]:
+        raise BadResponseError(f"no table came but: {find_text(content)}")
 
 
 def read_csv_lines(lines: list[str]) -> Table:

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder.catalogs.paging import make_client, normalize
-from shredfinder.exceptions import BadResponseError, ServiceError, UnreachableServiceError
+from shredfinder.exceptions import (
+    BadResponseError,
+    ServiceError,
+    TransientServiceError,
+    UnreachableServiceError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from astropy.table import Table
     from pyvo.dal import TAPResults
@@ -24,10 +29,15 @@ __all__ = ["TapService", "schema_query", "sort_columns"]
 _FINISHED = ("COMPLETED", "ERROR", "ABORTED")
 # Statuses of services that do not accept asynchronous jobs.
 _NO_JOBS = (400, 403, 404, 405, 501)
+# Words of services that ended a query because it took too long.
+_TOO_SLOW = re.compile(r"time.?out|timed out|time limit|canceling statement", re.IGNORECASE)
 
 
 class TapService:
     """A TAP service.
+
+    A synchronous query that fails twice, because it is slow or breaks off, runs as a job; if that
+    fails too, the error is transient, and the caller may send smaller queries.
 
     Parameters
     ----------
@@ -55,7 +65,7 @@ class TapService:
         self.mode = mode
         self.async_rows = async_rows
         self.jobs_refused = False
-        self.session = ClientSession(make_client(timeout))
+        self.session = ClientSession(make_client(timeout), _check_body)
 
     def limit(self, max_rows: int) -> int:
         """Return the largest number of rows to request at a time.
@@ -99,23 +109,20 @@ class TapService:
 
         Raises
         ------
+        shredfinder.exceptions.TransientServiceError
+            If the service failed or took too long, with the query and as a job.
         shredfinder.exceptions.ServiceError
             If there is no valid response.
         """
         from pyvo.dal import DALOverflowWarning
-
-        from shredfinder._net.sessions import pyvo_errors
 
         large = self.mode == "async" or (self.mode == "auto" and (n_rows or 0) >= self.async_rows)
         large = large and not short and not self.jobs_refused
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                with pyvo_errors():
-                    result = self._run_job(text, max_rows) if large else None
-                    if result is None:
-                        result = self._run_sync(text, max_rows)
-                    table = result.to_table()
+                result = self._run(text, max_rows, large)
+                table = result.to_table()
             except UnreachableServiceError:
                 # The query does not matter.
                 raise
@@ -130,13 +137,42 @@ class TapService:
         )
         return normalize(table), not overflow
 
+    def _run(self, text: str, max_rows: int, large: bool) -> TAPResults:
+        """Run a query as a job if it is large, else synchronously; the other way if that fails."""
+        if large:
+            result = None
+            try:
+                result = self._run_job(text, max_rows)
+            except _SlowJobError:
+                raise
+            except (TransientServiceError, BadResponseError):
+                pass  # jobs fail at times, also with 400: the query tells whether it is valid
+            return self._run_sync(text, max_rows) if result is None else result
+        try:
+            return self._run_sync(text, max_rows)
+        except TransientServiceError:
+            if self.mode == "sync" or self.jobs_refused:
+                raise
+            result = None
+            with contextlib.suppress(BadResponseError):
+                result = self._run_job(text, max_rows)
+            if result is None:
+                raise
+            return result
+
     def _run_sync(self, text: str, max_rows: int) -> TAPResults:
         from pyvo.dal import TAPQuery
 
-        return TAPQuery(self.endpoint, text, maxrec=max_rows, session=self.session).execute()
+        with _tap_errors():
+            query = TAPQuery(self.endpoint, text, maxrec=max_rows, session=self.session)
+            return query.execute()
 
     def _run_job(self, text: str, max_rows: int) -> TAPResults | None:
         """Run an asynchronous job; None if the service does not accept jobs."""
+        with _tap_errors():
+            return self._wait_for_job(text, max_rows)
+
+    def _wait_for_job(self, text: str, max_rows: int) -> TAPResults | None:
         from pyvo.dal import AsyncTAPJob, DALServiceError
 
         try:
@@ -152,7 +188,7 @@ class TapService:
             pause = 0.1
             while (phase := job.phase) not in _FINISHED:
                 if time.monotonic() + pause > end:
-                    raise BadResponseError(
+                    raise _SlowJobError(
                         f"the job {job.url} is still {phase.lower()} after {self.timeout:g} s: "
                         "increase timeout, or decrease max_rows for shorter jobs"
                     )
@@ -164,6 +200,35 @@ class TapService:
             # If that fails, the service deletes the job in time.
             with contextlib.suppress(DALServiceError, ServiceError):
                 job.delete()
+
+
+class _SlowJobError(TransientServiceError):
+    """A job took too long: the same query without a job would too."""
+
+
+@contextlib.contextmanager
+def _tap_errors() -> Iterator[None]:
+    """Raise `ServiceError` in place of pyvo's errors; a transient one where the query was slow."""
+    from shredfinder._net.sessions import pyvo_errors
+
+    try:
+        with pyvo_errors():
+            yield
+    except BadResponseError as error:
+        if _TOO_SLOW.search(str(error)):
+            raise TransientServiceError(str(error), status=error.status) from error
+        raise
+
+
+def _check_body(content: bytes) -> None:
+    """Raise if a response is a web page, or a table that breaks off; job documents pass."""
+    from shredfinder._net.client import find_text
+
+    start = content[:2000].lstrip(b"\xef\xbb\xbf \r\n\t")
+    if re.match(rb"<!doctype html|<html", start, re.IGNORECASE):
+        raise TransientServiceError(f"a web page came in place of a table: {find_text(content)}")
+    if re.search(rb"<(\w+:)?VOTABLE", start) and not content.rstrip().endswith(b"VOTABLE>"):
+        raise TransientServiceError("the table is truncated")
 
 
 def schema_query(tables: Sequence[str]) -> str:

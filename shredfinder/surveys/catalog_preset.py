@@ -56,6 +56,9 @@ class CatalogPreset:
         Roles whose columns may be absent from the table.
     extras : dict
         UCD and description of each role that is added to the standard columns of the result.
+    primary : str or None
+        Column that is 1 for one of several entries of a source in overlapping images, and 0 for
+        the others, which are neither queried nor read; ignored where the column is absent.
     composite_names : tuple of str
         Columns that together identify a source, for files without ``objid``.
     composite_id : callable or None
@@ -87,6 +90,7 @@ class CatalogPreset:
     missing: float | None = None
     optional: tuple[str, ...] = ()
     extras: dict[str, tuple[str, str]] = field(default_factory=dict)
+    primary: str | None = None
     composite_names: tuple[str, ...] = ()
     # The repr identifies a run on disk: a function's address would change it at each start.
     composite_id: Callable[..., Any] | None = field(default=None, repr=False)

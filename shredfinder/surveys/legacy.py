@@ -107,6 +107,8 @@ _CATALOG = CatalogPreset(
         "type": ("meta.code.class", "Morphological type of the Tractor fit"),
         "ref_cat": ("meta.ref", "Reference catalogue; L3 marks the large-galaxy atlas"),
     },
+    # Sources in brick overlaps have an entry in each brick's table. Sweep files hold one of them.
+    primary="brick_primary",
     composite_names=("release", "brickid", "objid"),
     composite_id=_make_ls_id,
 )

@@ -28,11 +28,11 @@ def cached(path):
     ],
 )
 def test_failures_are_reported_and_not_cached(server, tmp_path, survey, fault, message):
-    server.faults = [fault] * 3
+    server.faults = [fault] * 30
     start = time.monotonic()
     with pytest.raises(ServiceError, match=message):
         ask(server, survey, cache=tmp_path / "c", timeout=1)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 8
     assert not cached(tmp_path)
     server.faults = []
     assert len(ask(server, survey, cache=tmp_path / "c"))
@@ -42,7 +42,7 @@ def test_failures_are_reported_and_not_cached(server, tmp_path, survey, fault, m
 def test_transient_failures_are_retried(server, skies, survey):
     server.faults = ["503", "500"]
     assert ids(ask(server, survey)) == expected(skies, survey)
-    server.faults = ["503"] * 3
+    server.faults = ["503"] * 30
     with pytest.raises(ServiceError, match="503"):
         ask(server, survey)
 

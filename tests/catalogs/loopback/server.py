@@ -34,8 +34,12 @@ class CatalogServer:
     refuse_jobs : int or None
         Status of the refusal of jobs.
     faults : list of str
-        Faults of the next requests: a status, "html", "hang", "trickle" or "cut";
+        Faults of the next requests: a status, "html", "hang", "trickle", "truncated" or "cut";
         followed by a path, the fault of the next request for that path.
+    slow_above : tuple of int and str, or None
+        Synchronous queries for more rows than that number have that fault; 0 stands for all.
+    slow_counts : bool
+        Whether counts of more rows than ``slow_above`` have the fault too.
     ebv : float
         E(B-V) at the centre of the dust map; it grows by a tenth per degree to the north.
     """
@@ -46,6 +50,8 @@ class CatalogServer:
         self.hard_limit = self.silent_limit = self.refuse_jobs = None
         self.slow_jobs = 0
         self.faults = []
+        self.slow_above = None
+        self.slow_counts = False
         self.ebv = 0.04
         self.dust_files = 0
         self.running = {}
@@ -112,6 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
             # "html /dust" waits for a request of that path.
             if owner.faults and path.startswith(owner.faults[0].partition(" ")[2]):
                 fault = owner.faults.pop(0).partition(" ")[0]
+        text = params.get("QUERY") or params.get("cmd")
+        if fault is None and owner.slow_above and text and "async" not in path:
+            fault = owner.slow_above[1] if self.is_slow(text) else None
         if fault and fault.isdigit():
             return self.reply(int(fault), b"<html><body>trouble</body></html>", "text/html")
         if fault == "html":
@@ -131,7 +140,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(200, self.dust_map(), "image/fits")
         return self.reply(404, b"no such page", "text/plain")
 
+    def is_slow(self, text):
+        most = self.owner.slow_above[0]
+        if most == 0:
+            return True
+        _, rows = self.owner.database.run(text)
+        counted = rows[0][0] if "COUNT(*)" in text and self.owner.slow_counts else 0
+        return "TAP_SCHEMA" not in text and max(len(rows), counted) > most
+
     def reply(self, status, body, content_type, headers=()):
+        if getattr(self, "fault", None) == "truncated":
+            # A server that breaks off without having announced a length.
+            self.close_connection = True
+            body = body[: len(body) // 2] if body[:1] == b"<" else b""
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
