@@ -77,7 +77,8 @@ class TestScoring:
         p, _ = classifier.predict_p_cnn(images)
         corrected, _ = classifier.predict_p_cnn(images, prior=0.05)
         assert (corrected < p).all()
-        estimated, _ = classifier.predict_p_cnn(images, prior="estimate")
+        with pytest.warns(ShredfinderWarning, match="only .* scored sources"):
+            estimated, _ = classifier.predict_p_cnn(images, prior="estimate")
         assert np.isfinite(estimated).all()
         with pytest.raises(ValueError, match=r"fraction .* or 'estimate', not 'guess'"):
             classifier.predict_p_cnn(images, prior="guess")

@@ -52,6 +52,9 @@ class ScoredCatalogue:
         Reasons of shape ``(n,)``.
     optional : dict of `~numpy.ndarray`
         Optional columns by name.
+    prior : float or None
+        Fraction of shreds that the probabilities assume, a `~shredfinder.models.PriorEstimate` if
+        it was estimated; None for that of the training set.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class ScoredCatalogue:
     p_cnn: np.ndarray
     p_cnn_flag: np.ndarray
     optional: dict[str, np.ndarray] = field(default_factory=dict)
+    prior: float | None = None
 
     def __len__(self) -> int:
         return len(self.p_cnn)
@@ -229,7 +233,9 @@ def classify_catalogue(
             _score_chunks(images, classifier, options, state, scores, size, resume, progress)
             # Flags are expanded in parts, since text takes far more memory than their codes.
             training_prior = classifier.model_.description.training_prior
-            columns = scores.combine(training_prior).at_prior(prior)
+            combined = scores.combine(training_prior)
+            fraction = combined.estimate_prior() if prior == "estimate" else prior
+            columns = combined.at_prior(fraction)
             del columns["p_cnn_flag"]
 
             def get_columns(start: int, stop: int) -> dict[str, np.ndarray]:
@@ -237,11 +243,15 @@ def classify_catalogue(
                 part = {name: values[start:stop] for name, values in columns.items()}
                 return {"p_cnn": part.pop("p_cnn")} | flags | part
 
-            store.write(output, get_columns, classifier.provenance, prior, options.optional_names)
+            store.write(
+                output, get_columns, classifier.provenance, fraction, options.optional_names
+            )
             state.remove()
         finally:
             state.release()
-    return ScoredCatalogue(store.template, columns.pop("p_cnn"), scores.get_flags(), columns)
+    return ScoredCatalogue(
+        store.template, columns.pop("p_cnn"), scores.get_flags(), columns, fraction
+    )
 
 
 def _score_chunks(images, classifier, options, state, scores, size, resume, progress):

@@ -163,7 +163,7 @@ class TableStore:
         output: PathLike,
         columns: GetColumns,
         provenance: dict[str, str],
-        prior: float | str | None,
+        prior: float | None,
         optional: Sequence[str] = (),
     ) -> None:
         """Write all rows with their scores atomically.
@@ -262,7 +262,7 @@ class FitsStore:
         output: PathLike,
         columns: GetColumns,
         provenance: dict[str, str],
-        prior: float | str | None,
+        prior: float | None,
         optional: Sequence[str] = (),
     ) -> None:
         """Write all rows with their scores; see `TableStore.write`."""
@@ -396,7 +396,7 @@ class ParquetStore:
         output: PathLike,
         columns: GetColumns,
         provenance: dict[str, str],
-        prior: float | str | None,
+        prior: float | None,
         optional: Sequence[str] = (),
     ) -> None:
         """Write all rows with their scores; see `TableStore.write`."""

@@ -33,6 +33,7 @@ __all__ = [
     "add_survey_argument",
     "check_output",
     "count",
+    "describe_prior",
     "fraction",
     "get_fetcher",
     "get_image_options",
@@ -262,7 +263,8 @@ def add_prior_argument(parser: argparse.ArgumentParser) -> None:
         "--prior",
         type=_prior,
         metavar="FRACTION",
-        help="true shred fraction of the catalogue, to correct p_cnn for, or 'estimate'",
+        help="true shred fraction of the catalogue, to correct p_cnn for, or 'estimate' (from at "
+        "least 300 scored sources)",
     )
 
 
@@ -291,6 +293,17 @@ def add_seed_argument(parser: argparse._ActionsContainer, *, help: str, default:
 def list_reasons(flags: np.ndarray) -> str:
     """List flags by frequency, such as ``2 blank, 1 missing``."""
     return ", ".join(f"{n} {reason}" for reason, n in Counter(flags.tolist()).most_common())
+
+
+def describe_prior(table: Table) -> str:
+    """Describe the prior that was estimated for a scored table; empty for other priors."""
+    facts = table["p_cnn"].meta.get("shredfinder", {})
+    if facts.get("prior_source") != "estimate":
+        return ""
+    return (
+        f"p_cnn corrected to an estimated shred fraction of {facts['prior']:.3f} ± "
+        f"{facts['prior_error']:.3f}"
+    )
 
 
 # Hosts

@@ -38,7 +38,8 @@ with the catalogue.
 
 OUT holds every row of the catalogue, in order, with two more columns: p_cnn, the probability that
 the source is a shred (NaN if it is unscored), and p_cnn_flag, the reason. p_cnn assumes the
-training set's 40 % shred fraction. --prior corrects it to the catalogue's, about 0.05 in real ones.
+training set's 40 % shred fraction. --prior corrects it to the catalogue's, which is a few per cent
+in real ones: where 5 % have p_cnn >= 0.5, about 2.6 % are shreds. --prior estimate estimates it.
 
 --std adds p_cnn_std, the standard deviation over the 8 rotations and reflections of the image, at 8
 times the cost. --novelty adds p_cnn_novelty, which is above 1 for images unlike the training set.
@@ -121,6 +122,8 @@ def classify(args: argparse.Namespace) -> None:
             args.interrupted = f"the scores so far are in {str(state)!r}: --resume continues"
         raise
     print(summarize(scored, args.p_threshold), file=sys.stderr)
+    if args.prior == "estimate" and scored.prior is not None:
+        print(f"p_cnn corrected to an estimated shred fraction of {scored.prior}", file=sys.stderr)
     if args.novelty:
         n_novel = np.count_nonzero(scored["p_cnn_novelty"] > 1)
         print(f"{n_novel} unlike the training set (p_cnn_novelty > 1)", file=sys.stderr)

@@ -16,6 +16,7 @@ from shredfinder.cli.arguments import (
     add_service_arguments,
     add_survey_argument,
     check_output,
+    describe_prior,
     get_image_options,
 )
 
@@ -166,6 +167,8 @@ def run(args: argparse.Namespace) -> None:
     if args.report is not None:
         search.write_report(args.report)
     print(search.summary(), file=sys.stderr)
+    if estimated := describe_prior(search.candidates):
+        print(estimated, file=sys.stderr)
     if args.samp:
         receivers = send_samp(search.satellites, search.center, name=search.name or "satellites")
         print(f"sent to {', '.join(receivers) or 'no program'}", file=sys.stderr)

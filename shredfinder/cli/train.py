@@ -177,7 +177,7 @@ def _print_metrics(y: np.ndarray, p_cnn: np.ndarray, groups: np.ndarray | None) 
     from shredfinder.evaluation import bootstrap_metrics, compute_metrics, prevalence_metrics
 
     def compute_all(y: np.ndarray, p_cnn: np.ndarray) -> dict[str, float]:
-        # 5 % is about the shred fraction of real catalogues, for which purity is wanted.
+        # Purity is wanted at a low fraction, as in real catalogues, not at that of the labels.
         at_prevalence = prevalence_metrics(y, p_cnn, 0.05)
         return compute_metrics(y, p_cnn) | {"purity at 5 % shreds": at_prevalence["purity"]}
 

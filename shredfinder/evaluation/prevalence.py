@@ -200,8 +200,8 @@ def choose_threshold(
         Probabilities of being a shred, of shape ``(n,)``, for sources that the model was not
         trained on. Unscored rows (NaN) are ignored.
     prevalence : float
-        Fraction of shreds in the catalogue, in 0–1 exclusive; about 0.05 among satellite
-        candidates.
+        Fraction of shreds in the catalogue, in 0–1 exclusive; a few per cent
+        among satellite candidates.
     purity, completeness : float, optional
         Required value, in 0–1. Give one of the two.
     of : {"shred", "galaxy"}, optional

@@ -6,7 +6,7 @@ in real catalogues, the same image is less likely to show one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -15,7 +15,41 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["adjust_prior", "apply_prior", "check_prior", "estimate_prior"]
+__all__ = ["PriorEstimate", "adjust_prior", "apply_prior", "check_prior", "estimate_prior"]
+
+
+class PriorEstimate(float):
+    """An estimated fraction of shreds: a `float` with its uncertainty.
+
+    Attributes
+    ----------
+    error : float
+        Standard error of the fraction; NaN if there is none.
+    n : int
+        Number of probabilities that it was estimated from.
+
+    Examples
+    --------
+    >>> from shredfinder.models import PriorEstimate
+    >>> prior = PriorEstimate(0.05, error=0.01, n=1000)
+    >>> print(prior)
+    0.050 ± 0.010
+    """
+
+    error: float
+    n: int
+
+    def __new__(cls, value: float, *, error: float, n: int) -> Self:
+        """Create a float with its error."""
+        prior = super().__new__(cls, value)
+        prior.error, prior.n = float(error), int(n)
+        return prior
+
+    def __getnewargs_ex__(self) -> tuple[tuple[float], dict[str, float]]:
+        return (float(self),), {"error": self.error, "n": self.n}
+
+    def __str__(self) -> str:
+        return f"{float(self):.3f} ± {self.error:.3f}"
 
 
 def adjust_prior(p_cnn: ArrayLike, prior: float, training_prior: float) -> np.ndarray:
@@ -64,7 +98,7 @@ def estimate_prior(
     *,
     tolerance: float = 1e-7,
     max_iterations: int = 10_000,
-) -> float:
+) -> PriorEstimate:
     """Estimate the fraction of shreds in a catalogue from its scores.
 
     Expectation maximisation (Saerens et al. 2002, equation 2.9): correct the probabilities to the
@@ -83,31 +117,50 @@ def estimate_prior(
 
     Returns
     -------
-    prior : float
-        Estimated fraction; NaN if no probability is finite.
+    prior : PriorEstimate
+        Estimated fraction, a `float` with the attribute ``error``; NaN if no probability is
+        finite.
+
+    Notes
+    -----
+    The standard error is 1 / √I, where I is the observed information: the curvature at its maximum
+    of the likelihood that the iteration maximises (Efron & Hinkley 1978, Biometrika 65, 457,
+    doi:10.1093/biomet/65.3.457). Where the likelihood has its maximum at a fraction of 0 or 1, it
+    is the scale on which the likelihood falls. It is the sampling error alone: errors of the
+    calibration, and galaxies unlike the training set, add to it.
 
     Examples
     --------
     >>> import numpy as np
     >>> from shredfinder.models import estimate_prior
-    >>> p = np.r_[np.full(95, 0.001), np.full(5, 0.999)]
-    >>> round(estimate_prior(p, training_prior=0.4), 3)
-    0.049
+    >>> p = np.r_[np.full(950, 0.001), np.full(50, 0.999)]
+    >>> prior = estimate_prior(p, training_prior=0.4)
+    >>> print(prior)
+    0.049 ± 0.007
     """
     check_prior(training_prior, "training_prior")
     p = np.asarray(p_cnn, dtype=float)
     p = p[np.isfinite(p)]
     if p.size == 0:
-        return float("nan")
+        return PriorEstimate(np.nan, error=np.nan, n=0)
     prior = training_prior
     for _ in range(max_iterations):
         # A prior of exactly 0 or 1 is a fixed point of the iteration.
         prior = float(np.clip(prior, 1e-9, 1 - 1e-9))
         updated = adjust_prior(p, prior, training_prior).mean()
         if abs(updated - prior) < tolerance:
-            return float(updated)
-        prior = updated
-    return float(prior)
+            prior = float(updated)
+            break
+        prior = float(updated)
+    # The mixture's density is π a + (1 - π) b, with the likelihoods of a shred and a galaxy up to
+    # a common factor. The derivatives of its logarithm give the slope and the curvature.
+    a, b = p / training_prior, (1 - p) / (1 - training_prior)
+    ratio = (a - b) / (prior * a + (1 - prior) * b)
+    slope, information = abs(ratio.sum()), (ratio**2).sum()
+    errors = [1 / np.sqrt(information)] if information > 0 else []
+    # Away from 0 and 1 the slope vanishes at the maximum.
+    errors += [1 / slope] if slope > 0 else []
+    return PriorEstimate(prior, error=min(errors, default=np.nan), n=p.size)
 
 
 def apply_prior(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
 from shredfinder.models.description import SYMMETRIES
-from shredfinder.models.priors import apply_prior, check_prior, estimate_prior
+from shredfinder.models.priors import PriorEstimate, apply_prior, check_prior, estimate_prior
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageScorer", "Scores"]
 
+# Fewer scored rows give an estimate of the prior whose error is like its value, if shreds are rare.
+_MIN_FOR_PRIOR = 300
 # Smaller batches would cost more in calls than a second thread gains.
 _SMALLEST_BATCH = 16
 
@@ -71,12 +74,31 @@ class Scores:
             self, p_cnn=self.p_cnn[inverse], flags=self.flags[inverse], optional=optional
         )
 
-    def at_prior(self, prior: float | Literal["estimate"] | None) -> dict[str, np.ndarray]:
+    def estimate_prior(self) -> PriorEstimate | None:
+        """Estimate the fraction of shreds from the scores; None if no image is scored.
+
+        Warns
+        -----
+        ShredfinderWarning
+            If fewer than 300 images are scored.
+        """
+        prior = estimate_prior(self.p_cnn, self.training_prior)
+        if prior.n < _MIN_FOR_PRIOR:
+            found = str(prior) if prior.n else "none"
+            warnings.warn(
+                f"only {prior.n} scored sources for prior='estimate', which gives {found}: below "
+                f"{_MIN_FOR_PRIOR} it is too uncertain, so give a known shred fraction instead",
+                exceptions.ShredfinderWarning,
+                stacklevel=2,
+            )
+        return prior if prior.n else None
+
+    def at_prior(self, prior: float | None) -> dict[str, np.ndarray]:
         """Return the columns of a table, corrected for a prior.
 
         Parameters
         ----------
-        prior : float, "estimate" or None
+        prior : float or None
             Fraction of shreds in the catalogue; None for that of the training set.
 
         Returns
@@ -86,8 +108,6 @@ class Scores:
             ``p_cnn_novelty`` (float32).
         """
         p_cnn = self.p_cnn
-        if prior == "estimate":
-            prior = estimate_prior(p_cnn, self.training_prior)
         if prior is not None:
             p_cnn = apply_prior(p_cnn, prior, self.training_prior)
         columns = {"p_cnn": np.asarray(p_cnn, np.float32), "p_cnn_flag": self.flags}
@@ -318,7 +338,8 @@ class ImageScorer:
             batch_size=batch_size,
             progress=progress,
         )
-        return scores.at_prior(prior)["p_cnn"], scores.flags
+        fraction = scores.estimate_prior() if prior == "estimate" else prior
+        return scores.at_prior(fraction)["p_cnn"], scores.flags
 
     def predict_proba(
         self, X: Images, prior: float | Literal["estimate"] | None = None, **kwargs: Any
@@ -427,7 +448,8 @@ class ImageScorer:
         if prior is not None:
             check_prior(prior, words=("estimate",))
         scores = self.score_images(X, std=std, novelty=novelty, **kwargs)
-        return Table(scores.at_prior(prior))
+        fraction = scores.estimate_prior() if prior == "estimate" else prior
+        return Table(scores.at_prior(fraction))
 
 
 def _map_batches(

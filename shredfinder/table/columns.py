@@ -15,6 +15,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 from shredfinder.imaging import CutoutFlag
+from shredfinder.models import PriorEstimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,7 @@ def write_columns(
     table: Table,
     columns: dict[str, np.ndarray],
     provenance: dict[str, str],
-    prior: float | str | None,
+    prior: float | None,
 ) -> None:
     """Write scores and flags, in place of earlier ones or as the last columns.
 
@@ -107,26 +108,36 @@ def write_columns(
         ``p_cnn``, ``p_cnn_flag`` and the optional columns, each of shape ``(n,)``.
     provenance : dict
         Name (``model``), ``version``, hash (``sha256``) and further facts of the model.
-    prior : float, "estimate" or None
-        Fraction of shreds that the probabilities assume; None for that of the training set.
+    prior : float or None
+        Fraction of shreds that the probabilities assume; None for that of the training set. The
+        error of a `~shredfinder.models.PriorEstimate` is recorded too.
     """
     p_cnn = np.array(columns[P_NAME], dtype=np.float32)
     flags = np.array(columns[FLAG_NAME], dtype=_FLAG_DTYPE)
     # Every row without a score must have a reason.
     flags[np.isnan(p_cnn) & (flags == CutoutFlag.GOOD)] = CutoutFlag.NOT_SCORED
     # YAML, in which several formats keep metadata, knows only plain Python values.
-    prior = prior if prior is None or isinstance(prior, str) else float(prior)
-    meta = {**provenance, "prior": prior, "shredfinder": version("shredfinder")}
+    meta: dict[str, str | float | None] = {**provenance, "prior": None}
+    if prior is None:
+        meta["prior_source"] = "training set"
+        condition = "at the training set's shred fraction"
+    elif isinstance(prior, PriorEstimate):
+        # Its last digits depend on the order of the rows.
+        value, error = float(f"{float(prior):.6g}"), float(f"{prior.error:.6g}")
+        meta |= {"prior": value, "prior_error": error, "prior_source": "estimate"}
+        # FITS keeps ASCII only.
+        condition = (
+            f"at the catalogue's estimated shred fraction of {float(prior):.3f} +/- "
+            f"{prior.error:.3f}"
+        )
+    else:
+        meta |= {"prior": float(prior), "prior_source": "given"}
+        condition = f"at a shred fraction of {float(prior):g}"
+    meta["shredfinder"] = version("shredfinder")
     source = (
         f"({_MARKER} {provenance['model']} {provenance['version']}, "
         f"sha256 {provenance['sha256'][:12]})"
     )
-    if prior is None:
-        condition = "at the training set's shred fraction"
-    elif isinstance(prior, str):
-        condition = "at the catalogue's estimated shred fraction"
-    else:
-        condition = f"at a shred fraction of {prior:g}"
     descriptions = {
         P_NAME: f"Probability of being a shred, {condition}",
         FLAG_NAME: "Why p_cnn is NaN or of limited use; empty otherwise",

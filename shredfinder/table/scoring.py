@@ -143,8 +143,9 @@ def add_p_cnn(
         otherwise the service of the model's survey.
     prior : float or "estimate", optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, for which probabilities are
-        corrected; ``"estimate"`` estimates it from the scores. By default ``p_cnn`` assumes the
-        training set's 40 % shred fraction, which is far higher than in a catalogue.
+        corrected; ``"estimate"`` estimates it from the scores, of which it needs at least
+        300. By default ``p_cnn`` assumes the training set's 40 % shred fraction, which is far
+        higher than in a catalogue.
     pixel_scale : float or `~astropy.units.Quantity`, optional
         Pixel scale of arrays and files in arcsec per pixel, by default the model's.
     bands : sequence of str, optional
@@ -184,7 +185,9 @@ def add_p_cnn(
     ``p_cnn`` is float32 and NaN for unscored rows. ``p_cnn_flag`` gives the reason (a
     `~shredfinder.imaging.CutoutFlag` value) and is empty for scored rows. Comparisons with NaN are
     false, so unscored rows are never selected, neither by ``table["p_cnn"] < 0.5`` nor by
-    ``>= 0.5``. The columns' ``meta`` holds the name, version and hash of the model, and the prior.
+    ``>= 0.5``. The columns' ``meta["shredfinder"]`` holds the name, version and hash of the model,
+    ``prior`` (None: that of the training set) and ``prior_source`` (``"training set"``, ``"given"``
+    or ``"estimate"``), and ``prior_error`` of an estimate (`~shredfinder.models.estimate_prior`).
 
     Plain tables do not keep unscored rows NaN through every operation: outer joins and stacks
     mask missing rows, and VOTable and FITS files return NaN as masked values, below which other
@@ -236,8 +239,9 @@ def add_p_cnn(
     else:
         source = open_cutouts(table, classifier, options)
         scores = classifier.score_images(source, progress=progress, **options.scoring)
-    columns = scores.at_prior(prior)
-    write_columns(table, columns, classifier.model_.provenance, prior)
+    fraction = scores.estimate_prior() if prior == "estimate" else prior
+    columns = scores.at_prior(fraction)
+    write_columns(table, columns, classifier.model_.provenance, fraction)
     if frame is not None:
         for name in OPTIONAL_NAMES:
             if name in frame and name not in table.colnames:

@@ -81,6 +81,7 @@ def read_scored(path, folder, **options):
 
 @pytest.mark.parametrize("suffix", [".fits", ".parquet", ".ecsv", ".fits.gz", ".hdf5"])
 @pytest.mark.parametrize("prior", [None, 0.05, "estimate"])
+@pytest.mark.filterwarnings("ignore:only .* scored sources")
 def test_equals_a_table(folder, tmp_path, suffix, prior):
     need_format(suffix)
     path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from functools import partial
@@ -52,7 +53,11 @@ def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
         assert classify(catalogue, output, "--prior", prior, "--p-threshold", "0") == 0
         scores[prior] = Table.read(output)["p_cnn"][0]
     assert scores["0.05"] < scores["0.4"]
-    assert "1 shreds (100.0%) with p_cnn ≥ 0" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "1 shreds (100.0%) with p_cnn ≥ 0" in printed
+    assert "only 1 scored sources" in printed
+    [line] = [line for line in printed.splitlines() if "estimated shred fraction" in line]
+    assert re.search(r"estimated shred fraction of \d\.\d{3} ± \d\.\d{3}$", line)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_std_is_the_scatter_over_8_symmetries(images):
     np.testing.assert_allclose(corrected["p_cnn_std"], expected, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:only .* scored sources")
 @pytest.mark.parametrize("symmetry", ["none", "uncertain", "all"])
 def test_std_does_not_change_p_cnn(images, symmetry):
     classifier = ShredClassifier.load().set_params(symmetry=symmetry)

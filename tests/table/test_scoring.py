@@ -10,8 +10,9 @@ from astropy.wcs import WCS
 
 from shredfinder import Cutouts, ShredClassifier, ShredQTable, ShredTable, add_p_cnn, conf
 from shredfinder.cutouts import CutoutFetcher, LocalImages
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence, ImageFiles
-from shredfinder.models import adjust_prior
+from shredfinder.models import adjust_prior, estimate_prior
 from shredfinder.models.scorer import Scores
 
 from .conftest import FACTS, assert_split, make_cutouts, make_table
@@ -83,11 +84,22 @@ def test_scores_are_corrected_for_the_prior(classifier, cutouts):
     uncorrected, corrected, estimated = (make_table() for _ in range(3))
     add_p_cnn(uncorrected, classifier, cutouts)
     add_p_cnn(corrected, classifier, cutouts, prior=0.05)
-    add_p_cnn(estimated, classifier, cutouts, prior="estimate")
+    with pytest.warns(ShredfinderWarning, match=r"only 3 scored sources .* below 300"):
+        add_p_cnn(estimated, classifier, cutouts, prior="estimate")
     expected = adjust_prior(uncorrected["p_cnn"], 0.05, 0.4)
     np.testing.assert_allclose(corrected["p_cnn"], expected, rtol=1e-5)
-    assert estimated["p_cnn"].meta["shredfinder"]["prior"] == "estimate"
-    assert "at the catalogue's estimated shred fraction" in estimated["p_cnn"].description
+    facts = {name: table["p_cnn"].meta["shredfinder"] for name, table in (
+        ("none", uncorrected), ("given", corrected), ("estimate", estimated)
+    )}  # fmt: skip
+    assert (facts["none"]["prior"], facts["none"]["prior_source"]) == (None, "training set")
+    assert (facts["given"]["prior"], facts["given"]["prior_source"]) == (0.05, "given")
+    fraction = estimate_prior(uncorrected["p_cnn"], 0.4)
+    assert facts["estimate"]["prior"] == pytest.approx(fraction, abs=1e-4)
+    assert facts["estimate"]["prior_error"] == pytest.approx(fraction.error, rel=1e-3)
+    assert facts["estimate"]["prior_source"] == "estimate"
+    assert (
+        f"estimated shred fraction of {float(fraction):.3f} +/- " in estimated["p_cnn"].description
+    )
     assert_split(estimated, 3)
 
 
