@@ -129,6 +129,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
         random_state: int | None = None,
         warm_start: bool = False,
     ) -> None:
+        # No checks here: scikit-learn's `clone` expects parameters to be stored exactly as given.
         self.architecture = architecture
         self.survey = survey
         self.bands = bands
@@ -226,6 +227,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
             If a parameter is invalid, or images, labels, weights and groups differ in length.
         """
         self._check_params()
+        # The wording that scikit-learn's estimator checks look for.
         if y is None:
             raise ValueError("ShredClassifier requires y to be passed, but the target y is None")
         loop = {
@@ -281,6 +283,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
             size=(facts.size, facts.size),
             pixel_scale=self.pixel_scale or facts.pixel_scale,
             bands=bands,
+            # Other bands cannot have been drawn in the survey's standard colours.
             color_mapping=facts.color_mapping if bands == tuple(facts.bands) else None,
         )
 
@@ -311,6 +314,7 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
             raise ValueError(f"there are {len(p_cnn)} images but {len(p_shred)} labels")
         warn_of_others(int(np.isnan(p_shred).sum()), len(p_shred))
         weights = check_weights(sample_weight, len(p_cnn))
+        # NaN: unscored images, and sources labelled "other".
         known = np.isfinite(p_cnn) & np.isfinite(p_shred) & (weights > 0)
         if not known.any():
             return float("nan")

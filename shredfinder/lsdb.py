@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_p_cnn", "make_hats_properties"]
 
+# Dask runs several partitions as threads of one worker; they must share one model.
 _LOCK = threading.Lock()
 # Objects that this process keeps for further partitions: classifiers, services and semaphores.
 _kept: dict[Any, Any] = {}
@@ -180,10 +181,12 @@ def add_p_cnn(
         folder, columns = _check_folder(names, cutouts, pattern)
         options = replace(options, cutouts=folder)
     else:
+        # HATS records which columns hold the position.
         info = catalog.hc_structure.catalog_info
         columns = _check_position(names, position or (info.ra_column, info.dec_column))
         options = replace(options, position=columns, service=_check_fetcher(model, service))
     job = _Job(path, model.provenance["sha256"], options, columns, threads, fetching)
+    # Dask needs names and types of the result before it computes anything: an empty frame.
     meta = _join(catalog.meta, {name: [] for name in added})
     return catalog.map_partitions(_score_partition, job, meta=meta)
 
@@ -249,6 +252,7 @@ def _check_folder(names, cutouts, pattern):
             f"cutouts must be a folder that every worker can read, got {type(cutouts).__name__}"
         )
     folder = os.path.abspath(cutouts)
+    # A table without rows is enough to check the pattern's column names.
     return folder, PatternFiles(Table(names=names), folder, pattern).names
 
 
@@ -277,6 +281,7 @@ def _check_fetcher(classifier, service):
             f"every worker, got {type(service).__name__}"
         )
     fetcher = make_fetcher(classifier, service)
+    # Relative paths would mean another folder in a worker with another working directory.
     remote = fetcher.cutout_service.remote
     changes: dict[str, Any] = {"service": fetcher.service or conf.service}
     if isinstance(fetcher.cache, (str, os.PathLike)):
@@ -299,6 +304,7 @@ def _score_partition(frame, job):
 
     options = job.options
     names = (P_NAME, FLAG_NAME, *options.optional_names)
+    # Partitions may be empty after a cone search or a filter.
     if not len(frame):
         return _join(frame, {name: [] for name in names})
     table = Table({name: column_from_arrow(pa.array(frame[name])) for name in job.columns})
@@ -306,6 +312,7 @@ def _score_partition(frame, job):
     with _take_turn(job) as service:
         options = replace(options, service=service)
         arguments = {
+            # Derived fields (init=False) are not arguments of add_p_cnn.
             entry.name: getattr(options, entry.name) for entry in fields(options) if entry.init
         }
         add_p_cnn(table, classifier, progress=False, **arguments)
@@ -343,6 +350,7 @@ def _take_turn(job):
     # The service is kept for further partitions: opening many local images takes a while.
     place = (fetcher.service, fetcher.layer, fetcher.base_url)
     service = _keep(("service", *place), lambda: fetcher.cutout_service)
+    # An opened service already holds its layer and address.
     ready = replace(fetcher, service=service, layer=None, base_url=None)
     if not service.remote or fetcher.offline:
         yield ready

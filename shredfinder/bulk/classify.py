@@ -184,6 +184,7 @@ def classify_catalogue(
         raise FileExistsError(
             f"the output {str(output)!r} exists: use overwrite=True to replace it"
         )
+    # A folder can be described in the state and compared when a run resumes; an array cannot.
     if not isinstance(cutouts, (str, os.PathLike, type(None))):
         raise ValueError(
             f"cutouts must be a folder, got {type(cutouts).__name__}: for images in memory read "
@@ -203,6 +204,7 @@ def classify_catalogue(
         novelty=novelty,
     )
     check_count(chunk_size, "chunk_size")
+    # Columns, format and permissions are checked before the model is loaded or anything is fetched.
     store = open_store(catalogue, output, table)
     check_columns(store.template, replace_columns, options.optional_names)
     classifier = load_classifier(classifier)
@@ -236,11 +238,13 @@ def classify_catalogue(
             combined = scores.combine(training_prior)
             fraction = combined.estimate_prior() if prior == "estimate" else prior
             columns = combined.at_prior(fraction)
+            # `combine` leaves the flags empty; get_columns expands them part by part.
             del columns["p_cnn_flag"]
 
             def get_columns(start: int, stop: int) -> dict[str, np.ndarray]:
                 flags = {"p_cnn_flag": scores.get_flags(start, stop)}
                 part = {name: values[start:stop] for name, values in columns.items()}
+                # The stores write the values in this order: score, flag, optional columns.
                 return {"p_cnn": part.pop("p_cnn")} | flags | part
 
             store.write(
@@ -308,6 +312,7 @@ class _Service:
         from shredfinder.cutouts import sky_order
 
         coords = _read_positions(store, options.position)
+        # Chunks follow this order, not that of the rows: `rows` maps them back.
         self._order = sky_order(coords)
         fetcher = make_fetcher(classifier, options.service)
         source = fetcher.cutout_service
@@ -317,6 +322,7 @@ class _Service:
         self.description["position"] = str(options.position)
         remote = source.remote
         self.chunk_size = _REMOTE_CHUNK if remote else _LOCAL_CHUNK
+        # A remote service keeps its own chunk, which it needs for grouping requests.
         parts = {} if remote else {"chunk": _LOCAL_PART}
         self._stream = fetcher.stream(coords[self._order], progress=False, **parts)
 
@@ -346,6 +352,7 @@ def _read_positions(store, position):
         return position
     position = find_position(store.template) if position is None else position
     names = [position] if isinstance(position, str) else list(position)
+    # Fails on wrong names or units before the whole file is read.
     get_positions(store.template, position)
     ra, dec = np.empty((2, store.n_rows))
     for start in range(0, store.n_rows, _LOCAL_CHUNK):
@@ -365,6 +372,7 @@ class _Window(CutoutSequence):
         return self._n
 
     def __getitem__(self, rows):
+        # The scorer asks for slices only, in ascending order, as the stream needs.
         start, stop, _ = rows.indices(self._n)
         return self._stream[self._start + start : self._start + stop]
 
@@ -374,6 +382,7 @@ class _Counted(CutoutSequence):
 
     def __init__(self, source, bar):
         self._source, self._bar = source, bar
+        # Whether several threads may read the source at once.
         self.concurrent = getattr(source, "concurrent", True)
 
     def __len__(self):
@@ -386,5 +395,6 @@ class _Counted(CutoutSequence):
 
 
 def _describe_file(path: PathLike) -> dict[str, Any]:
+    # Size and time are enough to notice a changed file; a hash would read the catalogue twice.
     facts = os.stat(path)
     return {"path": os.path.abspath(path), "bytes": facts.st_size, "modified": facts.st_mtime_ns}

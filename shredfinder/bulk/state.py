@@ -57,6 +57,7 @@ class CompactScores:
         self.p_cnn[rows] = scores.p_cnn
         for name, values in scores.optional.items():
             self.optional[name][rows] = values
+        # Look up each distinct flag once, then expand to all rows with `inverse`.
         names, inverse = np.unique(np.asarray(scores.flags, dtype=str), return_inverse=True)
         self._codes[rows] = np.array([_FLAGS.index(name) for name in names], np.uint8)[inverse]
 
@@ -89,6 +90,7 @@ class RunState:
         self, folder: PathLike, run: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     ) -> None:
         self.folder = Path(folder)
+        # Through JSON, so that tuples become lists, as they are when the file is read back.
         self._run = json.loads(json.dumps(run))
         # Every part carries the digest of its run, so that no part of another run is adopted.
         text = json.dumps(self._run, sort_keys=True)
@@ -116,11 +118,14 @@ class RunState:
         """
         from filelock import FileLock, Timeout
 
+        # Left by a run that was killed inside `remove`.
         for leftover in self.folder.parent.glob(f"{glob.escape(self.folder.name)}.removed-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
         self._lock = FileLock(self.folder / _LOCK)
         try:
+            # The operating system drops the lock with its process, so a crashed run never blocks
+            # the next.
             self._lock.acquire(timeout=0)
         except Timeout:
             self._lock = None
@@ -176,6 +181,7 @@ class RunState:
         arrays: dict[str, Any] = {
             "run": self._digest,
             "p_cnn": scores.p_cnn.astype(np.float32),
+            # Bytes take a quarter of the space of NumPy's text, and need no pickling.
             "flags": np.asarray(scores.flags, dtype="S16"),
             "training_prior": scores.training_prior,
             **scores.optional,

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 
+# FITS headers and data are padded to multiples of this many bytes.
 _FITS_BLOCK = 2880
 _OWN_NAMES = {P_NAME, FLAG_NAME, *OPTIONAL_NAMES}
+# Characters per flag in FITS, whose strings have a fixed width; as in ShredTable.
 _FLAG_WIDTH = 16
 _COPY_BLOCK = 2**20
 # Keywords of an empty primary header
@@ -201,6 +203,7 @@ class FitsStore:
 
         self._path, self._part = Path(path), part
         with fits.open(path, memmap=True) as hdus:
+            # `suits` has checked that there is exactly one.
             hdu = next(h for h in hdus if isinstance(h, fits.BinTableHDU))
             self._header = hdu.header.copy()
             place = hdu.fileinfo()
@@ -220,6 +223,7 @@ class FitsStore:
                 return False
         try:
             with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
+                # A file that astropy must repair is not copied byte by byte.
                 warnings.simplefilter("error")
                 tables = [
                     h
@@ -276,6 +280,9 @@ class FitsStore:
             file.write(header.tostring().encode("ascii"))
             for start in range(0, self.n_rows, self._part):
                 stop = min(start + self._part, self.n_rows)
+                # A row of a FITS table is the bytes of its columns one after another, numbers
+                # big-endian:
+                # the new columns are appended to the old rows as bytes.
                 p_cnn, flags, *more = columns(start, stop).values()
                 parts = [
                     np.frombuffer(self._read_rows(source, start, stop), np.uint8),
@@ -285,6 +292,7 @@ class FitsStore:
                 ]
                 rows = np.concatenate([part.reshape(stop - start, -1) for part in parts], axis=1)
                 file.write(rows.tobytes())
+            # -n % block is the number of bytes missing to a whole block.
             file.write(b"\0" * (-header["NAXIS1"] * self.n_rows % _FITS_BLOCK))
             _copy_bytes(source, file, self._end, os.path.getsize(self._path))
 
@@ -293,6 +301,7 @@ class FitsStore:
         from astropy.io import fits
 
         scored = _score_template(self.template, provenance, prior, optional)
+        # astropy writes a scored row to a file in memory, whose header is then the model for ours.
         example = io.BytesIO()
         scored.write(example, format="fits")
         example.seek(0)
@@ -301,14 +310,19 @@ class FitsStore:
         n = header["TFIELDS"]
         header["TFIELDS"] = n + 2 + len(optional)
         header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH + 4 * len(optional)
+        # New TTYPEn and TFORMn go after the last keyword of the last column, such as TUNIT12.
         last = [key for key in header if key.endswith(str(n)) and key[0] == "T"][-1]
         new = [("TTYPE", P_NAME), ("TFORM", "E"), ("TTYPE", FLAG_NAME)]
         new.append(("TFORM", f"{_FLAG_WIDTH}A"))
         for name in optional:
             new += [("TTYPE", name), ("TFORM", "E")]
         for i, (key, value) in enumerate(new):
+            # Two keywords per column, so i // 2 counts the columns.
             header.insert(last, (f"{key}{n + 1 + i // 2}", value), after=True)
             last = f"{key}{n + 1 + i // 2}"
+        # Units, descriptions and meta of columns stand as YAML in the COMMENT cards. The old block
+        # is
+        # replaced by the example's, which describes old and new columns; other comments stay.
         comments = [str(line) for line in header.get("COMMENT", [])]
         if _YAML_BEGIN in comments:
             first, end = comments.index(_YAML_BEGIN), comments.index(_YAML_END)
@@ -346,6 +360,7 @@ class ParquetStore:
         groups = [
             self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
         ]
+        # First row of each row group, and the number of rows at the end.
         self._starts = np.concatenate([[0], np.cumsum(groups, dtype=int)])
         self.n_rows = int(self._starts[-1])
         first = next(self._file.iter_batches(1))
@@ -367,6 +382,7 @@ class ParquetStore:
         if names is not None and set(names) <= set(self._file.schema_arrow.names):
             rows = self._read_arrow(start, stop, names)
             table = ShredTable({name: column_from_arrow(rows[name]) for name in names})
+            # Columns read directly lack the units, which astropy keeps in the file's metadata.
             for name in set(names) & set(self.template.colnames):
                 table[name].unit = self.template[name].info.unit
             return table
@@ -374,6 +390,7 @@ class ParquetStore:
         return table if names is None else table[list(names)]
 
     def _read_arrow(self, start, stop, names):
+        # Row groups that overlap [start, stop): only whole groups can be read.
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         end = int(np.searchsorted(self._starts, stop, side="left"))
         columns = None if names is None else list(names)
@@ -408,6 +425,7 @@ class ParquetStore:
             atomic_write(output) as temporary,
             parquet.ParquetWriter(temporary, schema) as writer,
         ):
+            # Batches end at row groups, so they may be shorter than _part.
             for batch in self._file.iter_batches(self._part):
                 arrays = [*batch.columns, *to_arrow(*columns(start, start + len(batch)).values())]
                 start += len(batch)
@@ -419,11 +437,13 @@ class ParquetStore:
 
         pa = import_optional("pyarrow", "writing Parquet")
         scored = _score_template(self.template, provenance, prior, optional)
+        # The metadata that astropy's own Parquet writer would store, with mixins as plain columns.
         with serialize_context_as("parquet"):
             plain = serialize.represent_mixins_as_columns(scored)
         schema = self._file.schema_arrow
         kept = dict(schema.metadata or {})
         kept[b"table_meta_yaml"] = "\n".join(meta.get_yaml_from_table(plain)).encode()
+        # astropy reads strings faster, and without a warning, if it knows their width.
         kept[f"table::len::{FLAG_NAME}".encode()] = str(_FLAG_WIDTH).encode()
         kinds = {P_NAME: pa.float32(), FLAG_NAME: pa.string()}
         kinds |= dict.fromkeys(optional, pa.float32())

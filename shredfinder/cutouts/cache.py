@@ -85,6 +85,7 @@ class Cache:
         stem : str
             Path in the cache's folder.
         """
+        # Each part becomes one folder: further slashes, as in HiPS identifiers, are replaced.
         kind, _, layer = service.cache_folder().partition("/")
         size = f"{request.width}"
         if request.height != request.width:
@@ -95,6 +96,7 @@ class Cache:
             _name_folder(layer),
             f"{size}px-{request.pixel_scale:g}",
             f"{int(request.ra):03d}",
+            # floor, not int: otherwise -0.5° and +0.5° would share a folder.
             f"{int(np.floor(request.dec)):+03d}",
             f"{request.ra:011.7f}{request.dec:+011.7f}",
         )
@@ -206,6 +208,7 @@ class Cache:
         groups: dict[tuple[str, ...], list[Any]] = {}
         for path, stat in self._walk():
             folder = os.path.relpath(path, self.path).split(os.sep)
+            # Service, layer, size, RA, Dec and file name.
             key = (folder[0], *folder[1:3]) if len(folder) == 6 else ("?", "?", "?")
             group = groups.setdefault(key, [0, 0, 0, np.inf, -np.inf])
             group[int(path.endswith(EMPTY))] += 1
@@ -217,6 +220,7 @@ class Cache:
         ]
         names = ("service", "layer", "kind", "n_cutouts", "n_empty", "bytes", "oldest", "newest")
         dtypes = ("U64", "U64", "U32", int, int, int, "U10", "U10")
+        # Table refuses an empty list of rows, but makes columns of None.
         table = Table(rows=rows or None, names=names, dtype=dtypes)
         table["bytes"].unit = u.byte
         return table
@@ -291,4 +295,5 @@ def _date(seconds: float) -> str:
 def _name_folder(text: str) -> str:
     """Replace characters that could lead out of a folder or trouble a file system."""
     name = re.sub(r"[^\w@+,=.-]", "_", text)
+    # ".." would lead out of the cache, and leading dots mark temporary files.
     return re.sub(r"^\.+", "_", name) or "all"

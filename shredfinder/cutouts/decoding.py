@@ -81,6 +81,7 @@ def decode_color(
                     f"{file.width}×{file.height}",
                     CutoutFlag.WRONG_SIZE,
                 )
+            # Some servers pad a complete file with zeros or a line break.
             if not content.rstrip(b"\x00\r\n").endswith(_ENDINGS[suffix]):
                 raise TransientServiceError("the image is truncated", CutoutFlag.CORRUPTED)
             return np.asarray(file.convert("RGB")), suffix
@@ -123,6 +124,7 @@ def decode_fits(
     data, header = next(iter(read_fits(content, content_type)), (None, None))
     if data is None or header is None:
         raise BadResponseError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
+    # A single band comes without a third axis.
     cube = data.reshape((1, *data.shape)) if data.ndim == 2 else data
     if cube.shape != (n_bands, height, width):
         raise BadResponseError(
@@ -131,6 +133,7 @@ def decode_fits(
             CutoutFlag.WRONG_SIZE,
         )
     _check_footprint(header, request)
+    # FITS counts rows from the south: [::-1] puts north on top. Bands go last.
     return np.ascontiguousarray(np.moveaxis(cube, 0, -1)[::-1], dtype=np.float32)
 
 
@@ -227,6 +230,7 @@ def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, 
         position = 0
         while position < len(content):
             header = _read_header(content, position)
+            # Without this check the position would go backwards for ever.
             if header.data_size_padded < 0:
                 raise ValueError("an image of a negative size")
             position += len(header.tostring()) + header.data_size_padded
@@ -247,6 +251,7 @@ def _read_header(content: bytes, position: int) -> Header:
         if len(block) < _FITS_BLOCK:
             raise ValueError("truncated within a header")
         text, position = text + block, position + _FITS_BLOCK
+        # A header is a series of 80-byte cards, filled up to a whole block after END.
         if any(block[i : i + 8] == b"END     " for i in range(0, _FITS_BLOCK, 80)):
             return fits.Header.fromstring(text)
 
@@ -305,7 +310,9 @@ def encode_image(
         (2, "DEC--TAN", request.dec, request.height, 1),
     ):
         header[f"CTYPE{axis}"], header[f"CUNIT{axis}"] = kind, "deg"
+        # FITS numbers pixels from 1, so the centre of n pixels is at (n + 1) / 2.
         header[f"CRVAL{axis}"], header[f"CRPIX{axis}"] = center, (n + 1) / 2
+        # East is left: right ascension decreases with x.
         header[f"CDELT{axis}"] = sign * request.pixel_scale / 3600
     hdu.writeto(buffer)
     return buffer.getvalue(), ".fits"

@@ -98,6 +98,7 @@ class Batch:
         self._run = run
         service, n = run.service, len(ra)
         shape = (n, run.size, run.size, len(service.bands))
+        # Missing pixels are NaN in fluxes and black in colours.
         if service.color_mapping == FLUX:
             self.images = np.full(shape, np.nan, np.float32)
         else:
@@ -115,6 +116,7 @@ class Batch:
         stored: list[CutoutRequest] = []
         missing: list[CutoutRequest] = []
         for request in self._rows:
+            # Only looks for a file: images are read and checked in the threads.
             found = run.cache is not None and run.cache.find(service, request)
             (stored if found else missing).append(request)
         self._futures: list[Future[int]] = [
@@ -139,6 +141,7 @@ class Batch:
                 single_group(i, r.ra, r.dec, size=size, pixel_scale=scale)
                 for i, r in enumerate(requests)
             ]
+        # The reshape keeps two columns if there is no request at all.
         ra, dec = np.array([(r.ra, r.dec) for r in requests], float).reshape(-1, 2).T
         return group_sources(ra, dec, size=size, pixel_scale=scale, max_size=run.service.max_size)
 
@@ -160,6 +163,7 @@ class Batch:
             if run.client.stop.is_set():
                 raise StoppedError("the run was stopped")
             fetched = run.service.fetch(group.request, run.client)
+        # Raised in `result`: a wrong layer or certificate would fail for every source.
         except UnusableServiceError:
             raise
         except ServiceError as error:
@@ -210,6 +214,7 @@ class Batch:
         self.flags[rows] = flag
         if image is not None:
             self.images[rows] = image
+        # A flag without a reason came from the cache and is not written again.
         elif reason and flag in _EMPTY_FLAGS and run.cache is not None:
             run.cache.write(run.service, request, f"{flag}: {reason}\n".encode(), EMPTY)
         return len(rows)
@@ -235,6 +240,7 @@ class Batch:
         run, service = self._run, self._run.service
         if bar is not None:
             bar.update(self._n_done)
+        # In order of completion, so that the bar moves although an early image is slow.
         for future in as_completed(self._futures):
             n_rows = future.result()
             if bar is not None:
@@ -319,6 +325,7 @@ class Failures:
         service = f"the service {self.service!r}"
         failed = CutoutFlag.FAILED.value
         if self._stop_reason:
+            # The reason for the stop already explains the failed rows.
             self._warned.add("failure")
             self._warn_once(
                 "stop",

@@ -127,6 +127,7 @@ class CutoutFetcher:
             value = getattr(self, name)
             if value in (None, "polite"):
                 continue
+            # `not value > 0` refuses NaN too, which `value <= 0` would accept.
             if isinstance(value, str) or not value > 0:
                 unit = "requests per second" if name == "rate" else "seconds"
                 raise ValueError(f"{name} must be a positive number of {unit}, not {value!r}")
@@ -231,6 +232,7 @@ class CutoutFetcher:
             cache = self.cache
         elif self.cache is not None and self.cache is not False:
             cache = Cache(None if self.cache is True else self.cache)
+        # A server that asks for a longer pause than all retries may take ends the run.
         failures = Failures(service.name, client.stop, patience=retry.total)
         timer = None
         if self.time_limit is not None:
@@ -348,6 +350,7 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
                 "a CutoutStream can only be sliced by consecutive rows, such as stream[0:128]"
             )
         start, stop, _ = rows.indices(len(self))
+        # An empty slice such as stream[5:3] gets an empty result.
         stop = max(start, stop)
         end = self._start + (0 if self._buffer is None else len(self._buffer))
         # Restart for a slice that goes back, or that skips rows.
@@ -368,6 +371,8 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
             total=n, initial=start, progress=self.progress, desc="cutouts", unit="source"
         )
         with self.fetcher._open_run() as run, bar:
+            # A Batch starts its downloads when it is created: `ahead` of them run while one is
+            # used.
             waiting: deque[Batch] = deque()
             # An empty catalogue has one empty chunk, with bands and size.
             for first in range(start, max(n, start + 1), self.chunk):
@@ -460,6 +465,7 @@ def fetch_cutouts(
     }
     if isinstance(service, CutoutFetcher):
         defaults = {option.name: option.default for option in fields(CutoutFetcher)}
+        # An argument left at its default does not override the fetcher's own option.
         given = {key: value for key, value in options.items() if value is not defaults[key]}
         fetcher = replace(service, **given)
     else:

@@ -84,6 +84,7 @@ def group_sources(
     [(1, 128), (2, 206)]
     """
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
+    # Unit vectors have no seam at RA 0° and no singularity at the poles, unlike RA and Dec.
     vectors = np.stack(
         [
             np.cos(np.radians(dec)) * np.cos(np.radians(ra)),
@@ -99,6 +100,7 @@ def group_sources(
         if isinstance(found, Group):
             groups.append(found)
         else:
+            # A failed attempt returns the coordinates along which to split.
             waiting.extend(_split(rows, found))
     return groups
 
@@ -127,6 +129,7 @@ def _try_group(
     extent = np.ptp(chosen, axis=0)
     if extent.max() > np.radians(_MAX_EXTENT):
         return chosen
+    # The direction of the mean vector is the middle of the sources.
     center = chosen.mean(axis=0)
     ra_mean = np.degrees(np.arctan2(center[1], center[0]))
     dec_mean = np.degrees(np.arcsin(np.clip(center[2] / np.linalg.norm(center), -1, 1)))
@@ -138,6 +141,7 @@ def _try_group(
     # Offsets to the right and downward, in pixels; east and north are to the left and upward.
     offsets = -np.stack(project(ra[rows], dec[rows], ra[central], dec[central]), axis=1)
     offsets /= pixel_scale
+    # Whole pixels, so that the central source's slice needs no rounding.
     shift = np.rint((offsets.min(axis=0) + offsets.max(axis=0)) / 2)
     east, north = -shift * pixel_scale
     ra_image, dec_image = deproject(east, north, ra[central], dec[central])
@@ -147,12 +151,14 @@ def _try_group(
     # As many pixels on either side of the centre as the farthest source needs.
     margins = np.abs(offsets).max(axis=0)
     width, height = (size + 2 * margins).tolist()
+    # Convergence of meridians: north turns by ΔRA · sin(Dec). The modulo brings ΔRA to ±180°.
     turn = np.radians(np.abs((ra[rows] - request.ra + 180) % 360 - 180)) * np.abs(
         np.sin(np.radians(dec[rows]))
     )
     fits = (
         max(width, height) <= max_size
         and width * height <= _MAX_AREA_RATIO * len(rows) * size**2
+        # A corner of the slice is size / √2 pixels from its centre.
         and turn.max() * size / np.sqrt(2) <= _MAX_TURN
     )
     if not fits:
@@ -168,6 +174,7 @@ def _split(rows: np.ndarray, axes: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(along, kind="stable")
     n = len(rows)
     # Gaps near the ends would separate one source at a time.
+    # There are n - 1 gaps; at least one of them remains to choose from.
     first, last = (n - 1) // 4, max((3 * (n - 1) + 3) // 4, (n - 1) // 4 + 1)
     gaps = np.diff(along[order])[first:last]
     cut = first + int(np.argmax(gaps)) + 1
@@ -251,4 +258,5 @@ def sky_order(coords: SkyCoord | Table) -> np.ndarray:
     [1, 0, 2]
     """
     ra, dec = get_degrees(coords, name="coords")
+    # lexsort sorts by its last key first, and puts NaN at the end.
     return np.lexsort((ra, np.floor(dec / _BAND)))

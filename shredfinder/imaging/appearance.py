@@ -70,10 +70,12 @@ def measure_appearance(
         )
     n, scale = len(cutouts), cutouts.pixel_scale
     native = mapping.native_pixel_scale
+    # 22.5 is the AB magnitude of one nanomaggy; the limit is per native pixel, as the fluxes are.
     limit = 10 ** (0.4 * (22.5 - isophote)) * native**2
     height, width = cutouts.size
     y, x = np.mgrid[:height, :width]
     aperture = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2) * scale <= radius
+    # The 2 × 2 pixels around the centre.
     middle = slice(height // 2 - 1, height // 2 + 1), slice(width // 2 - 1, width // 2 + 1)
     mags, radii = np.full((2, n), np.nan)
     for i in np.flatnonzero(cutouts.good):
@@ -86,6 +88,7 @@ def measure_appearance(
         mags[i] = 22.5 - 2.5 * np.log10(light) if light > 0 else np.nan
         # Smoothing keeps single noisy pixels from joining or splitting regions.
         regions, _ = ndimage.label(ndimage.gaussian_filter(flux, 0.7) > limit)
+        # Label 0 is the background.
         own = np.setdiff1d(regions[middle], 0)
         radii[i] = np.sqrt(np.isin(regions, own).sum() / np.pi) * scale
     return Table({"central_mag": mags * u.mag, "isophotal_radius": radii * u.arcsec})

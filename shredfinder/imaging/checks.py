@@ -73,10 +73,13 @@ def check_images(images: np.ndarray) -> np.ndarray:
     # Only images that look blank on the coarse grid are checked in all pixels.
     blank[blank] = _measure_spread(images[blank]) <= tolerance
     top, left = (height - _CENTER_SIZE) // 2, (width - _CENTER_SIZE) // 2
+    # max: images may be smaller than the central square.
     center = images[:, max(top, 0) :, max(left, 0) :][:, :_CENTER_SIZE, :_CENTER_SIZE]
+    # Compare each pixel with the first one, channel by channel.
     flat = (center == center[:, :1, :1]).all(axis=(1, 2, 3))
     saturated = (center == white).any(axis=(1, 2, 3))
     good = flags == CutoutFlag.GOOD
+    # A blank image has a flat centre too, so `blank` is set last.
     flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
     flags[good & blank] = CutoutFlag.BLANK
     return flags
@@ -221,6 +224,7 @@ def validate_images(images: ArrayLike, fluxes: bool) -> np.ndarray:
 def to_arcsec_per_pixel(pixel_scale: float | Quantity) -> float:
     """Convert a pixel scale to arcsec per pixel."""
     try:
+        # A plain number is in arcsec; a Quantity keeps its own unit.
         scale = u.Quantity(pixel_scale, u.arcsec if not hasattr(pixel_scale, "unit") else None)
         if scale.unit.is_equivalent(u.arcsec / u.pix):
             scale = scale * u.pix

@@ -126,8 +126,10 @@ def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.nd
     # The middle of the interval that was truncated to this level.
     rgb = (image.astype(np.float32) + np.float32(0.5)) / 255
     stretched = rgb.mean(axis=-1, keepdims=True)
+    # The mean of the colours is f(I) itself, unless a channel was clipped, so f is inverted first.
     root = np.sqrt(mapping.softening)
     mean = np.sinh(root * stretched) / mapping.softening
+    # The ratio of the channels is that of the fluxes: all were multiplied by f / I.
     values = rgb * (mean / stretched)
     fluxes = (values - mapping.offset) / np.asarray(mapping.scales)
     return np.moveaxis(fluxes, -1, 0).astype(np.float32)

@@ -262,6 +262,7 @@ class Cutouts:
             raise ValueError(
                 f"unknown flags {sorted(unknown)}: use the values of shredfinder.imaging.CutoutFlag"
             )
+        # Flags that say why an image is missing are kept; an empty flag is only a claim.
         unchecked = np.flatnonzero(flags == CutoutFlag.GOOD)
         flags[unchecked] = check(self.images[unchecked])
         return flags
@@ -286,8 +287,11 @@ class Cutouts:
 
     def __getitem__(self, item: Any) -> Self:
         if isinstance(item, (int, np.integer)):
-            # A single cutout stays a Cutouts object, of length one.
+            # A single cutout stays a Cutouts object, of length one. For the last row, -1, the sum
+            # is
+            # 0, which would end the slice before its start.
             item = slice(item, item + 1 or None)
+        # Without __init__, which would check all images again.
         selected = object.__new__(type(self))
         selected.__dict__.update(self.__dict__)
         selected.images, selected.flags = self.images[item], self.flags[item]

@@ -93,6 +93,7 @@ def read_image(
         return None, CutoutFlag.OVERSIZED
     except Exception:  # decoders raise many kinds of errors on broken files
         return None, CutoutFlag.CORRUPTED
+    # A single band saved as grey or as RGB has the wrong number of channels for a colour model.
     if _is_grey(image):
         return None, CutoutFlag.WRONG_SIZE
     return image, CutoutFlag.GOOD
@@ -125,6 +126,7 @@ def _is_grey(image):
 
     An image of a single value is not called grey: it is blank.
     """
+    # A coarse grid shows most colour images at once.
     for part in (image[::16, ::16], image):
         if (part != part[..., :1]).any():
             return False

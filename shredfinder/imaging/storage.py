@@ -61,6 +61,7 @@ def write_arrays(
             raise ValueError(f"got {len(images)} cutouts and {len(given)} {what}: give one each")
     if kind != "folder" and (names is not None or table is not None):
         raise ValueError(f"names and table are for folders, got a {kind} file")
+    # A folder may hold other files: it is the index that makes it a folder of cutouts.
     existing = path / INDEX_NAME if kind == "folder" else path
     if existing.exists() and not overwrite:
         raise OSError(f"{str(existing)!r} exists: use overwrite=True to replace it")
@@ -123,6 +124,7 @@ def _write_folder(images, flags, facts, path, names, table):
     if names is None:
         suffix = ".png" if _is_color(images) else ".fits"
         names = [f"{i:06d}{suffix}" for i in range(len(images))]
+    # Other images hold nothing worth a file; the index keeps their flags.
     usable = np.isin(flags, (CutoutFlag.GOOD.value, CutoutFlag.OTHER_COLORS.value))
     names = [name if good else None for name, good in zip(names, usable, strict=True)]
     write_images(images, path, names, facts["bands"])
@@ -181,11 +183,13 @@ def write_index(
     from astropy.table import Table
 
     folder.mkdir(parents=True, exist_ok=True)
+    # copy=False copies no data, but new columns do not appear in the caller's table.
     index = Table() if table is None else Table(table, copy=False)
     index["path"] = np.array([name or "" for name in names], dtype=str)
     index["flag"] = np.asarray(flags, dtype=str)
     # ECSV reads a line that begins with "#" as a comment. No flag does, so flags come first.
     index = index["flag", "path", *(n for n in index.colnames if n not in ("flag", "path"))]
+    # Plain Python integers: YAML cannot hold those of NumPy. Zero rows would not reveal the size.
     kind = {"size": [int(n) for n in images.shape[1:3]], "is_color": _is_color(images)}
     index.meta = {"cutouts": _to_text(facts) | kind}
     with atomic_write(folder / INDEX_NAME) as temporary:
@@ -206,6 +210,7 @@ def _check_names(names):
 
 
 def _is_color(images):
+    # PNG and JPEG hold three channels of 8 bits; anything else needs FITS.
     return images.dtype == np.uint8 and images.shape[-1] == 3
 
 
@@ -233,6 +238,7 @@ def _read_folder(path):
     facts = _parse_facts(meta, str(path / INDEX_NAME))
     is_color = meta["is_color"]
     shape = (len(index), *meta["size"], len(facts["bands"]))
+    # Rows without a file keep this filling, as in a fresh download.
     images = np.zeros(shape, np.uint8) if is_color else np.full(shape, np.nan, np.float32)
     names, flags = _strings(index["path"]), np.array(_strings(index["flag"]), dtype="U16")
     for i, name in enumerate(names):
@@ -269,6 +275,7 @@ def _write_fits(images, flags, facts, path):
         if value is not None:
             key, comment = _FITS_KEYS[name]
             primary.header[key] = (value, comment)
+    # Flags have at most 16 characters.
     column = fits.Column("flag", "16A", array=flags)
     table = fits.BinTableHDU.from_columns([column], name="FLAGS")
     fits.HDUList([primary, table]).writeto(path, overwrite=True)
@@ -287,6 +294,7 @@ def _read_fits(path):
         shape = [header.get(f"NAXIS{axis}", 0) for axis in (4, 3, 2, 1)]
         images = np.zeros(shape, np.uint8) if data is None else data
     images = np.moveaxis(images[:, :, ::-1], 1, -1)
+    # FITS is big-endian; Pillow and ONNX Runtime need the machine's own byte order.
     return images.astype(images.dtype.newbyteorder("=")), flags, facts
 
 

@@ -75,6 +75,7 @@ def check_columns(table: Table, replace_columns: bool, optional: Sequence[str] =
     for name in (P_NAME, FLAG_NAME, *OPTIONAL_NAMES):
         if name not in table.colnames:
             continue
+        # A user's own column of that name is not touched unless the option is requested.
         if name in OPTIONAL_NAMES and name not in optional and not _is_own(table, name):
             continue
         if table[name].info.indices:
@@ -151,13 +152,15 @@ def write_columns(
         if name not in columns:
             continue
         values = {P_NAME: p_cnn, FLAG_NAME: flags}.get(name)
+        # A Column, not the bare array: in a QTable the class decides about masks and units.
         column = Column(
             np.array(columns[name], np.float32) if values is None else values,
             name=name,
             description=f"{words} {source}",
             meta={"ucd": _UCDS[name], _META_KEY: dict(meta)},
         )
-        # The columns are whole, so that a ShredTable has nothing to restore in them.
+        # Through Table's own methods: a ShredTable's would look for masked values, of which these
+        # columns have none.
         if name in table.colnames:
             Table.replace_column(table, name, column)
         else:
@@ -185,6 +188,7 @@ def restore_columns(table: Table, *, decode: bool = False) -> None:
         if name != P_NAME and not _is_own(table, name):
             continue
         _restore_p(table, name)
+        # p_cnn_1 belongs to p_cnn_flag_1.
         flag_name = FLAG_NAME + name.removeprefix(P_NAME)
         if flag_name in table.colnames:
             _restore_flags(table, flag_name, table[name], decode)
@@ -220,6 +224,7 @@ def _restore_p(table, name):
     masked = isinstance(column, MaskedColumn)
     if not masked and column.dtype == np.float32 and column.dtype.isnative:
         return
+    # FITS holds big-endian numbers, which pandas refuses; only the byte order of others changes.
     dtype = np.dtype(np.float32) if _is_own(table, name) else column.dtype.newbyteorder("=")
     if not masked and column.dtype == dtype:
         return
@@ -235,6 +240,7 @@ def _restore_flags(table, name, p_cnn, decode):
         return
     empty = b"" if column.dtype.kind == "S" else ""
     masked = np.ma.getmaskarray(column.data)
+    # Masked arrays of strings default to the fill value "N/A".
     flags = np.ma.filled(np.ma.masked_array(column.data, fill_value=empty), empty)
     if flags.dtype.kind == "S":
         flags = np.char.decode(flags, "utf-8")
@@ -264,6 +270,7 @@ def to_arrow(p_cnn: ArrayLike, flags: ArrayLike, *optional: ArrayLike) -> list[A
     """
     import pyarrow as pa
 
+    # from_pandas=False: otherwise pyarrow turns NaN into null.
     numbers = [
         pa.array(np.asarray(values, dtype=np.float32), from_pandas=False)
         for values in (p_cnn, *optional)

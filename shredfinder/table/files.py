@@ -140,6 +140,7 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
                 f"astropy does not recognise the table format of the catalogue {str(path)!r}: "
                 "use FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
             ) from error
+        # A missing package is not a broken file: the error keeps its advice on what to install.
         except ImportError:
             raise
         except Exception as error:  # readers raise many kinds of errors on broken files
@@ -178,6 +179,7 @@ def _keep_identifiers(catalogue, path, kind, options):
 
 
 def _identify_file(path):
+    # astropy recognises a format by its first bytes, also in compressed files.
     with get_readable_fileobj(path, encoding="binary") as file:
         formats = registry.identify_format("read", ShredTable, str(path), file, [path], {})
     if len(formats) != 1:
@@ -198,6 +200,7 @@ def _choose_table(path, kind, table):
         raise ValueError(
             f"table={table!r} selects a table, but a file of the format {kind} holds only one"
         )
+    # Numbers arrive as text from the command line. In HDF5 even a number is a path.
     if kind != "hdf5" and str(table).isdecimal():
         table = int(table)
     return {_TABLE_OPTIONS[kind]: table}
@@ -337,6 +340,7 @@ def _check_fits(table, path):
         )
     advice = "use another extension, such as .ecsv"
     for name in table.colnames:
+        # astropy's FITS writer would rename one of the two columns silently.
         if name.lower() in (P_NAME, FLAG_NAME) and name not in (P_NAME, FLAG_NAME):
             raise ValueError(
                 f"cannot write the table to {str(path)!r}: FITS does not distinguish the column "
@@ -346,6 +350,7 @@ def _check_fits(table, path):
         if not isinstance(values, np.ndarray) or values.dtype.kind != "U":
             continue
         try:
+            # Encodes as ASCII and fails on any other character.
             values.astype("S")
         except UnicodeEncodeError as error:
             raise ValueError(

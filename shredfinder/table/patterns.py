@@ -63,6 +63,7 @@ class PatternFiles(Sequence):
         self.folder = _check_folder(folder)
         self.pattern = pattern
         self._parts = _parse_pattern(pattern, table.colnames)
+        # Number of folders and file name that a valid name has; see _make_name.
         self._n_levels = len(Path(_make_example(self._parts)).parts)
         found = dict.fromkeys(name for _, name, _ in self._parts if name is not None)
         self.names = tuple(found)
@@ -75,6 +76,7 @@ class PatternFiles(Sequence):
         return self._n_rows
 
     def __getitem__(self, item):
+        # A range handles negative indices, slices and bounds as a list does.
         rows = range(self._n_rows)[item]
         if isinstance(rows, range):
             return [self._make_path(row) for row in rows]
@@ -185,6 +187,7 @@ def _parse_pattern(pattern, colnames):
         # Only whole column names are accepted: no attributes or items of values.
         if name is not None and name not in colnames:
             raise ValueError(_explain_unknown(pattern, name, colnames))
+        # A nested field would let a row's value act as the format specification.
         if conversion or "{" in (spec or ""):
             raise ValueError(
                 f"the pattern {pattern!r} contains a conversion or a nested field: use only column "
@@ -212,6 +215,7 @@ def _explain_unknown(pattern, name, colnames):
     listed = ", ".join(map(repr, colnames[:_LISTED_COLUMNS]))
     if len(colnames) > _LISTED_COLUMNS:
         listed += f" and {len(colnames) - _LISTED_COLUMNS} more"
+    # Case is ignored, since the usual mistake is objid for objID.
     lowered = {known.lower(): known for known in colnames}
     close = difflib.get_close_matches(name.lower(), lowered, 1)
     hint = f" (did you mean {lowered[close[0]]!r}?)" if close else ""
@@ -233,6 +237,7 @@ def _open_column(table, name):
 
 def _to_python(value):
     """Convert to an exact Python value, or None if there is none."""
+    # Python's integers keep all digits of a 64-bit objID, and format as users expect.
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
@@ -249,6 +254,7 @@ def _to_python(value):
 
 def _format_value(value, column, spec):
     try:
+        # Wide formats can exhaust the memory: {objID:99999999999d}.
         return format(value, spec)
     except (ValueError, OverflowError, MemoryError) as error:
         raise ValueError(

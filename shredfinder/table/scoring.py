@@ -90,8 +90,10 @@ class ScoreOptions:
                 f"pattern needs a folder of cutouts, got {type(self.cutouts).__name__}: give the "
                 "folder as cutouts="
             )
+        # In the order in which the columns are written.
         requested = zip(OPTIONAL_NAMES, (self.std, self.novelty), strict=True)
         names = tuple(name for name, is_requested in requested if is_requested)
+        # The dataclass is frozen, also for its own __post_init__.
         object.__setattr__(self, "optional_names", names)
         arguments = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty")
         scoring = {name: getattr(self, name) for name in arguments}
@@ -228,6 +230,7 @@ def add_p_cnn(
         std=std,
         novelty=novelty,
     )
+    # Before anything is fetched or scored, which may take hours.
     check_columns(table, replace_columns, options.optional_names)
     if not isinstance(classifier, ImageScorer):
         classifier = load_classifier(classifier)
@@ -235,6 +238,7 @@ def add_p_cnn(
         stream, order = open_service(table, classifier, options)
         with stream:
             scores = classifier.score_images(stream, progress=progress, **options.scoring)
+        # The stream followed the order on the sky; back to the order of the rows.
         scores = scores.reorder(order)
     else:
         source = open_cutouts(table, classifier, options)
@@ -244,6 +248,7 @@ def add_p_cnn(
     write_columns(table, columns, classifier.model_.provenance, fraction)
     if frame is not None:
         for name in OPTIONAL_NAMES:
+            # write_columns removed outdated optional columns from the table: do so in the frame.
             if name in frame and name not in table.colnames:
                 del frame[name]
         for name in columns:
@@ -328,6 +333,7 @@ def open_service(
     coords = get_positions(table, options.position)
     order = sky_order(coords)
     fetcher = make_fetcher(classifier, options.service)
+    # The scorer shows the progress bar: a second one would only repeat it.
     return fetcher.stream(coords[order], progress=False), order
 
 
@@ -358,6 +364,7 @@ def make_fetcher(
 
 
 def _from_dataframe(frame):
+    # Columns with numbers for names cannot be found by users' options, and astropy needs strings.
     names = [name for name in frame.columns if isinstance(name, str)]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
@@ -366,4 +373,5 @@ def _from_dataframe(frame):
 
 
 def _is_dataframe(table):
+    # By name, so that pandas need not be installed or imported.
     return type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns")

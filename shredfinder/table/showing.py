@@ -151,10 +151,12 @@ def color_scores(html, names):
         return html
     from shredfinder.plotting.thumbnails import make_score_mark
 
+    # astropy writes one row of cells per line of HTML.
     place = list(names).index(P_NAME)
 
     def color(line):
         cells = list(_CELL.finditer(line))
+        # A header line, or a table whose middle columns are left out.
         if len(cells) != len(names):
             return line
         start, stop = cells[place].span(1)
@@ -171,12 +173,14 @@ def color_scores(html, names):
 def _choose(rows, n):
     if rows is None:
         return np.arange(n)
+    # A masked condition is neither true nor false: such rows are not selected.
     rows = np.ma.filled(np.ma.asarray(rows), False) if np.ma.isMA(rows) else np.asarray(rows)
     if rows.dtype == bool and rows.shape == (n,):
         return np.flatnonzero(rows)
     if rows.ndim == 1 and (rows.dtype.kind in "iu" or not rows.size):
         rows = rows.astype(int)
         if ((rows >= -n) & (rows < n)).all():
+            # Negative numbers count from the end.
             return rows % n if n else rows
     raise ValueError(
         f"rows must be a mask of shape ({n},) or row numbers below {n}, got an array of "
@@ -195,6 +199,7 @@ def _sort(table, rows, name):
         missing = missing | np.isnan(values)
     # Ranks can be negated for any type of values.
     ranks = np.unique(values, return_inverse=True)[1].reshape(len(rows))
+    # lexsort's last key sorts first: rows with missing values go to the end.
     return rows[np.lexsort((-ranks if name == P_NAME else ranks, missing))]
 
 
@@ -214,6 +219,7 @@ def _open(part, shown, n, cutouts, classifier, pattern, position, service):
         options = ScoreOptions(pattern=pattern, position=position, service=service)
         stream, order = open_service(part, load_classifier(classifier), options)
         with stream:
+            # argsort of a permutation is its inverse: back to the order of the shown rows.
             images = stream[: len(part)][np.argsort(order)]
     else:
         source = _take(cutouts, shown, n)
@@ -226,6 +232,7 @@ def _open(part, shown, n, cutouts, classifier, pattern, position, service):
 
 def _take(cutouts, rows, n):
     """Select rows of an input that holds one cutout per row; a folder is returned unchanged."""
+    # np.ndim of a list of paths is 1, and of a single path 0.
     sized = isinstance(cutouts, (Cutouts, CutoutSequence)) or np.ndim(cutouts) > 0
     if not sized or isinstance(cutouts, (str, os.PathLike)):
         return cutouts
@@ -245,6 +252,7 @@ def _take(cutouts, rows, n):
 
 
 def _to_colors(cutouts):
+    # Fluxes (nanomaggies) must be mapped to colours before they can be shown.
     if cutouts.color_mapping != FLUX:
         return cutouts
     return Cutouts.of_survey(
@@ -265,6 +273,7 @@ def _get_notes(part, images):
     """Return the flags of rows, except those that are shown in place of the image."""
     if FLAG_NAME not in part.colnames:
         return None
+    # A plain Table may hold masked flags after a join.
     flags = np.ma.filled(np.ma.asarray(part[FLAG_NAME]).astype("U"), "")
     return np.where(images.good | (flags != images.flags), flags, "")
 

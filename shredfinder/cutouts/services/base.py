@@ -60,7 +60,7 @@ class CutoutRequest:
     pixel_scale: float
 
     def __post_init__(self):
-        # The request agrees with the file name in the cache.
+        # Rounded as the file name in the cache is. 359.99999999 rounds to 360, hence % 360 again.
         object.__setattr__(self, "ra", round(self.ra % 360.0, _DECIMALS) % 360.0)
         object.__setattr__(self, "dec", round(self.dec, _DECIMALS))
 
@@ -313,6 +313,7 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
     try:
         return _SERVICES[name](**options)
     except TypeError as error:
+        # The class itself may raise a TypeError, which must not be taken for an unknown option.
         known = list(inspect.signature(_SERVICES[name]).parameters)
         unknown = [option for option in options if option not in known]
         if not unknown:
@@ -339,6 +340,7 @@ def complete_url(base_url: str, default: str) -> str:
     """
     url = base_url.rstrip("/")
     parts = urlsplit(url)
+    # A folder on disk has no netloc.
     return url if parts.path or not parts.netloc else url + urlsplit(default).path
 
 

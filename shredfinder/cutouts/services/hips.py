@@ -88,6 +88,7 @@ class HiPS(CutoutService):
             raise ValueError(f"image_format must be 'jpg' or 'fits', not {image_format!r}")
         layers = layer.split(",") if isinstance(layer, str) else list(layer)
         for name in layers:
+            # A full identifier has at least three parts, as CDS/P/SDSS9/color has.
             if name.count("/") < 2:
                 raise ValueError(
                     f"layer {name!r} is not the full identifier of a HiPS: give one such as "
@@ -112,6 +113,7 @@ class HiPS(CutoutService):
             )
         else:
             self.bands = tuple(bands or _BANDS.get(self.layer, ("red", "green", "blue")))
+            # A mapping of its own, which no model accepts without allow_other_colors.
             self.color_mapping = f"hips:{self.layer}"
 
     def cache_folder(self) -> str:

@@ -158,8 +158,11 @@ class LocalImages(CutoutService):
         """Combine and resample images; see `CutoutService.fetch`."""
         from astropy.coordinates import SkyCoord
 
+        # Offsets of pixel centres from the cutout's centre, which lies between pixels for even
+        # sizes.
         right = (np.arange(request.width) - (request.width - 1) / 2) * request.pixel_scale
         down = (np.arange(request.height) - (request.height - 1) / 2) * request.pixel_scale
+        # East is left and north up, while pixels count to the right and down.
         east, north = np.meshgrid(-right, -down)
         ra, dec = deproject(east, north, request.ra, request.dec)
         coords = SkyCoord(ra, dec, unit="deg")
@@ -221,6 +224,7 @@ def _average(images: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         valid = np.isfinite(image)
         total[valid] += image[valid]
         n += valid
+    # maximum avoids a warning about 0 / 0 where there is no image.
     return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
@@ -236,6 +240,7 @@ def _find_planes(images: Any, bands: tuple[str, ...], files: OpenFiles) -> list[
 
 def _list_sources(sources: Any) -> Sequence[str | tuple[Any, WCS]]:
     if isinstance(sources, (str, Path)):
+        # A file name with brackets matches nothing as a pattern, hence the second try as a name.
         paths = sorted(glob(str(sources), recursive=True)) or [str(sources)]
         missing = [path for path in paths if not Path(path).is_file()]
         if missing:
@@ -262,6 +267,7 @@ def _make_planes(
         where = source
         with files.lock, reading_errors(source, "the image"):
             hdus = files.get(source)
+            # A compressed image follows an empty primary HDU.
             index = next((i for i, h in enumerate(hdus) if h.is_image and h.shape), None)
             if index is None:
                 raise ValueError(f"{source} holds no image")
@@ -352,6 +358,7 @@ def _find_bands(path: Path, bands: tuple[str, ...]) -> tuple[str, ...] | None:
             (hdu.header for hdu in list_extensions(hdus) if hdu.is_image and hdu.shape),
             hdus[0].header,
         )
+    # A cube with as many planes as bands holds all of them, in this order.
     if header.get("NAXIS") == 3 and header.get("NAXIS3") == len(bands):
         return tuple(bands)
     for key in _FILTER_KEYS:
@@ -359,5 +366,6 @@ def _find_bands(path: Path, bands: tuple[str, ...]) -> tuple[str, ...] | None:
         if words:
             # Such as "g DECam SDSS c0001 4720.0 1520.0".
             return (words[0],)
+    # Only an unambiguous name counts: m51-g-r.fits names two bands.
     words = [word for word in re.split(r"[-_.\s]", path.name) if word in bands]
     return (words[0],) if len(words) == 1 else None

@@ -67,6 +67,7 @@ class OpenFiles:
 
     def __init__(self) -> None:
         self._files: OrderedDict[str, HDUList] = OrderedDict()
+        # Reentrant: a plane's `read` calls `get` while `cut` holds the lock.
         self.lock = threading.RLock()
 
     def get(self, path: str) -> HDUList:
@@ -175,6 +176,7 @@ class Plane:
             with self._lock:
                 part = Cutout2D(
                     self._read(),
+                    # The centre of the pixels from `left` to `right - 1`.
                     position=((left + right - 1) / 2, (bottom + top - 1) / 2),
                     size=(top - bottom, right - left),
                     mode="strict",
@@ -198,6 +200,8 @@ class Plane:
             return None
         (left, right), (bottom, top) = columns, rows
         sampling = LanczosSampling(
+            # Edges of pixels scale with `step`, centres do not: half a pixel is added and
+            # subtracted.
             (x - left + 0.5) / step - 0.5,
             (y - bottom + 0.5) / step - 0.5,
             ((top - bottom) // step, (right - left) // step),
@@ -207,6 +211,7 @@ class Plane:
 
 def _bounds(x: np.ndarray, n: int, step: int) -> tuple[int, int] | None:
     """Return the first and last pixel plus one to read, aligned to the image's averaged blocks."""
+    # smooth_and_average drops an incomplete last block.
     n -= n % step
     if not np.isfinite(x).any():
         return None

@@ -150,6 +150,7 @@ class PanSTARRS(CutoutService):
         client: HttpClient,
     ) -> FetchedImage:
         """Fetch an image of each band at the native scale, and resample them."""
+        # Resampling needs pixels beyond the edges of the cutout.
         margin = request.pixel_scale * MARGIN
         extent = max(request.width, request.height) * request.pixel_scale + 2 * margin
         params = position | {"size": math.ceil(extent / _NATIVE), "format": "fits"}
@@ -168,6 +169,7 @@ class PanSTARRS(CutoutService):
         """Read the file name of each band's image from the service's list."""
         if find_suffix(response.content):
             raise BadResponseError("an image in place of a list of images")
+        # Plain text: a line of column names, then one line per image.
         header, *lines = response.content.decode("utf-8", "replace").splitlines() or [""]
         columns = header.split()
         if not set(columns) >= _COLUMNS:

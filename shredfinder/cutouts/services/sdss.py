@@ -184,10 +184,12 @@ class SDSSFrames(CutoutService):
 
         release = int(self.layer[2:])
         half = max(request.width, request.height) / 2 + MARGIN
+        # A small box might hold no catalogued source, although a field covers it.
         half = max(half * request.pixel_scale / 3600, _MIN_EXTENT / 2)
         query = (
             f"SELECT DISTINCT {', '.join(_FIELD)} FROM PhotoPrimary WHERE "
             f"dec BETWEEN {request.dec - half:.6f} AND {request.dec + half:.6f} AND "
+            # A degree of right ascension shrinks with cos(Dec).
             f"({limit_ra(request.ra, half / np.cos(np.radians(request.dec)))})"
         )
         payload = SDSSClass().query_sql(query, data_release=release, get_query_payload=True)
@@ -210,6 +212,7 @@ def read_fields(response: Response) -> list[tuple[int, ...]]:
     """Read SkyServer's CSV list of fields: run, rerun, camcol and field of each."""
     text = response.content.decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines()]
+    # SkyServer starts its CSV with a comment line such as #Table1.
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines or tuple(lines[0].lower().split(",")) != _FIELD:
         raise BadResponseError(f"not a list of fields but: {' '.join(text.split())[:200]}")

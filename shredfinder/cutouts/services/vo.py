@@ -136,6 +136,8 @@ class VOImages(CutoutService):
             planes = {
                 band: [
                     plane
+                    # More exposures of the same place add little to the mean but take as long to
+                    # fetch.
                     for results, record in images[:_MAX_IMAGES]
                     for plane in self._fetch_image(results, record, circle, session, client)
                 ]
@@ -154,6 +156,8 @@ class VOImages(CutoutService):
         if self.version == "auto":
             with self._lock:
                 if self.version == "auto":
+                    # Checked again inside the lock: another thread may have found the version
+                    # meanwhile.
                     return self._try_versions(circle, session)
         return self._query(self.version, circle, session)
 
@@ -186,6 +190,7 @@ class VOImages(CutoutService):
             query = SIAQuery(
                 self.base_url, pos=(ra, dec), size=(width, 2 * radius), session=session
             )
+            # pyvo's default asks for all formats, JPEG previews included.
             query["FORMAT"] = "image/fits"
         with pyvo_errors():
             results = query.execute()
@@ -212,6 +217,7 @@ class VOImages(CutoutService):
                 matches = names[0] == band
             else:
                 wavelength = _WAVELENGTHS.get(band, np.nan)
+                # False if the service gives no limits, since these are then NaN.
                 matches = _to_metres(low) <= wavelength <= _to_metres(high)
             if matches:
                 chosen.append((results, record))
@@ -262,6 +268,7 @@ def _find_links(
     from pyvo.dal.exceptions import DALServiceError
 
     try:
+        # Links come from a service in the response, or else as the row's own format.
         resource = results.get_adhocservice_by_ivoid(DATALINK_IVOID)
     except DALServiceError:
         if "datalink" in (_get_format(record) or ""):
