@@ -313,7 +313,9 @@ def _score_partition(frame, job):
         options = replace(options, service=service)
         arguments = {
             # Derived fields (init=False) are not arguments of add_p_cnn.
-            entry.name: getattr(options, entry.name) for entry in fields(options) if entry.init
+            entry.name: getattr(options, entry.name)
+            for entry in fields(options)
+            if entry.init
         }
         add_p_cnn(table, classifier, progress=False, **arguments)
     return _join(frame, {name: np.asarray(table[name]) for name in names})
