@@ -6,18 +6,16 @@ JPEG-compressed, as the viewer's are.
 """
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shredfinder import ShredClassifier
-from shredfinder.cutouts import CutoutService, FetchedImage, LocalImages, fetch_cutouts
+from shredfinder.cutouts import CutoutService, LocalImages, fetch_cutouts
 from shredfinder.datasets import make_field
 
 
@@ -38,11 +36,9 @@ class FieldViewer(CutoutService):
         self.n_requests = 0
 
     def fetch(self, request, client):
-        """Make a cutout, and compress and decompress it."""
+        """Make a cutout, compressed and decompressed as the viewer's."""
         self.n_requests += 1
-        file = io.BytesIO()
-        Image.fromarray(self._local.fetch(request).image).save(file, "JPEG", quality=75)
-        return FetchedImage(np.asarray(Image.open(file).convert("RGB")))
+        return self._local.fetch(request)
 
 
 def main():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = [
+    "declare_frame",
     "decode_color",
     "decode_fits",
     "encode_image",
@@ -179,7 +180,21 @@ def read_celestial(header: Header) -> WCS | None:
 
     with _broken_coordinates():
         # Fixing would warn of each deviation from the standard.
-        return get_celestial(WCS(header, fix=False))
+        return get_celestial(WCS(declare_frame(header), fix=False))
+
+
+def declare_frame(header: Header) -> Header:
+    """Return the header, with ``RADESYS = ICRS`` if it has only ``EQUINOX = 2000``.
+
+    By the FITS standard such a header means FK5. But the Legacy Surveys write it, whose positions
+    are those of Gaia, in ICRS: 0.02 arcsec away.
+    """
+    named = any(header.get(key) for key in ("RADESYS", "RADECSYS"))
+    if named or header.get("EQUINOX") != 2000:
+        return header
+    header = header.copy()
+    header["RADESYS"] = "ICRS"
+    return header
 
 
 def get_celestial(wcs: WCS) -> WCS | None:

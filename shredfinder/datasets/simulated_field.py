@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from PIL import Image
 
 from shredfinder.datasets.degrading import degrade_fluxes, get_imaging, spread_bands
-from shredfinder.imaging import CutoutFlag, Cutouts, flux_to_rgb
+from shredfinder.imaging import CutoutFlag, Cutouts, compress_jpeg, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
     from shredfinder.surveys import Imaging
 
 __all__ = ["SimulatedField"]
-
-# Real cutouts are JPEG images of this quality: their cosine coefficients lie on its quantisation
-# table, with colours at half resolution. The compression affects the noise as much as the sky does.
-_JPEG_QUALITY = 90
 
 
 @dataclass(repr=False)
@@ -140,9 +134,10 @@ class SimulatedField:
         corners, flags, size = self._locate(positions, size)
         images = np.zeros((len(corners), size, size, 3), dtype=np.uint8)
         whole = self.image
+        mapping = get_survey(self.survey).color_mapping or FLUX
         for i in np.flatnonzero(flags == CutoutFlag.GOOD):
             part = _cut(whole, corners[i], size)
-            images[i] = _compress(part) if compress else part
+            images[i] = compress_jpeg(part, color_mapping=mapping) if compress else part
         return Cutouts.of_survey(self.survey, images, flags=flags, service="simulation")
 
     def observe(
@@ -248,11 +243,3 @@ def _cut(image, corner, size):
     """Cut a square out of an image, and reverse its rows so that the first is in the north."""
     left, bottom = corner
     return image[bottom : bottom + size, left : left + size][::-1]
-
-
-def _compress(image):
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(
-        file, "JPEG", quality=_JPEG_QUALITY, subsampling="4:2:0"
-    )
-    return np.asarray(Image.open(file))

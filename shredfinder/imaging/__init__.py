@@ -2,7 +2,7 @@
 
 from shredfinder.imaging.appearance import measure_appearance
 from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
-from shredfinder.imaging.colors import flux_to_rgb, rgb_to_flux
+from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb, rgb_to_flux
 from shredfinder.imaging.cutouts import (
     Cutouts,
     CutoutSequence,
@@ -21,6 +21,7 @@ __all__ = [
     "as_cutouts",
     "check_fluxes",
     "check_images",
+    "compress_jpeg",
     "flux_to_rgb",
     "measure_appearance",
     "read_image",

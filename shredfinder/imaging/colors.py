@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["flux_to_rgb", "rgb_to_flux"]
+__all__ = ["compress_jpeg", "flux_to_rgb", "rgb_to_flux"]
 
 
 def flux_to_rgb(
@@ -133,6 +134,47 @@ def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.nd
     values = rgb * (mean / stretched)
     fluxes = (values - mapping.offset) / np.asarray(mapping.scales)
     return np.moveaxis(fluxes, -1, 0).astype(np.float32)
+
+
+def compress_jpeg(image: np.ndarray, *, color_mapping: str = "legacy-grz") -> np.ndarray:
+    """Compress and decompress a colour image as the survey's viewer does.
+
+    Models trained on the viewer's JPEG images have seen their compression: it smooths the noise of
+    the colours, and correlates the noise of the bands.
+
+    Parameters
+    ----------
+    image : `~numpy.ndarray` of uint8
+        Colour image of shape ``(height, width, 3)``, the first row at the top.
+    color_mapping : str, optional
+        Name of the mapping by which the image was made. Its quality is used
+        (`shredfinder.surveys.ColorMapping`), with colours at half resolution (4:2:0).
+
+    Returns
+    -------
+    image : `~numpy.ndarray` of uint8
+        Image of the same shape; the same image if the viewer does not compress.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.imaging import compress_jpeg
+    >>> image = np.random.default_rng(0).normal(40, 8, (64, 64, 3)).clip(0, 255).astype(np.uint8)
+    >>> compressed = compress_jpeg(image)
+    >>> bool(compressed.std() < 0.8 * image.std())
+    True
+    """
+    from PIL import Image
+
+    quality = _get_mapping(color_mapping).jpeg_quality
+    if quality is None:
+        return image
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(
+        file, "JPEG", quality=quality, subsampling="4:2:0"
+    )
+    with Image.open(file) as compressed:
+        return np.asarray(compressed)
 
 
 def _get_mapping(name):

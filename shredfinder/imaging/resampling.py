@@ -1,7 +1,8 @@
 """Change of pixel scale and projection, as in the Legacy Surveys' viewer.
 
-For a coarser scale, images are smoothed and averaged 2 × 2 once per factor of two, and then
-resampled. Surface brightness is conserved: values stay fluxes per native pixel.
+For a scale coarser by a factor of two or more, images are smoothed and averaged 2 × 2 once per
+whole factor of two, and then resampled; below a factor of two, the native pixels are sampled as
+they are. Surface brightness is conserved: values stay fluxes per native pixel.
 """
 
 import numpy as np
@@ -12,6 +13,8 @@ _SIGMA = 1.0
 # The kernel is truncated at four standard deviations.
 _RADIUS = 4
 _LANCZOS = 3
+# Scales from a header may differ from the nominal ones by rounding; an exact power of two counts.
+_TOLERANCE = 1e-5
 
 
 def choose_level(pixel_scale, native_pixel_scale):
@@ -27,15 +30,16 @@ def choose_level(pixel_scale, native_pixel_scale):
     Returns
     -------
     level : int
-        Number of times whose scale is nearest to the requested one, in the logarithm.
+        The floor of log2(``pixel_scale`` / ``native_pixel_scale``), at least 0: the coarsest level
+        that is not coarser than the result.
 
     Examples
     --------
     >>> from shredfinder.imaging.resampling import choose_level
     >>> choose_level(0.262, 0.262), choose_level(0.46875, 0.262), choose_level(1.2, 0.262)
-    (0, 1, 2)
+    (0, 0, 2)
     """
-    return max(0, int(np.round(np.log2(pixel_scale / native_pixel_scale))))
+    return max(0, int(np.floor(np.log2(pixel_scale / native_pixel_scale) + _TOLERANCE)))
 
 
 def smooth_and_average(image, level):
@@ -83,8 +87,8 @@ def resample_lanczos(image, x, y):
     Returns
     -------
     values : `~numpy.ndarray`
-        Values of the shape of ``x``; NaN outside the image and within three pixels of NaN. Near
-        the edges, the weights of the existing pixels are normalised.
+        Values of the shape of ``x``; NaN outside the image and within three pixels of NaN.
+        Beyond the edges, the outermost pixels are repeated, as in the viewer.
 
     Examples
     --------
@@ -149,6 +153,6 @@ def _lanczos_weights(x, n):
         weight = _LANCZOS * sine * slow / (np.pi * distance) ** 2
     # At a pixel's centre, 0/0 means a weight of one.
     weight[np.abs(distance) < 1e-9] = 1
-    weight[(index < 0) | (index >= n)] = 0
     weight /= weight.sum(axis=1, keepdims=True)
+    # Beyond the edges, the outermost pixel is repeated.
     return np.clip(index, 0, n - 1), weight

@@ -20,6 +20,8 @@ _GRZ = ColorMapping(
     offset=0.03,
     softening=20.0,
     native_pixel_scale=0.262,
+    # The cosine coefficients of the viewer's cutouts lie on the quantisation table of this quality.
+    jpeg_quality=90,
 )
 
 # Layers that the sky viewer draws with the mapping above. Layers that are not listed are drawn in

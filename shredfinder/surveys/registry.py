@@ -44,6 +44,9 @@ class ColorMapping:
         Softening *Q*: where the mapping turns from linear to logarithmic.
     native_pixel_scale : float
         Side in arcsec of the pixels to which the fluxes refer.
+    jpeg_quality : int or None
+        Quality of the JPEG images that the survey's viewer draws with this mapping, with colours
+        at half resolution (4:2:0); None if its images are not JPEG-compressed.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class ColorMapping:
     offset: float
     softening: float
     native_pixel_scale: float
+    jpeg_quality: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import numpy as np
 
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import count_threads
-from shredfinder.cutouts.decoding import get_celestial
+from shredfinder.cutouts.decoding import declare_frame, get_celestial
 from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
 from shredfinder.cutouts.services.planes import OpenFiles, Plane
 from shredfinder.exceptions import NoCoverageError
-from shredfinder.imaging.colors import flux_to_rgb
+from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
 
@@ -46,10 +46,11 @@ _FILTER_KEYS = ("FILTER", "BAND", "FILTNAM")
 class LocalImages(CutoutService):
     """Cutouts from FITS mosaics or survey bricks, or from arrays with a WCS.
 
-    A cutout that crosses the edges of images is combined from all that touch it. Images of a finer
-    scale are smoothed, averaged and resampled, and fluxes mapped to colours, as the Legacy
-    Surveys' viewer does, so that a brick on disk and the viewer give the same cutout. North is up
-    and east left, whatever the images' own orientation.
+    A cutout that crosses the edges of images is the mean of all that touch it. Images are
+    resampled, fluxes mapped to colours, and colours JPEG-compressed as the Legacy Surveys' viewer
+    does, so that a brick on disk and the viewer give the same cutout. North is up and east left,
+    whatever the images' own orientation. Coordinates with ``EQUINOX = 2000`` and no ``RADESYS``,
+    as the Legacy Surveys write them, are ICRS.
 
     Parameters
     ----------
@@ -67,6 +68,9 @@ class LocalImages(CutoutService):
         Factor that converts the images' values to nanomaggies per native pixel of the survey
         (0.262″ for the Legacy Surveys). It is required if the images' pixels are of another size:
         1 if their values are per native pixel nevertheless.
+    jpeg : bool, optional
+        Whether to compress and decompress colour images as JPEG, as the survey's viewer does. By
+        default yes if its images, on which models were trained, are JPEG images.
     base_url : path-like, optional
         Another way to give a folder, for the command line.
     layer : str, optional
@@ -105,6 +109,7 @@ class LocalImages(CutoutService):
         bands: Sequence[str] | None = None,
         color_mapping: str = "legacy-grz",
         flux_scale: float | None = None,
+        jpeg: bool = True,
         base_url: PathLike | None = None,
         layer: str = "",
     ) -> None:
@@ -115,6 +120,7 @@ class LocalImages(CutoutService):
             )
         self.layer = layer
         self.color_mapping = color_mapping
+        self._jpeg = jpeg
         # Files are read one at a time, but resampling, which takes longer, is concurrent.
         self.max_workers = count_threads()
         self._files = OpenFiles()
@@ -182,9 +188,10 @@ class LocalImages(CutoutService):
         fluxes = (fluxes * self._flux_scale).astype(np.float32)
         if self.color_mapping == FLUX:
             return FetchedImage(fluxes)
-        return FetchedImage(
-            flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping, axis=-1)
-        )
+        image = flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping, axis=-1)
+        if self._jpeg:
+            image = compress_jpeg(image, color_mapping=self.color_mapping)
+        return FetchedImage(image)
 
 
 def make_cutout(
@@ -199,7 +206,7 @@ def make_cutout(
     request : CutoutRequest
         Position, size and scale of the cutout.
     **options
-        ``bands``, ``color_mapping`` and ``flux_scale`` of `LocalImages`.
+        ``bands``, ``color_mapping``, ``flux_scale`` and ``jpeg`` of `LocalImages`.
 
     Returns
     -------
@@ -271,7 +278,7 @@ def _make_planes(
             index = next((i for i, h in enumerate(hdus) if h.is_image and h.shape), None)
             if index is None:
                 raise ValueError(f"{source} holds no image")
-            shape, wcs = hdus[index].shape, WCS(hdus[index].header, hdus)
+            shape, wcs = hdus[index].shape, WCS(declare_frame(hdus[index].header), hdus)
     axes = ", ".join(wcs.wcs.ctype)
     with reading_errors(where, "the image"):
         wcs = get_celestial(wcs)

@@ -211,12 +211,12 @@ class Plane:
 
 def _bounds(x: np.ndarray, n: int, step: int) -> tuple[int, int] | None:
     """Return the first and last pixel plus one to read, aligned to the image's averaged blocks."""
-    # smooth_and_average drops an incomplete last block.
-    n -= n % step
     if not np.isfinite(x).any():
         return None
     first = max(0, int(np.floor(np.nanmin(x))) // step - _MARGIN) * step
-    last = min(n // step, int(np.ceil(np.nanmax(x))) // step + _MARGIN + 1) * step
+    last = (int(np.ceil(np.nanmax(x))) // step + _MARGIN + 1) * step
+    # At the image's end, pixels that fill no block are smoothed all the same.
+    last = min(n, last)
     return (first, last) if last - first >= step else None
 
 

@@ -33,7 +33,7 @@ class ImageServer:
             for band, fluxes in zip(field.bands, field.fluxes, strict=True):
                 images[band].append((fluxes, field.wcs))
         # Fluxes are in nanomaggies per native pixel, whatever the pixel scale.
-        self.images = LocalImages(images, flux_scale=1)
+        self.images = LocalImages(images, flux_scale=1, jpeg=False)
         self.drawn = [(field.image, field.wcs) for field in sky.fields]
         self.pixel_scale = sky.fields[0].pixel_scale
         self.sky, self.nsa = sky, Path(nsa)
@@ -64,7 +64,7 @@ class ImageServer:
         with self.lock:
             image = self.render(float(params["ra"]), float(params["dec"]), width, height, scale)
         file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=90)
+        Image.fromarray(image).save(file, "JPEG", quality=90, subsampling="4:2:0")
         return file.getvalue()
 
     def render(self, ra, dec, width, height, scale):
