@@ -257,6 +257,7 @@ def _fits_chunks(
             rows = data[start : start + chunk_rows]
             kept = [name for name in data.names if name.lower() in names]
             chunk = Table({name: np.array(rows[name]) for name in kept}, copy=False)
+            # Views of the memory map would keep the file open.
             del data, rows
         yield normalize(chunk)
 
@@ -271,6 +272,7 @@ def _find_table(hdus: fits.HDUList, path: Path, table: int | str | None) -> int:
     if table is not None:
         number = int(table) if str(table).isdecimal() else None
         for n in numbers:
+            # FITS extension names ignore case.
             if n == number or hdus[n].name.lower() == str(table).lower():
                 return n
         listed = ", ".join(f"{n} ({hdus[n].name})" for n in numbers)

@@ -81,6 +81,7 @@ def _legacy_conditions(
             least = 2.5 / math.log(10) / _number(limits["max_mag_err"])
             signal = f"{name('flux', band)} * SQRT(ABS({name('flux_ivar', band)}))"
             conditions.append(f"{signal} > {least * (1 - 1e-3):.8f}")
+    # Limits that at least one band must meet, rather than each of them.
     for role, key, write in (
         ("rchisq", "max_rchisq_any", _at_most),
         ("fracin", "min_fracin_any", _at_least),
@@ -115,6 +116,7 @@ def _sdss_conditions(
             band: f"{name('mag_err', band)} BETWEEN 0 AND {_up(limits['max_mag_err'])}"
             for band in limits["bands"]
         }
+        # SQL has no "at least 2 of 3": list all pairs.
         groups = itertools.combinations(good.values(), int(limits["min_bands"]))
         conditions.append(_any([f"({' AND '.join(group)})" for group in groups]))
     conditions.append(f"{name('dered_mag', 'r')} <= {_up(saga['r_max'])}")

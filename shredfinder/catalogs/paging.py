@@ -92,6 +92,7 @@ def normalize(table: Table) -> Table:
         # A unit that astropy does not know adds nothing to the survey's documentation.
         unit = None if isinstance(column.unit, u.UnrecognizedUnit) else column.unit
         meta = {"ucd": column.meta["ucd"]} if column.meta.get("ucd") else {}
+        # Integers have no NaN, so missing ones stay masked.
         kind = MaskedColumn if np.ma.is_masked(values) else Column
         if kind is Column:
             values = np.ma.getdata(values)
@@ -228,6 +229,7 @@ def fetch_region(
     shredfinder.exceptions.ServiceError
         If the service fails, or a box cannot be divided further.
     """
+    # A stack: reversed, so that boxes are fetched in their order.
     waiting = list(reversed(circle.boxes()))
     parts = []
     most = max_rows
@@ -241,6 +243,7 @@ def fetch_region(
         try:
             if verify:
                 n_rows = service.count(query(box, True))
+                # The server counts within a slightly larger box, so zero is certain.
                 if n_rows == 0:
                     continue
             if n_rows is None or n_rows <= most:
@@ -291,5 +294,6 @@ def _locate(table: Table, names: tuple[str, str], box: Box, circle: Circle) -> n
     """Return a mask of the rows within a box; queries cover a little more than their box."""
     found = {name.lower(): name for name in table.colnames}
     ra, dec = (np.ma.filled(table[found[name.lower()]], np.nan).astype(float) for name in names)
+    # Some services give 360° for 0°.
     ra = np.where(ra >= 360.0, ra - 360.0, ra)
     return box.contains(ra, dec) & circle.contains(ra, dec)

@@ -166,6 +166,7 @@ def query_candidates(
     # The columns of the cuts, then those that the user asks for.
     selected = {name: alias for name, alias in preset.columns.items() if name not in lacking}
     for name in wanted:
+        # SQL ignores case: the same column must not be selected twice.
         if name.lower() not in {known.lower() for known in selected}:
             selected[name] = _find_alias(name, preset, described)
     query = _QueryWriter(preset, circle, selected, conditions)
@@ -191,6 +192,7 @@ def query_candidates(
             raw = raw[:0]
         else:
             raw = empty_rows(preset, selected)
+    # All tables' descriptions in one dict; names are unique among the selected columns.
     texts = {name: text for columns in described.values() for name, text in columns.items()}
     table = standardize(raw, preset, cuts=cuts, columns=wanted, ebv=ebv, described=texts)
     # Imported here because it brings the classifier along.

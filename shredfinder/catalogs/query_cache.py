@@ -138,6 +138,7 @@ class QueryCache:
         return len(files)
 
     def _file(self, key: tuple[str, ...]) -> Path:
+        # A separator that no part contains, so that different keys cannot give the same text.
         digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
         folder = "".join(c if c.isalnum() or c in "-_" else "_" for c in key[0])
         return self.path / folder / f"{digest}.fits"

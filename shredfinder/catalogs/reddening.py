@@ -80,7 +80,9 @@ class DustMap:
         height, width = self.values.shape
         with np.errstate(invalid="ignore"):
             inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+        # Positions outside get any valid pixel; the result there is set to NaN at the end.
         x, y = np.where(inside, x, 0.0), np.where(inside, y, 0.0)
+        # width - 2, so that the right neighbour of the last column exists.
         left = np.minimum(x.astype(int), width - 2)
         low = np.minimum(y.astype(int), height - 2)
         right_part, high_part = x - left, y - low
@@ -143,6 +145,7 @@ def fetch_dust_map(
     >>> 0 < dust.maximum < 1
     True
     """
+    # 10 % more than the diameter, for interpolation at the rim.
     size = max(_SIZES[0], 2.2 * radius)
     if size > _SIZES[1]:
         raise ValueError(
@@ -192,6 +195,7 @@ def _download_map(center: SkyCoord, size: float, url: str, timeout: float) -> by
         if not images:
             raise BadResponseError("the list of images is empty")
         try:
+            # The service's links may be relative.
             return service._session.get(urljoin(url, images[0])).content
         except ServiceError as error:
             # The linked file is temporary: one that has gone is replaced by a new request.

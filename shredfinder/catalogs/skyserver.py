@@ -139,6 +139,7 @@ def read_csv_lines(lines: list[str]) -> Table:
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     if not lines:
         raise ValueError("the text has no column names")
+    # astropy's CSV reader refuses a table without rows.
     if len(lines) == 1:
         return Table(names=[name.strip().strip('"') for name in lines[0].split(",")])
     with warnings.catch_warnings():

@@ -115,6 +115,7 @@ def standardize(
     """
     if ebv is not None:
         ra, dec = _positions(raw, preset)
+        # The caller's table does not get the new column.
         raw = raw.copy(copy_data=False)
         raw["ebv"] = evaluate(ebv, ra, dec)
     # The cuts are exact, even if the server applied looser conditions before.

@@ -132,6 +132,7 @@ class TapService:
                     f"{self.endpoint} failed to run the query: {error}. The query: {text[:300]}",
                     status=error.status,
                 ) from error
+        # The status in the VOTable; pyvo warns too, for some services only.
         overflow = (result.query_status or "").upper() == "OVERFLOW" or any(
             issubclass(w.category, DALOverflowWarning) for w in caught
         )

@@ -154,11 +154,13 @@ def compare_models(
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"there are {len(y)} labels but groups of shape {groups.shape}")
+    # A sum is NaN if either term is.
     scored = np.isfinite(np.asarray(p_cnn, float) + np.asarray(p_other, float))
     labels, p, other = _validate_pair(y, p_cnn, p_other)
     groups = groups[scored]
 
     def subtract(rows: np.ndarray) -> dict[str, float]:
+        # The same resample for both models, so that their errors are compared source by source.
         first, second = metric(labels[rows], p[rows]), metric(labels[rows], other[rows])
         return {name: first[name] - second[name] for name in first if name != "n"}
 
@@ -196,6 +198,7 @@ def _structural_components(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarra
     # Ties count one half, which midranks do.
     together = stats.rankdata(np.concatenate([shreds, galaxies]))
     m, n = len(shreds), len(galaxies)
+    # Rank among all minus rank among its own class: the number of the other class below it.
     of_shreds = (together[:m] - stats.rankdata(shreds)) / n
     of_galaxies = 1 - (together[m:] - stats.rankdata(galaxies)) / m
     return of_shreds, of_galaxies

@@ -56,6 +56,7 @@ def make_folds(
     group_of = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
     splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
     folds = np.full(len(p_shred), -1)
+    # Stratification needs classes, so soft labels are rounded for the folds only.
     classes = (p_shred[rows] >= 0.5).astype(int)
     for k, (_, held) in enumerate(splitter.split(rows, classes, group_of[rows])):
         folds[rows[held]] = k
@@ -184,6 +185,7 @@ def cross_validate(
     data: dict[str, Any] = {"sample_weight": sample_weight}
     if is_own or "groups" in inspect.signature(classifier.fit).parameters:
         data["groups"] = groups
+    # Arrays, so that they can be indexed by the rows of a fold.
     data = {name: np.asarray(values) for name, values in data.items() if values is not None}
     p_cnn = np.full(len(p_shred), np.nan, dtype=np.float32)
     models = []

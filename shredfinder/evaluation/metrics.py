@@ -347,6 +347,7 @@ def resample_groups(
     members = np.split(order, np.cumsum(np.bincount(index))[:-1])
     rng = np.random.default_rng(random_state)
     for _ in range(n_resamples):
+        # Groups may be drawn more than once, and the size of a resample varies with theirs.
         chosen = rng.integers(0, len(members), len(members))
         yield np.concatenate([members[k] for k in chosen])
 
@@ -355,6 +356,7 @@ def summarize_samples(
     samples: list[dict[str, float]], confidence_level: float
 ) -> dict[str, tuple[float, float]]:
     """Return the central interval of each metric over the resamples."""
+    # In per cent: 2.5 and 97.5 for a level of 0.95.
     ends = [50 * (1 - confidence_level), 50 * (1 + confidence_level)]
     intervals = {}
     with warnings.catch_warnings():

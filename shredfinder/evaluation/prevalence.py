@@ -131,6 +131,7 @@ def _validate_labelled(
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"there are {len(y)} labelled sources but groups of shape {groups.shape}")
+    # Unscored sources are dropped below; a wrong shape is reported there.
     groups = groups[np.isfinite(p)] if p.shape == y.shape else groups
     y, p = select_scored(y, p)
     if len(np.unique(y)) < 2:
@@ -148,6 +149,7 @@ def _effective_number(is_right: np.ndarray, groups: np.ndarray) -> float:
         # Without both outcomes the correlation is unknown: assume it is complete.
         return m
     sizes = np.bincount(index)
+    # Right sources of each group minus the number expected from the overall rate.
     residuals = np.bincount(index, weights=is_right) - sizes * rate
     variance = m / (m - 1) * np.sum(residuals**2) / n**2
     # The design effect: the variance relative to that of n independent sources.
@@ -263,11 +265,12 @@ def choose_threshold(
                 f"no threshold reaches a purity of {required:g} at a prevalence of {prevalence:g}: "
                 f"the highest is {np.nanmax(pure):.3g}"
             )
-        # Sorted by completeness, and by purity among equals; the last allowed one is chosen.
+        # Sorted by completeness, and by purity among equals.
         order = np.lexsort((np.nan_to_num(pure), complete))
     else:
         allowed = complete >= least
         order = np.lexsort((complete, np.nan_to_num(pure)))
+    # The last of the sorted thresholds that is allowed.
     best = order[allowed[order]][-1]
     return {
         "threshold": float(thresholds[best]),
@@ -282,6 +285,7 @@ def _list_thresholds(
     """Return all distinct thresholds, and the selected fractions of the class and of the other."""
     values = np.unique(p)
     shreds, galaxies = (np.sort(p[y == k]) for k in (1, 0))
+    # side="left" counts scores below a threshold; those equal to it are selected as shreds.
     below_shred, below_galaxy = (
         np.searchsorted(part, values, side="left") / len(part) for part in (shreds, galaxies)
     )

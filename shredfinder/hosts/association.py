@@ -61,6 +61,7 @@ def associate_shreds(
     min_distance: float | Quantity = 1 * u.Mpc,
     distance: DistanceKind = "angular-diameter",
     matches: Table | None = None,
+    # One standard deviation of a normal distribution.
     confidence_level: float = 0.68269,
     interval: str = "wilson",
 ) -> ShredAssociation:
@@ -159,6 +160,7 @@ def associate_shreds(
     return ShredAssociation(
         shreds=shreds,
         hosts=_count(matches, hosts, scored[index], shred[index], confidence_level, interval),
+        # Each matched candidate has one row in `matches`, so the rest of the shreds have no host.
         n_shreds_without_host=int(np.count_nonzero(shred)) - len(shreds),
     )
 

@@ -104,6 +104,7 @@ def read_hosts(
         if not path.exists():
             raise FileNotFoundError(f"the file of hosts {str(path)!r} does not exist")
         with reading_errors(path, "the hosts", has_columns=True):
+            # Columns named by the user are read as they are, even from the atlas.
             if _is_nsa(path) and not (host_id or position or redshift or distance or extra):
                 return read_nsa(path)
             check_extensions(path)
@@ -111,6 +112,8 @@ def read_hosts(
     else:
         table = as_table(source, "the hosts")
     if redshift is None and distance is None:
+        # Both are kept: host_distances prefers the distance, and uses the redshift where it is
+        # missing.
         redshift, distance = _find(table, _REDSHIFT), _find(table, _DISTANCE)
         if redshift is None and distance is None:
             raise KeyError(

@@ -98,6 +98,7 @@ def host_distances(
         mpc = _from_redshifts(to_floats(hosts[redshift], redshift), cosmology, distance)
     if known is not None:
         given = to_floats(hosts[known], known, u.Mpc)
+        # A measured distance takes precedence, source by source.
         mpc = np.where(np.isfinite(given), given, mpc)
     return mpc * u.Mpc
 
@@ -119,6 +120,7 @@ def _from_redshifts(redshift: np.ndarray, cosmology: FLRW, kind: DistanceKind) -
         distance[usable] = exact(z)
     else:
         # d(z)/z varies much more slowly with z than d(z).
+        # Steps of constant width up to z = 16, so that the error does not grow with the range.
         steps = int(_GRID * np.clip(z.max(), 1.0, 16.0))
         grid = np.linspace(z.min(), z.max(), steps)
         distance[usable] = z * np.interp(z, grid, exact(grid) / grid)

@@ -98,6 +98,7 @@ def in_host_ellipse(
         to_floats(petro_phi90, "petro_phi90", u.deg),
     )
     vectors = [_vectors(c, name) for c, name in ((coords, "coords"), (host_coords, "host_coords"))]
+    # Hosts without a usable ellipse have NaN radii, which are never within the limit.
     radii = elliptical_radii(vectors[1], vectors[0], *_clean(*ellipse))
     with np.errstate(invalid="ignore"):
         inside = radii <= to_value(scale, "scale", u.dimensionless_unscaled)
@@ -193,6 +194,7 @@ def shreds_by_rule(
     count = np.zeros(len(points), dtype=np.int64)
     nearest = np.full(len(centers), -1, dtype=np.int64)
     best = np.full(len(centers), np.inf)
+    # The circle around the ellipse: its radius is the semi-major axis.
     for point, center, _ in iter_pairs(points, centers, limit * ellipses[0] * _ARCSEC):
         radii = elliptical_radii(centers[center], points[point], *(e[center] for e in ellipses))
         inside = radii <= limit
@@ -200,9 +202,11 @@ def shreds_by_rule(
             own, hosts_own, most = speeds
             inside &= _same_redshift(own[rows][point], hosts_own[usable][center], most)
         point, center, radii = point[inside], center[inside], radii[inside]
+        # add.at, since `count[point] += 1` counts a point that occurs twice only once.
         np.add.at(count, point, 1)
         # The nearest point of each host in this batch, compared with that of earlier batches.
         order = np.lexsort((point, radii, center))
+        # Sorted by host, then radius: the first row of each host is its nearest point.
         first = order[np.r_[True, center[order][1:] != center[order][:-1]]] if order.size else order
         better = radii[first] < best[center[first]]
         best[center[first][better]] = radii[first][better]
@@ -289,6 +293,7 @@ def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
     north = np.where(pole, -np.sign(z) * px, north)
     theta = np.arctan2(east, north) - angle
     arcsec = separations(centers, points) / _ARCSEC
+    # Components along the axes, the minor one stretched so that the ellipse becomes a circle.
     return np.hypot(np.cos(theta), np.sin(theta) / axis_ratio) * arcsec / semi_major
 
 

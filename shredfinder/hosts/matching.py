@@ -132,6 +132,7 @@ def match_hosts(
     ellipses = _ellipses(hosts, usable) if by == "ellipse" else None
     parts = [
         _match_part(rows[start : start + _PART], ra, dec, centers, reach, kpc[usable], ellipses)
+        # max: no candidates make one empty part, with columns of the right types.
         for start in range(0, max(rows.size, 1), _PART)
     ]
     index, center, separation, projected, count = map(np.concatenate, zip(*parts, strict=True))
@@ -195,6 +196,8 @@ class _Nearest:
         )
         # A batch may hold several hosts of one point: the first after sorting is the best.
         order = np.lexsort((center, projected, score, point))
+        # Rows whose point differs from the row before. The slice empties the mask if there are
+        # none.
         order = order[np.r_[True, np.diff(point[order]) != 0][: order.size]]
         point = point[order]
         self.center[point] = center[order]

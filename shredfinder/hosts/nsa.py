@@ -178,6 +178,7 @@ def _column(data, role, rows):
     values = data[find_column(data, _COLUMNS[role])]
     if values.ndim == 2:
         values = values[:, _R_BAND]
+    # A copy, so that no memory map stays open behind the table.
     values = np.array(values[rows])
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 

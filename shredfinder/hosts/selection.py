@@ -118,6 +118,7 @@ def select_hosts(
     size = to_value(radius, "radius", u.deg)
     with np.errstate(invalid="ignore", divide="ignore"):
         usable = np.isfinite(kpc) & (kpc > 0) & (kpc >= limit)
+        # Small angles: length over distance, in radians.
         reach = np.degrees(to_value(host_radius, "host_radius", u.kpc) / kpc)
         # Only hosts that would have been selected are worth a warning.
         lost = ~usable & (angle <= size)

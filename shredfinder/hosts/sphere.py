@@ -83,6 +83,7 @@ def iter_pairs(
             centers[rows], chords[rows], workers=workers, return_sorted=False
         )
         point = np.concatenate([np.asarray(inside, dtype=np.intp) for inside in found])
+        # The search found counts[row] points around each centre, in the order of `rows`.
         center = np.repeat(rows, counts[rows])
         separation = separations(points[point], centers[center])
         inside = separation <= radii[center]
@@ -94,6 +95,7 @@ def _batches(rows, counts, max_pairs):
     ends = np.cumsum(counts)
     start = 0
     while start < len(rows):
+        # Pairs in earlier parts.
         done = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, done + max_pairs, side="right")))
         yield rows[start:stop]

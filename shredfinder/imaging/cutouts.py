@@ -287,9 +287,8 @@ class Cutouts:
 
     def __getitem__(self, item: Any) -> Self:
         if isinstance(item, (int, np.integer)):
-            # A single cutout stays a Cutouts object, of length one. For the last row, -1, the sum
-            # is
-            # 0, which would end the slice before its start.
+            # A single cutout stays a Cutouts object, of length one. For the last row, -1, the
+            # slice must end with None, since 0 would make it empty.
             item = slice(item, item + 1 or None)
         # Without __init__, which would check all images again.
         selected = object.__new__(type(self))

@@ -110,6 +110,7 @@ def build_published(input_shape: tuple[int, ...]) -> Model:
 
     inputs = layers.Input(input_shape, name="images")
     x = inputs
+    # 128 → 126/2 = 63 → 61/2 = 30 → 28/2 = 14 → 10/4 = 2 px, and 2 × 2 × 512 = 2048 features.
     for n_filters, kernel, pool in ((32, 3, 2), (64, 3, 2), (128, 3, 2), (512, 5, 4)):
         x = layers.Conv2D(n_filters, kernel, padding="same", activation="relu")(x)
         x = layers.Conv2D(n_filters, kernel, padding="valid", activation="relu")(x)
@@ -155,6 +156,7 @@ def build_compact(input_shape: tuple[int, ...]) -> Model:
         return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
     inputs = layers.Input(input_shape, name="images")
+    # All three have a quarter of the cutout's height and width, so they can be stacked as channels.
     center = layers.Cropping2D((height * 3 // 8, width * 3 // 8))(inputs)
     middle = layers.AveragePooling2D(2)(layers.Cropping2D((height // 4, width // 4))(inputs))
     whole = layers.AveragePooling2D(4)(inputs)
@@ -164,6 +166,7 @@ def build_compact(input_shape: tuple[int, ...]) -> Model:
         x = layers.MaxPooling2D(2)(x)
     x = convolve(convolve(x, 128), 128)
     # Pool over the field (mean and maximum) and over the centre, the source's position.
+    # After two poolings the field is height // 16 px: the rim leaves the central 2 × 2.
     rim = ((height // 16 - 2) // 2, (width // 16 - 2) // 2)
     x = layers.Concatenate()(
         [

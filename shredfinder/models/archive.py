@@ -90,6 +90,7 @@ def write_model(
         Hash of the description, which contains the hashes of the other members.
     """
     buffer = io.BytesIO()
+    # Numbered, so that sorting by name restores the order of the layers.
     arrays: dict[str, Any] = {f"{i:04d}": array for i, array in enumerate(weights)}
     np.savez(buffer, **arrays)
     files = {_GRAPH: graph, _WEIGHTS: buffer.getvalue()}
@@ -146,6 +147,7 @@ def read_model(
         ) from None
     except OSError as error:
         raise ModelFileError(f"cannot read model file {str(path)!r}: {error}") from error
+    # The signature of a zip archive.
     if data[:4] != b"PK\x03\x04":
         raise ModelFileError(f"{str(path)!r} is not a model saved by shredfinder: {_ADVICE}")
     try:
@@ -156,6 +158,7 @@ def read_model(
             f"model file {str(path)!r} is corrupted or truncated ({error}): {_ADVICE}"
         ) from error
     except (RuntimeError, ValueError) as error:  # encrypted members, impossible entries
+        # ModelFileError is itself a ValueError, and already says what is wrong.
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(
@@ -203,6 +206,7 @@ def _read_head(path: Any, data: bytes) -> dict[str, Any]:
         if not isinstance(head, dict) or head["format"] != _FORMAT:
             raise KeyError("format")
         version = head["format_version"]
+        # Before the other entries are checked, since a later format may change them.
         if isinstance(version, int) and version > _FORMAT_VERSION:
             raise ModelFileError(
                 f"model file {str(path)!r} has format {version}, but this version of shredfinder "

@@ -139,6 +139,7 @@ class ModelDescription:
         return cls(
             name=name,
             version=__version__,
+            # The order of the network's outputs, and of the files' labels 0 and 1.
             classes=["galaxy", "shred"],
             bands=list(cutouts.bands),
             size=[int(side) for side in cutouts.size],
@@ -277,6 +278,7 @@ def _are_knots(value: Any) -> bool:
     if not all(_is_number(item) and math.isfinite(item) for pair in value for item in pair):
         return False
     logits, probabilities = zip(*value, strict=True)
+    # Strictly increasing logits, for interpolation; probabilities may have steps.
     increases = all(a < b for a, b in itertools.pairwise(logits))
     never_falls = all(a <= b for a, b in itertools.pairwise(probabilities))
     return increases and never_falls and probabilities[0] > 0 and probabilities[-1] < 1
@@ -300,6 +302,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_list(value: Any, kind: type) -> bool:
+    # type, not isinstance: True would pass as an integer.
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 

@@ -81,6 +81,7 @@ class OnnxNetwork:
 
         options = ort.SessionOptions()
         self.threads = count_threads()
+        # Parallel over images rather than within one; see Notes.
         options.intra_op_num_threads = 1
         options.log_severity_level = 4  # errors reach the user as exceptions
         built = ort.get_available_providers()
@@ -100,6 +101,7 @@ class OnnxNetwork:
                 stacklevel=2,
             )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        # The first axis is the batch, of any length.
         shapes = [tuple(node.shape[1:]) for node in (*inputs, *outputs)]
         if len(inputs) != 1 or len(outputs) != 1 or shapes != [tuple(input_shape), (2,)]:
             raise ModelFileError(
@@ -146,6 +148,7 @@ def symmetric_views(images: np.ndarray) -> Iterator[np.ndarray]:
     view : `~numpy.ndarray`
         The images in each of the 7 rotations and reflections other than the identity.
     """
+    # Four rotations, each as it is and mirrored; the first as it is, is the identity.
     for turns in range(4):
         turned = np.rot90(images, turns, axes=(1, 2))
         if turns:
@@ -277,6 +280,7 @@ class TrainedModel:
             raise ValueError(
                 "the model already has an isotonic calibration: calibrate the original model"
             )
+        # Both divide the logits, so the two temperatures multiply.
         temperature = self.description.temperature * calibration.temperature
         description = replace(
             self.description,

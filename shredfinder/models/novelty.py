@@ -66,12 +66,15 @@ def _describe(images: np.ndarray) -> np.ndarray:
         # Every other row is enough, and faster.
         return log(np.abs(gray[:, ::2, lag:] - gray[:, ::2, :-lag]).mean(axis=(1, 2)))
 
+    # Kept at full resolution, before the averaging.
     sharp = x.mean(axis=-1)
     n, height, width, bands = x.shape
+    # A last odd row or column is dropped; each axis is then split into pairs, which are averaged.
     x = x[:, : height // 2 * 2, : width // 2 * 2]
     x = x.reshape(n, height // 2, 2, width // 2, 2, bands).mean(axis=(2, 4))
     gray = x.mean(axis=-1)
 
+    # The lower half of the pixels is mostly sky, so these measure sky level and noise.
     low, middle, high = np.percentile(x.reshape(n, -1, bands), [5, 50, 95], axis=1)
     steps = np.abs(np.diff(x, axis=2))
     growth = [roughness(gray, lag) for lag in _LAGS]
@@ -81,6 +84,8 @@ def _describe(images: np.ndarray) -> np.ndarray:
         log(high - middle, _SKY),
         log(np.median(steps, axis=(1, 2))),
         log(np.abs(np.diff(x, axis=3)).mean(axis=(1, 2))),
+        # Differences of logarithms: ratios of roughness at successive lags, free of the overall
+        # level.
         np.diff(growth, axis=0).T,
         (log(steps.mean(axis=(1, 2, 3))) - growth[0])[:, np.newaxis],
         (roughness(sharp, 2) - roughness(sharp, 1))[:, np.newaxis],
@@ -137,12 +142,14 @@ class NoveltyMeasure:
         measure : NoveltyMeasure or None
             None for fewer than 100 images, or images smaller than 32 px.
         """
+        # The largest lag, 8 averaged px, must fit into half of the averaged image.
         if len(images) < _FEWEST or min(images.shape[1:3]) < 4 * _LAGS[-1]:
             return None
         rng = np.random.default_rng(random_state)
         rows = rng.permutation(len(images))[:_MOST]
         statistics = image_statistics(images[rows])
         # The limit comes from images that were not used for the means and correlations.
+        # `rows` is already shuffled.
         parts = np.arange(len(rows)) % _N_PARTS
         distances = np.concatenate(
             [
@@ -171,6 +178,7 @@ class NoveltyMeasure:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measure as a JSON-serialisable `dict`."""
+        # Six digits are enough and keep the model file small.
         short = np.vectorize(lambda value: float(f"{value:.6g}"))
         return {
             "kind": _KIND,
@@ -232,4 +240,5 @@ def _distance(
     statistics: np.ndarray, mean: np.ndarray, scale: np.ndarray, precision: np.ndarray
 ) -> np.ndarray:
     z = (statistics - mean) / scale
+    # The Mahalanobis distance zᵀ C⁻¹ z of each row; rounding may make it slightly negative.
     return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", z, precision, z), 0))

@@ -62,6 +62,7 @@ def network_to_onnx(network: Model) -> bytes:
                 f"cannot save the layer {layer.name!r} of type {type(layer).__name__} as ONNX: use "
                 f"{', '.join(sorted(_CONVERTERS))}"
             )
+        # Merging layers have a list of inputs, all others a single tensor.
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         names = [graph.names[tensor.name] for tensor in inputs]
         graph.names[layer.output.name] = convert(graph, layer, names)
@@ -185,6 +186,7 @@ def _convert_cropping(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     (top, _), (left, _) = layer.cropping
     height, width = layer.output.shape[1:3]
     bounds = [(top, top + height), (left, left + width)]
+    # Axes 2 and 3 are height and width, as channels come first.
     starts, ends = (graph.weight([b[k] for b in bounds], np.int64) for k in (0, 1))
     return graph.add("Slice", [*inputs, starts, ends, graph.weight([2, 3], np.int64)])
 

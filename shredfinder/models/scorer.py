@@ -68,6 +68,7 @@ class Scores:
         scores : Scores
             The same scores; score ``i`` is in row ``order[i]``.
         """
+        # argsort of a permutation is its inverse.
         inverse = np.argsort(order)
         optional = {name: values[inverse] for name, values in self.optional.items()}
         return replace(
@@ -112,6 +113,7 @@ class Scores:
             p_cnn = apply_prior(p_cnn, prior, self.training_prior)
         columns = {"p_cnn": np.asarray(p_cnn, np.float32), "p_cnn_flag": self.flags}
         if "views" in self.optional:
+            # Corrected before the scatter is taken, since the correction is not linear.
             views = apply_prior(self.optional["views"].astype(float), prior, self.training_prior)
             columns["p_cnn_std"] = views.std(axis=1).astype(np.float32)
         if "novelty" in self.optional:
@@ -191,6 +193,7 @@ class ImageScorer:
             size=tuple(description.size),
             pixel_scale=description.pixel_scale if pixel_scale is None else pixel_scale,
             bands=tuple(description.bands if bands is None else bands),
+            # Bands given by the user say nothing about how the colours were mapped.
             color_mapping=description.color_mapping if bands is None else None,
         )
 
@@ -253,6 +256,7 @@ class ImageScorer:
                 batch, allow_other_colors=allow_other_colors
             )
             good = batch.good
+            # The batch may be a view of the caller's cutouts, so its flags are copied.
             reasons, images = batch.flags.copy(), batch.images[good]
             if not len(images):
                 scores.flags[rows] = reasons
@@ -465,6 +469,7 @@ def _map_batches(
     few batches are in memory at a time.
     """
     # A short input is divided between the threads as well.
+    # -(-a // b) rounds a / b up.
     size = min(batch_size, max(_SMALLEST_BATCH, -(-len(source) // n_threads)))
     concurrent = isinstance(source, Cutouts) or source.concurrent
     waiting: deque = deque()
@@ -475,8 +480,10 @@ def _map_batches(
             if concurrent:
                 future = executor.submit(lambda i: function(i, source[i : i + size]), start)
             else:
+                # The slice is read here, in the calling thread.
                 future = executor.submit(function, start, source[start : start + size])
             waiting.append(future)
+            # Two batches per thread keep all of them busy.
             if len(waiting) > 2 * n_threads:
                 yield waiting.popleft().result()
         for future in waiting:

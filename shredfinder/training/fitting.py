@@ -179,6 +179,7 @@ def fit_network(
         while state.epoch < epochs and not state.is_exhausted(patience):
             # One epoch per call, so that the state can be saved after each.
             batches.epoch = state.epoch
+            # shuffle=False: the batches bring their own order, which a resumed run can repeat.
             logs = network.fit(batches, epochs=1, verbose=0, shuffle=False).history
             values = {"loss": float(logs["loss"][-1])}
             values["accuracy"] = float(logs["categorical_accuracy"][-1])
@@ -201,6 +202,7 @@ def _make_batches(
     augmentation: dict[str, Any],
     random_state: int | None,
 ) -> PyDataset:
+    # Without a seed this draws one, which all batches of the run then share.
     entropy: Any = np.random.SeedSequence(random_state).entropy
 
     # The base class exists only once Keras is imported, which scoring never does.
@@ -263,6 +265,7 @@ class _TrainingState:
         losses = self.history.get("val_loss")
         if patience is None or not losses:
             return False
+        # Epochs since the lowest loss.
         return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
     def restore(self, network: Model) -> None:

@@ -207,10 +207,12 @@ def augment_image(
     pad = int(np.ceil(max(height, width) * (np.sqrt(2) * max_scale - 1) / 2 + max_shift)) + 1
     padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    # Broadcasting multiplies the first column by ±1, which mirrors x.
     matrix = scale * matrix * (mirror, 1.0)
     # Pillow maps each output pixel's position (its centre at +0.5) back to the input.
     center_out, center_in = np.array([width, height]) / 2, np.array(padded.shape[1::-1]) / 2
     offset = center_in - matrix @ center_out + shift
+    # x_in = a x + b y + c, y_in = d x + e y + f.
     coefficients = (*matrix[0], offset[0], *matrix[1], offset[1])
 
     def transform(channels: np.ndarray) -> np.ndarray:

@@ -170,6 +170,7 @@ def train_model(
         training_prior=float(np.average(p_shred, weights=weight)),
         training=training,
     )
+    # Of the images that were trained on, without those set aside for validation.
     measure = NoveltyMeasure.of_images(images)
     description.novelty = None if measure is None else measure.to_dict()
     return TrainedModel.from_network(description, network), history
@@ -206,6 +207,7 @@ def adapt_weights(
     weights = list(initial_model.weights)
     known, bands = list(initial_model.description.bands), list(bands)
     if known != bands:
+        # weights[0] is the first convolution's kernel, the only array that depends on the bands.
         weights[0] = _share_kernels(weights[0], known, bands)
     shapes = [tuple(weight.shape) for weight in network.get_weights()]
     if [weight.shape for weight in weights] != shapes:
