@@ -10,6 +10,7 @@ import requests
 import urllib3
 
 from shredfinder._net.client import find_text
+from shredfinder._utils.files import has_external_stream
 from shredfinder.exceptions import (
     BadResponseError,
     NoCoverageError,
@@ -62,6 +63,11 @@ class ClientSession(requests.Session):
     def _read(self, response: requests.Response) -> requests.Response:
         if self._check is not None:
             self._check(response.content)
+        if has_external_stream(io.BytesIO(response.content)):
+            raise BadResponseError(
+                f"{response.url} sent a VOTable that refers to data elsewhere (STREAM with href), "
+                "which is not read"
+            )
         # pyvo reads from urllib3's response.
         response.raw = urllib3.HTTPResponse(io.BytesIO(response.content), preload_content=False)
         return response

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from astropy.io import fits
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "atomic_write",
     "check_extensions",
+    "has_external_stream",
     "list_extensions",
     "reading_errors",
     "temporary_beside",
@@ -207,3 +209,31 @@ def check_extensions(path: PathLike) -> None:
     if any(part in str(path).lower() for part in (".fit", ".fts")):
         with contextlib.suppress(OSError), fits.open(path, memmap=True) as hdus:
             list_extensions(hdus)
+
+
+def has_external_stream(file: BinaryIO) -> bool:
+    """Return whether a VOTable refers to data outside of itself.
+
+    A ``STREAM`` with an ``href`` makes a reader open any local file or address that the table
+    names. The whole file is parsed, since text searches miss other encodings.
+
+    Parameters
+    ----------
+    file : file object
+        The VOTable, opened in binary mode.
+
+    Returns
+    -------
+    found : bool
+        False also if the file is not XML, which its reader explains.
+    """
+    from astropy.utils.xml.iterparser import get_xml_iterator
+
+    try:
+        with get_xml_iterator(file) as elements:
+            return any(
+                starts and tag.rpartition(":")[2].upper() == "STREAM" and "href" in attributes
+                for starts, tag, attributes, _ in elements
+            )
+    except Exception:  # expat's errors, and those of decompression
+        return False

@@ -11,7 +11,12 @@ from astropy.io import registry
 from astropy.table import Table
 from astropy.utils.data import get_readable_fileobj
 
-from shredfinder._utils.files import atomic_write, check_extensions, temporary_beside
+from shredfinder._utils.files import (
+    atomic_write,
+    check_extensions,
+    has_external_stream,
+    temporary_beside,
+)
 from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table.columns import FLAG_NAME, P_NAME
@@ -128,6 +133,8 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
             kind = _identify_file(path)
             if kind == "fits":
                 check_extensions(path)
+            if kind == "votable":
+                _check_streams(path)
             options = _choose_table(path, kind, table)
             if kind in _CSV_FORMATS:
                 # Excel begins CSV files with a byte-order mark.
@@ -176,6 +183,15 @@ def _keep_identifiers(catalogue, path, kind, options):
             changed = is_digits & (text != np.ma.getdata(catalogue[name]).astype(str))
         if changed.any():
             Table.replace_column(catalogue, name, texts[name])
+
+
+def _check_streams(path):
+    with get_readable_fileobj(path, encoding="binary") as file:
+        if has_external_stream(file):
+            raise ValueError(
+                "it refers to data in another file (STREAM with href), which is not read: save "
+                "the table with its data in one file"
+            )
 
 
 def _identify_file(path):

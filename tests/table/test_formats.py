@@ -195,3 +195,37 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     write_catalogue(ShredTable({"objID": [11]}), tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink()
     assert read_catalogue(tmp_path / "real.csv")["objID"].tolist() == [11]
+
+
+VOTABLE = """<?xml version="1.0" encoding="{encoding}"?>
+<{prefix}VOTABLE version="1.3" {xmlns}="http://www.ivoa.net/xml/VOTable/v1.3">
+<{prefix}RESOURCE><{prefix}TABLE><{prefix}FIELD name="objID" datatype="int"/><{prefix}DATA>
+<{prefix}BINARY><{prefix}STREAM encoding="base64"
+  href = "{href}"/></{prefix}BINARY></{prefix}DATA></{prefix}TABLE></{prefix}RESOURCE>
+</{prefix}VOTABLE>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("prefix", ["", "v:"])
+def test_votables_with_data_elsewhere_are_refused(tmp_path, encoding, prefix):
+    """A catalogue must not make the reader open other files or addresses."""
+    (tmp_path / "secret").write_bytes(b"AAAAAQ==")
+    text = VOTABLE.format(
+        encoding=encoding,
+        prefix=prefix,
+        xmlns=f"xmlns{':' if prefix else ''}{prefix.rstrip(':')}",
+        href=(tmp_path / "secret").as_uri(),
+    )
+    path = tmp_path / "in.vot"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(ValueError, match=r"STREAM with href|does not recognise"):
+        read_catalogue(path)
+    # Data within the file are read.
+    inline = VOTABLE.partition("<{prefix}STREAM")[0].format(
+        encoding="utf-8", prefix="", xmlns="xmlns"
+    )
+    path.write_text(
+        f'{inline}<STREAM encoding="base64">AAAAAQ==</STREAM></BINARY></DATA></TABLE></RESOURCE>'
+        "</VOTABLE>"
+    )
+    assert read_catalogue(path)["objID"].tolist() == [1]
