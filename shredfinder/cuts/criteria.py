@@ -286,6 +286,7 @@ class QualityResult:
         return QualityResult({**self._masks, **other._masks})
 
     def __repr__(self) -> str:
+        # All masks have one shape, after broadcasting.
         total = next(iter(self._masks.values())).size
         alone = self.n_removed_alone
         lines = [

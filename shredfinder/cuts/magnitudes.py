@@ -203,6 +203,7 @@ def magnitude_error(flux: QuantityLike, flux_ivar: QuantityLike) -> ScalarOrArra
     factor = 1.0
     if flux_unit is not None and ivar_unit is not None:
         try:
+            # 1 if the units match; a power of ten for, say, nanomaggies and maggies.
             factor = (flux_unit**2 * ivar_unit).to(u.dimensionless_unscaled)
         except u.UnitsError:
             raise u.UnitsError(
@@ -342,6 +343,7 @@ def surface_brightness_error(
             radius_error = _valid_errors(to_floats(r_eff_err, "r_eff_err", u.arcsec))
         else:
             ivar = to_floats(r_eff_ivar, "r_eff_ivar", u.arcsec**-2)
+            # An inverse variance of zero marks a radius that was not fitted.
             radius_error = np.where(ivar > 0, 1.0 / np.sqrt(ivar), np.nan)
         error = np.hypot(mag_error, _MU_PER_LN_R * radius_error / radius)
         good = (radius > 0) & np.isfinite(radius) & np.isfinite(error)

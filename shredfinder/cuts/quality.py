@@ -167,6 +167,7 @@ min_fracin_any, max_mag_err : float or `~astropy.units.Quantity`, optional
         largest = to_value(max_rchisq_any, "max_rchisq_any", _PURE)
         criteria["rchisq_any"] = (numbers(rchisq, "rchisq") < largest).any(axis=-1)
     if min_fracin_any is not None:
+        # Finite: NaN fails the comparison anyway, and an infinite value is no fraction.
         fractions = numbers(fracin, "fracin")
         least = to_value(min_fracin_any, "min_fracin_any", _PURE)
         criteria["fracin_any"] = np.any(np.isfinite(fractions) & (fractions > least), axis=-1)
@@ -281,6 +282,7 @@ def sdss_quality_cut(
     criteria["dered_mag"] = np.all(np.isfinite(mags[..., in_color]), axis=-1)
     if max_mag_err is not None:
         small = _small_errors(mag_err, bands, max_mag_err)
+        # SDSS asks for two good bands of three, the other surveys for all.
         criteria["mag_err"] = small.sum(axis=-1) >= min_bands
     return QualityResult(criteria)
 

@@ -125,6 +125,7 @@ def saga_surface_brightness_cut(
     mu = to_floats(mu_eff, "mu_eff", *_MU_UNITS)
     error = to_floats(mu_err, "mu_err", *_MU_UNITS)
     with np.errstate(invalid="ignore"):
+        # The error is added, and subtracted in the colour cut: doubtful sources are kept.
         inside = mu + error - to_value(slope, "slope", u.dimensionless_unscaled) * (
             mag - 14.0
         ) > to_value(limit, "limit", u.mag)

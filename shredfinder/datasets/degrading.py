@@ -97,8 +97,10 @@ def degrade_fluxes(
     degraded = np.empty(fluxes.shape, dtype=np.float32)
     factor = pixel_scale / imaging.pixel_scale
     for i, band in enumerate(bands):
+        # Standard deviation of the point-spread function in arcsec.
         width = imaging.seeing[band] / _FWHM
         faintest = 10 ** (0.4 * (22.5 - imaging.depth[band]))
+        # A 5σ point source in optimally weighted noise, which counts an area of 4πσ².
         density = faintest / (5 * np.sqrt(4 * np.pi) * width)  # nanomaggies per arcsec
         # Variances add, of noise as of Gaussian widths: subtract what the images already have.
         present = noise.get(band, 0) * pixel_scale / native_pixel_scale**2
@@ -110,6 +112,7 @@ def degrade_fluxes(
         # real cutouts.
         sigma = missing * native_pixel_scale**2 / imaging.pixel_scale
         pixels += sigma * rng.standard_normal(pixels.shape, dtype=np.float32)
+        # The exact ratio, since zoom rounds the number of pixels.
         back = [n / m for n, m in zip(image.shape, pixels.shape, strict=True)]
         degraded[..., i] = zoom(pixels, back, order=3, mode="nearest", grid_mode=True)
     return degraded
@@ -231,6 +234,7 @@ def spread_bands(fluxes, bands):
     >>> spread_bands(np.array([1.0, 2.0, 4.0]), "griz").round().tolist()
     [1.0, 2.0, 3.0, 4.0]
     """
+    # Noise makes fluxes negative, of which no power can be taken.
     g, r, z = (np.maximum(plane, _LEAST) for plane in fluxes)
     spread = []
     for band in bands:
@@ -239,6 +243,7 @@ def spread_bands(fluxes, bands):
         elif band == "u":
             spread.append(10 ** (-0.4 * _U_G[0]) * g * np.clip(g / r, 0.05, 5) ** _U_G[1])
         elif band == "i":
+            # Linear interpolation in magnitude over the logarithm of wavelength.
             share = np.log(get_wavelength("i") / get_wavelength("r"))
             share /= np.log(get_wavelength("z") / get_wavelength("r"))
             spread.append(r ** (1 - share) * z**share)

@@ -133,9 +133,11 @@ def _draw_face(scene, disc, fluxes, rng):
     half_width = int(min(5.5 * h, 280) + 6)
     dx, dy, left, bottom = make_grid(disc.x, disc.y, half_width)
     along, across = rotate(dx, dy, disc.position_angle)
+    # Deprojected to the plane of the disc.
     across = across / disc.axis_ratio
     radius = np.hypot(along, across).astype(np.float32) / h
     angle = np.arctan2(across, along).astype(np.float32)
+    # Discs are truncated at three to five scale lengths.
     edge = 1 / (1 + np.exp((radius - rng.uniform(3.3, 4.6)) / 0.3))
     side = radius.shape[0]
     ripple = _smooth_noise(side, (1.3 if disc.style == "spiral" else 0.7) * h, rng)
@@ -153,6 +155,7 @@ def _draw_face(scene, disc, fluxes, rng):
     else:
         arms = np.exp(0.8 * ripple - 0.5)
         lanes = np.exp(-0.5 * (ripple - 0.7) ** 2 / 0.1)
+    # Arms begin outside the bulge.
     ramp = 1 / (1 + np.exp(-(radius - rng.uniform(0.4, 0.9)) / 0.15))
     # Coarse and fine patches: in the nearest galaxies both are resolved.
     patches = _smooth_noise(side, 0.25 * h + 1, rng) + 0.7 * _smooth_noise(side, 0.08 * h + 1, rng)

@@ -102,11 +102,13 @@ def blur(scene, fwhm):
         Full width at half maximum in r, in pixels.
     """
     side = scene.fluxes.shape[-1]
+    # Pixel offsets 0, 1, … -2, -1: the kernel is centred on the first pixel, as the FFT expects.
     distance = np.fft.fftfreq(side, 1 / side)
     for band, plane in zip(BANDS, scene.fluxes, strict=True):
         psf = moffat(distance, distance[:, np.newaxis], fwhm * _SEEING[band])
         transform = np.fft.rfft2(plane) * np.fft.rfft2(psf / psf.sum())
         plane[:] = np.fft.irfft2(transform, s=plane.shape)
+    # Rounding in the FFT leaves tiny negative values.
     np.maximum(scene.fluxes, 0, out=scene.fluxes)
 
 
@@ -169,8 +171,10 @@ def add_noise(fluxes, rng, *, depth=1.0):
     height, width = fluxes.shape[1:]
     for i, band in enumerate(BANDS):
         sigma = NOISE[band] * depth * np.sqrt(1 + fluxes[i] / _SKY[band])
+        # One pixel more on each side, for the neighbours of those at the edge.
         white = rng.standard_normal((height + 2, width + 2), dtype=np.float32)
         rows = white[1:-1] + _UNDERSHOOT * (white[:-2] + white[2:])
         noise = rows[:, 1:-1] + _UNDERSHOOT * (rows[:, :-2] + rows[:, 2:])
+        # Mixing in neighbours raises the variance by (1 + 2 u²)²; this restores it.
         noisy[i] = fluxes[i] + sigma / (1 + 2 * _UNDERSHOOT**2) * noise
     return noisy

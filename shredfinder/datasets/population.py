@@ -50,6 +50,7 @@ def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
         arcsec = np.clip(rng.lognormal(np.log(5.9), 0.5), 2.4, 17)
         r_mag = mu - 2.5 * np.log10(area * arcsec**2)
     else:
+        # Inverted: the scale length that gives this magnitude at the drawn surface brightness.
         arcsec = np.clip(np.sqrt(10 ** (0.4 * (mu - r_mag)) / area), 0.8, 17)
     # Colours of the old stars of discs; young stars make the discs bluer.
     g_r = rng.normal(0.64, 0.09)

@@ -50,6 +50,7 @@ def make_grid(x, y, half_width, *, oversampling=1):
         Column and row of the larger image at the stamp's first column and row.
     """
     left, bottom = round(x) - half_width, round(y) - half_width
+    # Centres of subpixels: a pixel reaches from -0.5 to +0.5 around its index.
     fine = (np.arange((2 * half_width + 1) * oversampling) + 0.5) / oversampling - 0.5
     return (fine + (left - x))[np.newaxis], (fine + (bottom - y))[:, np.newaxis], left, bottom
 
@@ -145,6 +146,7 @@ def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
     along, across = rotate(dx, dy, position_angle)
     # Discs end near four scale lengths (van der Kruit & Searle 1981).
     edge = 1 / (1 + np.exp((np.abs(along) / scale_length - 3.8) / 0.25))
+    # cosh overflows beyond about 88 in single precision.
     height = np.minimum(np.abs(across) / (thickness * scale_length), 30)
     image = np.exp(-np.hypot(along, 0.7) / scale_length) * edge / np.cosh(height) ** 2
     return Stamp(_normalize(image), left, bottom)

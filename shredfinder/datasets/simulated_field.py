@@ -137,6 +137,7 @@ class SimulatedField:
         mapping = get_survey(self.survey).color_mapping or FLUX
         for i in np.flatnonzero(flags == CutoutFlag.GOOD):
             part = _cut(whole, corners[i], size)
+            # As the viewer sends them: artefacts of compression are part of the training images.
             images[i] = compress_jpeg(part, color_mapping=mapping) if compress else part
         return Cutouts.of_survey(self.survey, images, flags=flags, service="simulation")
 

@@ -85,6 +85,7 @@ def make_field(
     rng = np.random.default_rng(random_state)
     scale = survey.pixel_scale
     native_per_pixel = (scale / survey.native_pixel_scale) ** 2
+    # In pixels.
     fwhm = np.clip(_SEEING * rng.lognormal(0, 0.16), 0.8, 1.9) / scale
     scene = Scene(size)
     # The order of the calls must not change: each draws from `rng`, and a seed promises its field.
@@ -254,6 +255,7 @@ class _Builder:
     def _surface_brightness(self, x, y):
         """Return the mean r surface brightness within 1″ in mag/arcsec²."""
         row, column = round(y) + self.scene.padding, round(x) + self.scene.padding
+        # Index 1 is r; 5 × 5 pixels are about 2″ wide.
         flux = self.scene.fluxes[1, row - 2 : row + 3, column - 2 : column + 3].mean()
         return 22.5 - 2.5 * np.log10(max(flux, 1e-6) / self.scale**2)
 
@@ -339,6 +341,7 @@ def _to_table(rows, fluxes, wcs, scale):
     whole = np.isin(types, ("host", "satellite", "background"))
     table["label"] = np.where(whole, "galaxy", "shred")
     table["type"] = types
+    # Row numbers become identifiers, which survive the sorting below.
     hosts = np.array([row["host"] for row in rows], dtype=np.int64)
     table["host_id"] = np.where(hosts < 0, -1, hosts + first)
     descriptions = {

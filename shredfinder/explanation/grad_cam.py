@@ -139,6 +139,7 @@ def _differentiate(network, layer, images):
     import keras
 
     # Split the network at the layer, and differentiate its second part.
+    # `body` makes the features, `head` the probabilities.
     body = keras.Model(network.inputs[0], layer.output)
     head = keras.Model(layer.output, network.outputs[0])
 

@@ -114,6 +114,7 @@ def occlusion_maps(
 
 def _starts(side, patch, stride):
     """Return the positions of the square along one axis, the last at the edge."""
+    # A set, since the last regular position may already be at the edge.
     return sorted({*range(0, side - patch + 1, stride), side - patch})
 
 
@@ -128,6 +129,7 @@ def _occlude(model, image, places, patch, fill):
         for view, (y, x) in zip(covered, part, strict=True):
             view[y : y + patch, x : x + patch] = cover
         for fall, (y, x) in zip(whole - model.network.logits(covered), part, strict=True):
+            # A pixel's value is the mean fall of the logit over all squares that cover it.
             total[y : y + patch, x : x + patch] += fall
             count[y : y + patch, x : x + patch] += 1
     # If the stride exceeds the side of the square, some pixels are never covered: NaN.

@@ -95,6 +95,7 @@ def next_to_label(
         )
     if not np.isfinite(features[rows]).all():
         raise ValueError("features must be finite for all sources with a probability")
+    # BADGE: for the predicted class the gradient of the loss is the features times the error.
     gradients = features[rows] * wrong[:, None]
     return rows[_spread(gradients, n, np.random.default_rng(random_state))]
 

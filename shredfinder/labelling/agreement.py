@@ -113,7 +113,9 @@ def compare_labellers(
         if len({*first, *second}) > 1:
             kappa = float(cohen_kappa_score(first, second))
             chance = counts.sum(0) @ counts.sum(1) / n**2
+            # Standard error of kappa for large samples (Cohen 1960).
             error = np.sqrt(fraction * (1 - fraction) / n) / (1 - chance)
+    # Columns are the second labeller's classes, hence the transposed matrix.
     confusion = Table({"first": classes} | dict(zip(classes, counts.T, strict=True)))
     interval = (float(kappa - 1.96 * error), float(min(kappa + 1.96 * error, 1.0)))
     return Agreement(n, fraction, kappa, interval, confusion)

@@ -49,6 +49,7 @@ def blind_order(n: int, labeller: str, *, random_state: int = 0) -> np.ndarray:
     """
     # Python's own hash of a string differs between runs.
     digest = hashlib.sha256(labeller.encode()).digest()
+    # numpy takes seeds as 32-bit words.
     seed = np.frombuffer(digest, dtype=np.uint32).tolist()
     return np.random.default_rng([random_state, *seed]).permutation(n)
 

@@ -156,6 +156,7 @@ class LabelStore:
         source = _to_plain(source)
         new = _Label(source, labeller, str(label), int(confidence), now)
         with self._changing() as labels:
+            # In place: `_changing` holds the same list.
             labels[:] = [old for old in labels if (old.source, old.labeller) != (source, labeller)]
             labels.append(new)
 
@@ -191,6 +192,7 @@ class LabelStore:
             self._refresh()
             before, labels = self._labels, list(self._labels)
             yield labels
+            # Nothing changed, so the file keeps its time.
             if labels == before:
                 return
             self._labels = labels

@@ -96,6 +96,7 @@ class LabellingWidget:
         self.skip = widgets.Button(description="skip")
         self.mark = widgets.ToggleButton(value=True, description="mark")
         for name, button in self.labels.items():
+            # name=name binds the value now; a plain closure would see the last one.
             button.observe(lambda change, name=name: self._toggled(name, change["new"]), "value")
         for value, button in self.confidences.items():
             button.on_click(lambda _, value=value: self._save(value))

@@ -119,6 +119,7 @@ def _bin_scores(table: Table, score: str) -> Iterator[tuple[str, str, np.ndarray
         values = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
     known = np.isfinite(values)
     place = np.full(len(table), -1)
+    # A score of 1 belongs to the last bin.
     place[known] = np.clip(values[known] * _N_BINS, 0, _N_BINS - 1).astype(int)
     for i in reversed(range(_N_BINS)):
         low, high = i / _N_BINS, (i + 1) / _N_BINS
@@ -134,6 +135,7 @@ def _get_view(coords: SkyCoord) -> dict[str, Any]:
     # The mean of unit vectors works across RA = 0 and at the poles.
     mean = coords.cartesian.mean()
     center = SkyCoord(mean.x, mean.y, mean.z, representation_type="cartesian")
+    # Without the mean vector's length, which is below one.
     center = SkyCoord(center.spherical.lon, center.spherical.lat)
     reach = coords.separation(center).max().to_value(u.deg)
     return {"target": center, "fov": float(np.clip(2.4 * reach, _MIN_FOV, 180))}

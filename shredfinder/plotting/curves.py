@@ -233,6 +233,7 @@ def plot_reliability(
     ax.errorbar(
         mean,
         fraction,
+        # Rounding may put a limit on the wrong side of the fraction.
         yerr=np.maximum([fraction - low, high - fraction], 0),
         fmt="o-",
         color=color,
@@ -284,6 +285,7 @@ def _draw_folds(ax: Axes, lines: Sequence[Line], color: str) -> None:
         return
     for line in lines:
         ax.plot(*line, color="black", linewidth=0.5, alpha=0.6)
+    # Folds have different thresholds, so they are averaged on a common grid.
     curves = [np.interp(_GRID, *line) for line in lines]
     mean, spread = np.mean(curves, axis=0), np.std(curves, axis=0, ddof=1)
     ax.fill_between(

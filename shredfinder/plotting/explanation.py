@@ -93,6 +93,7 @@ def plot_explanation(
         "galaxy-shred", [_COLORS[0], "white", _COLORS[1]]
     )
     n_columns = max(1, min(n_columns, n))
+    # Rounded up.
     n_rows = -(-n // n_columns)
     extra = 0.22 * n_rows if titles is not None else 0
     width = 3.3 * n_columns + (0.8 if limit else 0)

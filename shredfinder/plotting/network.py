@@ -182,6 +182,7 @@ def _place_boxes(boxes: list[_Box]) -> None:
 
 def _height(box: _Box) -> float:
     if len(box.shape) == 3:
+        # The root keeps small images visible beside large ones.
         return np.sqrt(box.shape[0] / 128)
     # The height of a vector is its number of units, on a logarithmic scale.
     return min(0.18 * np.log2(box.shape[0] + 1), 2.2) * 0.7

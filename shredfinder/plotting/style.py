@@ -71,6 +71,7 @@ def get_text_color(shade: str) -> str:
     -----
     Contrast is that of the Web Content Accessibility Guidelines 2.1, from relative luminance.
     """
+    # Relative luminance and contrast as the web accessibility guidelines (WCAG 2) define them.
     red, green, blue = (
         channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
         for channel in (int(shade[i : i + 2], 16) / 255 for i in (1, 3, 5))
@@ -96,6 +97,7 @@ def make_figure(width: float, height: float, **layout: Any) -> Figure:
     """
     figure_class = import_optional("matplotlib.figure", "plotting").Figure
     engine = import_optional("matplotlib.layout_engine", "plotting").ConstrainedLayoutEngine
+    # Figures outside pyplot need no display and are freed with their last reference.
     return figure_class(figsize=(width, height), layout=engine(**layout))
 
 
