@@ -85,6 +85,7 @@ def fractions(args: argparse.Namespace) -> None:
     )
     if (hosts := load_hosts(args)) is not None:
         coords = get_positions(rows, args.position)
+        # One row per matched candidate, in order.
         rows = rows[match_hosts(coords, hosts, args.host_radius)["index"]]
     # Existing scores are used.
     if find_column(rows, "p_cnn", required=False) is None:

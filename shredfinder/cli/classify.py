@@ -139,6 +139,7 @@ def _show_expected_name(scored: Any, cutouts: Any, pattern: str) -> None:
 
     if not (scored["p_cnn_flag"] == CutoutFlag.MISSING).all():
         return
+    # The template has at most one row.
     for path in find_image_files(scored.template, cutouts, pattern):
         name = "no allowed file name" if path is None else repr(path)
         print(f"no file was found; the first row's would be {name}", file=sys.stderr)

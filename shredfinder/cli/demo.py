@@ -52,6 +52,7 @@ def demo(args: argparse.Namespace) -> None:
     from shredfinder.table import ShredTable
 
     check_output(args.output, overwrite=True)
+    # Fails before the simulation if it is not installed.
     import_optional("matplotlib", "plotting the field")
     # A simulated field takes a while: check the output first.
     _check_format(args.output)

@@ -82,11 +82,13 @@ def fetch(args: argparse.Namespace) -> None:
     flags = np.full(len(table), CutoutFlag.FAILED.value, dtype="U16")
     with fetcher.stream(coords[order], chunk=_CHUNK) as stream:
         for start, cutouts in zip(range(0, max(len(table), 1), _CHUNK), stream, strict=True):
+            # The stream follows the order on the sky; these are its rows in the catalogue.
             rows = order[start : start + len(cutouts)]
             flags[rows] = cutouts.flags
             for row in rows[~cutouts.good]:
                 names[row] = None
             write_images(cutouts.images, folder, [names[row] for row in rows], cutouts.bands)
+    # Last, since its presence marks a complete folder.
     write_index(folder, names, flags, cutouts.facts, cutouts.images, table)
     n_good = sum(name is not None for name in names)
     print(f"{len(table)} sources, {n_good} cutouts in {folder}", file=sys.stderr)

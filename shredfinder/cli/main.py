@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _replace_unprintable()
     given = list(sys.argv[1:] if argv is None else argv)
+    # Only the module of this command is imported: --help and errors stay fast.
     command = next((word for word in given if not word.startswith("-")), "")
     parser = build_parser(command)
     args = parser.parse_args(given)
@@ -147,6 +148,7 @@ def _run(args: argparse.Namespace) -> int:
             args.run(args)
         except KeyboardInterrupt:
             print(f"shredfinder: interrupted; {args.interrupted}", file=sys.stderr)
+            # 128 + SIGINT, the shell's convention for an interrupted command.
             return 130
         except BrokenPipeError:
             # The reader of the output has left, as `head` does.

@@ -182,6 +182,7 @@ def _given_addresses(args: argparse.Namespace) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name in _ADDRESSES:
             if getattr(args, name):
+                # Only for this search: the configuration is restored at the end.
                 stack.enter_context(conf.set_temp(name, getattr(args, name)))
         yield
 

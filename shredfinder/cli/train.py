@@ -305,6 +305,7 @@ def _make_classifier(args: argparse.Namespace) -> ShredClassifier:
     if args.start is None:
         return ShredClassifier(args.architecture, args.survey, random_state=args.random_state)
     survey = get_survey(args.survey)
+    # A loaded classifier has the survey of its model; the images may be of another one.
     return ShredClassifier.load(args.start).set_params(
         survey=survey.name,
         bands=survey.bands,

@@ -279,7 +279,7 @@ class Cache:
         for folder, _, files in os.walk(self.path):
             for name in files:
                 ours = name.endswith(_SUFFIXES) and (temporary or not name.startswith("."))
-                # Cutouts are five folders deep: whatever else lies in the folder is not touched.
+                # Cutouts are five folders deep. Any other file in the folder is left alone.
                 if ours and len(os.path.relpath(folder, self.path).split(os.sep)) == 5:
                     path = os.path.join(folder, name)
                     try:

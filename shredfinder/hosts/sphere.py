@@ -75,7 +75,7 @@ def iter_pairs(
     chords = 2.0 * np.sin(np.minimum(radii, np.pi) / 2.0) * (1.0 + 1e-9) + 1e-14
     # Catalogues repeat positions, and balanced trees of equal points are slow to build.
     tree = cKDTree(points, balanced_tree=False)
-    # Counting first, without listing the points, tells how many circles fit in a batch.
+    # Counting the points is cheap, and sets how many circles fit in a batch.
     counts = tree.query_ball_point(centers, chords, workers=workers, return_length=True)
     filled = np.flatnonzero(counts)
     for rows in _batches(filled, counts[filled], max_pairs):

@@ -111,6 +111,7 @@ def make_field_view(
     side = np.array(image.shape[:2]) * _pixel_scale(wcs)
     # Services take circles: query the one around the square, then drop sources outside the square.
     radius = float(np.hypot(*side) / 2) * u.arcsec
+    # The settings that decide whether a stored table is reused.
     where = {"ra": center.icrs.ra.deg, "dec": center.icrs.dec.deg, "arcsec": radius.value}
 
     def query_field(survey: str, label: str, **options: Any) -> tuple[Table, str]:
@@ -169,6 +170,7 @@ def _fetch_image(
     image = cutouts.images[0]
     if not cutouts.good[0] or image.shape[-1] != 3:
         note = f"no image of the field ({cutouts.flags[0] or 'not in colour'})"
+        # The viewer's colour of blank sky.
         image = np.full((n_pixels, n_pixels, 3), 32, dtype=np.uint8)
     # Cutouts begin with the northernmost row, FITS images with the southernmost.
     return np.ascontiguousarray(image[::-1]), _make_wcs(center, n_pixels, scale), note
@@ -231,6 +233,7 @@ def choose_galleries(
         if not len(table):
             continue
         chosen = rng.choice(len(table), min(n_examples, len(table)), replace=False)
+        # Highest scores first.
         rows = table[chosen[np.argsort(-np.asarray(table["p_cnn"])[chosen])]]
         if "service" in images:
             found = images["service"].fetch(rows, progress=False)

@@ -158,4 +158,5 @@ def _sky_groups(sky: SkyCoord, degrees: float) -> np.ndarray:
     # An angle on the unit sphere as a chord, for distances in three dimensions.
     reach = 2 * np.sin(np.radians(degrees) / 2)
     linked = tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix")
+    # Chains of neighbours form one group, however long they are.
     return connected_components(linked, directed=False)[1]

@@ -113,6 +113,7 @@ def fractions_by_preset(
         if len(table):
             passed &= candidate_cut(table, survey, preset=preset).passed
         found = shred_fraction(p_cnn[passed], threshold=threshold)
+        # indexes=[0, 0]: both in front of the other columns.
         found.add_columns([[preset.name], [int(passed.sum())]], indexes=[0, 0],
                           names=["preset", "n_rows"])  # fmt: skip
         rows.append(found)

@@ -267,6 +267,7 @@ def _format_criteria(search) -> dict[str, Any]:
 def _format_hosts(search) -> dict[str, Any]:
     if not len(search.hosts):
         return {"hosts": None, "n_hosts": 0}
+    # Negated, for descending order; ties stay in the hosts' order.
     richest = np.argsort(-np.asarray(search.hosts["n_candidates"]), kind="stable")[:_MAX_ROWS]
     columns = [name for name in search.hosts.colnames if name != "host_index"]
     return {"hosts": _format_table(search.hosts[richest][columns]), "n_hosts": len(search.hosts)}
@@ -284,6 +285,7 @@ def _format_satellites(search) -> dict[str, Any]:
 def _join_fractions(search) -> Table:
     """Join the fractions by magnitude and by separation in one table."""
     by_magnitude, by_separation = search.fractions_by_magnitude(), search.fractions_by_separation()
+    # Without the edges of the bins, which become one label.
     counted = by_magnitude.colnames[2:]
     rows = []
     for table, name in ((by_magnitude, "r"), (by_separation, "separation")):

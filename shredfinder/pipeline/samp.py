@@ -151,6 +151,7 @@ def _call(client: Any, mtype: str, params: dict[str, str], timeout: float) -> li
         title = client.get_metadata(identifier).get("samp.name", identifier)
         try:
             message = {"samp.mtype": mtype, "samp.params": params}
+            # The hub takes the timeout as text.
             response = client.call_and_wait(identifier, message, str(int(timeout)))
         except Exception as error:  # hubs and programs fail in many ways
             problem = f"did not respond within {timeout:g} s ({error})"

@@ -185,6 +185,7 @@ class SatelliteSearch:
         summary : str
             The rows after each step, and the shred fraction with its 68 % interval.
         """
+        # For a column of aligned names.
         width = max(len(row["step"]) for row in self.counts)
         lines = [
             f"{row['step']:{width}} {row['n'] if row['n'] >= 0 else '?':>8}  {row['what']}"
@@ -291,6 +292,7 @@ def _whole_edges(values: np.ndarray) -> np.ndarray:
     if not values.size:
         return np.array([15.0, 21.0])
     low, high = np.floor(values.min()), np.ceil(values.max())
+    # At least one bin, and arange excludes its end.
     return np.arange(low, max(high, low + 1) + 1)
 
 

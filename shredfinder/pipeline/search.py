@@ -188,6 +188,7 @@ def find_satellites(
     if cutouts is None:
         fetcher = make_fetcher(classifier, service)
         if steps.path is not None and fetcher.cache is True:
+            # A folder given by the user holds the images too, so that it is complete.
             fetcher = replace(fetcher, cache=steps.path / "cutouts")
         images: dict[str, Any] = {"service": fetcher}
     else:
@@ -336,6 +337,7 @@ def _region_radius(
 ) -> Quantity:
     if radius is not None:
         return to_value(radius, "radius", u.deg) * u.deg
+    # By default the region is the projected radius of the host at the centre.
     at_center = None if hosts is None else find_host(hosts, center)
     if hosts is None or at_center is None:
         raise ValueError(
@@ -399,6 +401,7 @@ def _score(
     scoring: dict[str, Any],
     progress: bool | Literal["auto"],
 ) -> ShredTable:
+    # A step's table is kept as it is, for the steps' record and the counts.
     scored = candidates.copy()
     scored.add_p_cnn(classifier, **images, **scoring, progress=progress)
     return scored

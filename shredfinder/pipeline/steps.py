@@ -120,6 +120,7 @@ class StepFolder:
             "rows": len(table),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        # After the table: a record never describes a table that is not there yet.
         with atomic_write(self.path / _RECORD) as temporary:
             temporary.write_text(json.dumps(self._record, indent=1))
         return table
@@ -137,6 +138,7 @@ def digest_table(table: Table | None) -> str | None:
     """Compute a hash of a table's content; None for no table."""
     if table is None:
         return None
+    # As text, which is the same for a table read from a file and one in memory.
     text = "\n".join(table.pformat(max_lines=-1, max_width=-1))
     return hashlib.sha256(text.encode()).hexdigest()
 
