@@ -71,6 +71,11 @@ class Conf(config.ConfigNamespace):
         "TAP service of the Pan-STARRS1 DR2 catalogue.",
         cfgtype="string",
     )
+    mast_tap_url = _item(
+        "https://mast.stsci.edu/vo-tap/api/v0.1/mast_catalogs",
+        "MAST's newer TAP service, tried for Pan-STARRS1 before ps1_tap_url.",
+        cfgtype="string",
+    )
     dust_url = _item(
         "https://irsa.ipac.caltech.edu/cgi-bin/DUST/nph-dust",
         "URL of IRSA's dust service, which provides E(B-V).",

@@ -191,6 +191,7 @@ def fetch_region(
     *,
     position: tuple[str, str],
     max_rows: int,
+    max_radius: float | None = None,
     verify: bool,
     bar: tqdm,
 ) -> tuple[Table | None, int]:
@@ -212,6 +213,8 @@ def fetch_region(
         Names of the columns of right ascension and declination.
     max_rows : int
         Largest number of rows per request.
+    max_radius : float, optional
+        Radius in degrees above which the circle is divided first.
     verify : bool
         Whether the service counts the rows first.
     bar : `tqdm.tqdm`
@@ -230,7 +233,7 @@ def fetch_region(
         If the service fails, or a box cannot be divided further.
     """
     # A stack: reversed, so that boxes are fetched in their order.
-    waiting = list(reversed(circle.boxes()))
+    waiting = list(reversed(circle.boxes(max_radius)))
     parts = []
     most = max_rows
     n_boxes = n_failed = 0

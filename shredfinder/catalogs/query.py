@@ -14,11 +14,18 @@ from shredfinder.catalogs.paging import CachedService, fetch_region
 from shredfinder.catalogs.query_cache import QueryCache, open_cache
 from shredfinder.catalogs.reddening import fetch_dust_map
 from shredfinder.catalogs.regions import Circle
+from shredfinder.catalogs.schema import (
+    check_columns,
+    find_alias,
+    primary_condition,
+    schema_query,
+)
 from shredfinder.catalogs.skyserver import SkyServer
 from shredfinder.catalogs.standard import empty_rows, raw_columns, standardize
-from shredfinder.catalogs.tap import TapService, schema_query, sort_columns
+from shredfinder.catalogs.tap import TapService
 from shredfinder.config import conf
 from shredfinder.cuts import extinction, get_preset
+from shredfinder.exceptions import ServiceError, StoppedError
 from shredfinder.surveys import CatalogPreset, get_catalog_preset
 
 if TYPE_CHECKING:
@@ -29,11 +36,15 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.catalogs.regions import Box
+    from shredfinder.catalogs.schema import Described
     from shredfinder.catalogs.standard import Reddening
     from shredfinder.cuts import CutPreset
     from shredfinder.table import ShredTable
 
 __all__ = ["count_sources", "query_candidates"]
+
+# Seconds that a service may take to describe its columns, if there is another one.
+_PATIENCE = 60.0
 
 
 def query_candidates(
@@ -118,10 +129,12 @@ def query_candidates(
 
     Notes
     -----
-    Legacy DR9 is queried over TAP (``ls_dr9.tractor`` at NOIRLab's Data Lab), as is PS1 DR2
-    (ObjectThin, StackObjectThin and StackPetrosian at MAST); SDSS DR17 in SQL (PhotoPrimary at
-    SkyServer). URLs and names are from the services' documentation; the package's tests run
-    against local servers.
+    Legacy DR9 is queried over TAP (``ls_dr9.tractor`` at NOIRLab's Data Lab), as is PS1 DR2 at
+    MAST: from ``ps1_dr2.stack_object`` and its companions at the newer service, or, if that does
+    not respond or lacks columns, from ObjectThin, StackObjectThin and StackPetrosian at the older
+    one, which needs circles of at most 0.24 degrees; ``meta["service"]`` names the service. SDSS
+    DR17 is queried in SQL (PhotoPrimary at SkyServer). URLs and names are from the services'
+    documentation; the package's tests run against local servers.
 
     The server applies slightly looser conditions, and `shredfinder.cuts.candidate_cut` applies the
     exact cuts to the rows that it sends. Each source belongs to exactly one part of a split region.
@@ -144,15 +157,13 @@ def query_candidates(
     if not preset.needs_ebv and ebv is not None:
         raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
     seconds = _to_seconds(timeout)
-    wanted = raw_columns(preset, columns)
-    service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
-    address = service.service.endpoint
-
+    raw_columns(preset, columns)  # refuses an invalid choice before the first request
     # A TAP service describes its tables, so missing columns are found before any row is fetched.
-    described: dict[str, dict[str, tuple[str, str]]] = {}
-    lacking: tuple[str, ...] = ()
-    if preset.service == "tap":
-        described, lacking = _check_columns(service, preset, wanted)
+    service, preset, described, lacking = _choose_service(
+        preset, endpoint, columns, cache=cache, seconds=seconds, mode=mode
+    )
+    wanted = raw_columns(preset, columns)
+    address = service.service.endpoint
     # Catalogues of uncorrected magnitudes need a map of E(B-V) before the cuts can be applied.
     if preset.needs_ebv and ebv is None:
         ebv = fetch_dust_map(center, circle.radius, url=conf.dust_url, timeout=seconds, cache=cache)
@@ -161,14 +172,14 @@ def query_candidates(
     if push_down and cuts is not None:
         largest = _max_extinction(ebv, preset) if preset.needs_ebv else None
         conditions = write_conditions(preset, cuts, max_extinction=largest)
-    conditions = _primary_condition(preset, described) + conditions
+    conditions = primary_condition(preset, described) + conditions
 
     # The columns of the cuts, then those that the user asks for.
     selected = {name: alias for name, alias in preset.columns.items() if name not in lacking}
     for name in wanted:
         # SQL ignores case: the same column must not be selected twice.
         if name.lower() not in {known.lower() for known in selected}:
-            selected[name] = _find_alias(name, preset, described)
+            selected[name] = find_alias(name, preset, described)
     query = _QueryWriter(preset, circle, selected, conditions)
     # Fetched in parts that the service can send completely.
     with progress_bar(total=None, progress=progress, desc=preset.survey, unit="row") as bar:
@@ -178,13 +189,14 @@ def query_candidates(
             circle,
             position=(preset.ra, preset.dec),
             max_rows=max_rows,
+            max_radius=preset.max_radius,
             verify=verify_counts,
             bar=bar,
         )
     if raw is None:
         if preset.service == "tap":
             # An empty result has the columns' types and units. One small part is enough.
-            box = circle.boxes()[0]
+            box = circle.boxes(preset.max_radius)[0]
             while box.dec_max - box.dec_min > 0.1:
                 box = box.split()[0]
             raw, _ = service.ask(query(box, False), max_rows=max_rows, short=True)
@@ -259,11 +271,12 @@ def count_sources(
     preset = get_catalog_preset(survey)
     circle = Circle.of(center, radius)
     seconds = _to_seconds(timeout)
-    service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode="sync")
-    described = _check_columns(service, preset, [])[0] if preset.service == "tap" else {}
+    service, preset, described, _ = _choose_service(
+        preset, endpoint, None, cache=cache, seconds=seconds, mode="sync"
+    )
     # No columns and no cuts: every source within the circle counts.
-    query = _QueryWriter(preset, circle, {}, _primary_condition(preset, described), cover=False)
-    return sum(service.count(query(box, True)) for box in circle.boxes())
+    query = _QueryWriter(preset, circle, {}, primary_condition(preset, described), cover=False)
+    return sum(service.count(query(box, True)) for box in circle.boxes(preset.max_radius))
 
 
 def _to_seconds(timeout: float | Quantity) -> float:
@@ -271,6 +284,66 @@ def _to_seconds(timeout: float | Quantity) -> float:
     if not seconds > 0:
         raise ValueError(f"timeout must be positive: got {timeout}")
     return seconds
+
+
+def _choose_service(
+    preset: CatalogPreset,
+    endpoint: str | None,
+    columns: Sequence[str] | Literal["all"] | None,
+    *,
+    cache: bool | PathLike | QueryCache,
+    seconds: float,
+    mode: Literal["auto", "sync", "async"],
+) -> tuple[CachedService, CatalogPreset, Described, tuple[str, ...]]:
+    """Open the first service of a catalogue that responds and has the columns.
+
+    Returns
+    -------
+    service : CachedService
+        The service.
+    preset : CatalogPreset
+        The catalogue as this service has it.
+    described, lacking
+        As from `check_columns`.
+    """
+    services = [*preset.mirrors, preset]
+    if preset.service != "tap":
+        service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
+        return service, preset, {}, ()
+    if len(services) > 1:
+        # A run resumes at the service whose results are in the cache.
+        services.sort(key=lambda known: not _is_known(known, endpoint, cache))
+    failures: list[str] = []
+    for known in services[:-1]:
+        # A service that does not respond soon is not worth waiting for: there is another.
+        patience = min(seconds, _PATIENCE)
+        quick = _open_service(known, endpoint, cache=cache, seconds=patience, mode="sync")
+        try:
+            found = check_columns(quick, known, raw_columns(known, columns))
+        except StoppedError:
+            raise
+        except (ServiceError, KeyError) as error:
+            failures.append(str(error))
+            continue
+        return _open_service(known, endpoint, cache=cache, seconds=seconds, mode=mode), *found
+    last = services[-1]
+    service = _open_service(last, endpoint, cache=cache, seconds=seconds, mode=mode)
+    try:
+        return service, *check_columns(service, last, raw_columns(last, columns))
+    except (ServiceError, KeyError) as error:
+        for failure in failures:
+            error.add_note(f"tried before: {failure}")
+        raise
+
+
+def _is_known(
+    preset: CatalogPreset, endpoint: str | None, cache: bool | PathLike | QueryCache
+) -> bool:
+    """Return whether the cache holds the columns of a service."""
+    store = open_cache(cache)
+    address = (endpoint or getattr(conf, preset.endpoint)).rstrip("/")
+    key = preset.survey, address, schema_query(list(preset.tables))
+    return store is not None and store.read(key) is not None
 
 
 def _open_service(
@@ -304,68 +377,6 @@ def _max_extinction(ebv: Reddening | None, preset: CatalogPreset) -> float | Non
     return max(0.0, extinction(largest, "r", survey=preset.survey))
 
 
-def _check_columns(
-    service: CachedService, preset: CatalogPreset, wanted: list[str]
-) -> tuple[dict[str, dict[str, tuple[str, str]]], tuple[str, ...]]:
-    """Query the service for its columns, and check that none is missing.
-
-    Returns
-    -------
-    described : dict
-        UCD and description of each column, by table and lower-case name.
-    lacking : tuple of str
-        Optional columns that the service lacks.
-    """
-    text = schema_query(list(preset.tables))
-    schema, _ = service.ask(text, max_rows=100_000, short=True)
-    described = sort_columns(schema, list(preset.tables))
-    # TAP_SCHEMA lists no columns for a table that the service does not have.
-    absent = [table for table, columns in described.items() if not columns]
-    if absent:
-        raise KeyError(
-            f"{service.service.endpoint} has no table {', '.join(absent)} in its TAP_SCHEMA: pass "
-            "the endpoint of a service that has it, or a CatalogPreset with the table's name there"
-        )
-    service.keep(text, schema)
-    tables = {alias: table for table, alias in preset.tables.items()}
-    optional = {name for role in preset.optional for name in preset.names_of(role)}
-    missing: list[tuple[str, str]] = []
-    lacking: list[tuple[str, str]] = []
-    for name, alias in preset.columns.items():
-        if name.lower() not in described[tables[alias]]:
-            (lacking if name in optional else missing).append((tables[alias], name))
-    known = {name for columns in described.values() for name in columns}
-    # A column that the user asks for may be in any of the tables.
-    missing += [("every table", name) for name in wanted if name.lower() not in known]
-    if missing:
-        names = ", ".join(f"{name} ({table})" for table, name in missing)
-        raise KeyError(
-            f"{service.service.endpoint} lacks columns of {preset.survey}: {names}; pass the "
-            "endpoint of a service that has them, or a CatalogPreset with their names there"
-        )
-    return described, tuple(name for _, name in lacking)
-
-
-def _primary_condition(
-    preset: CatalogPreset, described: dict[str, dict[str, tuple[str, str]]]
-) -> list[str]:
-    """Return the condition that leaves one entry of each source, where the table has the column."""
-    if preset.primary is None:
-        return []
-    known = {name for columns in described.values() for name in columns}
-    return [f"{preset.primary} = 1"] if preset.primary.lower() in known else []
-
-
-def _find_alias(
-    name: str, preset: CatalogPreset, described: dict[str, dict[str, tuple[str, str]]]
-) -> str:
-    """Return the alias of the table that has a column."""
-    for table, alias in preset.tables.items():
-        if not described or name.lower() in described[table]:
-            return alias
-    return ""
-
-
 class _QueryWriter:
     """Writes the query for the rows in a part of a region, or for their number."""
 
@@ -387,8 +398,10 @@ class _QueryWriter:
     def __call__(self, box: Box, count: bool) -> str:
         preset = self.preset
         ra, dec, radius = self.circle.ra, self.circle.dec, self.circle.padded_radius
-        if preset.circle is None and self.cover:
-            # A circle around the box saves the server from searching the rest of a large region.
+        too_large = preset.max_radius is not None and radius > preset.max_radius
+        if too_large or (preset.circle is None and self.cover):
+            # A circle around the box saves the server from searching the rest of a large region,
+            # which some services refuse.
             cover = box.cover()
             if cover is not None and cover[2] < radius:
                 ra, dec, radius = cover
@@ -398,6 +411,8 @@ class _QueryWriter:
         fields |= {"arcmin": f"{60 * radius:.9f}", "ra_col": ra_col, "dec_col": dec_col}
         conditions = [] if preset.circle is None else [preset.circle.format(**fields)]
         conditions += box.condition(ra_col, dec_col) + self.conditions
+        if too_large and not self.cover:
+            conditions.append(self.circle.condition(ra_col, dec_col))
         selected = "COUNT(*) AS n_rows"
         if not count:
             selected = ", ".join(

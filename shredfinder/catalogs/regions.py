@@ -199,14 +199,55 @@ class Circle:
         """
         return separation(self.ra, self.dec, ra, dec) <= self.radius
 
-    def boxes(self) -> list[Box]:
+    def boxes(self, max_radius: float | None = None) -> list[Box]:
         """Return boxes that enclose the circle.
+
+        Parameters
+        ----------
+        max_radius : float, optional
+            If the circle is larger, in degrees, it is divided into boxes whose `Box.cover` is
+            not.
 
         Returns
         -------
         boxes : list of Box
-            One box, or two that do not overlap if the circle crosses RA 0.
+            Boxes that do not overlap: one, or two if the circle crosses RA 0, unless it is
+            divided.
         """
+        boxes = self._enclosing_boxes()
+        if max_radius is None or self.padded_radius <= max_radius:
+            return boxes
+        waiting, small = boxes[::-1], []
+        while waiting:
+            box = waiting.pop()
+            cover = box.cover()
+            if cover is None or cover[2] > max_radius:
+                waiting.extend(reversed(box.split()))
+            elif separation(self.ra, self.dec, *cover[:2]) <= self.padded_radius + cover[2]:
+                small.append(box)
+        return small
+
+    def condition(self, ra: str, dec: str) -> str:
+        """Write the circle as arithmetic, for services that reject large circles.
+
+        Parameters
+        ----------
+        ra, dec : str
+            Names of the columns.
+
+        Returns
+        -------
+        condition : str
+            A condition in ADQL, with a margin.
+        """
+        sine, cosine = np.sin(np.radians(self.dec)), np.cos(np.radians(self.dec))
+        # 16 decimals keep the angle exact to 1e-9 degrees at a radius of 0.1 degrees.
+        return (
+            f"{sine:.16f} * SIN(RADIANS({dec})) + {cosine:.16f} * COS(RADIANS({dec})) * "
+            f"COS(RADIANS({ra} - {self.ra:.9f})) >= {np.cos(np.radians(self.padded_radius)):.16f}"
+        )
+
+    def _enclosing_boxes(self) -> list[Box]:
         margin = self.radius + 2 * _PAD
         south, north = self.dec - margin, self.dec + margin
         # A circle around a pole contains all right ascensions.

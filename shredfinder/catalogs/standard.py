@@ -113,6 +113,7 @@ def standardize(
         The rows that pass, with the standard columns, then the survey's extra columns, then the
         columns to keep.
     """
+    raw = _mask_missing(raw, preset.missing)
     if ebv is not None:
         ra, dec = _positions(raw, preset)
         # The caller's table does not get the new column.
@@ -148,6 +149,23 @@ def standardize(
         _add(table, "ebv", reddening, u.mag, "phot.color.excess", "E(B-V) (SFD)")
     _add_raw(table, raw, preset, columns, described or {})
     return table
+
+
+def _mask_missing(raw: Table, missing: float | None) -> Table:
+    """Replace a survey's mark of missing values by NaN in all columns of floats."""
+    if missing is None:
+        return raw
+    replaced = raw.copy(copy_data=False)
+    for name in raw.colnames:
+        if raw[name].dtype.kind == "f":
+            values = np.ma.filled(raw[name], np.nan)
+            # Files may hold the mark rounded or in single precision.
+            with np.errstate(invalid="ignore"):
+                marked = np.abs(values - missing) < 0.5
+            if marked.any():
+                replaced[name] = raw[name].copy()
+                replaced[name][marked] = np.nan
+    return replaced
 
 
 def _positions(raw: Table, preset: CatalogPreset) -> tuple[np.ndarray, np.ndarray]:

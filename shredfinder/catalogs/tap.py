@@ -8,8 +8,6 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from shredfinder.catalogs.paging import make_client, normalize
 from shredfinder.exceptions import (
     BadResponseError,
@@ -19,12 +17,12 @@ from shredfinder.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from astropy.table import Table
     from pyvo.dal import TAPResults
 
-__all__ = ["TapService", "schema_query", "sort_columns"]
+__all__ = ["TapService"]
 
 _FINISHED = ("COMPLETED", "ERROR", "ABORTED")
 # Statuses of services that do not accept asynchronous jobs.
@@ -230,56 +228,3 @@ def _check_body(content: bytes) -> None:
         raise TransientServiceError(f"a web page came in place of a table: {find_text(content)}")
     if re.search(rb"<(\w+:)?VOTABLE", start) and not content.rstrip().endswith(b"VOTABLE>"):
         raise TransientServiceError("the table is truncated")
-
-
-def schema_query(tables: Sequence[str]) -> str:
-    """Write a query for the descriptions of tables in TAP_SCHEMA.
-
-    Parameters
-    ----------
-    tables : sequence of str
-        Names of the tables, with schema.
-
-    Returns
-    -------
-    text : str
-        The query, whose result `sort_columns` reads.
-    """
-    # Some services list tables with their schema, and some without it.
-    names = [name for table in tables for name in (table, table.rpartition(".")[2])]
-    quoted = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
-    return (
-        "SELECT table_name, column_name, ucd, description FROM TAP_SCHEMA.columns "
-        f"WHERE table_name IN ({quoted})"
-    )
-
-
-def sort_columns(result: Table, tables: Sequence[str]) -> dict[str, dict[str, tuple[str, str]]]:
-    """Sort the descriptions in TAP_SCHEMA by table and column.
-
-    Parameters
-    ----------
-    result : `~astropy.table.Table`
-        Result of `schema_query`.
-    tables : sequence of str
-        Names of the tables, with schema.
-
-    Returns
-    -------
-    columns : dict
-        For each table a dict from column name, in lower case, to UCD and description; empty if
-        the service does not have the table.
-    """
-    columns: dict[str, dict[str, tuple[str, str]]] = {table: {} for table in tables}
-    plain = {table.rpartition(".")[2].lower(): table for table in tables}
-    fields = {name.lower(): name for name in result.colnames}
-    values = [
-        np.ma.filled(np.ma.asarray(result[fields[name]]), "").astype(str).tolist()
-        for name in ("table_name", "column_name", "ucd", "description")
-    ]
-    for table, column, ucd, description in zip(*values, strict=True):
-        home = plain.get(table.strip().rpartition(".")[2].lower())
-        if home is not None:
-            words = re.sub(r"\s+", " ", description).strip()
-            columns[home][column.strip(' "').lower()] = (ucd.strip(), words)
-    return columns

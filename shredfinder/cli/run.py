@@ -52,6 +52,7 @@ _ADDRESSES = {
     "legacy_tap_url": "TAP service of the Legacy catalogue",
     "sdss_sql_url": "SkyServer, without the data release",
     "ps1_tap_url": "TAP service of Pan-STARRS1",
+    "mast_tap_url": "MAST's newer TAP service, tried first for Pan-STARRS1",
     "dust_url": "IRSA's dust service",
     "nsa_url": "file of the NASA-Sloan Atlas",
     "resolver_url": "Sesame name resolver",

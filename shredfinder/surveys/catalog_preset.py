@@ -56,6 +56,15 @@ class CatalogPreset:
         Roles whose columns may be absent from the table.
     extras : dict
         UCD and description of each role that is added to the standard columns of the result.
+    max_radius : float or None
+        Largest radius in degrees of a circle that the service accepts; larger regions are divided.
+    join : tuple of str
+        Columns by which the tables are joined. If given, ``source`` is written at run time: each
+        column is taken from the first of ``tables`` that has it, and only the tables that are
+        needed are joined to the first one.
+    mirrors : tuple of CatalogPreset
+        Other services with the same catalogue. They are tried before this one, in order, and the
+        first that responds and has the columns is used.
     primary : str or None
         Column that is 1 for one of several entries of a source in overlapping images, and 0 for
         the others, which are neither queried nor read; ignored where the column is absent.
@@ -90,6 +99,9 @@ class CatalogPreset:
     missing: float | None = None
     optional: tuple[str, ...] = ()
     extras: dict[str, tuple[str, str]] = field(default_factory=dict)
+    max_radius: float | None = None
+    join: tuple[str, ...] = ()
+    mirrors: tuple[CatalogPreset, ...] = ()
     primary: str | None = None
     composite_names: tuple[str, ...] = ()
     # The repr identifies a run on disk: a function's address would change it at each start.

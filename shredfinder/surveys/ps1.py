@@ -1,5 +1,7 @@
 """The Pan-STARRS1 3π survey, data release 2 (Chambers et al. 2016, arXiv:1612.05560)."""
 
+from dataclasses import replace
+
 from shredfinder.surveys.catalog_preset import CatalogPreset
 from shredfinder.surveys.registry import Imaging, Survey, register_survey
 
@@ -17,8 +19,8 @@ PS1_QUALITY_FLAGS = {
     "QF_OBJ_BAD_STACK": 128,
 }
 
-# Tables at MAST. Column names: the DR2 documentation of ObjectThin, StackObjectThin and
-# StackPetrosian.
+# Tables of MAST's legacy service. Column names: the DR2 documentation of ObjectThin,
+# StackObjectThin and StackPetrosian.
 _CATALOG = CatalogPreset(
     survey="ps1-dr2",
     criteria="ps1",
@@ -60,7 +62,28 @@ _CATALOG = CatalogPreset(
         "petro_r50_err": "p",
     },
     missing=-999.0,
+    # The legacy service rejects circles of more than 0.25 degrees.
+    max_radius=0.24,
 )
+
+# MAST's newer service has the same columns in lower case, in views that join the tables above.
+_MAST_CATALOG = replace(
+    _CATALOG,
+    endpoint="mast_tap_url",
+    names={role: name.lower() for role, name in _CATALOG.names.items()},
+    tables={
+        "ps1_dr2.stack_object": "s",
+        "ps1_dr2.forced_mean_object": "f",
+        "ps1_dr2.stack_petrosian": "p",
+    },
+    source="ps1_dr2.stack_object AS s",
+    join=("objid", "uniquepspsstid"),
+    objid="objid",
+    ra="ramean",
+    dec="decmean",
+    aliases={role if role in _CATALOG.names else role.lower(): "s" for role in _CATALOG.aliases},
+)
+_CATALOG = replace(_CATALOG, mirrors=(_MAST_CATALOG,))
 
 #: Facts about Pan-STARRS1 DR2.
 #:

@@ -24,6 +24,8 @@ class SkyDatabase:
     def __init__(self, tables, *, hidden=()):
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._connection.create_function("CONTAINS5", 5, contains, deterministic=True)
+        for name, function in (("SIN", math.sin), ("COS", math.cos), ("RADIANS", math.radians)):
+            self._connection.create_function(name, 1, function, deterministic=True)
         self._connection.create_function("SQRT", 1, lambda x: None if x is None else x**0.5)
         self._kinds = {}
         schemas = {name.partition(".")[0] for name in tables if "." in name} | {"TAP_SCHEMA"}

@@ -1,6 +1,7 @@
 """One server that imitates TAP, SkyServer and IRSA's dust service, with faults on demand."""
 
 import io
+import re
 import sqlite3
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -183,6 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
     def votable(self, params):
         owner = self.owner
         text = params.get("QUERY", "")
+        # MAST's older service rejects circles of more than 0.25 degrees.
+        cones = re.findall(r"CIRCLE\('ICRS', [^,]+, [^,]+, ([0-9.]+)\)", text)
+        if "dbo." in text and any(float(radius) > 0.25 for radius in cones):
+            return 400, _error("The search radius must not exceed 0.25 degrees")
         try:
             names, rows = owner.database.run(text)
         except sqlite3.Error as error:

@@ -169,6 +169,7 @@ class Services:
             "legacy_tap_url": catalogs.tap,
             "sdss_sql_url": catalogs.url,
             "ps1_tap_url": catalogs.tap,
+            "mast_tap_url": catalogs.tap,
             "dust_url": f"{catalogs.url}/dust",
             "nsa_url": f"{images.url}/nsa_v1_0_1.fits",
             "resolver_url": f"{images.url}/sesame/",
