@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from shredfinder.evaluation import (
     bootstrap_metrics,
@@ -21,6 +22,17 @@ def test_metrics_by_hand():
     # Of 16 pairs, (0.8 > 0.4) and (0.8 > 0.7) are in the wrong order.
     assert metrics["auc"] == 14 / 16
     assert metrics["brier"] == pytest.approx(np.mean(np.subtract(p, y) ** 2))
+
+
+def test_metrics_agree_with_scikit_learn():
+    rng = np.random.default_rng(1)
+    y, p = rng.integers(0, 2, 500), rng.random(500).round(2)  # with ties
+    metrics = compute_metrics(y, p, threshold=0.3)
+    assert metrics["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(y, p), abs=1e-12)
+    assert metrics["brier"] == pytest.approx(sklearn.metrics.brier_score_loss(y, p), abs=1e-12)
+    for name in ("accuracy", "precision", "recall", "f1"):
+        score = getattr(sklearn.metrics, f"{name}_score")
+        assert metrics[name] == pytest.approx(score(y, p >= 0.3), abs=1e-12)
 
 
 def test_unscored_rows_are_ignored():
@@ -58,6 +70,8 @@ def test_purity_at_prevalence_by_hand():
 def test_invalid_input():
     with pytest.raises(ValueError, match=r"must have the shape \(n,\), got \(2,\) and \(1,\)"):
         compute_metrics([0, 1], [0.5])
+    with pytest.raises(ValueError, match=r"must be in 0–1, got 0\.5 to 1\.5"):
+        compute_metrics([0, 1], [0.5, 1.5])
     with pytest.raises(ValueError, match="must be 0"):
         compute_metrics([0, 2], [0.5, 0.5])
 
