@@ -184,9 +184,11 @@ class HttpClient:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise requests.Timeout
+                # The body is read in a hook, so that limits also hold for the bodies of redirects.
                 prepared.hooks["response"] = [partial(self._load, end=end, max_bytes=max_bytes)]
                 response = self._session.send(
                     prepared,
+                    # For connecting, and for each read; the deadline bounds their sum.
                     timeout=(min(_CONNECT_TIMEOUT, left), left),
                     allow_redirects=False,
                     **self._session.merge_environment_settings(
@@ -246,6 +248,7 @@ class HttpClient:
             problem = f"{host} refuses connections"
         else:
             problem = f"no connection to {host} ({getattr(reason, 'strerror', None) or reason})"
+        # A host that has responded before is probably only busy or restarting.
         kind = TransientServiceError if host in self._reached else UnreachableServiceError
         return kind(f"{problem} (check the address and the network connection)")
 

@@ -83,6 +83,7 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
         # Random, so that the threads do not all come back at once.
         pause += tenacity.wait_random(0, pause)(state)
         error = state.outcome.exception() if state.outcome else None
+        # At least the server's own Retry-After.
         return max(pause, getattr(error, "retry_after", 0.0))
 
     return tenacity.Retrying(

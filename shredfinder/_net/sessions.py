@@ -93,6 +93,7 @@ def pyvo_errors() -> Iterator[None]:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ServiceError):
+                # The client's own error has the status and the better message.
                 raise cause from error
             cause = cause.__cause__ or cause.__context__
         raise BadResponseError(f"the service reports: {find_text(str(error).encode())}") from error

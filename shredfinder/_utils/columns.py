@@ -146,6 +146,7 @@ def get_mask(column: Any) -> np.ndarray:
     mask : `~numpy.ndarray` of bool
         True where masked, of shape ``(n,)``.
     """
+    # A column without a mask gets one of False, as a view without memory of its own.
     return np.broadcast_to(np.asarray(getattr(column, "mask", False), dtype=bool), column.shape)
 
 
@@ -187,6 +188,8 @@ def column_from_arrow(values: pa.Array | pa.ChunkedArray) -> MaskedColumn:
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     if not is_number:
+        # Objects keep strings of any length; assigning a list to `data[:]` keeps the array
+        # one-dimensional.
         data = np.empty(len(values), dtype=object)
         data[:] = ["" if value is None else value for value in values.to_pylist()]
     else:

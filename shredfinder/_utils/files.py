@@ -80,6 +80,7 @@ def temporary_beside(path: PathLike) -> Iterator[Path]:
         )
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder")
+    # Unique per process and thread; the suffix stays, since writers choose the format by it.
     temporary = path.with_name(f".{path.stem}-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
         yield temporary

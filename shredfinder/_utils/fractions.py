@@ -207,6 +207,7 @@ def split_into_bins(
         raise ValueError(f"edges must be at least two increasing numbers: got {edges.tolist()}")
     with np.errstate(invalid="ignore"):
         inside = [
+            # Bins include their lower edge; only the last one includes its upper edge too.
             (values >= low) & ((values < high) if high < edges[-1] else (values <= high))
             for low, high in itertools.pairwise(edges)
         ]

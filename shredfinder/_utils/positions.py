@@ -207,6 +207,7 @@ def _find_position(table: Table, name: str) -> str | tuple[str, str]:
         lambda: _find_pairs(table, _OTHER_NAMES),
         lambda: _find_ucds(table, _PLAIN_UCDS),
     )
+    # In order of reliability; the first step that finds anything decides.
     for find in steps:
         found = find()
         if len(found) > 1:
@@ -285,6 +286,7 @@ def _from_coords(coords, name):
 def _blank_invalid(ra, dec):
     """Set both coordinates to NaN where either is not finite or out of range."""
     with np.errstate(invalid="ignore"):
+        # Some catalogues count right ascension from -180 to 180 degrees.
         valid = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
     return np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
 

@@ -63,6 +63,7 @@ def _factor(value: Any, name: str, units: Sequence[u.UnitBase]) -> float:
         if unit == wanted:
             return 1.0
         if not isinstance(unit, u.UnrecognizedUnit) and unit.is_equivalent(wanted):
+            # A factor suffices, since only linear units are accepted.
             return unit.to(wanted)
     raise u.UnitsError(
         f"{name} must be in {_unit_names(units)}, or in a convertible unit: "
@@ -114,6 +115,7 @@ def to_floats(value: Any, name: str, *units: u.UnitBase) -> np.ndarray:
     """
     data, mask = _split(value)
     factor = _factor(value, name, units or _PURE)
+    # The numbers in the value's own unit; `factor` converts them.
     raw = data.value if isinstance(data, u.Quantity) else data
     try:
         raw = np.asarray(raw)
@@ -208,6 +210,7 @@ def to_strings(value: Any, name: str) -> np.ndarray:
         flat = ["" if item is None else _text(item, name) for item in array.ravel()]
         array = np.array(flat, dtype=str).reshape(array.shape)
     elif array.dtype.kind == "S":
+        # FITS strings are bytes.
         array = np.char.decode(array, "ascii", "replace")
     elif array.dtype.kind == "U":
         array = np.asarray(array)

@@ -45,6 +45,7 @@ def check_count(value: Any, name: str, *, least: int = 1) -> None:
     """
     if value is None:
         return
+    # True is an int for Python.
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_whole or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")

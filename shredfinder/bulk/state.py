@@ -181,7 +181,7 @@ class RunState:
         arrays: dict[str, Any] = {
             "run": self._digest,
             "p_cnn": scores.p_cnn.astype(np.float32),
-            # Bytes take a quarter of the space of NumPy's text, and need no pickling.
+            # Bytes take a quarter of the space of NumPy's text.
             "flags": np.asarray(scores.flags, dtype="S16"),
             "training_prior": scores.training_prior,
             **scores.optional,

@@ -425,7 +425,7 @@ class ParquetStore:
             atomic_write(output) as temporary,
             parquet.ParquetWriter(temporary, schema) as writer,
         ):
-            # Batches end at row groups, so they may be shorter than _part.
+            # Batches may be shorter than _part, hence the running count.
             for batch in self._file.iter_batches(self._part):
                 arrays = [*batch.columns, *to_arrow(*columns(start, start + len(batch)).values())]
                 start += len(batch)

@@ -91,7 +91,7 @@ class SkyServer:
             raise
         except ServiceError as error:
             # The same kind of error, with the service and the query in its message. SkyServer
-            # answers invalid SQL with status 500, which no retry and no smaller region improves.
+            # sends status 500 for invalid SQL, where neither a retry nor a smaller region helps.
             invalid = "error_message" in str(error) and "time" not in str(error).lower()
             raise (BadResponseError if invalid else type(error))(
                 f"{self.endpoint} failed to run the query: {error}. The query: {limited[:300]}",

@@ -130,7 +130,7 @@ class TapService:
                     f"{self.endpoint} failed to run the query: {error}. The query: {text[:300]}",
                     status=error.status,
                 ) from error
-        # The status in the VOTable; pyvo warns too, for some services only.
+        # A truncated result is marked by its status, or noticed by pyvo.
         overflow = (result.query_status or "").upper() == "OVERFLOW" or any(
             issubclass(w.category, DALOverflowWarning) for w in caught
         )
@@ -145,7 +145,7 @@ class TapService:
             except _SlowJobError:
                 raise
             except (TransientServiceError, BadResponseError):
-                pass  # jobs fail at times, also with 400: the query tells whether it is valid
+                pass  # a job may fail, even with status 400, although the query is valid
             return self._run_sync(text, max_rows) if result is None else result
         try:
             return self._run_sync(text, max_rows)

@@ -146,7 +146,7 @@ def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
     along, across = rotate(dx, dy, position_angle)
     # Discs end near four scale lengths (van der Kruit & Searle 1981).
     edge = 1 / (1 + np.exp((np.abs(along) / scale_length - 3.8) / 0.25))
-    # cosh overflows beyond about 88 in single precision.
+    # cosh² would overflow far from the disc; at 30 the profile is already zero.
     height = np.minimum(np.abs(across) / (thickness * scale_length), 30)
     image = np.exp(-np.hypot(along, 0.7) / scale_length) * edge / np.cosh(height) ** 2
     return Stamp(_normalize(image), left, bottom)

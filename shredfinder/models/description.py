@@ -351,6 +351,7 @@ def fit_stretch(images: np.ndarray) -> dict[str, Any]:
     softening, white = [], []
     for band in range(images.shape[3]):
         pixels = images[..., band].ravel()
+        # Every k-th pixel of all images: enough for medians and quantiles.
         pixels = pixels[:: max(len(pixels) // _MAX_PIXELS, 1)]
         pixels = pixels[np.isfinite(pixels)].astype(float)
         if not len(pixels):
@@ -358,6 +359,7 @@ def fit_stretch(images: np.ndarray) -> dict[str, Any]:
                 f"channel {band} of the images has no finite flux: leave it out, or "
                 "check the images"
             )
+        # 1.4826 converts the deviation of Gaussian noise to its standard deviation.
         noise = 1.4826 * np.median(np.abs(pixels - np.median(pixels)))
         # The deviation is 0 for images that mostly have one value, such as masked ones.
         noise = noise or np.std(pixels) or 1.0

@@ -85,6 +85,7 @@ class ShredEnsemble(ImageScorer):
         if self.symmetry not in SYMMETRIES:
             raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {symmetry!r}")
         self.model_: Any = _Models(models)
+        # After model_, of which the description is read.
         self.survey = self._description.survey
         self.classes_ = np.array(self._description.classes)
 

@@ -96,6 +96,7 @@ def list_classes(y: ArrayLike) -> np.ndarray:
     values: np.ndarray = np.ma.getdata(np.ma.asarray(y))
     if values.dtype.kind not in "biuf":
         return np.array(CLASSES)
+    # 0/1 stay numbers; values between them are soft labels, for which only names make sense.
     known = encode_labels(y)
     known = known[np.isfinite(known)]
     is_hard = np.isin(known, (0, 1)).all()
@@ -170,6 +171,7 @@ def combine_raters(
                 f"have no error rate; known are {', '.join(map(repr, rates))}"
             )
         error = np.array([rates.get(value, np.nan) for value in confidence.tolist()])
+        # A shred if the label says so and is right, or says galaxy and is wrong.
         opinions.append(p_shred * (1 - error) + (1 - p_shred) * error)
     if len({len(opinion) for opinion in opinions}) > 1:
         raise ValueError(

@@ -312,6 +312,7 @@ class TrainedModel:
         images = apply_stretch(images, self.description.stretch)
         logits = self.network.logits(images)
         if symmetry != "none" and images.shape[1] == images.shape[2]:
+            # The limit is on calibrated logits, these are not yet divided by the temperature.
             limit = _UNCERTAIN_LOGIT * self.description.temperature
             rows = np.flatnonzero((np.abs(logits) < limit) | (symmetry == "all"))
             if len(rows):
@@ -346,6 +347,7 @@ class TrainedModel:
 
     def _view_logits(self, images, first):
         """Return the logits of all 8 symmetries, shape ``(n, 8)``; the first are known."""
+        # The first, without rotation, was evaluated already.
         others = [self.network.logits(view) for view in symmetric_views(images)]
         return np.stack([first, *others], axis=1)
 

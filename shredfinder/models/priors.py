@@ -192,6 +192,7 @@ def apply_prior(
     """
     if isinstance(prior, str):
         prior = estimate_prior(p_cnn, training_prior)
+    # NaN: no row is scored, so nothing can be estimated or corrected.
     if prior is None or np.isnan(prior):
         return p_cnn
     return adjust_prior(p_cnn, prior, training_prior)

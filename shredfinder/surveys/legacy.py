@@ -49,6 +49,7 @@ _GRIZ_LAYERS = ("ls-dr10", "ls-dr10-north", "ls-dr10-south")
 def _make_ls_id(release: np.ndarray, brick: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Compute Data Lab's ls_id from the columns that Tractor and sweep files have instead."""
     release, brick, number = (values.astype("i8") for values in (release, brick, number))
+    # Disjoint ranges of bits, which Data Lab reserves for the three numbers.
     return (release << 40) | (brick << 16) | number
 
 

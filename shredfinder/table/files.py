@@ -356,7 +356,7 @@ def _check_fits(table, path):
         )
     advice = "use another extension, such as .ecsv"
     for name in table.colnames:
-        # astropy's FITS writer would rename one of the two columns silently.
+        # P_CNN beside p_cnn, for example: the standard ignores case in column names.
         if name.lower() in (P_NAME, FLAG_NAME) and name not in (P_NAME, FLAG_NAME):
             raise ValueError(
                 f"cannot write the table to {str(path)!r}: FITS does not distinguish the column "
