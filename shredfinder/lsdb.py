@@ -242,6 +242,7 @@ def _check_model(path):
             f"classifier must be the path of a model file that all workers can read, got "
             f"{type(path).__name__}: save it with classifier.save(path)"
         )
+    # Absolute, since workers may run in other folders.
     path = None if path is None else os.path.abspath(str(find_model(path)))
     return path, load_classifier(path)
 

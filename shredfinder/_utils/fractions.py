@@ -241,6 +241,7 @@ def classify(
 def _count(groups, p_cnn, shred, confidence_level, interval):
     scored = np.isfinite(p_cnn)
     n_scored = np.array([np.count_nonzero(inside & scored) for inside in groups])
+    # `shred` is False for unscored rows, so these are in neither count.
     n_shreds = np.array([np.count_nonzero(inside & shred) for inside in groups])
     fraction, low, high = binomial_fractions(
         n_shreds, n_scored, confidence_level=confidence_level, interval=interval

@@ -117,6 +117,7 @@ def read_candidates(
         for file in map(Path, paths):
             wanted = None
             with reading_errors(file, "the catalogue", has_columns=True):
+                # Only candidates stay in memory: a chunk is cut before the next one is read.
                 for chunk in _open(file, chunk_rows, _useful_columns(preset, columns)):
                     chunk = _drop_duplicates(chunk, preset)
                     if wanted is None:

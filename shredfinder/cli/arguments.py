@@ -190,6 +190,7 @@ def _get_service_options(args: argparse.Namespace) -> dict[str, Any]:
         # NaN is refused too.
         if not args.rate >= 0:
             raise ValueError(f"--rate must be a number of requests per second, not {args.rate:g}")
+        # 0 on the command line is None in Python: no limit.
         options["rate"] = args.rate or None
     if args.offline:
         options["offline"] = True
@@ -220,6 +221,7 @@ def get_image_options(args: argparse.Namespace, pattern: str = DEFAULT_PATTERN) 
         if args.pattern is not None:
             raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
         return {"service": get_fetcher(args)}
+    # Options of services would be ignored silently.
     given = " and ".join(f"--{name.replace('_', '-')}" for name in _get_service_options(args))
     if given:
         raise ValueError(f"with --cutouts nothing is fetched: leave out {given}")

@@ -71,6 +71,7 @@ def label(args: argparse.Namespace) -> None:
     from shredfinder.table import find_image_files, read_catalogue
 
     table = read_catalogue(args.catalogue, args.table)
+    # The table's own spelling, such as objid for objID.
     identifier = find_column(table, args.identifier)
     session = LabellingSession(
         table[identifier],

@@ -143,6 +143,7 @@ def evaluate(args: argparse.Namespace) -> None:
     else:
         _check_unused(table, ("p_cnn", "fold"))
         classifier = _make_classifier(args)
+        # Read once; each fold takes its rows from memory.
         cutouts = classifier.open_training(data.paths)[:]
         # Each source is scored by the network of the fold that left it out.
         table["p_cnn"], table["fold"] = cross_validate(

@@ -277,6 +277,7 @@ def sdss_quality_cut(
     if min_petro_r50 is not None:
         criteria["petro_r50"] = _above(petro_r50, "petro_r50", min_petro_r50, u.arcsec)
     # Only the bands of the colour cut need a magnitude.
+    # The last axis of per-band arrays runs over `bands`.
     in_color = [list(bands).index("g"), list(bands).index("r")]
     mags = _magnitudes(dered_mag, "dered_mag", bands)
     criteria["dered_mag"] = np.all(np.isfinite(mags[..., in_color]), axis=-1)

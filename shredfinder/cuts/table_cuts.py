@@ -48,6 +48,7 @@ class _Columns:
         self.catalog = catalog
 
     def has(self, role: str, band: str | None = None) -> bool:
+        # Roles that this survey does not have at all.
         if role not in self.catalog.names:
             return False
         return find_column(self.table, self.catalog.name(role, band), required=False) is not None
@@ -157,6 +158,7 @@ def photometry(
     bands = tuple(bands or columns.catalog.bands)
     # Errors do not depend on the extinction, which scales flux and error alike.
     mag, mag_err = columns.magnitudes(bands), columns.magnitude_errors(bands)
+    # Legacy gives an inverse variance of the radius, SDSS and PS1 an error.
     if "shape_r" in columns.catalog.names:
         r_eff = columns.floats("shape_r", unit=u.arcsec)
         ivar = columns.floats("shape_r_ivar", unit=u.arcsec**-2)

@@ -183,6 +183,7 @@ def cross_validate(
     # Soft labels become classes for other classifiers; rows with NaN are in no fold.
     targets = p_shred if is_own else np.nan_to_num(p_shred).round().astype(int)
     data: dict[str, Any] = {"sample_weight": sample_weight}
+    # Most scikit-learn classifiers have no argument `groups`.
     if is_own or "groups" in inspect.signature(classifier.fit).parameters:
         data["groups"] = groups
     # Arrays, so that they can be indexed by the rows of a fold.
@@ -198,6 +199,7 @@ def cross_validate(
         if saved is not None and saved.exists():
             model = ShredClassifier.load(saved)
         else:
+            # A clone has the parameters but not the fitted weights.
             model = clone(classifier)
             options = {"checkpoint": folder, "name": f"fold {k}"} if is_own else {}
             parts = {name: values[kept] for name, values in data.items()}

@@ -135,6 +135,7 @@ def read_nsa(
     except FileNotFoundError:
         raise
     except OSError as error:
+        # A page about an error may have been saved in place of the file.
         hint = (
             f"the download from {url or conf.nsa_url} is not a FITS file; delete it with "
             "astropy.utils.data.clear_download_cache and retry"
@@ -158,6 +159,7 @@ def _to_hosts(data, columns, z_max):
     # Select rows before reading the other columns: most of the file is not needed.
     redshift = _column(data, "z", slice(None))
     with np.errstate(invalid="ignore"):
+        # NaN redshifts fail the comparison, so they are left out.
         rows = np.flatnonzero(redshift < z_max) if z_max is not None else np.arange(len(redshift))
     hosts = Table()
     for name in (*_BASIC, *columns):

@@ -190,6 +190,7 @@ def join_hosts(
     matches = match_hosts(
         coords, hosts, radius, cosmology=cosmology, min_distance=min_distance, distance=distance
     )
+    # Indexing keeps the class of the table, such as ShredTable.
     joined = candidates[np.asarray(matches["index"])]
     # The host's own entry is the galaxy, not a candidate for a shred or a satellite.
     entry = np.asarray(matches["separation"]) <= to_value(entry_radius, "entry_radius", u.arcsec)

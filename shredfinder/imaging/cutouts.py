@@ -93,6 +93,7 @@ class Cutouts:
         service: str | None = None,
     ) -> None:
         self.color_mapping = color_mapping
+        # Fluxes may have any range; colours are uint8, or float in 0–1.
         self.images = validate_images(images, fluxes=color_mapping == FLUX)
         self.pixel_scale = to_arcsec_per_pixel(pixel_scale)
         self.bands = tuple(bands)
@@ -450,6 +451,7 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
     images: Any = X
     if hasattr(images, "convert") and hasattr(images, "getbands"):
         images = np.asarray(images.convert("RGB"))  # an image of Pillow
+    # Before as_paths, which would look at each element.
     if isinstance(images, np.ndarray) and images.ndim in (3, 4):
         return Cutouts(images, **facts)
     paths = as_paths(images)

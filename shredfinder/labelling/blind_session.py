@@ -195,6 +195,7 @@ class LabellingSession:
         source = self.store.remove_last(self.labeller, {self._sources[row] for row in self._order})
         if source is not None:
             row = self._rows[source]
+            # Labelled in another session since: the row may still be in this queue.
             if row in self._queue:
                 self._queue.remove(row)
             self._queue.appendleft(row)

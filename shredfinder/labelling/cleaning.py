@@ -75,6 +75,7 @@ def rank_contradicted(y: ArrayLike, p_shred: ArrayLike, *, n: int | None = None)
     # For a soft label, this is the probability that a random rater's label is right.
     p_label = target * p_shred + (1 - target) * (1 - p_shred)
     rows = np.flatnonzero(np.isfinite(p_label))
+    # The least probable labels first.
     rows = rows[np.argsort(p_label[rows], kind="stable")][:n]
     ranked = Table(
         {

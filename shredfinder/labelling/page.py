@@ -105,6 +105,7 @@ class LabellingPage:
     def close(self) -> None:
         """Stop serving."""
         if self._thread is not None:
+            # Only a running server can be shut down; otherwise the call would wait for ever.
             self._server.shutdown()
             self._thread.join()
             self._thread = None
@@ -124,6 +125,7 @@ class LabellingPage:
         if host not in self._hosts or origin not in (None, f"http://{host}"):
             request.refuse(HTTPStatus.FORBIDDEN, "requests from other sites are refused")
             return
+        # URLs are /TOKEN/, /TOKEN/state, /TOKEN/cutout/ROW and so on.
         _, _, path = request.path.partition("/")
         token, *rest = path.split("/")
         # Compared in constant time, so that timing does not reveal the token.

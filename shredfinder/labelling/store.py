@@ -152,6 +152,7 @@ class LabelStore:
         """
         check_label(label, confidence)
         check_labeller(labeller)
+        # Without the offset: the column's description says UTC.
         now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
         source = _to_plain(source)
         new = _Label(source, labeller, str(label), int(confidence), now)
@@ -215,6 +216,7 @@ class LabelStore:
             )
         table = read_labels(self.path, self.identifier)
         columns = (table[name].tolist() for name in (self.identifier, *_COLUMNS))
+        # The fields of _Label have the order of the columns.
         self._labels = [_Label(*row) for row in zip(*columns, strict=True)]
         self._signature = signature
 

@@ -134,6 +134,7 @@ class ImageScorer:
         return hasattr(self, "model_")
 
     def _get_model(self) -> TrainedModel:
+        # scikit-learn's convention: attributes with an underscore exist only after `fit`.
         if not hasattr(self, "model_"):
             raise exceptions.NotFittedError(
                 "this classifier has no model yet: call fit, or use ShredClassifier.load() for "
@@ -384,6 +385,7 @@ class ImageScorer:
             Classes of shape ``(n,)``; masked for unscored images.
         """
         p_cnn, _ = self.predict_p_cnn(X, **kwargs)
+        # NaN >= 0.5 is False: unscored rows get a class here, and are masked below.
         classes = self.classes_[(p_cnn >= 0.5).astype(int)]
         unscored = np.isnan(p_cnn)
         if classes.dtype.kind == "U":

@@ -235,6 +235,7 @@ def _render_page(search, figures: dict[str, Figure]) -> str:
 
 def _encode_figure(figure: Figure, kind: str) -> str:
     buffer = io.BytesIO()
+    # Images compress well as JPEG; line drawings stay sharp as PNG.
     options: dict[str, Any] = {"pil_kwargs": {"quality": 88}} if kind == "jpeg" else {}
     figure.savefig(buffer, format=kind, dpi=130, **options)
     return make_data_uri(buffer.getvalue(), kind)

@@ -178,6 +178,7 @@ def find_satellites(
     >>> search.counts["step"].tolist()
     ['catalogue', 'query', 'cuts', 'hosts', 'cutouts', 'score', 'galaxies', 'satellites']
     """
+    # All names are looked up before any request is sent.
     preset, cut = get_catalog_preset(survey), get_preset(cuts)
     limit = check_threshold(threshold)
     if cutouts is not None and service is not None:
@@ -239,6 +240,7 @@ def find_satellites(
                 "model": classifier.provenance,
                 **scoring,
                 **{key: to_plain(value) for key, value in images.items()},
+                # A mirror may hold other images.
                 "viewer": conf.legacy_viewer_url,
             },
             after=["hosts"],
@@ -315,6 +317,7 @@ def _resolve_center(center: str | SkyCoord, steps: StepFolder) -> tuple[str, Sky
         return Table({"name": [center], "ra": [found.ra.deg], "dec": [found.dec.deg]})
 
     settings = {"name": center, "resolver": conf.resolver_url}
+    # A resumed search needs no resolver.
     row = steps.run("center", look_up, settings)[0]
     return center, SkyCoord(row["ra"], row["dec"], unit="deg")
 

@@ -340,6 +340,7 @@ def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: floa
     figure = make_figure(
         panel_size * len(view.panels) + 0.3, panel_size + 0.5, rect=(0, 0, 1, 0.95)
     )
+    # In arcsec.
     width = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * 3600
     radius = max(_CIRCLE * width, _MIN_CIRCLE)
     for i, panel in enumerate(view.panels):
@@ -416,5 +417,6 @@ def _choose_square(view: FieldView, panel: FieldPanel, threshold: float) -> SkyC
         shred = np.asarray(table["p_cnn"]) >= threshold
     for rows in (np.flatnonzero(fits & shred), np.flatnonzero(fits)):
         if rows.size:
+            # Sources without a magnitude count as the faintest.
             return sky[rows[np.argmin(np.nan_to_num(np.asarray(table["r"])[rows], nan=99.0))]]
     return view.host

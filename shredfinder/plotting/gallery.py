@@ -173,6 +173,7 @@ def plot_class_gallery(
     in_doubt |= np.isfinite(truth) & ((truth >= 0.5) != called)
     rng = np.random.default_rng(random_state)
     chosen = [
+        # A random sample of each class, at most n.
         rng.permutation(np.flatnonzero(scored & (called == is_shred)))[:n]
         for is_shred in (False, True)
     ]

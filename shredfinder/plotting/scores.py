@@ -171,6 +171,7 @@ def plot_binned_metrics(
         error = None
         if f"{name}_low" in table.colnames:
             below, above = (np.asarray(table[f"{name}_{end}"], float) for end in ("low", "high"))
+            # Limits that are NaN give error bars of length zero.
             error = np.nan_to_num(np.maximum([value - below, above - value], 0))[:, some]
             lowest = min(lowest, np.nanmin(below)) if np.isfinite(below).any() else lowest
         lowest = min(lowest, np.nanmin(value)) if some.any() else lowest

@@ -131,6 +131,7 @@ def make_thumbnails(
     cells = []
     for i, good in enumerate(cutouts.good):
         parts = [_frame(cutouts.images[i] if good else None, cutouts.flags[i], size, cross)]
+        # Flags and captions come from catalogues, so they are escaped.
         words = "" if notes is None else escape(str(notes[i]))
         if p_cnn is not None:
             words = f"{make_score_mark(p_cnn[i])} {words}"

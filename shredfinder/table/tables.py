@@ -244,6 +244,7 @@ class ShredTable(ShredTableMixin, Table):
     """
 
 
+# ShredTable's methods first, then those of QTable, whose columns are quantities.
 class ShredQTable(ShredTable, QTable):
     """An astropy table with quantities that scores its own rows.
 

@@ -137,6 +137,7 @@ class HiPS(CutoutService):
         if self.image_format == "jpg":
             return self._get(self.layer, request, client, read_color)
         images = [self._get(name, request, client, read_band) for name in self.layers]
+        # No body: the cache stores one cube in place of the single files.
         return FetchedImage(np.concatenate(images, axis=-1), suffix=".fits")
 
     def _get(

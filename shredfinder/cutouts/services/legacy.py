@@ -87,6 +87,7 @@ class LegacyViewer(CutoutService):
             # Layers of unknown colours get a mapping of their own, which no model accepts.
             self.color_mapping = LEGACY.layers.get(layer, f"viewer-{layer}")
             in_grz = self.color_mapping == LEGACY.color_mapping
+            # Which bands other layers show as red, green and blue is not known.
             self.bands = LEGACY.bands if in_grz else ("red", "green", "blue")
 
     def cache_folder(self) -> str:
@@ -102,6 +103,7 @@ class LegacyViewer(CutoutService):
             "ra": f"{request.ra:.7f}",
             "dec": f"{request.dec:.7f}",
             "layer": self.layer,
+            # Text without rounding noise, as in the names of the cache's folders.
             "pixscale": f"{request.pixel_scale:g}",
         }
         if request.width == request.height:

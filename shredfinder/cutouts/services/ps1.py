@@ -153,6 +153,7 @@ class PanSTARRS(CutoutService):
         # Resampling needs pixels beyond the edges of the cutout.
         margin = request.pixel_scale * MARGIN
         extent = max(request.width, request.height) * request.pixel_scale + 2 * margin
+        # `size` counts native pixels, whatever the requested scale.
         params = position | {"size": math.ceil(extent / _NATIVE), "format": "fits"}
         planes = {}
         for band in self.bands:

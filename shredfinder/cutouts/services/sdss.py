@@ -171,6 +171,7 @@ class SDSSFrames(CutoutService):
                 url = SDSSClass.IMAGING_URL_SUFFIX.format(
                     base=self.base_url,
                     dr=self.layer[2:],
+                    # The folder of the archive in which the imaging frames of DR13 to DR17 are.
                     instrument="eboss",
                     band=band,
                     **dict(zip(_FIELD, field, strict=True)),
@@ -205,6 +206,7 @@ def limit_ra(ra: float, half: float) -> str:
     low, high = (ra - half) % 360, (ra + half) % 360
     if low < high:
         return f"ra BETWEEN {low:.6f} AND {high:.6f}"
+    # The range crosses RA 0: two intervals.
     return f"ra >= {low:.6f} OR ra <= {high:.6f}"
 
 
@@ -236,6 +238,7 @@ def _read_frame(response: Response) -> list[tuple[np.ndarray, WCS]]:
             f"not a compressed image from {response.url}: {response.content[:16]!r}",
             CutoutFlag.NOT_AN_IMAGE,
         ) from error
+    # The limit was reached, so there is more.
     if len(content) >= _MAX_BYTES:
         raise BadResponseError(f"the image from {response.url} has more than {_MAX_BYTES} bytes")
     if not decompressor.eof:
