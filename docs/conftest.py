@@ -29,5 +29,5 @@ def cutout_services(request, tmp_path, monkeypatch):
     with LoopbackServer() as server:
         for item in ("legacy_viewer", "hips2fits", "sdss", "sdss_sas", "sdss_sql", "ps1"):
             monkeypatch.setattr(conf, f"{item}_url", server.url)
-        monkeypatch.setattr(conf, "sia_url", f"{server.url}/sia")
+        monkeypatch.setattr(conf, "sia_url", f"{server.url}/sia/ls_dr9")
         yield

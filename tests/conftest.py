@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shredfinder.cutouts import RetryPolicy
+
 # Compiling takes most of the time of a short training, and many tests train the same networks: JAX
 # keeps what it compiles, in a folder of this process.
 _COMPILED = tempfile.mkdtemp(prefix="shredfinder-jax-")
@@ -53,6 +55,20 @@ def make_images(n, *, size=32, n_bands=3, seed=0):
         start = half - 3 - is_shred * (half - 4)
         image[start : start + 6, start : start + 6] = rng.integers(150, 250, (6, 6, n_bands))
     return images, y
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_pauses():
+    """Shorten the pauses between retries a hundredfold, where a test sets none."""
+    original = RetryPolicy.draw_pause
+
+    def draw_pause(policy, n_attempts):
+        factor = 0.01 if policy.pause == RetryPolicy.pause else 1.0
+        return original(policy, n_attempts) * factor
+
+    RetryPolicy.draw_pause = draw_pause
+    yield
+    RetryPolicy.draw_pause = original
 
 
 @pytest.fixture(scope="session")

@@ -44,11 +44,17 @@ _MAX_ERROR_BYTES = 64 * 1024
 _CHUNK = 256 * 1024
 # Image services report with these statuses that they have no image at a position.
 _NO_COVERAGE = (204, 400, 404)
+# Those of them that an outage may answer too.
+_DOUBTFUL = (400, 404)
 # Request timeout, too early, too many requests; all 5xx are transient as well.
 _TRANSIENT = (408, 425, 429)
 # The connection could not even be opened.
 _NO_CONNECTION = (urllib3.exceptions.NewConnectionError, socket.gaierror)
 _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"SIMPLE  =": ".fits"}
+
+
+class _DoubtfulError(TransientServiceError):
+    """A failure that looks final, to be retried; its cause is the failure itself."""
 
 
 class HttpClient:
@@ -73,6 +79,8 @@ class HttpClient:
 
     Attributes
     ----------
+    retry : RetryPolicy
+        The policy.
     end : float
         Time of `time.monotonic` at which the whole run ends.
     first_url : str
@@ -95,7 +103,8 @@ class HttpClient:
         # Hosts that have responded: if they fail later, they are retried patiently.
         self._reached: set[str] = set()
         self._limiter = RateLimiter(rate)
-        self._retrying = make_retrying(retry or RetryPolicy(), self.stop)
+        self.retry = retry or RetryPolicy()
+        self._retrying = make_retrying(self.retry, self.stop)
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"shredfinder/{version('shredfinder')}"
         # No retries below this class: they would not pass the rate limiter.
@@ -114,12 +123,26 @@ class HttpClient:
         *,
         read: Callable[[Response], T],
         max_bytes: int = _MAX_BYTES,
+        examine: Callable[[ServiceError], None] | None = None,
+        retry: bool = True,
     ) -> T:
-        """Send a GET request; see `request`."""
+        """Send a GET request for an image or a list of images; see `request`.
+
+        Failures that look final are retried too, ``retry.doubts`` times: an outage may answer with
+        a web page, another image, or a status 400 or 404.
+        """
         # Images do not compress further.
         headers = {"Accept-Encoding": "identity"}
         return self.request(
-            "GET", url, read=read, max_bytes=max_bytes, params=params, headers=headers
+            "GET",
+            url,
+            read=read,
+            max_bytes=max_bytes,
+            examine=examine,
+            retry=retry,
+            doubt=True,
+            params=params,
+            headers=headers,
         )
 
     def request(
@@ -129,6 +152,9 @@ class HttpClient:
         *,
         read: Callable[[Response], T],
         max_bytes: int = _MAX_BYTES,
+        examine: Callable[[ServiceError], None] | None = None,
+        retry: bool = True,
+        doubt: bool = False,
         **content: Any,
     ) -> T:
         """Send a request, and retry it after transient failures.
@@ -142,6 +168,13 @@ class HttpClient:
             holds. A `TransientServiceError` that it raises is retried too.
         max_bytes : int, optional
             Largest body that is read.
+        examine : callable, optional
+            Called with the error of each attempt; may raise another error that explains it.
+        retry : bool, optional
+            Whether to make further attempts.
+        doubt : bool, optional
+            Whether failures that look final are believed only after ``retry.doubts`` retries:
+            a `BadResponseError`, and the statuses 400 and 404.
         **content
             ``params``, ``data``, ``json``, ``files`` and ``headers``, as in `requests.Request`.
 
@@ -165,9 +198,25 @@ class HttpClient:
         StoppedError
             If the run was stopped, or its time is over.
         """
-        return self._retrying(
-            lambda: read(self._send(requests.Request(method, url, **content), max_bytes))
-        )
+        n_doubts = 0
+
+        def attempt() -> T:
+            nonlocal n_doubts
+            try:
+                return read(self._send(requests.Request(method, url, **content), max_bytes))
+            except ServiceError as error:
+                if examine is not None:
+                    examine(error)
+                if doubt and n_doubts < self.retry.doubts and _looks_final(error):
+                    n_doubts += 1
+                    raise _DoubtfulError(str(error), error.flag, status=error.status) from error
+                raise
+
+        try:
+            return self._retrying(attempt) if retry else attempt()
+        except _DoubtfulError as error:
+            # There was no attempt left to confirm the failure.
+            raise error.__cause__ or error from None
 
     def _send(self, request: requests.Request, max_bytes: int) -> Response:
         """Send a request, follow redirects, and return the response with its body loaded."""
@@ -314,6 +363,14 @@ def _list_causes(error: BaseException) -> list[BaseException]:
             # requests wraps urllib3's errors as arguments, and urllib3 names a reason.
             waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
     return found[::-1]
+
+
+def _looks_final(error: ServiceError) -> bool:
+    """Return whether a failure is not retried by itself, but may be an outage's."""
+    return isinstance(error, BadResponseError) or (
+        # Only a status: a list without images is a valid response.
+        isinstance(error, NoCoverageError) and error.status in _DOUBTFUL
+    )
 
 
 def _check_redirect(url: str, target: str | None) -> None:

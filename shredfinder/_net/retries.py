@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ class RetryPolicy:
         Longest pause in seconds, unless the server asks for a longer one.
     total : float
         Seconds after which no further attempt is made.
+    doubts : int
+        Retries of failures that look final, before they are believed: a web page or an image of
+        another size in place of an image, a status 400 or 404, a uniform image.
 
     Examples
     --------
@@ -52,6 +56,14 @@ class RetryPolicy:
     pause: float = 0.5
     max_pause: float = 60.0
     total: float = 600.0
+    doubts: int = 2
+
+    def draw_pause(self, n_attempts: int) -> float:
+        """Draw the pause in seconds that follows the attempt of that number, from 1."""
+        # The exponent is bounded, as a float is.
+        pause = min(self.pause * 2.0 ** min(n_attempts - 1, 100), self.max_pause)
+        # Random, so that the threads do not all come back at once.
+        return pause * random.uniform(1, 2)  # noqa: S311
 
 
 def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retrying:
@@ -76,15 +88,11 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
         Called with a function, it returns that function's result or raises its last exception.
         Threads may share it.
     """
-    growing = tenacity.wait_exponential(multiplier=policy.pause, max=policy.max_pause)
 
     def wait(state: tenacity.RetryCallState) -> float:
-        pause = growing(state)
-        # Random, so that the threads do not all come back at once.
-        pause += tenacity.wait_random(0, pause)(state)
         error = state.outcome.exception() if state.outcome else None
         # At least the server's own Retry-After.
-        return max(pause, getattr(error, "retry_after", 0.0))
+        return max(policy.draw_pause(state.attempt_number), getattr(error, "retry_after", 0.0))
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((TransientServiceError, UnreachableServiceError)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
 from shredfinder.catalogs.paging import make_client, normalize
 from shredfinder.exceptions import (
@@ -21,6 +22,8 @@ __all__ = ["SkyServer", "read_csv_lines"]
 
 # SkyServer accepts 60 queries per minute.
 _RATE: float | None = 1.0
+# Longest query in characters of a URL: it is sent by GET.
+_MAX_LENGTH = 2048
 
 
 class SkyServer:
@@ -74,12 +77,21 @@ class SkyServer:
         ------
         shredfinder.exceptions.ServiceError
             If there is no valid response.
+        ValueError
+            If the query is longer than SkyServer accepts.
         """
         from astroquery.sdss import SDSSClass
         from astroquery.sdss import conf as sdss_conf
 
         # One more than needed, to recognise a truncated result.
         limited = re.sub(r"^SELECT ", f"SELECT TOP {max_rows + 1} ", text)
+        n_characters = len(quote_plus(limited))
+        # To a longer query SkyServer responds with a web page that does not say why.
+        if n_characters > _MAX_LENGTH:
+            raise ValueError(
+                f"the query has {n_characters} characters in a URL, but SkyServer accepts about "
+                f"{_MAX_LENGTH}: request fewer columns or cuts. The query: {limited[:300]}"
+            )
         try:
             with sdss_conf.set_temp("skyserver_baseurl", self.endpoint):
                 service = SDSSClass()

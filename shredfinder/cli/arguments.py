@@ -161,6 +161,11 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=float, metavar="N", help="maximum requests per second (0: no limit)"
     )
     group.add_argument("--offline", action="store_true", help="use cached images only")
+    group.add_argument(
+        "--refresh",
+        action="store_true",
+        help="ask again for positions that had no image in earlier runs",
+    )
 
 
 def get_fetcher(args: argparse.Namespace, **options: Any) -> CutoutFetcher:
@@ -194,6 +199,8 @@ def _get_service_options(args: argparse.Namespace) -> dict[str, Any]:
         options["rate"] = args.rate or None
     if args.offline:
         options["offline"] = True
+    if args.refresh:
+        options["refresh"] = True
     return options
 
 

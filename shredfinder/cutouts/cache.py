@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -29,7 +30,9 @@ __all__ = ["EMPTY", "Cache"]
 
 #: Suffix of the files that remember that a service has no image of a position.
 EMPTY = ".none"
-_SUFFIXES = (".jpg", ".png", ".fits", EMPTY)
+# Suffix of those that wait for a second response, of a later run, that there is none.
+_UNCONFIRMED = ".once"
+_IMAGES = (".jpg", ".png", ".fits")
 _DAY = 86400.0
 # Age in seconds at which a temporary file belongs to a process that was killed.
 _STALE = 3600.0
@@ -44,8 +47,9 @@ class Cache:
     base URL than the service's default are in ``legacy@{host and path}``. Files are written
     atomically, so that several processes can share a cache.
 
-    Only validated images are stored. If a service has no image (status 404 or a blank image), an
-    empty file ``{position}.none`` with a line of text remembers it for
+    Only validated images are stored. If a service has no image (status 404 or a blank image), a
+    file ``{position}.once`` with a line of text says so. If the service has none in a later run
+    either, the file becomes ``{position}.none``, and the position is not requested again for
     ``shredfinder.conf.empty_cutout_days``. A failure is never stored.
 
     Parameters
@@ -118,7 +122,7 @@ class Cache:
         """
         stem = self.stem(service, request)
         # An image counts more than an older record that there is none.
-        for suffix in _SUFFIXES:
+        for suffix in (*_IMAGES, EMPTY):
             path = stem + suffix
             try:
                 written = os.stat(path).st_mtime
@@ -184,14 +188,48 @@ class Cache:
         request : CutoutRequest
             Position and size.
         content : bytes
-            A validated image file; or ``{flag}: {reason}``, if the service has no image.
+            A validated image file.
         suffix : str
-            Its suffix; ``EMPTY`` if there is no image.
+            Its suffix.
         """
-        path = Path(self.stem(service, request) + suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+        stem = self.stem(service, request)
+        _write(Path(stem + suffix), content)
+        for record in (EMPTY, _UNCONFIRMED):
+            Path(stem + record).unlink(missing_ok=True)
+
+    def write_empty(
+        self,
+        service: CutoutService,
+        request: CutoutRequest,
+        flag: CutoutFlag,
+        reason: str,
+        *,
+        started: float,
+    ) -> None:
+        """Record that a service has no image; the second run that finds so confirms it.
+
+        Parameters
+        ----------
+        service : CutoutService
+            The service.
+        request : CutoutRequest
+            Position and size.
+        flag : CutoutFlag
+            Flag of the rows.
+        reason : str
+            What the service responded.
+        started : float
+            Time of `time.time` at which the run started: older records are another run's.
+        """
+        stem = self.stem(service, request)
+        suffix = _UNCONFIRMED
+        for record in (EMPTY, _UNCONFIRMED):
+            with contextlib.suppress(OSError):
+                if os.stat(stem + record).st_mtime < started:
+                    suffix = EMPTY
+        _write(Path(stem + suffix), f"{flag}: {reason}\n".encode())
+        if suffix == EMPTY:
+            Path(stem + _UNCONFIRMED).unlink(missing_ok=True)
 
     def report(self) -> Table:
         """Summarise the contents of the cache.
@@ -211,7 +249,7 @@ class Cache:
             # Service, layer, size, RA, Dec and file name.
             key = (folder[0], *folder[1:3]) if len(folder) == 6 else ("?", "?", "?")
             group = groups.setdefault(key, [0, 0, 0, np.inf, -np.inf])
-            group[int(path.endswith(EMPTY))] += 1
+            group[int(not path.endswith(_IMAGES))] += 1
             group[2] += stat.st_size
             group[3], group[4] = min(group[3], stat.st_mtime), max(group[4], stat.st_mtime)
         rows = [
@@ -243,7 +281,7 @@ class Cache:
         older_than : `~astropy.units.Quantity`, optional
             Remove those written longer ago than this time.
         empty : bool, optional
-            Remove only the record of positions without an image.
+            Remove only the records of positions without an image.
         dry_run : bool, optional
             Only count the files.
 
@@ -266,7 +304,7 @@ class Cache:
                     and service in (None, folder[0])
                     and layer in (None, folder[1])
                     and stat.st_mtime < before
-                    and (not empty or path.endswith(EMPTY))
+                    and (not empty or not path.endswith(_IMAGES))
                 )
             if remove:
                 n_removed += 1
@@ -278,7 +316,9 @@ class Cache:
         """Yield the path and `os.stat` of each of the cache's files, ignoring all others."""
         for folder, _, files in os.walk(self.path):
             for name in files:
-                ours = name.endswith(_SUFFIXES) and (temporary or not name.startswith("."))
+                ours = name.endswith((*_IMAGES, EMPTY, _UNCONFIRMED)) and (
+                    temporary or not name.startswith(".")
+                )
                 # Cutouts are five folders deep. Any other file in the folder is left alone.
                 if ours and len(os.path.relpath(folder, self.path).split(os.sep)) == 5:
                     path = os.path.join(folder, name)
@@ -286,6 +326,12 @@ class Cache:
                         yield path, os.stat(path)
                     except FileNotFoundError:  # another process removed it
                         continue
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _date(seconds: float) -> str:

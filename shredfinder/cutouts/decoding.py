@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shredfinder._net.client import find_suffix, find_text
 from shredfinder.cutouts.grouping import deproject
+from shredfinder.cutouts.services.base import FetchedImage
 from shredfinder.exceptions import BadResponseError, ServiceError, TransientServiceError
 from shredfinder.imaging.checks import CutoutFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from astropy.io.fits import Header
+    from astropy.io.fits import HDUList, Header
     from astropy.wcs import WCS
 
+    from shredfinder._net.client import Response
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = [
@@ -28,7 +31,9 @@ __all__ = [
     "encode_image",
     "get_celestial",
     "read_celestial",
+    "read_color",
     "read_fits",
+    "read_wcs",
 ]
 
 # The last bytes of a complete file: a decoder may fill in a missing rest silently.
@@ -41,6 +46,9 @@ _TEXT_TYPES = ("application/json", "application/xml", "application/xhtml+xml")
 _MAX_OFFSET = 1.0
 # Astropy treats other longitudes (ecliptic: ELON) as equatorial, without a warning.
 _LONGITUDES = ("RA", "GLON")
+# Keywords of a former standard, as in the headers of Pan-STARRS1, such as PC001002 for PC1_2.
+_OLD_MATRIX = re.compile(r"(PC|CD)00(\d)00(\d)")
+_OLD_NAMES = {"RADECSYS": "RADESYS"}
 
 
 def decode_color(
@@ -90,6 +98,13 @@ def decode_color(
         raise
     except Exception as error:  # a decoder may raise anything on a broken file
         raise TransientServiceError(f"broken image: {error}", CutoutFlag.CORRUPTED) from error
+
+
+def read_color(response: Response, request: CutoutRequest) -> FetchedImage:
+    """Read the colour image in a response; parameters and errors as for `decode_color`."""
+    content_type = response.headers.get("Content-Type", "")
+    image, suffix = decode_color(response.content, request, content_type)
+    return FetchedImage(image, response.content, suffix)
 
 
 def decode_fits(
@@ -176,11 +191,45 @@ def read_celestial(header: Header) -> WCS | None:
     TransientServiceError
         If they are broken.
     """
+    with _broken_coordinates():
+        return get_celestial(read_wcs(header))
+
+
+def read_wcs(header: Header, hdus: HDUList | None = None) -> WCS:
+    """Read the coordinates in a header, of its first two axes if these are celestial.
+
+    The cubes of the Legacy Surveys' viewer have coordinates for two axes only: a WCS of all three
+    would be singular.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        The header.
+    hdus : `~astropy.io.fits.HDUList`, optional
+        The file, for distortions that are in its other extensions.
+
+    Returns
+    -------
+    wcs : `~astropy.wcs.WCS`
+        The coordinates.
+    """
     from astropy.wcs import WCS
 
-    with _broken_coordinates():
-        # Fixing would warn of each deviation from the standard.
-        return get_celestial(WCS(declare_frame(header), fix=False))
+    # WCS would warn of each keyword of a former standard; threads cannot catch warnings without
+    # disturbing each other.
+    renamed = declare_frame(header).copy()
+    for name in list(header):
+        new = _OLD_NAMES.get(name) or _OLD_MATRIX.sub(r"\1\2_\3", name)
+        if new != name and new not in header:
+            renamed.rename_keyword(name, new)
+        elif new != name:
+            del renamed[name]
+    wcs = WCS(renamed, hdus, naxis=2, fix=False)
+    if wcs.celestial.naxis != 2:
+        wcs = WCS(renamed, hdus, fix=False)
+    # This repairs units and dates as WCS does, but without warnings.
+    wcs.wcs.fix()
+    return wcs
 
 
 def declare_frame(header: Header) -> Header:

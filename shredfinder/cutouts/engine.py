@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
+import time
 import warnings
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from shredfinder._net.client import HttpClient
     from shredfinder.cutouts.cache import Cache
     from shredfinder.cutouts.grouping import Group
-    from shredfinder.cutouts.services.base import CutoutService
+    from shredfinder.cutouts.services.base import CutoutService, FetchedImage
 
 __all__ = ["Batch", "Failures", "Run"]
 
@@ -70,6 +72,10 @@ class Run:
         Whether neighbours share an image.
     offline : bool
         Whether to read the cache only.
+    refresh : bool
+        Whether to request the positions again that the cache remembers as having no image.
+    started : float
+        Time of `time.time` at which the run started.
     """
 
     service: CutoutService
@@ -81,6 +87,13 @@ class Run:
     failures: Failures
     group: bool
     offline: bool
+    refresh: bool = False
+    started: float = field(default_factory=time.time)
+
+    def is_stored(self, request: CutoutRequest) -> bool:
+        """Return whether the cache makes a request unnecessary."""
+        path = None if self.cache is None else self.cache.find(self.service, request)
+        return path is not None and not (self.refresh and path.endswith(EMPTY))
 
 
 class Batch:
@@ -117,8 +130,7 @@ class Batch:
         missing: list[CutoutRequest] = []
         for request in self._rows:
             # Only looks for a file: images are read and checked in the threads.
-            found = run.cache is not None and run.cache.find(service, request)
-            (stored if found else missing).append(request)
+            (stored if run.is_stored(request) else missing).append(request)
         self._futures: list[Future[int]] = [
             run.executor.submit(self._read_stored, request) for request in stored
         ]
@@ -150,6 +162,8 @@ class Batch:
         run = self._run
         image, flag = run.cache.read(run.service, request) if run.cache else (None, None)
         if flag is not None:
+            if flag in _EMPTY_FLAGS:
+                run.failures.note_remembered(len(self._rows[request]))
             return self._put(request, flag, image)
         if run.offline:
             return self._put(request, CutoutFlag.MISSING)
@@ -160,21 +174,15 @@ class Batch:
         """Fetch an image and take the cutouts of a group from it; return the number of rows."""
         run = self._run
         try:
-            if run.client.stop.is_set():
-                raise StoppedError("the run was stopped")
-            fetched = run.service.fetch(group.request, run.client)
+            fetched, cutouts, flags = self._fetch_believed(group)
         # Raised in `result`: a wrong layer or certificate would fail for every source.
         except UnusableServiceError:
             raise
         except ServiceError as error:
             return self._fail(sources, group, error)
         run.failures.note_success()
-        # Each cutout is checked here once, and not again in `result`.
         n_rows = 0
-        for row, left, top in zip(group.rows, group.left, group.top, strict=True):
-            cutout = fetched.image[top : top + run.size, left : left + run.size]
-            check = check_images if cutout.dtype == np.uint8 else check_fluxes
-            flag = CutoutFlag(check(cutout[np.newaxis])[0])
+        for row, cutout, flag in zip(group.rows, cutouts, flags, strict=True):
             if flag == CutoutFlag.GOOD:
                 if run.cache is not None:
                     # The body is stored as it came, unless it is shared.
@@ -186,6 +194,29 @@ class Batch:
             else:
                 n_rows += self._put(sources[row], flag, reason="the image holds no data")
         return n_rows
+
+    def _fetch_believed(
+        self, group: Group
+    ) -> tuple[FetchedImage, list[np.ndarray], list[CutoutFlag]]:
+        """Fetch an image, its cutouts and their flags; request a uniform image again."""
+        run = self._run
+        doubts = run.client.retry.doubts if run.service.remote else 0
+        for n_attempts in itertools.count(1):
+            if run.client.stop.is_set():
+                raise StoppedError("the run was stopped")
+            fetched = run.service.fetch(group.request, run.client)
+            cutouts = [
+                fetched.image[top : top + run.size, left : left + run.size]
+                for left, top in zip(group.left, group.top, strict=True)
+            ]
+            check = check_images if fetched.image.dtype == np.uint8 else check_fluxes
+            # Each cutout is checked here once, and not again in `result`.
+            flags = [CutoutFlag(check(cutout[np.newaxis])[0]) for cutout in cutouts]
+            if n_attempts > doubts or set(flags) != {CutoutFlag.BLANK}:
+                break
+            # An outage may send a uniform image too.
+            run.client.stop.wait(run.client.retry.draw_pause(n_attempts))
+        return fetched, cutouts, flags
 
     def _fail(self, sources: list[CutoutRequest], group: Group, error: ServiceError) -> int:
         """Flag the rows of a group, or fetch its sources one by one."""
@@ -216,7 +247,7 @@ class Batch:
             self.images[rows] = image
         # A flag without a reason came from the cache and is not written again.
         elif reason and flag in _EMPTY_FLAGS and run.cache is not None:
-            run.cache.write(run.service, request, f"{flag}: {reason}\n".encode(), EMPTY)
+            run.cache.write_empty(run.service, request, flag, reason, started=run.started)
         return len(rows)
 
     def result(self, bar: tqdm | None = None) -> Cutouts:
@@ -277,6 +308,7 @@ class Failures:
     _n_in_row: int = 0
     _n_good: int = 0
     _n_empty: int = 0
+    _n_remembered: int = 0
     _stop_reason: str = ""
     _last_failure: str = ""
     _last_empty: str = ""
@@ -314,6 +346,11 @@ class Failures:
             self._n_in_row = 0
             self._n_good += 1
 
+    def note_remembered(self, n_rows: int) -> None:
+        """Count rows that have no image according to the cache."""
+        with self._lock:
+            self._n_remembered += n_rows
+
     def stop_run(self, reason: str) -> None:
         """End the run; the first reason is kept for the warning."""
         with self._lock:
@@ -343,6 +380,17 @@ class Failures:
                 "empty",
                 f"{service} has no image at any of {self._n_empty} positions "
                 f"({self._last_empty}): check its base_url and layer",
+            )
+
+    def warn_remembered(self) -> None:
+        """Warn, at the end of a run, of the rows that the service was not asked for."""
+        if self._n_remembered:
+            n = self._n_remembered
+            rows = "1 row rests" if n == 1 else f"{n} rows rest"
+            self._warn_once(
+                "remembered",
+                f"{rows} on the cache, which remembers that the service {self.service!r} had no "
+                "image there in two earlier runs: refresh=True asks again",
             )
 
     def _warn_once(self, kind: str, message: str) -> None:

@@ -66,6 +66,8 @@ class CutoutFetcher:
         use no cache.
     offline : bool, optional
         Read the cache only; rows that it does not hold are flagged ``missing``.
+    refresh : bool, optional
+        Request the positions again of which the cache remembers that there is no image.
     group : bool or "auto", optional
         Whether neighbouring sources share a larger image; ``"auto"`` if the service allows it.
         Slices are centred on their sources to half a pixel.
@@ -79,7 +81,8 @@ class CutoutFetcher:
         Seconds that the whole run may take; the remaining rows are flagged ``failed``.
     retry : RetryPolicy, optional
         How often requests are retried after status 429 and 5xx, cut connections, timeouts and
-        truncated bodies. All connections honour a ``Retry-After`` of the server.
+        truncated bodies, and, fewer times, after failures that look final. All connections honour
+        a ``Retry-After`` of the server.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class CutoutFetcher:
     pixel_scale: float | Quantity | None = None
     cache: bool | PathLike | Cache | None = True
     offline: bool = False
+    refresh: bool = False
     group: bool | Literal["auto"] = "auto"
     max_workers: int | None = None
     rate: float | Literal["polite"] | None = "polite"
@@ -121,6 +125,8 @@ class CutoutFetcher:
             raise ValueError(f"group must be True, False or 'auto', not {self.group!r}")
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise ValueError(f"retry must be a RetryPolicy, not {self.retry!r}")
+        if self.offline and self.refresh:
+            raise ValueError("refresh=True asks the service, which offline=True rules out")
         check_count(self.size, "size")
         check_count(self.max_workers, "max_workers")
         for name in ("rate", "timeout", "time_limit"):
@@ -254,7 +260,13 @@ class CutoutFetcher:
                 failures=failures,
                 group=service.groups if self.group == "auto" else self.group,
                 offline=self.offline and service.remote,
+                refresh=self.refresh,
             )
+            failures.warn_remembered()
+        except GeneratorExit:
+            # A stream was closed, perhaps after its last row.
+            failures.warn_remembered()
+            raise
         finally:
             # Ends pauses and downloads at once, also after an error or Ctrl-C.
             client.stop.set()
@@ -394,6 +406,7 @@ def fetch_cutouts(
     pixel_scale: float | Quantity | None = None,
     cache: bool | PathLike | Cache | None = True,
     offline: bool = False,
+    refresh: bool = False,
     group: bool | Literal["auto"] = "auto",
     max_workers: int | None = None,
     rate: float | Literal["polite"] | None = "polite",
@@ -415,7 +428,7 @@ def fetch_cutouts(
         hold unless another value is given here.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` on a terminal and in a notebook.
-    layer, base_url, size, pixel_scale, cache, offline, group, max_workers
+    layer, base_url, size, pixel_scale, cache, offline, refresh, group, max_workers
         As for `CutoutFetcher`.
     rate, timeout, time_limit, retry
         As for `CutoutFetcher`.
@@ -438,7 +451,8 @@ def fetch_cutouts(
     Warns
     -----
     shredfinder.exceptions.ShredfinderWarning
-        If the service is down, or ``time_limit`` is reached: the rest is flagged ``failed``.
+        If the service is down, or ``time_limit`` is reached: the rest is flagged ``failed``. Also
+        if rows have no image according to the cache.
 
     Examples
     --------
@@ -456,6 +470,7 @@ def fetch_cutouts(
         "pixel_scale": pixel_scale,
         "cache": cache,
         "offline": offline,
+        "refresh": refresh,
         "group": group,
         "max_workers": max_workers,
         "rate": rate,

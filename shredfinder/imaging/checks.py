@@ -26,6 +26,11 @@ _BLANK_LEVELS = 2
 # ground-based images spans more than two pixels, so a covered centre has a single colour only if
 # it is saturated.
 _CENTER_SIZE = 5
+# Relative ripple that JPEG compression leaves on a white border, near its edge.
+_WHITE_RIPPLE = 0.02
+# Share of white pixels in the frame of an image whose centre lies in a white border: a half or
+# more, less some pixels.
+_WHITE_FRAME = 0.4
 # Step in pixels of the first, quick check for blank images.
 _STRIDE = 8
 
@@ -43,7 +48,8 @@ def check_images(images: np.ndarray) -> np.ndarray:
     flags : `~numpy.ndarray` of str
         `CutoutFlag` values of shape ``(n,)``: ``corrupted`` if a value is not finite or outside
         0–1, ``blank`` if the whole image has a single colour, ``no coverage`` if only its centre
-        has (a saturated centre counts as covered), and the empty string otherwise.
+        has (a saturated centre counts as covered, but not one in a white border), and the empty
+        string otherwise.
 
     Examples
     --------
@@ -79,10 +85,27 @@ def check_images(images: np.ndarray) -> np.ndarray:
     flat = (center == center[:, :1, :1]).all(axis=(1, 2, 3))
     saturated = (center == white).any(axis=(1, 2, 3))
     good = flags == CutoutFlag.GOOD
+    flags[good & _find_white_borders(images, center, white)] = CutoutFlag.NO_COVERAGE
     # A blank image has a flat centre too, so `blank` is set last.
     flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
     flags[good & blank] = CutoutFlag.BLANK
     return flags
+
+
+def _find_white_borders(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarray:
+    """Find images whose centre lies in a white border, as Pan-STARRS1's are beyond a skycell.
+
+    What is beyond a straight edge of the data, if it holds the centre, holds half of the frame
+    too; a saturated star does not.
+    """
+    limit = white * (1 - _WHITE_RIPPLE)
+    found = np.asarray((center >= limit).all(axis=(1, 2, 3)))
+    for i in np.flatnonzero(found):
+        image = images[i]
+        sides = (image[0], image[-1], image[:, 0], image[:, -1])
+        frame = np.concatenate([(side >= limit).all(axis=-1) for side in sides])
+        found[i] = frame.mean() >= _WHITE_FRAME
+    return found
 
 
 def _measure_spread(images):

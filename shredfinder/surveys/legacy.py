@@ -24,15 +24,13 @@ _GRZ = ColorMapping(
     jpeg_quality=90,
 )
 
-# Layers that the sky viewer draws with the mapping above. Layers that are not listed are drawn in
-# other colours, which models for g, r and z refuse.
+# Layers that the sky viewer draws with the mapping above. Models for g, r and z refuse all others:
+# they are drawn in other colours or, as ls-dr9-model and ls-dr9-resid, are not images of the sky.
 _GRZ_LAYERS = (
     "ls-dr8",
     "ls-dr9",
     "ls-dr9-north",
     "ls-dr9-south",
-    "ls-dr9-model",
-    "ls-dr9-resid",
     "ls-dr10-grz",
     "ls-dr10-south-grz",
     "ls-dr11",
@@ -43,7 +41,7 @@ _GRZ_LAYERS = (
     "mzls+bass-dr6",
 )
 # From DR10 on, the default layers mix g, r, i and z into three channels.
-_GRIZ_LAYERS = ("ls-dr10", "ls-dr10-north", "ls-dr10-south")
+_GRIZ_LAYERS = ("ls-dr10", "ls-dr10-south")
 
 
 def _make_ls_id(release: np.ndarray, brick: np.ndarray, number: np.ndarray) -> np.ndarray:

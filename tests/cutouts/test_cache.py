@@ -23,6 +23,7 @@ from shredfinder.cutouts import (
     LegacyViewer,
     fetch_cutouts,
 )
+from shredfinder.exceptions import ShredfinderWarning
 from tests.cutouts.conftest import differences, host_centred, scattered
 from tests.cutouts.loopback import Faults, LoopbackServer
 
@@ -204,18 +205,23 @@ def test_failures_are_never_stored(tmp_path, fault, quick_retry):
 
 def test_no_coverage_is_remembered_for_a_while(tmp_path, server, monkeypatch):
     coords = SkyCoord([10], [-60], unit="deg")
-    fetch(coords, server, tmp_path)
-    (marker,) = files(tmp_path)
-    assert marker.read_text().startswith("blank: ")
-    assert fetch(coords, server, tmp_path).flags.tolist() == ["blank"]
-    assert len(server.requests) == 1
+    # The second run confirms the first, with three requests each.
+    for n_requests, suffix in ((3, ".once"), (6, ".none")):
+        fetch(coords, server, tmp_path)
+        (marker,) = files(tmp_path)
+        assert marker.suffix == suffix
+        assert marker.read_text().startswith("blank: ")
+        assert len(server.requests) == n_requests
+    with pytest.warns(ShredfinderWarning, match="1 row rests on the cache, .* refresh=True"):
+        assert fetch(coords, server, tmp_path).flags.tolist() == ["blank"]
+    assert len(server.requests) == 6
     old = time.time() - 8 * 86400
     os.utime(marker, (old, old))
     fetch(coords, server, tmp_path)
-    assert len(server.requests) == 2
+    assert len(server.requests) == 9
     monkeypatch.setattr(conf, "empty_cutout_days", 0)
     fetch(coords, server, tmp_path)
-    assert len(server.requests) == 3
+    assert len(server.requests) == 12
 
 
 def test_broken_files_are_fetched_again(tmp_path, server):

@@ -8,7 +8,7 @@ import numpy as np
 
 from shredfinder._utils.runtime import import_optional
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.decoding import decode_color, decode_fits
+from shredfinder.cutouts.decoding import decode_fits, read_color
 from shredfinder.cutouts.services.base import (
     CutoutService,
     FetchedImage,
@@ -125,17 +125,14 @@ class HiPS(CutoutService):
         """Fetch and validate one image; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
 
-        def read_color(response: Response) -> FetchedImage:
-            content_type = response.headers.get("Content-Type", "")
-            image, suffix = decode_color(response.content, request, content_type)
-            return FetchedImage(image, response.content, suffix)
-
         def read_band(response: Response) -> np.ndarray:
             content_type = response.headers.get("Content-Type", "")
             return decode_fits(response.content, request, 1, content_type)
 
         if self.image_format == "jpg":
-            return self._get(self.layer, request, client, read_color)
+            return self._get(
+                self.layer, request, client, lambda response: read_color(response, request)
+            )
         images = [self._get(name, request, client, read_band) for name in self.layers]
         # No body: the cache stores one cube in place of the single files.
         return FetchedImage(np.concatenate(images, axis=-1), suffix=".fits")

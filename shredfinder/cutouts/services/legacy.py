@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.decoding import decode_color, decode_fits
+from shredfinder.cutouts.decoding import decode_fits, read_color
 from shredfinder.cutouts.services.base import (
+    CutoutRequest,
     CutoutService,
     FetchedImage,
     complete_url,
     name_host,
     register_service,
 )
-from shredfinder.exceptions import UnusableServiceError
+from shredfinder.exceptions import (
+    NoCoverageError,
+    ServiceError,
+    StoppedError,
+    UnusableServiceError,
+)
+from shredfinder.imaging.checks import CutoutFlag, check_images
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import LEGACY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shredfinder._net.client import HttpClient, Response
-    from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["LegacyViewer"]
+
+# Width and height in pixels of the JPEG images that show whether a place is covered.
+_PROBE_SIZE = 32
 
 
 @register_service("legacy")
@@ -127,7 +140,52 @@ class LegacyViewer(CutoutService):
             if self.image_format == "fits":
                 image = decode_fits(content, request, len(self.bands), content_type)
                 return FetchedImage(image, content, ".fits")
-            image, suffix = decode_color(content, request, content_type)
-            return FetchedImage(image, content, suffix)
+            return read_color(response, request)
 
-        return client.get(f"{self.base_url}/{self.image_format}-cutout", params, read=read)
+        examine = None
+        if self.image_format == "fits":
+            examine = self._examine_failures(request, params, client)
+        url = f"{self.base_url}/{self.image_format}-cutout"
+        return client.get(url, params, read=read, examine=examine)
+
+    def _examine_failures(
+        self, request: CutoutRequest, params: dict[str, Any], client: HttpClient
+    ) -> Callable[[ServiceError], None]:
+        """Return a function that raises `NoCoverageError` for a FITS image outside the footprint.
+
+        There the viewer responds with status 500 as in an outage, whereas its JPEG images are
+        uniform. So a small JPEG of the same field decides, once it could be fetched.
+        """
+        side = max(request.width, request.height)
+        probe = CutoutRequest(
+            request.ra, request.dec, _PROBE_SIZE, _PROBE_SIZE, request.pixel_scale
+        )
+        names = ("ra", "dec", "layer")
+        small = {name: params[name] for name in names} | {
+            "pixscale": f"{request.pixel_scale * side / _PROBE_SIZE:.7g}",
+            "size": _PROBE_SIZE,
+        }
+        covered = False
+
+        def examine(error: ServiceError) -> None:
+            nonlocal covered
+            if error.status != 500 or covered:
+                return
+            try:
+                fetched = client.get(
+                    f"{self.base_url}/jpeg-cutout",
+                    small,
+                    read=lambda response: read_color(response, probe),
+                    retry=False,
+                )
+            except StoppedError:
+                raise
+            except ServiceError:
+                return  # the next attempt tries again
+            covered = check_images(fetched.image[np.newaxis])[0] != CutoutFlag.BLANK
+            if not covered:
+                raise NoCoverageError(
+                    "outside the footprint: status 500, and the JPEG image is uniform"
+                ) from error
+
+        return examine

@@ -12,7 +12,7 @@ import numpy as np
 
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import count_threads
-from shredfinder.cutouts.decoding import declare_frame, get_celestial
+from shredfinder.cutouts.decoding import get_celestial, read_wcs
 from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
 from shredfinder.cutouts.services.planes import OpenFiles, Plane
@@ -263,8 +263,6 @@ def _list_sources(sources: Any) -> Sequence[str | tuple[Any, WCS]]:
 def _make_planes(
     source: str | tuple[Any, WCS], bands: tuple[str, ...], files: OpenFiles
 ) -> list[Plane]:
-    from astropy.wcs import WCS
-
     if isinstance(source, tuple):
         array, wcs = source
         array = np.asarray(array)
@@ -278,7 +276,7 @@ def _make_planes(
             index = next((i for i, h in enumerate(hdus) if h.is_image and h.shape), None)
             if index is None:
                 raise ValueError(f"{source} holds no image")
-            shape, wcs = hdus[index].shape, WCS(declare_frame(hdus[index].header), hdus)
+            shape, wcs = hdus[index].shape, read_wcs(hdus[index].header, hdus)
     axes = ", ".join(wcs.wcs.ctype)
     with reading_errors(where, "the image"):
         wcs = get_celestial(wcs)

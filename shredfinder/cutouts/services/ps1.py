@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from shredfinder._net.client import find_suffix
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.decoding import decode_color
+from shredfinder.cutouts.decoding import read_color
 from shredfinder.cutouts.services.base import (
     CutoutService,
     FetchedImage,
@@ -135,12 +135,11 @@ class PanSTARRS(CutoutService):
             "blue": blue,
         }
 
-        def read(response: Response) -> FetchedImage:
-            content_type = response.headers.get("Content-Type", "")
-            image, suffix = decode_color(response.content, request, content_type)
-            return FetchedImage(image, response.content, suffix)
-
-        return client.get(f"{self.base_url}/fitscut.cgi", params, read=read)
+        return client.get(
+            f"{self.base_url}/fitscut.cgi",
+            params,
+            read=lambda response: read_color(response, request),
+        )
 
     def _fetch_fluxes(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.decoding import decode_color
+from shredfinder.cutouts.decoding import read_color
 from shredfinder.cutouts.services.base import (
     CutoutService,
     FetchedImage,
@@ -93,12 +93,9 @@ class SDSS(CutoutService):
             "height": request.height,
         }
 
-        def read(response: Response) -> FetchedImage:
-            content_type = response.headers.get("Content-Type", "")
-            image, suffix = decode_color(response.content, request, content_type)
-            return FetchedImage(image, response.content, suffix)
-
-        return client.get(f"{self.base_url}/getjpeg", params, read=read)
+        return client.get(
+            f"{self.base_url}/getjpeg", params, read=lambda response: read_color(response, request)
+        )
 
 
 @register_service("sdss-frames")

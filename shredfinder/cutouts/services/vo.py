@@ -13,7 +13,7 @@ from shredfinder.config import conf
 from shredfinder.cutouts.services.base import CutoutService, name_host, register_service
 from shredfinder.cutouts.services.local import MARGIN, make_cutout
 from shredfinder.cutouts.services.planes import read_planes
-from shredfinder.exceptions import BadResponseError, NoCoverageError
+from shredfinder.exceptions import BadResponseError, NoCoverageError, UnusableServiceError
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
 
@@ -38,6 +38,8 @@ __all__ = ["VOImages"]
 _WAVELENGTHS = {"g": 480e-9, "r": 640e-9, "i": 770e-9, "z": 910e-9, "y": 1000e-9}
 # Largest number of images of one band per cutout.
 _MAX_IMAGES = 6
+# Radius in degrees within which a service that has a band is expected to list an image in it.
+_WIDE = 1.0
 # Bounds a region's size in right ascension near the poles.
 _MIN_COS_DEC = 0.05
 # Semantics of a cutout service in datalink documents.
@@ -54,7 +56,7 @@ class VOImages(CutoutService):
     cutouts of them are fetched, otherwise the whole images. These are resampled and coloured as by
     `LocalImages`, so they must be calibrated in nanomaggies, or need a ``flux_scale``. If the list
     names kinds of products, as NOIRLab's do (``prodtype``, ``proctype``), stacked images are used,
-    and no weights or depths.
+    and no weights or depths. A band that the service lacks ends the run with an error.
 
     Parameters
     ----------
@@ -110,7 +112,9 @@ class VOImages(CutoutService):
         self.base_url = base_url or conf.sia_url
         self.layer = layer
         self.version: Literal["auto", 1, 2] = version
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        # Bands in which the service has listed an image somewhere.
+        self._seen: set[str] = set()
         self.color_mapping = color_mapping
         self.flux_scale = flux_scale
 
@@ -131,7 +135,9 @@ class VOImages(CutoutService):
         with pyvo_errors():
             chosen = {band: self._choose(records, band) for band in self.bands}
             missing = [band for band, images in chosen.items() if not images]
+            self._seen |= set(self.bands) - set(missing)
             if missing:
+                self._check_bands(circle, session)
                 raise NoCoverageError(f"no image in {', '.join(missing)}")
             planes = {
                 band: [
@@ -150,6 +156,26 @@ class VOImages(CutoutService):
             color_mapping=self.color_mapping,
             flux_scale=self.flux_scale,
         )
+
+    def _check_bands(self, circle: Circle, session: ClientSession) -> None:
+        """Raise an error if the service lacks a band, rather than one place an image in it."""
+        with self._lock:
+            # Without any image, the place is outside the footprint.
+            unseen = set(self.bands) - self._seen
+            if not unseen or not self._seen:
+                return
+            # Ask once for a larger region, where a gap in the coverage ends.
+            records = self._search((*circle[:2], _WIDE), session)
+            self._seen |= {band for band in unseen if self._choose(records, band)}
+            lacking = [band for band in self.bands if band not in self._seen]
+        if lacking:
+            have = ", ".join(band for band in self.bands if band in self._seen)
+            raise UnusableServiceError(
+                f"the SIA service {self.base_url} lists images in {have} but none in "
+                f"{', '.join(lacking)} within {_WIDE:g}° of RA {circle[0]:.4f}, Dec "
+                f"{circle[1]:+.4f}: it lacks that band; choose a service that has it, or fluxes "
+                f"in other bands, such as color_mapping='flux', bands={have.replace(', ', '')!r}"
+            )
 
     def _search(self, circle: Circle, session: ClientSession) -> Records:
         """List the images of a circle; find out the version at the first call."""

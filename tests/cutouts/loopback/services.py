@@ -35,7 +35,7 @@ def respond(path, params, fault, url):
     if handler is None:
         return 404, b"no such page", _TEXT
     try:
-        named = (url,) if handler in (_sia, _sia2, _links) else ()
+        named = (url,) if handler in (_sia, _sia_without_z, _sia2, _links) else ()
         return handler(params, fault, *named)
     except (KeyError, ValueError) as error:
         return 400, f"bad parameters: {error}".encode(), _TEXT
@@ -68,7 +68,10 @@ def _viewer(params):
 def _viewer_jpeg(params, fault):
     if params.get("layer") not in _VIEWER_LAYERS:
         return 200, b"no such layer", "text/html; charset=utf-8"
-    return 200, _jpeg(_render(*_viewer(params), fault)), _JPEG
+    image = _render(*_viewer(params), fault)
+    # The viewer's colour of missing data.
+    image[(image == 0).all(axis=-1)] = 32
+    return 200, _jpeg(image), _JPEG
 
 
 def _viewer_fits(params, fault):
@@ -77,7 +80,27 @@ def _viewer_fits(params, fault):
     ra, dec, width, height, scale = _viewer(params)
     bands = params.get("bands", "grz")
     fluxes = render_fluxes(ra, dec, width, height, scale, len(bands))
-    return 200, _fits(fluxes, ra, dec, scale), _FITS
+    if not fluxes.any():
+        return 500, b"<h1>Server Error (500)</h1>", "text/html"
+    step = scale / 3600
+    # As in the viewer: coordinates of two axes only, whatever the number of bands.
+    cards = {
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec,
+        "CRPIX1": width / 2 + 0.5, "CRPIX2": height / 2 + 0.5,
+        "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step,
+        "IMAGEW": float(width), "IMAGEH": float(height), "SURVEY": "LegacySurvey",
+        "VERSION": "DR9", "IMAGETYP": "image", "BANDS": bands,
+    }  # fmt: skip
+    cards |= {f"BAND{i}": band for i, band in enumerate(bands)}
+    return 200, _write_fits(fluxes, cards), _FITS
+
+
+def _write_fits(fluxes, cards):
+    hdu = fits.PrimaryHDU(np.moveaxis(fluxes, -1, 0)[:, ::-1].astype(">f4").squeeze())
+    hdu.header.update(cards)
+    buffer = io.BytesIO()
+    hdu.writeto(buffer)
+    return buffer.getvalue()
 
 
 def _fits(fluxes, ra, dec, scale):
@@ -157,7 +180,15 @@ def _ps1_fits(params):
     ra, dec, size = float(params["ra"]), float(params["dec"]), int(params["size"])
     band = "grizy".index(params["red"].rsplit(".", 3)[1])
     fluxes = render_fluxes(ra, dec, size, size, 0.25, 5)[..., band : band + 1]
-    return 200, _fits(fluxes, ra, dec, 0.25), _FITS
+    step = 0.25 / 3600
+    # Keywords of a former standard.
+    cards = {
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec,
+        "CRPIX1": (size + 1) / 2, "CRPIX2": (size + 1) / 2, "CDELT1": step, "CDELT2": step,
+        "PC001001": -1.0, "PC001002": 0.0, "PC002001": 0.0, "PC002002": 1.0,
+        "RADECSYS": "FK5", "MJD-OBS": 55000.0,
+    }  # fmt: skip
+    return 200, _write_fits(fluxes, cards), _FITS
 
 
 def _sdss_fields(params, fault):
@@ -196,13 +227,18 @@ def _sdss_frame(path):
     return 200, bz2.compress(buffer.getvalue(), 1), "application/x-bzip2"
 
 
-def _sia(params, fault, url):
+def _sia_without_z(params, fault, url):
+    """NOIRLab's service of Legacy DR9 has images in g and r only."""
+    return _sia(params, fault, url, bands="gr")
+
+
+def _sia(params, fault, url, bands="grz"):
     """Version 1: images and weight maps, as NOIRLab lists them."""
     ra, dec = (float(value) for value in params["POS"].split(","))
     # SIZE is in coordinates.
     width, height = (float(value) for value in params["SIZE"].split(","))
     region = f"ra={ra}&dec={dec}&width={width * np.cos(np.radians(dec))}&height={height}"
-    kinds = [(band, kind) for kind in ("invvar", "image") for band in "grz"]
+    kinds = [(band, kind) for kind in ("invvar", "image") for band in bands]
     rows = [
         (f"Simulated sky in {band}", f"{band} CAM", "image/fits", kind, "Stack",
          f"{url}/sia-image?{region}&band={band}&kind={kind}")
@@ -268,6 +304,7 @@ def _sia_image(params, fault):
 
 _HANDLERS = {
     "/sia": _sia,
+    "/sia/ls_dr9": _sia_without_z,
     "/sia/v2query": _sia2,
     "/siav2-in-name-only": _sia,
     "/links": _links,
