@@ -42,19 +42,28 @@ class ClientSession(requests.Session):
         Sends the requests.
     check : callable, optional
         Called with each body; raises `ServiceError` if it is not valid.
+    doubt : bool, optional
+        Whether failures that look final are retried too; see `HttpClient.request`.
     """
 
-    def __init__(self, client: HttpClient, check: Callable[[bytes], object] | None = None) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        check: Callable[[bytes], object] | None = None,
+        *,
+        doubt: bool = False,
+    ) -> None:
         super().__init__()
         self._client = client
         self._check = check
+        self._doubt = doubt
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send a request; see `HttpClient.request`."""
         content = {key: kwargs[key] for key in _CONTENT if kwargs.get(key) is not None}
         try:
             return self._client.request(
-                method, url, read=self._read, max_bytes=_MAX_BYTES, **content
+                method, url, read=self._read, max_bytes=_MAX_BYTES, doubt=self._doubt, **content
             )
         except NoCoverageError as error:
             # Those statuses mean "no image" only where images are fetched by position.

@@ -27,7 +27,7 @@ _BLANK_LEVELS = 2
 # it is saturated.
 _CENTER_SIZE = 5
 # Relative ripple that JPEG compression leaves on a white border, near its edge.
-_WHITE_RIPPLE = 0.02
+_WHITE_RIPPLE = 0.1
 # Share of white pixels in the frame of an image whose centre lies in a white border: a half or
 # more, less some pixels.
 _WHITE_FRAME = 0.4
@@ -99,7 +99,7 @@ def _find_white_borders(images: np.ndarray, center: np.ndarray, white: float) ->
     too; a saturated star does not.
     """
     limit = white * (1 - _WHITE_RIPPLE)
-    found = np.asarray((center >= limit).all(axis=(1, 2, 3)))
+    found = np.asarray(center.mean(axis=(1, 2)).min(axis=1) >= limit)
     for i in np.flatnonzero(found):
         image = images[i]
         sides = (image[0], image[-1], image[:, 0], image[:, -1])

@@ -100,7 +100,7 @@ def test_responses_other_than_votables_are_refused():
         with pytest.warns(ShredfinderWarning, match="not a VOTable but"):
             cutouts = fetch_cutouts(scattered(1), service=service, cache=False, progress=False)
         assert cutouts.flags.tolist() == ["failed"]
-        assert len(server.requests) == 1
+        assert len(server.requests) == 3
 
 
 def test_invalid_options_are_refused():

@@ -128,7 +128,8 @@ class VOImages(CutoutService):
     def fetch(self, request: CutoutRequest, client: HttpClient) -> FetchedImage:
         """Find, cut and combine images; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
-        session = ClientSession(client, check_votable)
+        # A version is tried once: its errors are the usual response to the other version.
+        session = ClientSession(client, check_votable, doubt=self.version != "auto")
         radius = np.hypot(request.width, request.height) / 2 + MARGIN
         circle = (request.ra, request.dec, radius * request.pixel_scale / 3600)
         records = self._search(circle, session)
@@ -137,7 +138,9 @@ class VOImages(CutoutService):
             missing = [band for band, images in chosen.items() if not images]
             self._seen |= set(self.bands) - set(missing)
             if missing:
-                self._check_bands(circle, session)
+                # Without any image, the place is outside the footprint.
+                if records:
+                    self._check_bands(circle, session)
                 raise NoCoverageError(f"no image in {', '.join(missing)}")
             planes = {
                 band: [
@@ -160,21 +163,21 @@ class VOImages(CutoutService):
     def _check_bands(self, circle: Circle, session: ClientSession) -> None:
         """Raise an error if the service lacks a band, rather than one place an image in it."""
         with self._lock:
-            # Without any image, the place is outside the footprint.
-            unseen = set(self.bands) - self._seen
-            if not unseen or not self._seen:
+            unseen = [band for band in self.bands if band not in self._seen]
+            if not unseen:
                 return
             # Ask once for a larger region, where a gap in the coverage ends.
             records = self._search((*circle[:2], _WIDE), session)
-            self._seen |= {band for band in unseen if self._choose(records, band)}
-            lacking = [band for band in self.bands if band not in self._seen]
+            self._seen |= {band for band in self.bands if self._choose(records, band)}
+            lacking = [band for band in unseen if band not in self._seen]
         if lacking:
-            have = ", ".join(band for band in self.bands if band in self._seen)
+            have = [band for band in _WAVELENGTHS if self._choose(records, band)]
+            advice = f" (color_mapping='flux', bands={''.join(have)!r})" if have else ""
             raise UnusableServiceError(
-                f"the SIA service {self.base_url} lists images in {have} but none in "
-                f"{', '.join(lacking)} within {_WIDE:g}° of RA {circle[0]:.4f}, Dec "
-                f"{circle[1]:+.4f}: it lacks that band; choose a service that has it, or fluxes "
-                f"in other bands, such as color_mapping='flux', bands={have.replace(', ', '')!r}"
+                f"the SIA service {self.base_url} lists images in {', '.join(have) or 'no band'} "
+                f"but none in {', '.join(lacking)} within {_WIDE:g}° of RA {circle[0]:.4f}, Dec "
+                f"{circle[1]:+.4f}: choose a service that has them, or fluxes in other "
+                f"bands{advice}"
             )
 
     def _search(self, circle: Circle, session: ClientSession) -> Records:
