@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = [
-    "declare_frame",
     "decode_color",
     "decode_fits",
     "encode_image",
@@ -217,7 +216,7 @@ def read_wcs(header: Header, hdus: HDUList | None = None) -> WCS:
 
     # WCS would warn of each keyword of a former standard; threads cannot catch warnings without
     # disturbing each other.
-    renamed = declare_frame(header).copy()
+    renamed = _declare_frame(header).copy()
     for name in list(header):
         new = _OLD_NAMES.get(name) or _OLD_MATRIX.sub(r"\1\2_\3", name)
         if new != name and new not in header:
@@ -232,7 +231,7 @@ def read_wcs(header: Header, hdus: HDUList | None = None) -> WCS:
     return wcs
 
 
-def declare_frame(header: Header) -> Header:
+def _declare_frame(header: Header) -> Header:
     """Return the header, with ``RADESYS = ICRS`` if it has only ``EQUINOX = 2000``.
 
     By the FITS standard such a header means FK5. But the Legacy Surveys write it, whose positions
