@@ -59,7 +59,18 @@ class RetryPolicy:
     doubts: int = 2
 
     def draw_pause(self, n_attempts: int) -> float:
-        """Draw the pause in seconds that follows the attempt of that number, from 1."""
+        """Draw the pause that follows an attempt.
+
+        Parameters
+        ----------
+        n_attempts : int
+            Number of attempts so far.
+
+        Returns
+        -------
+        pause : float
+            Pause in seconds.
+        """
         # The exponent is bounded, as a float is.
         pause = min(self.pause * 2.0 ** min(n_attempts - 1, 100), self.max_pause)
         # Random, so that the threads do not all come back at once.
