@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import atexit
+import functools
 import importlib.util
 import os
 import shutil
@@ -62,6 +63,7 @@ def short_pauses():
     """Shorten the pauses between retries a hundredfold, where a test sets none."""
     original = RetryPolicy.draw_pause
 
+    @functools.wraps(original)
     def draw_pause(policy, n_attempts):
         factor = 0.01 if policy.pause == RetryPolicy.pause else 1.0
         return original(policy, n_attempts) * factor
