@@ -100,7 +100,7 @@ class HttpClient:
         self.stop = stop or threading.Event()
         self.end = math.inf
         self.first_url = ""
-        # Hosts that have responded: if they fail later, they are retried patiently.
+        # Hosts that have responded: if they fail later, all retries are made.
         self._reached: set[str] = set()
         self._limiter = RateLimiter(rate)
         self.retry = retry or RetryPolicy()

@@ -315,7 +315,7 @@ def _choose_service(
         services.sort(key=lambda known: not _is_known(known, endpoint, cache))
     failures: list[str] = []
     for known in services[:-1]:
-        # A service that does not respond soon is not worth waiting for: there is another.
+        # Give up soon on a service that does not respond, since there is another one.
         patience = min(seconds, _PATIENCE)
         quick = _open_service(known, endpoint, cache=cache, seconds=patience, mode="sync")
         try:

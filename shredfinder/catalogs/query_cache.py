@@ -145,7 +145,7 @@ class QueryCache:
 
 
 def open_cache(cache: bool | PathLike | QueryCache | None) -> QueryCache | None:
-    """Return the cache that a ``cache`` argument stands for, or None for no cache."""
+    """Convert a ``cache`` argument to a cache, or to None for no cache."""
     if cache is True:
         return QueryCache()
     if cache is False or cache is None:

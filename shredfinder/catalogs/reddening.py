@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
     from astropy.wcs import WCS
 
-    from shredfinder._utils.types import PathLike
+    from shredfinder._utils.validation import PathLike
 
 __all__ = ["DustMap", "fetch_dust_map"]
 

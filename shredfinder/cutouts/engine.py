@@ -222,7 +222,7 @@ class Batch:
         """Flag the rows of a group, or fetch its sources one by one."""
         _log.debug("%s: %s", group.request, error)
         transient = error.transient or isinstance(error, StoppedError)
-        # One source must not spoil its neighbours: each is requested separately. If the service
+        # One bad source must not fail its neighbours: each is requested separately. If the service
         # itself has failed, that would only multiply the failures.
         split = len(group.rows) > 1 and not transient
         self._run.failures.note(error, lasting=not split)

@@ -60,7 +60,7 @@ def compute_metrics(y: ArrayLike, p_cnn: ArrayLike, *, threshold: float = 0.5) -
     if len(y) and not (p.min() >= 0 and p.max() <= 1):
         raise ValueError(f"probabilities must be in 0–1, got {p.min():g} to {p.max():g}")
     # A bootstrap calls this a thousand times: scikit-learn's functions, which validate each
-    # call anew, take ten times as long.
+    # call, take ten times as long.
     counts = np.bincount(2 * y + (p >= threshold), minlength=4)
     true_galaxy, false_shred, false_galaxy, true_shred = counts
     return {

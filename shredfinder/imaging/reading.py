@@ -101,7 +101,7 @@ def read_image(
 
 @contextlib.contextmanager
 def _strict_decoding() -> Iterator[None]:
-    """Let Pillow raise on truncated files, whatever another package has set.
+    """Make Pillow raise an error on truncated files, even if another package has set otherwise.
 
     The setting belongs to the whole process, so it is restored when no thread decodes.
     """

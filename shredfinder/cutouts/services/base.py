@@ -300,7 +300,7 @@ def get_service(service: str | CutoutService, **options: Any) -> CutoutService:
                 f"set them in {type(service).__name__}(...)"
             )
         return service
-    # A survey's name stands for its service and layer.
+    # A survey's name selects its service and layer.
     name = service
     if isinstance(service, str) and service not in _SERVICES and service in SURVEYS:
         survey = SURVEYS[service]
