@@ -335,7 +335,8 @@ def test_one_partition_at_a_time_queries_a_service(world, catalog, client):
         times = [at for at, _, _ in server.requests]
         add_to_table(table, service=service)
     # Each request came after the response to the previous one.
-    assert len(times) == len(table)
+    # Blank images are requested three times.
+    assert len(times) == len(table) + 2 * np.count_nonzero(table["p_cnn_flag"] == "blank")
     assert np.diff(times).min() >= 0.02
     assert_same(result, table)
 
