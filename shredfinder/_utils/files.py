@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 __all__ = [
     "atomic_write",
     "check_extensions",
+    "check_no_address",
     "has_external_stream",
     "list_extensions",
     "reading_errors",
     "temporary_beside",
 ]
+
+
+# Two letters at least: one is a drive of Windows.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -91,6 +97,28 @@ def temporary_beside(path: PathLike) -> Iterator[Path]:
 
 
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def check_no_address(path: PathLike, name: str) -> None:
+    """Raise ValueError if a file name is the address of a web page.
+
+    Parameters
+    ----------
+    path : path-like
+        The file name. A `~pathlib.Path` of an address has lost one of its slashes.
+    name : str
+        What it is, for the message, such as ``"the catalogue"``.
+    """
+    text = os.fsdecode(path)
+    if _ADDRESS.match(text):
+        text = re.sub(r":/(?!/)", "://", text, count=1)
+        advice = "download it, and give the file"
+        if name == "cutouts":
+            advice += (
+                "s; or leave out cutouts=, and choose where images are fetched from by service= "
+                "and base_url="
+            )
+        raise ValueError(f"{name} must be on this computer, got the address {text!r}: {advice}")
 
 
 @contextlib.contextmanager

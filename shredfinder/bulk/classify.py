@@ -17,7 +17,13 @@ from shredfinder.bulk.stores import open_store
 from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
 from shredfinder.table.patterns import PatternFiles
-from shredfinder.table.scoring import ScoreOptions, load_classifier, make_fetcher, open_cutouts
+from shredfinder.table.scoring import (
+    ScoreOptions,
+    load_classifier,
+    make_fetcher,
+    open_cutouts,
+    warn_unscored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,6 +174,11 @@ def classify_catalogue(
     ValueError
         If an argument is invalid, or an interrupted run had other settings.
 
+    Warns
+    -----
+    shredfinder.exceptions.ShredfinderWarning
+        If no row is scored; the output is written nevertheless.
+
     See Also
     --------
     shredfinder.add_p_cnn : the same for a table in memory, and for images of any kind.
@@ -253,6 +264,8 @@ def classify_catalogue(
             state.remove()
         finally:
             state.release()
+    if store.n_rows and not np.isfinite(scores.p_cnn).any():
+        warn_unscored(scores.get_flags(), images.open(0, 1))
     return ScoredCatalogue(
         store.template, columns.pop("p_cnn"), scores.get_flags(), columns, fraction
     )
@@ -367,6 +380,10 @@ class _Window(CutoutSequence):
 
     def __init__(self, stream, start, stop):
         self._stream, self._start, self._n = stream, start, stop - start
+
+    @property
+    def first_tried(self):
+        return self._stream.first_tried
 
     def __len__(self):
         return self._n

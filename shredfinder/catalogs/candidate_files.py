@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 
 from shredfinder._utils.columns import find_column
-from shredfinder._utils.files import list_extensions, reading_errors
+from shredfinder._utils.files import check_no_address, list_extensions, reading_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder.catalogs.paging import normalize
 from shredfinder.catalogs.skyserver import read_csv_lines
@@ -229,6 +229,7 @@ def _open(
     path: Path, chunk_rows: int, names: set[str], table: int | str | None = None
 ) -> Iterator[Table]:
     if not path.exists():
+        check_no_address(path, "the catalogue")
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     name = path.name.lower()
     if name.endswith(_CSV):

@@ -31,6 +31,7 @@ __all__ = [
     "add_seed_argument",
     "add_service_arguments",
     "add_survey_argument",
+    "check_any",
     "check_output",
     "count",
     "describe_prior",
@@ -352,6 +353,23 @@ def add_output_arguments(
     """Add the arguments for the output file."""
     parser.add_argument("-o", "--output", metavar=metavar, type=Path, required=required, help=help)
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+
+
+def check_any(is_done: np.ndarray, done: str) -> None:
+    """Raise RuntimeError if nothing was achieved for any of the sources, so that a command fails.
+
+    Parameters
+    ----------
+    is_done : `~numpy.ndarray` of bool
+        Whether each source was scored or fetched. Nothing can fail if there is none.
+    done : str
+        What was to be done, and where to look, for the message.
+    """
+    if len(is_done) and not is_done.any():
+        raise RuntimeError(
+            f"none of {len(is_done)} sources was {done}: correct the cause that is named above, "
+            "and run again"
+        )
 
 
 def check_output(path: Path, overwrite: bool) -> None:

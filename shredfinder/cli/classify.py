@@ -13,6 +13,7 @@ from shredfinder.cli.arguments import (
     add_prior_argument,
     add_scoring_arguments,
     add_service_arguments,
+    check_any,
     check_output,
     count,
     get_image_options,
@@ -119,7 +120,8 @@ def classify(args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         state = get_state_folder(args.output)
         if state.is_dir():
-            args.interrupted = f"the scores so far are in {str(state)!r}: --resume continues"
+            again = "--overwrite --resume" if args.overwrite else "--resume"
+            args.interrupted = f"the scores so far are in {str(state)!r}: {again} continues"
         raise
     print(summarize(scored, args.p_threshold), file=sys.stderr)
     if args.prior == "estimate" and scored.prior is not None:
@@ -130,6 +132,7 @@ def classify(args: argparse.Namespace) -> None:
     # A wrong pattern is the usual reason for no file at all.
     if args.cutouts is not None:
         _show_expected_name(scored, **images)
+    check_any(np.isfinite(scored["p_cnn"]), f"scored; {str(args.output)!r} holds the reasons")
 
 
 def _show_expected_name(scored: Any, cutouts: Any, pattern: str) -> None:

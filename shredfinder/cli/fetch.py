@@ -13,6 +13,7 @@ from shredfinder.cli.arguments import (
     add_pattern_argument,
     add_position_argument,
     add_service_arguments,
+    check_any,
     count,
     get_fetcher,
     list_reasons,
@@ -33,7 +34,7 @@ examples:
 DIR receives one image per row and cutouts.ecsv: the catalogue's rows with path and flag, which is
 empty for usable images. By default the images are those of the embedded model: Legacy Surveys DR9,
 128 px at 0.46875 arcsec/px. Images are cached: a rerun after an interruption or failures fetches
-only what is missing.
+only what is missing. After a run that wrote cutouts.ecsv, add --overwrite.
 """
 # Rows fetched and written at a time.
 _CHUNK = 512
@@ -95,6 +96,9 @@ def fetch(args: argparse.Namespace) -> None:
     reasons = list_reasons(flags[flags != CutoutFlag.GOOD])
     if reasons:
         print(f"flagged: {reasons}", file=sys.stderr)
+    if not n_good and stream.first_tried:
+        print(f"the first cutout tried: {stream.first_tried}", file=sys.stderr)
+    check_any(flags == CutoutFlag.GOOD, f"fetched; {str(folder / INDEX_NAME)!r} holds the reasons")
 
 
 def _name_files(paths: Sequence[str | None], folder: Path) -> list[str | None]:

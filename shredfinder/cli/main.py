@@ -206,6 +206,9 @@ def _word(message: object, options: dict[str, str]) -> str:
     text = " ".join(str(message).split())
     # Some messages name the option beside the argument.
     text = re.sub(r"\w+=(\([^)]*\)|\S*) \((--[\w-]+) on the command line\)", r"\2", text)
+    # An output that was written would be in the way of the next run.
+    if "overwrite" in options:
+        text = re.sub(r"\brun again\b(?! with)", "run again with --overwrite", text)
     named = options | ({"threshold": "--p-threshold"} if "p_threshold" in options else {})
     for name, option in named.items():
         # Names without an underscore may be plain words: only `name=` is surely an argument.

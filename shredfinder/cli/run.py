@@ -15,6 +15,7 @@ from shredfinder.cli.arguments import (
     add_scoring_arguments,
     add_service_arguments,
     add_survey_argument,
+    check_any,
     check_output,
     describe_prior,
     get_image_options,
@@ -124,6 +125,8 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Search, write the results and print a summary."""
+    import numpy as np
+
     from shredfinder import ShredClassifier
     from shredfinder.pipeline import find_satellites, send_samp
     from shredfinder.pipeline.report import check_report
@@ -173,6 +176,7 @@ def run(args: argparse.Namespace) -> None:
     if args.samp:
         receivers = send_samp(search.satellites, search.center, name=search.name or "satellites")
         print(f"sent to {', '.join(receivers) or 'no program'}", file=sys.stderr)
+    check_any(np.isfinite(search.candidates["p_cnn"]), "scored")
 
 
 @contextlib.contextmanager

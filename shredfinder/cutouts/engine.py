@@ -276,7 +276,7 @@ class Batch:
             n_rows = future.result()
             if bar is not None:
                 bar.update(n_rows)
-        run.failures.warn()
+        run.failures.warn(run.client.first_url)
         return Cutouts.from_checked(
             self.images,
             self.flags,
@@ -357,8 +357,14 @@ class Failures:
             self._stop_reason = self._stop_reason or reason
         self.stop.set()
 
-    def warn(self) -> None:
-        """Warn of what went wrong, once per kind."""
+    @property
+    def has_warned(self) -> bool:
+        """Whether there was a warning."""
+        return bool(self._warned)
+
+    def warn(self, first_url: str) -> None:
+        """Warn of what went wrong, once per kind; name the first address if nothing came."""
+        tried = "" if self._n_good or not first_url else f" (the first address tried: {first_url})"
         service = f"the service {self.service!r}"
         failed = CutoutFlag.FAILED.value
         if self._stop_reason:
@@ -367,19 +373,19 @@ class Failures:
             self._warn_once(
                 "stop",
                 f"{self._stop_reason}: the remaining rows are flagged {failed!r}; run again to "
-                "fetch them",
+                f"fetch them{tried}",
             )
         elif self._last_failure:
             self._warn_once(
                 "failure",
                 f"{service} did not deliver some images: {self._last_failure}; these rows are "
-                "flagged, run again to fetch them",
+                f"flagged, run again to fetch them{tried}",
             )
         if self._n_empty >= _MANY_EMPTY and not self._n_good:
             self._warn_once(
                 "empty",
                 f"{service} has no image at any of {self._n_empty} positions "
-                f"({self._last_empty}): check its base_url and layer",
+                f"({self._last_empty}): check its base_url and layer{tried}",
             )
 
     def warn_remembered(self) -> None:

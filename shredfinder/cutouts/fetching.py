@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, fields, replace
@@ -21,6 +22,7 @@ from shredfinder.config import conf
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.engine import Batch, Failures, Run
 from shredfinder.cutouts.services.base import CutoutService, get_service
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence
 from shredfinder.imaging.checks import to_arcsec_per_pixel
 from shredfinder.imaging.cutouts import join_cutouts
@@ -207,7 +209,16 @@ class CutoutFetcher:
             self._open_run() as run,
             progress_bar(total=len(ra), progress=progress, desc="cutouts", unit="source") as bar,
         ):
-            return Batch(run, ra, dec).result(bar)
+            cutouts = Batch(run, ra, dec).result(bar)
+        nothing = len(cutouts) > 0 and not cutouts.good.any()
+        if nothing and not run.offline and not run.failures.has_warned:
+            warnings.warn(
+                f"no cutout was fetched for any of {len(cutouts)} positions (the first address "
+                f"tried: {_name_first(self, run)})",
+                ShredfinderWarning,
+                stacklevel=2,
+            )
+        return cutouts
 
     def stream(
         self,
@@ -279,6 +290,13 @@ class CutoutFetcher:
                 service.close()
 
 
+def _name_first(fetcher: CutoutFetcher, run: Run | None) -> str:
+    """Return the first address of a run, or that of its service if nothing was requested."""
+    service = fetcher.cutout_service
+    where = getattr(service, "base_url", None) or service.name
+    return (run.client.first_url if run is not None else "") or str(where)
+
+
 class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     """Sequence of cutouts that are fetched when they are needed, and a little ahead.
 
@@ -336,12 +354,18 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
         self.pixel_scale = self.fetcher.pixel_scale or images.pixel_scale
         self.bands, self.color_mapping = images.bands, images.color_mapping
         self._chunks: Any = None
+        self._run: Run | None = None
         # The rows from ``_start`` on that were fetched and not yet dropped.
         self._buffer: Cutouts | None = None
         self._start = 0
 
     def __len__(self) -> int:
         return len(self.ra)
+
+    @property
+    def first_tried(self) -> str:
+        """`str`: the first address that was requested, or that of the service."""
+        return _name_first(self.fetcher, self._run)
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -383,6 +407,7 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
             total=n, initial=start, progress=self.progress, desc="cutouts", unit="source"
         )
         with self.fetcher._open_run() as run, bar:
+            self._run = run
             # A Batch starts its downloads when it is created: `ahead` of them run while one is
             # used.
             waiting: deque[Batch] = deque()
@@ -452,7 +477,7 @@ def fetch_cutouts(
     -----
     shredfinder.exceptions.ShredfinderWarning
         If the service is down, or ``time_limit`` is reached: the rest is flagged ``failed``. Also
-        if rows have no image according to the cache.
+        if rows have no image according to the cache, or no position has a usable cutout.
 
     Examples
     --------

@@ -10,7 +10,12 @@ from astropy import units as u
 from astropy.table import Column, Table
 
 from shredfinder._utils.columns import as_table, find_column
-from shredfinder._utils.files import check_extensions, list_extensions, reading_errors
+from shredfinder._utils.files import (
+    check_extensions,
+    check_no_address,
+    list_extensions,
+    reading_errors,
+)
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
@@ -102,6 +107,7 @@ def read_hosts(
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
         path = Path(source)
         if not path.exists():
+            check_no_address(path, "the file of hosts")
             raise FileNotFoundError(f"the file of hosts {str(path)!r} does not exist")
         with reading_errors(path, "the hosts", has_columns=True):
             # Columns named by the user are read as they are, even from the atlas.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shredfinder._utils.files import check_no_address
 from shredfinder._utils.validation import PathLike
 from shredfinder.imaging.checks import (
     CutoutFlag,
@@ -350,6 +351,11 @@ class CutoutSequence(ABC):
     #: Whether several threads may take slices at once, in any order.
     concurrent = False
 
+    @property
+    def first_tried(self) -> str:
+        """`str`: the first file or address, for messages; empty if there is none."""
+        return ""
+
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of cutouts."""
@@ -392,6 +398,14 @@ class ImageFiles(CutoutSequence):
         self.paths = paths if isinstance(paths, Sequence) else list(paths)
         self.size = (size[0], size[1])
         self.facts = facts
+        if isinstance(self.paths, list):
+            check_no_address(next((path for path in self.paths if path is not None), ""), "cutouts")
+
+    @property
+    def first_tried(self) -> str:
+        """`str`: the first file name, for messages; empty if there is none."""
+        path = next((path for path in self.paths if path is not None), None)
+        return "" if path is None else f"the file {str(path)!r}"
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -14,6 +14,7 @@ from astropy.utils.data import get_readable_fileobj
 from shredfinder._utils.files import (
     atomic_write,
     check_extensions,
+    check_no_address,
     has_external_stream,
     temporary_beside,
 )
@@ -124,6 +125,7 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     """
     path = Path(path)
     if not path.exists():
+        check_no_address(path, "the catalogue")
         raise FileNotFoundError(f"the catalogue {str(path)!r} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"the catalogue {str(path)!r} is a folder: give a file")

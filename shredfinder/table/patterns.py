@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.columns import get_mask, get_plain_values, is_scalar_column
+from shredfinder._utils.files import check_no_address
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -163,6 +164,7 @@ def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str |
 def _check_folder(folder):
     folder = Path(folder)
     if not folder.exists():
+        check_no_address(folder, "cutouts")
         raise FileNotFoundError(f"the folder of cutouts {str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(

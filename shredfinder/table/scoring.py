@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,9 +11,10 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.columns import as_table
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import check_prior
 from shredfinder.models.scorer import ImageScorer
-from shredfinder.table.columns import OPTIONAL_NAMES, check_columns, write_columns
+from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, check_columns, write_columns
 from shredfinder.table.patterns import PatternFiles
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
+    from numpy.typing import ArrayLike
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService, CutoutStream
@@ -33,6 +36,7 @@ __all__ = [
     "make_fetcher",
     "open_cutouts",
     "open_service",
+    "warn_unscored",
 ]
 
 
@@ -178,6 +182,12 @@ def add_p_cnn(
     shredfinder.exceptions.CutoutMismatchError
         If the images differ from the model's in size, scale, bands or colours.
 
+    Warns
+    -----
+    shredfinder.exceptions.ShredfinderWarning
+        If no row is scored, if a service is down, or if a prior is estimated from fewer than 300
+        scores.
+
     See Also
     --------
     ShredTable : a table that keeps its scores valid through joins and files.
@@ -210,6 +220,7 @@ def add_p_cnn(
     [False, True, False]
     """
     frame = None
+    source: Cutouts | CutoutSequence
     if not isinstance(table, Table):
         if not _is_dataframe(table):
             raise TypeError(
@@ -235,9 +246,9 @@ def add_p_cnn(
     if not isinstance(classifier, ImageScorer):
         classifier = load_classifier(classifier)
     if cutouts is None:
-        stream, order = open_service(table, classifier, options)
-        with stream:
-            scores = classifier.score_images(stream, progress=progress, **options.scoring)
+        source, order = open_service(table, classifier, options)
+        with source:
+            scores = classifier.score_images(source, progress=progress, **options.scoring)
         # The stream followed the order on the sky; back to the order of the rows.
         scores = scores.reorder(order)
     else:
@@ -246,6 +257,8 @@ def add_p_cnn(
     fraction = scores.estimate_prior() if prior == "estimate" else prior
     columns = scores.at_prior(fraction)
     write_columns(table, columns, classifier.model_.provenance, fraction)
+    if len(table) and not np.isfinite(scores.p_cnn).any():
+        warn_unscored(table[FLAG_NAME], source)
     if frame is not None:
         for name in OPTIONAL_NAMES:
             # write_columns removed outdated optional columns from the table: do so in the frame.
@@ -253,6 +266,28 @@ def add_p_cnn(
                 del frame[name]
         for name in columns:
             frame[name] = np.asarray(table[name])
+
+
+def warn_unscored(flags: ArrayLike, source: Cutouts | CutoutSequence) -> None:
+    """Warn that no row was scored.
+
+    Parameters
+    ----------
+    flags : array_like of str
+        Why, of shape ``(n,)``.
+    source : Cutouts or CutoutSequence
+        The cutouts; the warning names the first file or address that was tried.
+    """
+    flags = np.asarray(flags, dtype=str)
+    reasons, counts = np.unique(flags, return_counts=True)
+    listed = ", ".join(f"{n} {reason}" for reason, n in zip(reasons, counts, strict=True))
+    first = getattr(source, "first_tried", "")
+    warnings.warn(
+        f"none of {len(flags)} sources was scored: {listed}"
+        + (f" (the first cutout tried: {first})" if first else ""),
+        ShredfinderWarning,
+        stacklevel=3,
+    )
 
 
 def load_classifier(classifier: ImageScorer | PathLike | None) -> ImageScorer:

@@ -31,6 +31,7 @@ def score(catalogue, output):
     )
 
 
+@pytest.mark.filterwarnings("ignore:none of .* scored")
 def test_other_parts_of_a_fits_file_survive(catalogue, tmp_path):
     score(catalogue, tmp_path / "out.fits")
     with fits.open(tmp_path / "out.fits") as hdus:
@@ -42,6 +43,7 @@ def test_other_parts_of_a_fits_file_survive(catalogue, tmp_path):
         hdus.verify("exception")
 
 
+@pytest.mark.filterwarnings("ignore:none of .* scored")
 def test_parts_that_are_lost_are_named(catalogue, tmp_path):
     with pytest.warns(ShredfinderWarning, match=r"BRICKNAM.*extensions COVERAGE"):
         score(catalogue, tmp_path / "out.ecsv")

@@ -71,9 +71,10 @@ def test_nothing_is_fetched_twice(catalogue, where, tmp_path, server, capsys):
 
 def test_offline_without_a_cache_flags_every_row(catalogue, where, tmp_path, server, capsys):
     scored = tmp_path / "scored.fits"
-    assert main(["classify", str(catalogue), "-o", str(scored), *where, "--offline"]) == 0
+    assert main(["classify", str(catalogue), "-o", str(scored), *where, "--offline"]) == 1
     assert len(server.requests) == 0
     assert "11 missing, 1 no position" in capsys.readouterr().err
+    assert len(Table.read(scored)) == 12
 
 
 def test_other_surveys_are_refused_and_flagged_on_request(

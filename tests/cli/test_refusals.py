@@ -80,7 +80,7 @@ def test_one_of_several_tables(catalogue, tmp_path):
 
 
 def test_a_file_name_is_shown_if_none_is_found(catalogue, tmp_path, capsys):
-    assert classify(catalogue, tmp_path / "scored.ecsv", "--pattern", "{objID}.jpeg") == 0
+    assert classify(catalogue, tmp_path / "scored.ecsv", "--pattern", "{objID}.jpeg") == 1
     assert "good.jpeg" in capsys.readouterr().err
 
 

@@ -53,6 +53,7 @@ def test_unusable_files(image_files, classifier, batch_size, as_folder):
     assert_split(table)
 
 
+@pytest.mark.filterwarnings("ignore:none of .* scored")
 def test_pipes_do_not_block(tmp_path, classifier):
     import os
 
@@ -116,6 +117,7 @@ class SmallClassifier(BrightnessClassifier):
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
+@pytest.mark.filterwarnings("ignore:none of .* scored")
 def test_scores_follow_rows(data):
     names = data.draw(st.lists(NAMES, min_size=1, max_size=12, unique_by=str.casefold))
     kinds = data.draw(

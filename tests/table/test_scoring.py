@@ -191,6 +191,7 @@ def test_indexed_scores(classifier, cutouts):
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.filterwarnings("ignore:none of 1 sources was scored")
 def test_few_rows(cls, n, classifier):
     table = make_table(cls)[:n]
     add_p_cnn(table, classifier, make_cutouts([0.3] * n))
@@ -261,7 +262,8 @@ def score_nothing(X, n=None, **options):
 def test_unscored_rows_get_a_reason(classifier, monkeypatch):
     monkeypatch.setattr(classifier, "score_images", score_nothing)
     table = make_table()
-    add_p_cnn(table, classifier, [None] * 6)
+    with pytest.warns(ShredfinderWarning, match="none of 6 sources was scored: 6 not scored"):
+        add_p_cnn(table, classifier, [None] * 6)
     assert set(table["p_cnn_flag"]) == {"not scored"}
 
 
@@ -409,7 +411,8 @@ def test_cutouts_of_a_service(classifier, monkeypatch):
 
 def test_configured_fetchers(classifier):
     table = Table({"ra": [184.7, np.nan], "dec": [47.3, 47.4]})
-    add_p_cnn(table, classifier, service=CutoutFetcher("legacy", offline=True, cache=False))
+    with pytest.warns(ShredfinderWarning, match="none of 2 sources was scored"):
+        add_p_cnn(table, classifier, service=CutoutFetcher("legacy", offline=True, cache=False))
     assert table["p_cnn_flag"].tolist() == ["missing", "no position"]
     assert_split(table, 0)
 
