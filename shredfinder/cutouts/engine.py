@@ -357,10 +357,14 @@ class Failures:
             self._stop_reason = self._stop_reason or reason
         self.stop.set()
 
-    @property
-    def has_warned(self) -> bool:
-        """Whether there was a warning."""
-        return bool(self._warned)
+    def warn_nothing(self, n: int, first_url: str) -> None:
+        """Warn that none of ``n`` positions has a cutout, unless a warning said why."""
+        if not self._warned:
+            self._warn_once(
+                "nothing",
+                f"no cutout was fetched for any of {n} positions (the first address tried: "
+                f"{first_url or self.service})",
+            )
 
     def warn(self, first_url: str) -> None:
         """Warn of what went wrong, once per kind; name the first address if nothing came."""
@@ -373,7 +377,7 @@ class Failures:
             self._warn_once(
                 "stop",
                 f"{self._stop_reason}: the remaining rows are flagged {failed!r}; run again to "
-                f"fetch them{tried}",
+                "fetch them",
             )
         elif self._last_failure:
             self._warn_once(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, fields, replace
@@ -22,7 +21,6 @@ from shredfinder.config import conf
 from shredfinder.cutouts.cache import Cache
 from shredfinder.cutouts.engine import Batch, Failures, Run
 from shredfinder.cutouts.services.base import CutoutService, get_service
-from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence
 from shredfinder.imaging.checks import to_arcsec_per_pixel
 from shredfinder.imaging.cutouts import join_cutouts
@@ -210,14 +208,8 @@ class CutoutFetcher:
             progress_bar(total=len(ra), progress=progress, desc="cutouts", unit="source") as bar,
         ):
             cutouts = Batch(run, ra, dec).result(bar)
-        nothing = len(cutouts) > 0 and not cutouts.good.any()
-        if nothing and not run.offline and not run.failures.has_warned:
-            warnings.warn(
-                f"no cutout was fetched for any of {len(cutouts)} positions (the first address "
-                f"tried: {_name_first(self, run)})",
-                ShredfinderWarning,
-                stacklevel=2,
-            )
+        if len(cutouts) and not cutouts.good.any() and not run.offline:
+            run.failures.warn_nothing(len(cutouts), run.client.first_url)
         return cutouts
 
     def stream(
@@ -290,13 +282,6 @@ class CutoutFetcher:
                 service.close()
 
 
-def _name_first(fetcher: CutoutFetcher, run: Run | None) -> str:
-    """Return the first address of a run, or that of its service if nothing was requested."""
-    service = fetcher.cutout_service
-    where = getattr(service, "base_url", None) or service.name
-    return (run.client.first_url if run is not None else "") or str(where)
-
-
 class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     """Sequence of cutouts that are fetched when they are needed, and a little ahead.
 
@@ -365,7 +350,9 @@ class CutoutStream(CutoutSequence, contextlib.AbstractContextManager):
     @property
     def first_tried(self) -> str:
         """`str`: the first address that was requested, or that of the service."""
-        return _name_first(self.fetcher, self._run)
+        service = self.fetcher.cutout_service
+        requested = self._run.client.first_url if self._run is not None else ""
+        return requested or str(getattr(service, "base_url", None) or service.name)
 
     def __exit__(self, *exception: object) -> None:
         self.close()
