@@ -200,6 +200,7 @@ def kill_fifth(frame, folder):
     return frame
 
 
+@pytest.mark.slow
 def test_partitions_of_killed_workers_are_scored_again(world, catalog, client, tmp_path):
     from shredfinder.lsdb import add_p_cnn
 
@@ -309,7 +310,8 @@ def test_local_images(tmp_path, kept_services):
     table = Table({"objID": np.arange(13), "name": list("abcdefghijklm")})
     table["ra"], table["dec"] = [*sky.ra.deg, 20.0], [*sky.dec.deg, 20.0]
     service = CutoutFetcher("local", base_url=tmp_path)
-    catalog = lsdb.from_dataframe(table.to_pandas(), partition_rows=12)
+    # LSDB compiles functions for a margin, which takes seconds and is not needed.
+    catalog = lsdb.from_dataframe(table.to_pandas(), partition_rows=12, margin_threshold=None)
     # Without a cluster, Dask uses threads.
     result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
     add_to_table(table, service=service)
