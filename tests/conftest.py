@@ -139,20 +139,27 @@ def data_folder():
 
 
 @pytest.fixture
-def image_files(tmp_path):
-    """Write a good image file and one of each kind of bad file."""
+def image_files(tmp_path, _image_files):
+    """Copy a good image file and one of each kind of bad file to the test's folder."""
+    return Path(shutil.copytree(_image_files, tmp_path, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="session")
+def _image_files(tmp_path_factory):
+    """Write the image files once: compressing the bomb takes most of a second."""
+    folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(3)
     good = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
-    Image.fromarray(good).save(tmp_path / "good.png")
-    Image.fromarray(good).save(tmp_path / "good.jpg", quality=95)
-    Image.fromarray(np.full((128, 128, 3), 32, np.uint8)).save(tmp_path / "blank.png")
+    Image.fromarray(good).save(folder / "good.png")
+    Image.fromarray(good).save(folder / "good.jpg", quality=95)
+    Image.fromarray(np.full((128, 128, 3), 32, np.uint8)).save(folder / "blank.png")
     uncovered = good.copy()
     uncovered[40:90, 40:90] = 32
-    Image.fromarray(uncovered).save(tmp_path / "uncovered.png")
-    Image.fromarray(good[:64]).save(tmp_path / "small.png")
-    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
-    (tmp_path / "truncated.png").write_bytes((tmp_path / "good.png").read_bytes()[:9000])
-    (tmp_path / "page.png").write_text("<html><body>503 Service Unavailable</body></html>")
-    (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "folder.png").mkdir()
-    return tmp_path
+    Image.fromarray(uncovered).save(folder / "uncovered.png")
+    Image.fromarray(good[:64]).save(folder / "small.png")
+    Image.new("1", (20_000, 20_000)).save(folder / "bomb.png")
+    (folder / "truncated.png").write_bytes((folder / "good.png").read_bytes()[:9000])
+    (folder / "page.png").write_text("<html><body>503 Service Unavailable</body></html>")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "folder.png").mkdir()
+    return folder

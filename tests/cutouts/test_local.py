@@ -291,6 +291,7 @@ def test_pixel_positions_agree_with_the_servers():
     np.testing.assert_allclose(found[1].arcsec, north, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [[(0, 900)], [(0, 471), (430, 900)]])
 def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
     # Another implementation of the viewer's steps: per brick, averaged where bricks overlap.
