@@ -14,7 +14,7 @@ import numpy as np
 
 from shredfinder._utils.files import atomic_write
 from shredfinder.imaging import CutoutFlag
-from shredfinder.models.scorer import Scores
+from shredfinder.models.calibration import Scores
 
 if TYPE_CHECKING:
     from filelock import FileLock

@@ -1,19 +1,26 @@
-"""Calibration: convert a network's logits to reliable probabilities."""
+"""Scores and their calibration: convert a network's logits to reliable probabilities."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from shredfinder import exceptions
 from shredfinder._utils.validation import check_weights
 from shredfinder.models.labels import encode_labels
+from shredfinder.models.priors import PriorEstimate, apply_prior, estimate_prior
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Calibration", "calibrate_folds", "fit_calibration", "to_logits"]
+__all__ = ["Calibration", "Scores", "calibrate_folds", "fit_calibration", "to_logits"]
+
+
+# Fewer scored rows give an estimate of the prior whose error is like its value, if shreds are rare.
+_MIN_FOR_PRIOR = 300
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,94 @@ class Calibration:
             Float64, of the same shape.
         """
         return self.from_logits(to_logits(p_cnn))
+
+
+@dataclass
+class Scores:
+    """Scores of ``n`` images at the training set's fraction of shreds.
+
+    Attributes
+    ----------
+    p_cnn : `~numpy.ndarray`
+        Probabilities of being a shred, float of shape ``(n,)``; NaN for unscored images.
+    flags : `~numpy.ndarray` of str
+        `~shredfinder.imaging.CutoutFlag` values of shape ``(n,)``.
+    training_prior : float
+        Fraction of shreds in the training set.
+    optional : dict of `~numpy.ndarray`
+        On request: ``views``, the probabilities of all symmetries, shape ``(n, n_views)``, and
+        ``novelty``, the distance from the training set, shape ``(n,)``. Both are float32.
+    """
+
+    p_cnn: np.ndarray
+    flags: np.ndarray
+    training_prior: float
+    optional: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def reorder(self, order: np.ndarray) -> Scores:
+        """Return the scores in another order.
+
+        Parameters
+        ----------
+        order : `~numpy.ndarray` of int
+            New row of each score, shape ``(n,)``.
+
+        Returns
+        -------
+        scores : Scores
+            The same scores; score ``i`` is in row ``order[i]``.
+        """
+        # argsort of a permutation is its inverse.
+        inverse = np.argsort(order)
+        optional = {name: values[inverse] for name, values in self.optional.items()}
+        return replace(
+            self, p_cnn=self.p_cnn[inverse], flags=self.flags[inverse], optional=optional
+        )
+
+    def estimate_prior(self) -> PriorEstimate | None:
+        """Estimate the fraction of shreds from the scores; None if no image is scored.
+
+        Warns
+        -----
+        ShredfinderWarning
+            If fewer than 300 images are scored.
+        """
+        prior = estimate_prior(self.p_cnn, self.training_prior)
+        if prior.n < _MIN_FOR_PRIOR:
+            found = str(prior) if prior.n else "none"
+            warnings.warn(
+                f"only {prior.n} scored sources for prior='estimate', which gives {found}: below "
+                f"{_MIN_FOR_PRIOR} it is too uncertain, so give a known shred fraction instead",
+                exceptions.ShredfinderWarning,
+                stacklevel=2,
+            )
+        return prior if prior.n else None
+
+    def at_prior(self, prior: float | None) -> dict[str, np.ndarray]:
+        """Return the columns of a table, corrected for a prior.
+
+        Parameters
+        ----------
+        prior : float or None
+            Fraction of shreds in the catalogue; None for that of the training set.
+
+        Returns
+        -------
+        columns : dict of `~numpy.ndarray`
+            ``p_cnn`` (float32), ``p_cnn_flag`` and, on request, ``p_cnn_std`` and
+            ``p_cnn_novelty`` (float32).
+        """
+        p_cnn = self.p_cnn
+        if prior is not None:
+            p_cnn = apply_prior(p_cnn, prior, self.training_prior)
+        columns = {"p_cnn": np.asarray(p_cnn, np.float32), "p_cnn_flag": self.flags}
+        if "views" in self.optional:
+            # Corrected before the scatter is taken, since the correction is not linear.
+            views = apply_prior(self.optional["views"].astype(float), prior, self.training_prior)
+            columns["p_cnn_std"] = views.std(axis=1).astype(np.float32)
+        if "novelty" in self.optional:
+            columns["p_cnn_novelty"] = self.optional["novelty"].astype(np.float32)
+        return columns
 
 
 def to_logits(p_cnn: ArrayLike) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shredfinder.bulk.state import RunState
-from shredfinder.models.scorer import Scores
+from shredfinder.models.calibration import Scores
 
 
 def make_scores(p_cnn):

@@ -10,7 +10,7 @@ from shredfinder.bulk import classify_catalogue
 from shredfinder.datasets import make_field
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import PriorEstimate, estimate_prior
-from shredfinder.models.scorer import Scores
+from shredfinder.models.calibration import Scores
 
 
 def draw_scores(truth, n, rng):

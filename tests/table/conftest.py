@@ -8,7 +8,8 @@ from astropy.table import Table
 
 from shredfinder import Cutouts, conf
 from shredfinder.imaging import as_cutouts
-from shredfinder.models.scorer import ImageScorer, Scores
+from shredfinder.models.calibration import Scores
+from shredfinder.models.scorer import ImageScorer
 
 FACTS = {"pixel_scale": 0.46875, "bands": ("z", "r", "g"), "color_mapping": "legacy-grz"}
 

@@ -13,7 +13,7 @@ from shredfinder.cutouts import CutoutFetcher, LocalImages
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence, ImageFiles
 from shredfinder.models import adjust_prior, estimate_prior
-from shredfinder.models.scorer import Scores
+from shredfinder.models.calibration import Scores
 
 from .conftest import FACTS, assert_split, make_cutouts, make_table
 
