@@ -76,6 +76,7 @@ def test_faults(name, quick_retry):
     assert differences(cutouts, coords).max() < 1
 
 
+@pytest.mark.filterwarnings("ignore:no cutout was fetched")
 def test_unknown_hips_has_no_image(server):
     layer = "CDS/P/Nowhere/color"
     assert fetch("hips", server, scattered(1), layer=layer).flags.tolist() == ["no coverage"]

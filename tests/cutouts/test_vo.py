@@ -75,6 +75,7 @@ def test_weight_maps_are_not_used(server):
         assert np.abs(image - truth).max() < 0.02
 
 
+@pytest.mark.filterwarnings("ignore:no cutout was fetched")
 def test_positions_without_an_image(server, tmp_path):
     coords = SkyCoord([10], [-60], unit="deg")
     assert fetch(server, coords, cache=tmp_path).flags.tolist() == ["no coverage"]

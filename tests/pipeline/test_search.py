@@ -132,7 +132,10 @@ def test_other_surveys_are_scored_on_legacy_images(services, survey):
 def test_a_search_resumes(services, tmp_path):
     folder = tmp_path / "steps"
     services.images.down = True
-    with pytest.warns(ShredfinderWarning, match="run again"):
+    with (
+        pytest.warns(ShredfinderWarning, match="run again"),
+        pytest.warns(ShredfinderWarning, match="none of .* sources was scored"),
+    ):
         first = search(folder=folder)
     assert set(first.reasons) == {"failed"}
     assert first.warnings
