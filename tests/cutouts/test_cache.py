@@ -203,6 +203,7 @@ def test_failures_are_never_stored(tmp_path, fault, quick_retry):
     assert not files(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:no cutout was fetched")
 def test_no_coverage_is_remembered_for_a_while(tmp_path, server, monkeypatch):
     coords = SkyCoord([10], [-60], unit="deg")
     # The second run confirms the first, with three requests each.

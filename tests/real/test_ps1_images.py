@@ -52,6 +52,7 @@ def sky(size=128):
         (slice(90, None), ""),
     ],
 )
+@pytest.mark.filterwarnings("ignore:no cutout was fetched")
 def test_white_borders_are_no_coverage(columns, flag, server, respond):
     image, body = cut_off(sky(), columns)
     assert check_images(image[np.newaxis]).tolist() == [flag]

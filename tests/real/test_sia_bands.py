@@ -33,6 +33,7 @@ def test_bands_that_the_service_has_are_fetched(server):
     assert cutouts.images.shape == (2, 32, 32, 2)
 
 
+@pytest.mark.filterwarnings("ignore:no cutout was fetched")
 def test_a_gap_of_the_sky_is_no_gap_of_the_service(server, respond, tmp_path):
     def leave_gap(path, params, usual):
         status, body, content_type = usual

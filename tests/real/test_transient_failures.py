@@ -117,6 +117,7 @@ def test_no_coverage_is_remembered_after_a_second_run(server, tmp_path, respond)
     assert not server.requests
 
 
+@pytest.mark.filterwarnings("ignore:no cutout was fetched")
 def test_an_outage_of_one_run_is_forgotten(server, tmp_path, respond):
     fail_first(respond, FAILURES["uniform"], 3)
     assert fetch(server, scattered(3), cache=tmp_path).flags.tolist() == ["blank"] * 3
