@@ -33,13 +33,15 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 @contextlib.contextmanager
-def atomic_write(path: PathLike) -> Iterator[Path]:
+def atomic_write(path: PathLike, *, parents: bool = False) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` on success.
 
     Parameters
     ----------
     path : path-like
         The file to write. If it is a symbolic link, its target is replaced.
+    parents : bool, optional
+        Create missing folders.
 
     Yields
     ------
@@ -55,6 +57,8 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     """
     # A symbolic link stays; the file that it points to is replaced.
     target = os.path.realpath(path)
+    if parents:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
     with temporary_beside(target) as temporary:
         yield temporary
         os.replace(temporary, target)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
+from astropy.table import Table
 
 from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from astropy.coordinates import SkyCoord
-    from astropy.table import Table
 
 __all__ = ["find_position", "get_degrees", "get_positions"]
 
@@ -146,7 +146,7 @@ def get_degrees(
                 "flatten them"
             )
         return _from_coords(catalog.reshape(-1), name)
-    table = as_table(catalog, name)
+    table = catalog if isinstance(catalog, Table) else as_table(catalog, name)
     if position is None:
         position = _find_position(table, name)
     if isinstance(position, (str, SkyCoord)):
@@ -302,7 +302,8 @@ def _to_degrees(column, name, *, is_ra):
         sexagesimal_unit = u.hourangle if is_ra else u.deg
         degrees = np.array([_parse_angle(value, sexagesimal_unit) for value in values], dtype=float)
     elif values.dtype.kind in "iuf":
-        factor = _get_factor(getattr(column, "unit", None), name, is_ra)
+        unit = getattr(column, "unit", None)
+        factor = 1.0 if unit is None else _get_factor(unit, name, is_ra)
         # Masked values are blanked before the conversion, in which they could raise warnings.
         # Files may also hold signalling NaNs, which are NaNs like any other.
         with np.errstate(invalid="ignore"):
@@ -313,7 +314,7 @@ def _to_degrees(column, name, *, is_ra):
 
 
 def _get_factor(unit, name, is_ra):
-    if unit is None or unit == u.dimensionless_unscaled:
+    if unit == u.dimensionless_unscaled:
         return 1.0
     # Catalogues write units in many ways: "DEG", "degrees", "[deg]", "RADIANS".
     spelling = str(unit).strip(" []()").lower()

@@ -193,7 +193,8 @@ class Cache:
             Its suffix.
         """
         stem = self.stem(service, request)
-        _write(Path(stem + suffix), content)
+        with atomic_write(stem + suffix, parents=True) as temporary:
+            temporary.write_bytes(content)
         for record in (EMPTY, _UNCONFIRMED):
             Path(stem + record).unlink(missing_ok=True)
 
@@ -227,7 +228,8 @@ class Cache:
             with contextlib.suppress(OSError):
                 if os.stat(stem + record).st_mtime < started:
                     suffix = EMPTY
-        _write(Path(stem + suffix), f"{flag}: {reason}\n".encode())
+        with atomic_write(stem + suffix, parents=True) as temporary:
+            temporary.write_text(f"{flag}: {reason}\n")
         if suffix == EMPTY:
             Path(stem + _UNCONFIRMED).unlink(missing_ok=True)
 
@@ -326,12 +328,6 @@ class Cache:
                         yield path, os.stat(path)
                     except FileNotFoundError:  # another process removed it
                         continue
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def _date(seconds: float) -> str:

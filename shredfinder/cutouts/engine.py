@@ -90,11 +90,6 @@ class Run:
     refresh: bool = False
     started: float = field(default_factory=time.time)
 
-    def is_stored(self, request: CutoutRequest) -> bool:
-        """Return whether the cache makes a request unnecessary."""
-        path = None if self.cache is None else self.cache.find(self.service, request)
-        return path is not None and not (self.refresh and path.endswith(EMPTY))
-
 
 class Batch:
     """Cutouts of a number of positions, whose download starts at once; `result` waits for them.
@@ -130,7 +125,9 @@ class Batch:
         missing: list[CutoutRequest] = []
         for request in self._rows:
             # Only looks for a file: images are read and checked in the threads.
-            (stored if run.is_stored(request) else missing).append(request)
+            path = None if run.cache is None else run.cache.find(service, request)
+            asks_again = path is not None and run.refresh and path.endswith(EMPTY)
+            (missing if path is None or asks_again else stored).append(request)
         self._futures: list[Future[int]] = [
             run.executor.submit(self._read_stored, request) for request in stored
         ]
@@ -308,7 +305,7 @@ class Failures:
     _n_in_row: int = 0
     _n_good: int = 0
     _n_empty: int = 0
-    _n_remembered: int = 0
+    n_remembered: int = 0
     _stop_reason: str = ""
     _last_failure: str = ""
     _last_empty: str = ""
@@ -349,7 +346,7 @@ class Failures:
     def note_remembered(self, n_rows: int) -> None:
         """Count rows that have no image according to the cache."""
         with self._lock:
-            self._n_remembered += n_rows
+            self.n_remembered += n_rows
 
     def stop_run(self, reason: str) -> None:
         """End the run; the first reason is kept for the warning."""
@@ -394,14 +391,15 @@ class Failures:
 
     def warn_remembered(self) -> None:
         """Warn, at the end of a run, of the rows that the service was not asked for."""
-        if self._n_remembered:
-            n = self._n_remembered
-            rows = "1 row rests" if n == 1 else f"{n} rows rest"
-            self._warn_once(
-                "remembered",
-                f"{rows} on the cache, which remembers that the service {self.service!r} had no "
-                "image there in two earlier runs: refresh=True asks again",
-            )
+        n = self.n_remembered
+        if not n:
+            return
+        rows = "1 row rests" if n == 1 else f"{n} rows rest"
+        self._warn_once(
+            "remembered",
+            f"{rows} on the cache, which remembers that the service {self.service!r} had no "
+            "image there in two earlier runs: refresh=True asks again",
+        )
 
     def _warn_once(self, kind: str, message: str) -> None:
         if kind not in self._warned:

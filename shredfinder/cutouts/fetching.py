@@ -127,8 +127,9 @@ class CutoutFetcher:
             raise ValueError(f"retry must be a RetryPolicy, not {self.retry!r}")
         if self.offline and self.refresh:
             raise ValueError("refresh=True asks the service, which offline=True rules out")
-        check_count(self.size, "size")
-        check_count(self.max_workers, "max_workers")
+        for name in ("size", "max_workers"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
         for name in ("rate", "timeout", "time_limit"):
             value = getattr(self, name)
             if value in (None, "polite"):
@@ -236,11 +237,9 @@ class CutoutFetcher:
             timeout=self.timeout,
             retry=retry,
         )
-        cache: Cache | None = None
-        if isinstance(self.cache, Cache):
-            cache = self.cache
-        elif self.cache is not None and self.cache is not False:
-            cache = Cache(None if self.cache is True else self.cache)
+        cache = self.cache or None
+        if cache is not None and not isinstance(cache, Cache):
+            cache = Cache(None if cache is True else cache)
         # A server that asks for a longer pause than all retries may take ends the run.
         failures = Failures(service.name, client.stop, patience=retry.total)
         timer = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from shredfinder.config import Conf, conf
-from shredfinder.cutouts.decoding import decode_fits, read_color
+from shredfinder.cutouts.decoding import decode_color, decode_fits, read_color
 from shredfinder.cutouts.services.base import (
     CutoutRequest,
     CutoutService,
@@ -140,7 +140,8 @@ class LegacyViewer(CutoutService):
             if self.image_format == "fits":
                 image = decode_fits(content, request, len(self.bands), content_type)
                 return FetchedImage(image, content, ".fits")
-            return read_color(response, request)
+            image, suffix = decode_color(content, request, content_type)
+            return FetchedImage(image, content, suffix)
 
         examine = None
         if self.image_format == "fits":
