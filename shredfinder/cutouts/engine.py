@@ -392,8 +392,6 @@ class Failures:
     def warn_remembered(self) -> None:
         """Warn, at the end of a run, of the rows that the service was not asked for."""
         n = self.n_remembered
-        if not n:
-            return
         rows = "1 row rests" if n == 1 else f"{n} rows rest"
         self._warn_once(
             "remembered",

@@ -45,8 +45,7 @@ __all__ = ["CutoutFetcher", "CutoutStream", "fetch_cutouts"]
 class CutoutFetcher:
     """How cutouts are fetched: the service and all options, validated.
 
-    It holds no threads and no connections: these exist while `fetch` or a stream runs. It can be
-    pickled if the service is given by name.
+    Threads and connections exist only during a run. It can be pickled if the service is named.
 
     Parameters
     ----------
@@ -264,10 +263,12 @@ class CutoutFetcher:
                 offline=self.offline and service.remote,
                 refresh=self.refresh,
             )
-            failures.warn_remembered()
+            if failures.n_remembered:
+                failures.warn_remembered()
         except GeneratorExit:
             # A stream was closed, perhaps after its last row.
-            failures.warn_remembered()
+            if failures.n_remembered:
+                failures.warn_remembered()
             raise
         finally:
             # Ends pauses and downloads at once, also after an error or Ctrl-C.
