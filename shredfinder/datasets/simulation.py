@@ -6,12 +6,12 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from astropy.wcs import WCS
 
 from shredfinder.datasets.discs import Piece, draw_disc
 from shredfinder.datasets.observing import BANDS, Scene, add_noise, blur, star_stamp
 from shredfinder.datasets.population import draw_early, draw_field_galaxy, draw_host, draw_stars
 from shredfinder.datasets.simulated_field import SimulatedField
+from shredfinder.imaging.resampling import make_wcs
 from shredfinder.surveys import LEGACY
 
 __all__ = ["make_field"]
@@ -100,7 +100,7 @@ def make_field(
     stars = _add_stars(scene, rng.poisson(_STAR_DENSITY * area), fwhm, native_per_pixel, rng)
     model = scene.crop() / np.float32(native_per_pixel)
     fluxes = add_noise(model, rng, depth=rng.lognormal(0, 0.17)) if noise else model.copy()
-    wcs = _make_wcs(size, scale, center.icrs)
+    wcs = make_wcs(center, size, scale)
     return SimulatedField(
         fluxes=fluxes,
         model=model,
@@ -283,19 +283,6 @@ def _check(size, n_hosts, cutout_size):
         )
     if not isinstance(n_hosts, (int, np.integer)) or n_hosts < 0:
         raise ValueError(f"n_hosts must be a whole number of at least 0, not {n_hosts!r}")
-
-
-def _make_wcs(size, scale, center):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
-    wcs.wcs.crval = center.ra.deg, center.dec.deg
-    wcs.wcs.crpix = (size + 1) / 2, (size + 1) / 2
-    # Right ascension increases to the east, which is left.
-    wcs.wcs.cdelt = -scale / 3600, scale / 3600
-    wcs.wcs.cunit = "deg", "deg"
-    wcs.wcs.radesys = "ICRS"
-    wcs.array_shape = size, size
-    return wcs
 
 
 def _add_stars(scene, n, fwhm, native_per_pixel, rng):

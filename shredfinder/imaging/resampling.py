@@ -6,8 +6,15 @@ they are. Surface brightness is conserved: values stay fluxes per native pixel.
 """
 
 import numpy as np
+from astropy.wcs import WCS
 
-__all__ = ["LanczosSampling", "choose_level", "resample_lanczos", "smooth_and_average"]
+__all__ = [
+    "LanczosSampling",
+    "choose_level",
+    "make_wcs",
+    "resample_lanczos",
+    "smooth_and_average",
+]
 
 _SIGMA = 1.0
 # The kernel is truncated at four standard deviations.
@@ -15,6 +22,35 @@ _RADIUS = 4
 _LANCZOS = 3
 # Scales from a header may differ from the nominal ones by rounding; an exact power of two counts.
 _TOLERANCE = 1e-5
+
+
+def make_wcs(center, size, pixel_scale):
+    """Return the tangent projection of a square image, north up and east left.
+
+    Parameters
+    ----------
+    center : `~astropy.coordinates.SkyCoord`
+        Position of the image's centre.
+    size : int
+        Width and height of the image in pixels.
+    pixel_scale : float
+        Pixel scale in arcsec per pixel.
+
+    Returns
+    -------
+    wcs : `~astropy.wcs.WCS`
+        The projection, in ICRS.
+    """
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.crval = center.icrs.ra.deg, center.icrs.dec.deg
+    wcs.wcs.crpix = (size + 1) / 2, (size + 1) / 2
+    # Right ascension increases to the east, which is left.
+    wcs.wcs.cdelt = -pixel_scale / 3600, pixel_scale / 3600
+    wcs.wcs.cunit = "deg", "deg"
+    wcs.wcs.radesys = "ICRS"
+    wcs.array_shape = size, size
+    return wcs
 
 
 def choose_level(pixel_scale, native_pixel_scale):

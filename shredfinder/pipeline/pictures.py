@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
-from astropy.wcs import WCS
 
 from shredfinder._utils.units import to_value
 from shredfinder.catalogs import get_catalog_preset, query_candidates
 from shredfinder.config import conf
 from shredfinder.cuts import candidate_cut
 from shredfinder.exceptions import ServiceError, ShredfinderWarning
+from shredfinder.imaging.resampling import make_wcs
 from shredfinder.pipeline.steps import StepFolder
 from shredfinder.plotting import FieldPanel, FieldView
 from shredfinder.surveys import LEGACY, SDSS
@@ -25,6 +25,7 @@ from shredfinder.table.scoring import ScoreOptions, make_fetcher, open_cutouts
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
+    from astropy.wcs import WCS
 
     from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.cuts import CutPreset
@@ -173,19 +174,7 @@ def _fetch_image(
         # The viewer's colour of blank sky.
         image = np.full((n_pixels, n_pixels, 3), 32, dtype=np.uint8)
     # Cutouts begin with the northernmost row, FITS images with the southernmost.
-    return np.ascontiguousarray(image[::-1]), _make_wcs(center, n_pixels, scale), note
-
-
-def _make_wcs(center: SkyCoord, n_pixels: int, scale: float) -> WCS:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
-    wcs.wcs.crval = center.icrs.ra.deg, center.icrs.dec.deg
-    wcs.wcs.crpix = (n_pixels + 1) / 2, (n_pixels + 1) / 2
-    wcs.wcs.cdelt = -scale / 3600, scale / 3600
-    wcs.wcs.cunit = "deg", "deg"
-    wcs.wcs.radesys = "ICRS"
-    wcs.array_shape = n_pixels, n_pixels
-    return wcs
+    return np.ascontiguousarray(image[::-1]), make_wcs(center, n_pixels, scale), note
 
 
 def _pixel_scale(wcs: WCS) -> float:
