@@ -125,6 +125,7 @@ class HttpClient:
         max_bytes: int = _MAX_BYTES,
         examine: Callable[[ServiceError], None] | None = None,
         retry: bool = True,
+        named: bool = True,
     ) -> T:
         """Send a GET request for an image or a list of images; see `request`.
 
@@ -141,6 +142,7 @@ class HttpClient:
             examine=examine,
             retry=retry,
             doubt=True,
+            named=named,
             params=params,
             headers=headers,
         )
@@ -155,6 +157,7 @@ class HttpClient:
         examine: Callable[[ServiceError], None] | None = None,
         retry: bool = True,
         doubt: bool = False,
+        named: bool = True,
         **content: Any,
     ) -> T:
         """Send a request, and retry it after transient failures.
@@ -175,6 +178,10 @@ class HttpClient:
         doubt : bool, optional
             Whether failures that look final are believed only after ``retry.doubts`` retries:
             a `BadResponseError`, and the statuses 400 and 404.
+        named : bool, optional
+            Whether the user or a setting named the address. If it comes from a response, as those
+            of redirects do, an invalid address or host is this request's trouble and not the
+            service's: the error is then not one that ends a run.
         **content
             ``params``, ``data``, ``json``, ``files`` and ``headers``, as in `requests.Request`.
 
@@ -190,7 +197,7 @@ class HttpClient:
         UnreachableServiceError
             If there is no connection, and no earlier request to that host succeeded.
         NoCoverageError
-            For the statuses 204, 400 and 404.
+            For the statuses 204, 400 and 404, unless another host sent them.
         BadResponseError
             For any other response that a retry would not improve.
         UnusableServiceError
@@ -203,7 +210,8 @@ class HttpClient:
         def attempt() -> T:
             nonlocal n_doubts
             try:
-                return read(self._send(requests.Request(method, url, **content), max_bytes))
+                request = requests.Request(method, url, **content)
+                return read(self._send(request, max_bytes, named))
             except ServiceError as error:
                 if examine is not None:
                     examine(error)
@@ -218,13 +226,16 @@ class HttpClient:
             # There was no attempt left to confirm the failure.
             raise error.__cause__ or error from None
 
-    def _send(self, request: requests.Request, max_bytes: int) -> Response:
+    def _send(self, request: requests.Request, max_bytes: int, named: bool) -> Response:
         """Send a request, follow redirects, and return the response with its body loaded."""
         deadline = time.monotonic() + self.timeout
         url = str(request.url)
-        host = urlsplit(url).netloc or url
+        host = ""
         try:
             prepared = self._session.prepare_request(request)
+            # An unknown scheme shows here, before anything is sent.
+            self._session.get_adapter(prepared.url or url)
+            host = origin = urlsplit(prepared.url or url).netloc
             self.first_url = self.first_url or prepared.url or url
             for _ in range(_MAX_REDIRECTS + 1):
                 # The wait for a turn is not the server's fault.
@@ -244,35 +255,41 @@ class HttpClient:
                         prepared.url or url, {}, True, None, None
                     ),
                 )
-                self._reached.add(host)
                 # Astroquery pickles responses, and a client cannot be pickled.
                 response.request.hooks = {}
                 # requests prepares the next request of a redirect, with the right method.
                 if response.next is None:
                     if response.status_code != 200:
-                        self._fail(response)
+                        self._fail(response, elsewhere=host != origin)
                     return response
                 _check_redirect(response.url, response.next.url)
-                prepared = response.next
+                prepared, named = response.next, False
+                url = prepared.url or ""
+                host = urlsplit(url).netloc
             raise BadResponseError(
                 f"more than {_MAX_REDIRECTS} redirects, the last from {response.url}"
             )
-        except (
-            requests.exceptions.MissingSchema,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.InvalidURL,
-        ) as error:
-            raise UnusableServiceError(f"{url!r} is not a valid address: check base_url") from error
+        # Invalid addresses, schemes, ports, host names and headers, by requests and urllib3.
+        except ValueError as error:
+            if named and not host:
+                raise UnusableServiceError(
+                    f"{url!r} is not a valid address: check base_url"
+                ) from error
+            raise BadResponseError(
+                f"the service sent an invalid header, or refers to an invalid address: {error}"
+            ) from error
         except requests.exceptions.SSLError as error:
             # A cut connection may also appear as an error of TLS.
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
                 raise TransientServiceError(f"TLS failed with {host}: {error}") from error
-            raise UnusableServiceError(
+            ends = named and host not in self._reached
+            kind = UnusableServiceError if ends else BadResponseError
+            raise kind(
                 f"the certificate of {host} cannot be verified, so nothing is fetched from it: "
                 f"wait until it is renewed, or give another base_url ({error})"
             ) from error
         except requests.ConnectTimeout as error:
-            raise self._fail_to_connect(host, error) from error
+            raise self._fail_to_connect(host, error, named) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             if time.monotonic() >= self.end:
                 raise StoppedError("the time limit of the run is reached") from error
@@ -281,14 +298,16 @@ class HttpClient:
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if any(isinstance(cause, _NO_CONNECTION) for cause in _list_causes(error)):
-                raise self._fail_to_connect(host, error) from error
+                raise self._fail_to_connect(host, error, named) from error
             raise TransientServiceError(f"the connection to {host} failed: {error}") from error
 
-    def _fail_to_connect(self, host: str, error: Exception) -> ServiceError:
+    def _fail_to_connect(self, host: str, error: Exception, named: bool) -> ServiceError:
         """Return the error of a failed connection, in words for the user."""
+        ends = named and host not in self._reached
+        if isinstance(error, requests.exceptions.ProxyError):
+            host = f"the proxy of {host}"
         reasons = _list_causes(error)
         reason = next((cause for cause in reasons if isinstance(cause, OSError)), None)
-        host = f"the proxy of {host}" if isinstance(error, requests.exceptions.ProxyError) else host
         if isinstance(error, requests.ConnectTimeout):
             problem = f"no connection to {host} within {_CONNECT_TIMEOUT:g} s"
         elif any(isinstance(cause, socket.gaierror) for cause in reasons):
@@ -298,7 +317,7 @@ class HttpClient:
         else:
             problem = f"no connection to {host} ({getattr(reason, 'strerror', None) or reason})"
         # A host that has responded before is probably only busy or restarting.
-        kind = TransientServiceError if host in self._reached else UnreachableServiceError
+        kind = UnreachableServiceError if ends else TransientServiceError
         return kind(f"{problem} (check the address and the network connection)")
 
     def _load(self, response: Response, *, end: float, max_bytes: int, **_: Any) -> None:
@@ -309,6 +328,8 @@ class HttpClient:
         """
         good = response.status_code == 200
         max_bytes = max_bytes if good else _MAX_ERROR_BYTES
+        # Before requests follows the response elsewhere: this host has responded.
+        self._reached.add(urlsplit(response.url).netloc)
         announced = response.headers.get("Content-Length", "")
         parts, n_bytes = [], 0
         with response:
@@ -334,8 +355,8 @@ class HttpClient:
         # From now on ``response.content`` reads from memory.
         response.raw = io.BytesIO(b"".join(parts))
 
-    def _fail(self, response: Response) -> None:
-        """Raise the error that corresponds to a status."""
+    def _fail(self, response: Response, *, elsewhere: bool) -> None:
+        """Raise the error that corresponds to a status; ``elsewhere`` if another host sent it."""
         status = response.status_code
         text = find_text(response.content)
         message = f"status {status} from {response.url}" + (f": {text}" if text else "")
@@ -347,7 +368,8 @@ class HttpClient:
             # All threads wait: the server means the client, not this request.
             self._limiter.hold(pause)
             raise TransientServiceError(message, status=status, retry_after=pause)
-        if status in _NO_COVERAGE:
+        # A page to which a service redirects during an outage knows nothing of the sky.
+        if status in _NO_COVERAGE and not elsewhere:
             raise NoCoverageError(message, status=status)
         raise BadResponseError(message, status=status)
 

@@ -57,13 +57,23 @@ class ClientSession(requests.Session):
         self._client = client
         self._check = check
         self._doubt = doubt
+        # The service's own host, of the first request; others are named by its responses.
+        self._host = ""
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send a request; see `HttpClient.request`."""
+        host = url.split("/")[2] if url.count("/") > 1 else url
+        self._host = self._host or host
         content = {key: kwargs[key] for key in _CONTENT if kwargs.get(key) is not None}
         try:
             return self._client.request(
-                method, url, read=self._read, max_bytes=_MAX_BYTES, doubt=self._doubt, **content
+                method,
+                url,
+                read=self._read,
+                max_bytes=_MAX_BYTES,
+                doubt=self._doubt,
+                named=host == self._host,
+                **content,
             )
         except NoCoverageError as error:
             # Those statuses mean "no image" only where images are fetched by position.

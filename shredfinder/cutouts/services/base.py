@@ -339,7 +339,10 @@ def complete_url(base_url: str, default: str) -> str:
         becomes ``"http://127.0.0.1:8000/viewer"``.
     """
     url = base_url.rstrip("/")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ValueError(f"base_url {base_url!r} is not a valid address: {error}") from error
     # A folder on disk has no netloc.
     return url if parts.path or not parts.netloc else url + urlsplit(default).path
 

@@ -265,7 +265,7 @@ class VOImages(CutoutService):
         query = None if links is None else _find_soda(links, circle, session)
         if query is not None:
             try:
-                return client.get(query.queryurl, dict(query), read=_read_image)
+                return client.get(query.queryurl, dict(query), read=_read_image, named=False)
             except NoCoverageError:
                 # SODA's response if image and circle do not overlap.
                 return []
@@ -273,7 +273,7 @@ class VOImages(CutoutService):
         if not url:
             raise BadResponseError("the service lists an image without its address")
         try:
-            return client.get(url, read=_read_image)
+            return client.get(url, read=_read_image, named=False)
         except NoCoverageError as error:
             # An image that the service lists must exist.
             raise BadResponseError(str(error), status=error.status) from error
