@@ -119,7 +119,9 @@ def test_an_error_page_of_another_host_is_not_a_gap_of_the_sky(status, tmp_path)
         assert not list(tmp_path.rglob("*.once"))
 
 
-@pytest.mark.parametrize("base_url", ["http://127.0.0.1:99999", "htp://x", "http://[::1", "http://"])
+@pytest.mark.parametrize(
+    "base_url", ["http://127.0.0.1:99999", "htp://x", "http://[::1", "http://"]
+)
 def test_a_base_url_that_is_not_valid_ends_the_run(base_url):
     # Some are refused when the service is made, the others by the first request.
     with pytest.raises((UnusableServiceError, ValueError), match="not a valid address"):
