@@ -160,7 +160,7 @@ def test_broken_responses_stay_in_their_row(response):
     def respond(handler):
         if not is_bad(handler):
             return send_good(handler)
-        handler.wfile.write(response)
+        return handler.wfile.write(response)
 
     with serve(respond) as server:
         cutouts, messages = fetch(server, timeout=1)

@@ -17,7 +17,8 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # the client may hang up at any time
             self.server.respond(self)
 
-    do_POST = do_GET
+    def do_POST(self):
+        self.do_GET()
 
     def reply(self, status, body=b"", **headers):
         """Send a response; underscores in names of headers are hyphens."""
