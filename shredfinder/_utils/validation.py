@@ -1,4 +1,4 @@
-"""Types of arguments, and the validation of counts and sample weights."""
+"""Types of arguments, the validation of counts and sample weights, and numbers in messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-__all__ = ["PathLike", "PerBand", "QuantityLike", "ScalarOrArray", "check_count", "check_weights"]
+__all__ = [
+    "PathLike",
+    "PerBand",
+    "QuantityLike",
+    "ScalarOrArray",
+    "check_count",
+    "check_weights",
+    "quantify",
+]
 
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -86,3 +94,27 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
     if not (np.isfinite(weights) & (weights >= 0)).all():
         raise ValueError("sample_weight must be finite and not negative")
     return weights
+
+
+def quantify(n: int, noun: str) -> str:
+    """Write a number with its noun, which is singular for 1.
+
+    Parameters
+    ----------
+    n : int
+        The number.
+    noun : str
+        The noun in the singular; its plural ends in -s.
+
+    Returns
+    -------
+    words : str
+        Such as ``"1 source"`` or ``"1,200 sources"``.
+
+    Examples
+    --------
+    >>> from shredfinder._utils.validation import quantify
+    >>> quantify(1, "source"), quantify(0, "source"), quantify(1200, "source")
+    ('1 source', '0 sources', '1,200 sources')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

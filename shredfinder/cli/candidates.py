@@ -126,6 +126,7 @@ def pool(args: argparse.Namespace) -> None:
     """Match to hosts, score, draw and write a pool."""
     import numpy as np
 
+    from shredfinder._utils.validation import quantify
     from shredfinder.hosts import join_hosts
     from shredfinder.pipeline import build_pool
     from shredfinder.table import check_writing, identify_format, read_catalogue, write_catalogue
@@ -152,8 +153,9 @@ def pool(args: argparse.Namespace) -> None:
     write_catalogue(drawn, args.output)
     n_shreds = np.count_nonzero(np.asarray(drawn["p_cnn"]) >= args.p_threshold)
     print(
-        f"{len(drawn)} sources to label, of {len(rows)} candidates; {n_shreds} "
-        f"({n_shreds / max(len(drawn), 1):.0%}) are shreds by the model: {args.output}",
+        f"{quantify(len(drawn), 'source')} to label, of {quantify(len(rows), 'candidate')}; the "
+        f"model scores {quantify(n_shreds, 'shred')} ({n_shreds / max(len(drawn), 1):.0%}): "
+        f"{args.output}",
         file=sys.stderr,
     )
 

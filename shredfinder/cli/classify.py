@@ -165,19 +165,21 @@ def summarize(table: Any, threshold: float) -> str:
     """
     import numpy as np
 
+    from shredfinder._utils.validation import quantify
+
     p_cnn, flags = np.asarray(table["p_cnn"]), np.asarray(table["p_cnn_flag"])
     scored = np.isfinite(p_cnn)
     n_shreds, n_scored = np.count_nonzero(p_cnn >= threshold), np.count_nonzero(scored)
     share = f" ({n_shreds / n_scored:.1%})" if n_scored else ""
     lines = [
-        f"{len(table)} sources, {n_scored} scored: {n_shreds} shreds{share} with "
-        f"p_cnn ≥ {threshold:g}"
+        f"{quantify(len(table), 'source')}, {n_scored:,} scored: "
+        f"{quantify(n_shreds, 'shred')}{share} with p_cnn ≥ {threshold:g}"
     ]
     reasons = list_reasons(flags[~scored])
     if reasons:
-        lines.append(f"{len(table) - n_scored} unscored: {reasons}")
+        lines.append(f"{len(table) - n_scored:,} unscored: {reasons}")
     # A flag on a scored row means other colours.
     n_flagged = np.count_nonzero(flags[scored] != "")
     if n_flagged:
-        lines.append(f"{n_flagged} scored in other colours than the model was trained on")
+        lines.append(f"{n_flagged:,} scored in other colours than the model was trained on")
     return "\n".join(lines)

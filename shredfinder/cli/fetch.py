@@ -60,6 +60,7 @@ def fetch(args: argparse.Namespace) -> None:
     """Fetch the cutouts and write them, chunk by chunk."""
     import numpy as np
 
+    from shredfinder._utils.validation import quantify
     from shredfinder.cutouts import sky_order
     from shredfinder.imaging import CutoutFlag
     from shredfinder.imaging.storage import INDEX_NAME, write_images, write_index
@@ -92,7 +93,10 @@ def fetch(args: argparse.Namespace) -> None:
     # Last, since its presence marks a complete folder.
     write_index(folder, names, flags, cutouts.facts, cutouts.images, table)
     n_good = sum(name is not None for name in names)
-    print(f"{len(table)} sources, {n_good} cutouts in {folder}", file=sys.stderr)
+    print(
+        f"{quantify(len(table), 'source')}, {quantify(n_good, 'cutout')} in {folder}",
+        file=sys.stderr,
+    )
     reasons = list_reasons(flags[flags != CutoutFlag.GOOD])
     if reasons:
         print(f"flagged: {reasons}", file=sys.stderr)

@@ -7,6 +7,7 @@ within their functions, so that ``--help`` and ``--version`` are fast.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import linecache
 import re
@@ -16,19 +17,19 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["build_parser", "main"]
 
 # Each command is a function of its module, and `configure_<command>` adds its arguments.
 _COMMANDS = {
+    "demo": ("demo", "simulate a field, score its sources and plot them, offline"),
     "run": ("run", "find satellite candidates around a host, without shreds"),
     "classify": ("classify", "score a catalogue: the probability that each source is a shred"),
     "fetch": ("fetch", "download the cutouts of a catalogue"),
     "fractions": ("candidates", "compute the shred fraction after each preset of cuts"),
     "pool": ("candidates", "draw a balanced pool of candidates to label by eye"),
     "label": ("label", "label cutouts by eye, in the browser"),
-    "demo": ("demo", "simulate a field, score its sources and plot them, offline"),
     "train": ("train", "train a model on labelled cutouts"),
     "evaluate": ("train", "evaluate a model on labelled cutouts"),
 }
@@ -52,14 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only the module of this command is imported: --help and errors stay fast.
     command = next((word for word in given if not word.startswith("-")), "")
     parser = build_parser(command)
-    args = parser.parse_args(given)
+    if command and command not in _COMMANDS:
+        parser.error(f"there is no command {command!r}{_suggest(command, _COMMANDS)}")
+    # Options that no parser knows are reported by the parser of the command, with its options.
+    args, unknown = parser.parse_known_args(given)
     if args.run is None:
         parser.print_help(sys.stderr)
         parser.exit(2)
+    if unknown:
+        args.parser.refuse(unknown)
     return _run(args)
 
 
-def build_parser(*commands: str) -> argparse.ArgumentParser:
+def build_parser(*commands: str) -> _Parser:
     """Build the parser.
 
     Parameters
@@ -72,15 +78,18 @@ def build_parser(*commands: str) -> argparse.ArgumentParser:
     parser : `~argparse.ArgumentParser`
         The parser.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="shredfinder",
+        usage="shredfinder COMMAND [options]",
         description="Find galaxy shreds (pieces of larger galaxies) in photometric catalogues.",
         epilog="shredfinder COMMAND --help explains a command and gives examples.",
         formatter_class=_CommandList,
     )
     parser.add_argument("--version", action=_PrintVersion)
     parser.set_defaults(run=None)
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", prog="shredfinder", parser_class=_Parser
+    )
     for name, (module_name, summary) in _COMMANDS.items():
         subparser = subparsers.add_parser(
             name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -99,8 +108,53 @@ def build_parser(*commands: str) -> argparse.ArgumentParser:
                 for action in subparser._actions
                 if action.option_strings
             }
-            subparser.set_defaults(run=getattr(module, name), options=options)
+            subparser.set_defaults(run=getattr(module, name), options=options, parser=subparser)
+            subparser.usage = subparser.format_short_usage()
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parse arguments, with one line of usage and suggestions for misspelt options."""
+
+    def format_short_usage(self) -> str:
+        """Write what a command needs in one line: its options are many."""
+        alternatives = [group for group in self._mutually_exclusive_groups if group.required]
+        required = [
+            " | ".join(f"{action.option_strings[-1]} {action.metavar}" for action in choice)
+            for choice in (group._group_actions for group in alternatives)
+        ]
+        words = [
+            action.metavar or action.dest.upper() for action in self._positionals._group_actions
+        ]
+        words += [f"({choice})" for choice in required]
+        words += [
+            f"{action.option_strings[0]} {action.metavar}"
+            for action in self._actions
+            if action.option_strings and action.required
+        ]
+        return " ".join([self.prog, *words, "[options]"])
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Exit because of arguments that the command does not have."""
+        word = unknown[0]
+        if not word.startswith("-"):
+            self.error(f"{word!r} is one argument too many: put quotes around names with spaces")
+        option = word.partition("=")[0]
+        self.error(f"there is no option {option}{_suggest(option, self._option_string_actions)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with a message, and where to read more."""
+        usage = self.format_usage().strip()
+        message = message.replace("the following arguments are required", "missing")
+        self.exit(
+            2, f"{usage}\n{self.prog}: error: {message} ({self.prog} --help lists the options)\n"
+        )
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    """Suggest the known word that is most like an unknown one, if any is."""
+    close = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f": did you mean {close[0]}?" if close else ""
 
 
 class _CommandList(argparse.HelpFormatter):

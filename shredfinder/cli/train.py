@@ -16,6 +16,7 @@ from shredfinder.cli.arguments import (
     add_seed_argument,
     check_output,
     count,
+    fraction,
 )
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
@@ -64,6 +65,13 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         help="saved model to fine-tune ('embedded' or 'robust' for the package's own); its network "
         "is kept, and --architecture ignored",
     )
+    parser.add_argument(
+        "--validation",
+        type=fraction,
+        metavar="FRACTION",
+        help="fraction of the sources (of whole groups, with --groups) set aside to validate on "
+        "(default: that of the recipe; none for compact)",
+    )
     parser.add_argument("--name", default="custom", help="name of the model (default: %(default)s)")
     add_output_arguments(parser, help="model file, by convention *.shredmodel")
     parser.set_defaults(
@@ -75,6 +83,8 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train a model and save it."""
+    from shredfinder._utils.validation import quantify
+
     check_output(args.output, args.overwrite)
     # All columns and files are checked before the training.
     data = _read_training_data(args)
@@ -87,6 +97,7 @@ def train(args: argparse.Namespace) -> None:
         recipe=args.recipe,
         epochs=args.epochs,
         batch_size=args.batch_size,
+        validation="auto" if args.validation is None else args.validation or None,
         checkpoint=args.checkpoint,
         name=args.name,
     )
@@ -94,8 +105,31 @@ def train(args: argparse.Namespace) -> None:
     training = classifier.model_.description.training
     print(
         f"trained {classifier.architecture} ({classifier.n_parameters:,} parameters) on "
-        f"{training['n_sources']} sources for {training['n_epochs']} epochs: {args.output}",
+        f"{quantify(training['n_sources'], 'source')} for "
+        f"{quantify(training['n_epochs'], 'epoch')}: {args.output}",
         file=sys.stderr,
+    )
+    print(_describe_validation(classifier.history_), file=sys.stderr)
+    print(
+        f"next: shredfinder evaluate {args.labels} --cutouts {args.cutouts} --cross-validate 5, "
+        f"then shredfinder classify CATALOGUE --model {args.output} -o OUT",
+        file=sys.stderr,
+    )
+
+
+def _describe_validation(history: dict[str, list[float]]) -> str:
+    """Describe how well the weights that were kept did on the sources set aside."""
+    losses = history.get("val_loss", [])
+    if not losses:
+        return (
+            "no source was set aside, so the model is not validated yet: cross-validate the "
+            "recipe, or train with --validation"
+        )
+    # The weights of this epoch are kept.
+    best = min(range(len(losses)), key=losses.__getitem__)
+    return (
+        f"on the sources set aside, at epoch {best + 1}: accuracy "
+        f"{history['val_accuracy'][best]:.3f}, loss {losses[best]:.3f}"
     )
 
 
@@ -175,6 +209,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _print_metrics(y: np.ndarray, p_cnn: np.ndarray, groups: np.ndarray | None) -> None:
+    from shredfinder._utils.validation import quantify
     from shredfinder.evaluation import bootstrap_metrics, compute_metrics, prevalence_metrics
 
     def compute_all(y: np.ndarray, p_cnn: np.ndarray) -> dict[str, float]:
@@ -185,7 +220,7 @@ def _print_metrics(y: np.ndarray, p_cnn: np.ndarray, groups: np.ndarray | None) 
     metrics = compute_all(y, p_cnn)
     intervals = bootstrap_metrics(y, p_cnn, groups, metric=compute_all)
     n_unscored = len(y) - metrics.pop("n")
-    print(f"{len(y)} labelled sources, {n_unscored} of them unscored")
+    print(f"{quantify(len(y), 'labelled source')}, {n_unscored:,} of them unscored")
     for name, value in metrics.items():
         low, high = intervals[name]
         print(f"{name.replace('_', ' '):22}{value:8.4f}   ({low:.4f} to {high:.4f})")

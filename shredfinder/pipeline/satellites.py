@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.fractions import binned_shred_fractions, shred_fraction
+from shredfinder._utils.validation import quantify
 from shredfinder.imaging import CutoutFlag
 
 if TYPE_CHECKING:
@@ -206,8 +207,9 @@ class SatelliteSearch:
     def __repr__(self) -> str:
         where = self.name or self.center.to_string("decimal")
         return (
-            f"<SatelliteSearch: {self.survey} around {where}, {len(self.candidates)} candidates, "
-            f"{len(self.satellites)} satellites>"
+            f"<SatelliteSearch: {self.survey} around {where}, "
+            f"{quantify(len(self.candidates), 'candidate')}, "
+            f"{quantify(len(self.satellites), 'satellite')}>"
         )
 
     def write_report(self, path: PathLike) -> None:

@@ -54,7 +54,7 @@ def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
         scores[prior] = Table.read(output)["p_cnn"][0]
     assert scores["0.05"] < scores["0.4"]
     printed = capsys.readouterr().err
-    assert "1 shreds (100.0%) with p_cnn ≥ 0" in printed
+    assert "1 shred (100.0%) with p_cnn ≥ 0" in printed
     assert "only 1 scored sources" in printed
     [line] = [line for line in printed.splitlines() if "estimated shred fraction" in line]
     assert re.search(r"estimated shred fraction of \d\.\d{3} ± \d\.\d{3}$", line)
@@ -109,6 +109,37 @@ def test_wrong_arguments_exit_with_2(argv, capsys):
         main(argv)
     assert stop.value.code == 2
     assert "usage: shredfinder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["clasify", "a.fits"], "there is no command 'clasify': did you mean classify?"),
+        (["Run"], "there is no command 'Run': did you mean run?"),
+        (["xyzzy"], "there is no command 'xyzzy' (shredfinder --help"),
+        (["pool", "a.fits", "-o", "b", "--hots", "nsa"], "no option --hots: did you mean --hosts?"),
+        (["run", "--host", "a", "-o", "b", "--servise=x"], "--servise: did you mean --service?"),
+        (["fetch", "a.fits", "-o", "b", "--unheard-of"], "no option --unheard-of ("),
+        (
+            ["run", "-o", "b", "--host", "NGC", "2903"],
+            "'2903' is one argument too many: put quotes",
+        ),
+        (["label", "a.fits"], "missing: --cutouts, -o/--output"),
+    ],
+)
+def test_a_typing_error_gives_one_line_of_usage_and_advice(argv, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: shredfinder")
+    assert usage.endswith("[options]")
+    assert message in error
+    # The advice names the command, as it has to be typed.
+    name = (
+        f"shredfinder {argv[0]}" if argv[0] in ("pool", "run", "fetch", "label") else "shredfinder"
+    )
+    assert f"({name} --help lists the options)" in error
 
 
 @pytest.mark.parametrize("command", ["classify", "train", "evaluate", "demo"])
@@ -280,13 +311,28 @@ class TestTraining:
         assert main(["train", *where, "-o", str(model), "--epochs", "1", "--name", "mine"]) == 0
         error = capsys.readouterr().err
         assert "1 of 24 sources are labelled neither" in error
-        assert "on 23 sources for 1 epochs" in error
+        assert "on 23 sources for 1 epoch:" in error
+        assert "the model is not validated yet: cross-validate the recipe" in error
+        assert f"then shredfinder classify CATALOGUE --model {model}" in error
         assert main(["evaluate", *where, "--model", str(model), "-o", str(scores)]) == 0
         out = capsys.readouterr().out
         assert "23 labelled sources, 0 of them unscored" in out
         for name in ("auc", "accuracy", "calibration error", "purity at 5 % shreds"):
             assert name in out
         assert np.isfinite(Table.read(scores)["p_cnn"]).all()
+
+    @pytest.mark.usefixtures("_quick")
+    def test_validation(self, labels, tmp_path, capsys):
+        argv = [
+            "train",
+            str(labels),
+            "--cutouts",
+            str(tmp_path),
+            "-o",
+            str(tmp_path / "m.shredmodel"),
+        ]
+        assert main([*argv, "--epochs", "1", "--validation", "0.25"]) == 0
+        assert "on the sources set aside, at epoch 1: accuracy 0." in capsys.readouterr().err
 
     @pytest.mark.slow
     def test_fine_tuning_the_embedded_model(self, labels, tmp_path, capsys):
