@@ -96,7 +96,7 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
     return weights
 
 
-def quantify(n: int, noun: str) -> str:
+def quantify(n: int | np.integer, noun: str) -> str:
     """Write a number with its noun, which is singular for 1.
 
     Parameters
