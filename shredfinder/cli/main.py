@@ -124,7 +124,8 @@ class _Parser(argparse.ArgumentParser):
             for choice in (group._group_actions for group in alternatives)
         ]
         words = [
-            str(action.metavar or action.dest.upper()) for action in self._positionals._group_actions
+            str(action.metavar or action.dest.upper())
+            for action in self._positionals._group_actions
         ]
         words += [f"({choice})" for choice in required]
         words += [
