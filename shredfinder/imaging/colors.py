@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compress_jpeg", "flux_to_rgb", "rgb_to_flux"]
 
+_BRIGHTEST = np.float32(1e9)
+
 
 def flux_to_rgb(
     fluxes: ArrayLike, bands: Sequence[str], *, color_mapping: str = "legacy-grz", axis: int = 0
@@ -80,21 +82,27 @@ def flux_to_rgb(
             f"fluxes of shape {fluxes.shape} have {fluxes.shape[axis]} planes along axis {axis}, "
             f"got {len(bands)} bands ({', '.join(bands)}): name one band per plane"
         )
-    values = np.stack(
-        [
-            np.nan_to_num(fluxes.take(bands.index(band), axis=axis), posinf=0.0, neginf=0.0)
-            * np.float32(scale)
-            + np.float32(mapping.offset)
-            for band, scale in zip(mapping.bands, mapping.scales, strict=True)
-        ],
-        axis=-1,
-    )
-    np.maximum(values, 0, out=values)
-    mean = values.mean(axis=-1, keepdims=True)
-    stretched = np.arcsinh(mapping.softening * mean) / np.sqrt(mapping.softening)
-    # If the mean is zero, all three values are zero and stay zero.
-    values *= stretched / np.maximum(mean, 1e-6)
-    return (np.clip(values, 0, 1) * 255).astype(np.uint8)
+    planes = (fluxes.take(bands.index(band), axis=axis) for band in mapping.bands)
+    values = [
+        np.asarray(np.nan_to_num(plane.astype(np.float32), posinf=0.0, neginf=0.0))
+        for plane in planes
+    ]
+    for value, scale in zip(values, mapping.scales, strict=True):
+        value *= np.float32(scale)
+        value += np.float32(mapping.offset)
+        # The upper limit is far beyond white, and its square does not overflow.
+        np.clip(value, 0, _BRIGHTEST, out=value)
+    softening = np.float32(mapping.softening)
+    mean = softening * sum(values) / np.float32(len(values))
+    # arcsinh; NumPy's own function is several times slower.
+    factor = np.log(mean + np.sqrt(mean**2 + 1))
+    # If the mean is zero, all values are zero and stay zero.
+    factor *= 255 * np.sqrt(softening) / np.maximum(mean, np.float32(1e-6))
+    image = np.empty((*values[0].shape, len(values)), dtype=np.uint8)
+    for i, value in enumerate(values):
+        value *= factor
+        image[..., i] = np.minimum(value, 255, out=value)
+    return image
 
 
 def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.ndarray:

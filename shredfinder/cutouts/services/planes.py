@@ -12,7 +12,11 @@ from shredfinder._utils.files import list_extensions
 from shredfinder.cutouts.decoding import read_celestial, read_fits
 from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.checks import CutoutFlag
-from shredfinder.imaging.resampling import LanczosSampling, choose_level, smooth_and_average
+from shredfinder.imaging.resampling import (
+    choose_level,
+    resample_lanczos,
+    smooth_and_average,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +174,7 @@ class Plane:
             located[self.grid] = self._locate(coords, pixel_scale)
         if located[self.grid] is None:
             return None
-        (left, right), (bottom, top), level, sampling = located[self.grid]
+        (left, right), (bottom, top), level, x, y = located[self.grid]
         try:
             # Only reading needs the lock; resampling runs in parallel.
             with self._lock:
@@ -181,15 +185,15 @@ class Plane:
                     size=(top - bottom, right - left),
                     mode="strict",
                 )
-                values = np.array(part.data, dtype=np.float64)
+                values = np.array(part.data, dtype=np.float32)
         except Exception as error:  # the data of a file may be damaged though its header is not
             raise BadResponseError(
                 f"cannot read the image in {self.band}: {error}", CutoutFlag.CORRUPTED
             ) from error
-        return sampling.apply(smooth_and_average(values, level))
+        return resample_lanczos(smooth_and_average(values, level), x, y)
 
     def _locate(self, coords: SkyCoord, pixel_scale: float) -> tuple[Any, ...] | None:
-        """Return the range of pixels to read, the level of averaging, and the interpolation."""
+        """Return the range of pixels to read, the level of averaging, and the positions in it."""
         with self._lock:  # a WCS is not thread-safe
             x, y = self.wcs.world_to_pixel(coords)
         # Average 2 × 2 pixels `level` times, so that blocks of ``step`` pixels become one.
@@ -199,14 +203,9 @@ class Plane:
         if columns is None or rows is None:
             return None
         (left, right), (bottom, top) = columns, rows
-        sampling = LanczosSampling(
-            # Edges of pixels scale with `step`, centres do not: half a pixel is added and
-            # subtracted.
-            (x - left + 0.5) / step - 0.5,
-            (y - bottom + 0.5) / step - 0.5,
-            ((top - bottom) // step, (right - left) // step),
-        )
-        return columns, rows, level, sampling
+        # Edges of pixels scale with `step`, centres do not: half a pixel is added and subtracted.
+        x, y = ((axis + 0.5) / step - 0.5 for axis in (x - left, y - bottom))
+        return columns, rows, level, x, y
 
 
 def _bounds(x: np.ndarray, n: int, step: int) -> tuple[int, int] | None:
