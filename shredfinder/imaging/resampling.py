@@ -354,9 +354,7 @@ def _resample_tiles(
         # The shift along y depends on u: (knot of x, u) × (knot of y, j).
         along_x = weights_x[row][:, :, :, None] * blend[:, :, None]
         along_x = along_x.reshape(columns, 1, n_knots * size, n_knots * n_x)
-        products = (lines @ along_x.swapaxes(-2, -1)).reshape(
-            columns, n_bands, size, n_knots, size
-        )
+        products = (lines @ along_x.swapaxes(-2, -1)).reshape(columns, n_bands, size, n_knots, size)
         into = values[:, row].transpose(2, 0, 1, 3)
         # The shift along x depends on v.
         np.multiply(products[..., 0, :], blend[:, :1], out=into)
