@@ -166,9 +166,8 @@ class GridFit(NamedTuple):
     """Where the pixels of a cutout lie in an image.
 
     With *u* and *v* the offsets of a pixel from the centre of the cutout, to the right and
-    downward, its position in the image along each axis is
-    *c*\\ :sub:`0` + *c*\\ :sub:`1` *u* + *c*\\ :sub:`2` *v* + *c*\\ :sub:`3` *u*² +
-    *c*\\ :sub:`4` *u v* + *c*\\ :sub:`5` *v*².
+    downward, its position in the image along each axis is the sum of the six coefficients times
+    1, *u*, *v*, *u*², *u v* and *v*².
 
     Attributes
     ----------
@@ -285,7 +284,8 @@ def resample_grid(images: np.ndarray, fit: GridFit, width: int, height: int) -> 
     A kernel is the product of one along each axis. In a small tile whose rows and columns nearly
     follow those of the image, the position along x is a function of the column plus a small shift
     that depends on the row. The weights for each shift are interpolated between two or three
-    shifts, so that a tile is a few products of matrices. Other images are interpolated pixel by pixel.
+    shifts, so that a tile is a few products of matrices. Other images are interpolated pixel by
+    pixel.
 
     Examples
     --------

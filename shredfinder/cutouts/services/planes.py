@@ -202,7 +202,7 @@ class Plane:
         columns, rows = _bounds(x, self.shape[1], step), _bounds(y, self.shape[0], step)
         if columns is None or rows is None:
             return None
-        (left, right), (bottom, top) = columns, rows
+        left, bottom = columns[0], rows[0]
         # Edges of pixels scale with `step`, centres do not: half a pixel is added and subtracted.
         x, y = ((axis + 0.5) / step - 0.5 for axis in (x - left, y - bottom))
         return columns, rows, level, x, y
