@@ -190,7 +190,7 @@ class GridFit(NamedTuple):
             # subtracted.
             axis[0] += (0.5 - start) / step - 0.5
             moved.append(axis)
-        return GridFit(*moved, self.error / step)
+        return GridFit(moved[0], moved[1], self.error / step)
 
     def evaluate(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of all pixels, each of shape ``(height, width)``."""
@@ -257,8 +257,8 @@ def fit_grids(x: np.ndarray, y: np.ndarray, width: int, height: int) -> list[Gri
     for c, first in zip(axes, start, strict=True):
         c[:, :1] += first
     return [
-        GridFit(*c, float(max(error)))
-        for *c, error in zip(*axes, np.stack(errors, axis=1), strict=True)
+        GridFit(x_axis, y_axis, float(error))
+        for x_axis, y_axis, error in zip(*axes, np.maximum(*errors), strict=True)
     ]
 
 
