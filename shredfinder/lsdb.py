@@ -16,7 +16,7 @@ import numpy as np
 from astropy.table import Table
 
 import shredfinder
-from shredfinder._utils.columns import column_from_arrow
+from shredfinder._utils.arrow import column_from_arrow
 from shredfinder._utils.runtime import import_optional
 from shredfinder._utils.validation import check_count
 from shredfinder.config import conf

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
-from astropy.table import MaskedColumn, Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from astropy.table import Table
 
 __all__ = [
     "as_table",
-    "column_from_arrow",
     "find_column",
     "get_mask",
     "get_plain_values",
@@ -166,35 +162,3 @@ def get_plain_values(column: Any) -> np.ndarray:
     # Masked quantities keep their data in `unmasked`, masked columns in `data`.
     column = getattr(column, "unmasked", column)
     return np.asarray(np.ma.getdata(column)).view(np.ndarray)
-
-
-def column_from_arrow(values: pa.Array | pa.ChunkedArray) -> MaskedColumn:
-    """Convert Arrow values to a column, keeping integers exact where there are nulls.
-
-    Parameters
-    ----------
-    values : pyarrow.Array or pyarrow.ChunkedArray
-        Values of shape ``(n,)``.
-
-    Returns
-    -------
-    column : `~astropy.table.MaskedColumn`
-        Numbers and booleans keep their type; anything else becomes Python objects, text `str`.
-        Nulls are masked.
-    """
-    import pyarrow as pa
-
-    mask = values.is_null().to_numpy(zero_copy_only=False)
-    kind = values.type
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if not is_number:
-        # Objects keep strings of any length; assigning a list to `data[:]` keeps the array
-        # one-dimensional.
-        data = np.empty(len(values), dtype=object)
-        data[:] = ["" if value is None else value for value in values.to_pylist()]
-    else:
-        # pyarrow converts integers beside nulls to floats, so the nulls are filled first.
-        data = (values.fill_null(False if pa.types.is_boolean(kind) else 0)).to_numpy(
-            zero_copy_only=False
-        )
-    return MaskedColumn(data, mask=mask)

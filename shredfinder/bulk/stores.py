@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.utils.exceptions import AstropyUserWarning
 
-from shredfinder._utils.columns import column_from_arrow
 from shredfinder._utils.files import atomic_write, list_extensions
-from shredfinder._utils.runtime import import_optional
+from shredfinder.bulk.parquet_store import ParquetStore
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, P_NAME, to_arrow, write_columns
+from shredfinder.table.columns import (
+    FLAG_NAME,
+    FLAG_WIDTH,
+    OPTIONAL_NAMES,
+    P_NAME,
+    score_template,
+    write_columns,
+)
 from shredfinder.table.files import (
     check_writing,
     identify_format,
@@ -42,8 +47,6 @@ __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 # FITS headers and data are padded to multiples of this many bytes.
 _FITS_BLOCK = 2880
 _OWN_NAMES = {P_NAME, FLAG_NAME, *OPTIONAL_NAMES}
-# Characters per flag in FITS, whose strings have a fixed width; as in ShredTable.
-_FLAG_WIDTH = 16
 _COPY_BLOCK = 2**20
 # Keywords of an empty primary header
 _STRUCTURE = (
@@ -57,8 +60,6 @@ _STRUCTURE = (
     "DATASUM",
     "",
 )
-# Bytes of a Parquet column that are read at a time
-_BUFFER = 2**18
 # astropy's markers of column metadata in the comments of a FITS header
 _YAML_BEGIN = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--"
 _YAML_END = "--END-ASTROPY-SERIALIZED-COLUMNS--"
@@ -98,10 +99,9 @@ def open_store(
     store_class = _choose_store(path, output, kind) if table is None else None
     if store_class is None:
         store = TableStore(path, table)
-        check_writing(store.table, output)
     else:
         store = store_class(path)
-        check_writing(store.template, output)
+    store.check(output)
     return store
 
 
@@ -141,6 +141,21 @@ class TableStore:
             _warn_of_lost_parts(path)
         self.n_rows = len(self.table)
         self.template = self.table[:1]
+
+    def check(self, output: PathLike) -> None:
+        """Check that the output can be written, before rows are scored.
+
+        Parameters
+        ----------
+        output : path-like
+            The output file, which is not changed.
+
+        Raises
+        ------
+        OSError, ValueError
+            As for `~shredfinder.table.check_writing`.
+        """
+        check_writing(self.table, output)
 
     def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:
         """Read rows.
@@ -241,6 +256,10 @@ class FitsStore:
         is_plain = header["PCOUNT"] == 0 and not _OWN_NAMES & set(names)
         return is_plain and header["NAXIS2"] > 0 and end <= path.stat().st_size
 
+    def check(self, output: PathLike) -> None:
+        """Check that the output can be written; see `TableStore.check`."""
+        check_writing(self.template, output)
+
     def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:
         """Read rows; see `TableStore.read`."""
         from astropy.io import fits
@@ -287,7 +306,7 @@ class FitsStore:
                 parts = [
                     np.frombuffer(self._read_rows(source, start, stop), np.uint8),
                     np.asarray(p_cnn, dtype=">f4").view(np.uint8),
-                    np.asarray(flags, dtype=f"S{_FLAG_WIDTH}").view(np.uint8),
+                    np.asarray(flags, dtype=f"S{FLAG_WIDTH}").view(np.uint8),
                     *(np.asarray(values, dtype=">f4").view(np.uint8) for values in more),
                 ]
                 rows = np.concatenate([part.reshape(stop - start, -1) for part in parts], axis=1)
@@ -300,7 +319,7 @@ class FitsStore:
         """Return the old header with the new columns and their metadata."""
         from astropy.io import fits
 
-        scored = _score_template(self.template, provenance, prior, optional)
+        scored = score_template(self.template, provenance, prior, optional)
         # astropy writes a scored row to a file in memory, whose header is then the model for ours.
         example = io.BytesIO()
         scored.write(example, format="fits")
@@ -309,11 +328,11 @@ class FitsStore:
         header = self._header.copy()
         n = header["TFIELDS"]
         header["TFIELDS"] = n + 2 + len(optional)
-        header["NAXIS1"] = self._width + 4 + _FLAG_WIDTH + 4 * len(optional)
+        header["NAXIS1"] = self._width + 4 + FLAG_WIDTH + 4 * len(optional)
         # New TTYPEn and TFORMn go after the last keyword of the last column, such as TUNIT12.
         last = [key for key in header if key.endswith(str(n)) and key[0] == "T"][-1]
         new = [("TTYPE", P_NAME), ("TFORM", "E"), ("TTYPE", FLAG_NAME)]
-        new.append(("TFORM", f"{_FLAG_WIDTH}A"))
+        new.append(("TFORM", f"{FLAG_WIDTH}A"))
         for name in optional:
             new += [("TTYPE", name), ("TFORM", "E")]
         for i, (key, value) in enumerate(new):
@@ -336,128 +355,6 @@ class FitsStore:
         for key in ("CHECKSUM", "DATASUM"):
             header.remove(key, ignore_missing=True)
         return header
-
-
-class ParquetStore:
-    """A Parquet file, read in parts; see `TableStore`.
-
-    Parameters
-    ----------
-    path : path-like
-        The catalogue.
-    part : int, optional
-        Rows that are copied at a time.
-    """
-
-    format = "parquet"
-
-    def __init__(self, path: PathLike, *, part: int = 16_384) -> None:
-        pa = import_optional("pyarrow", "reading Parquet")
-        parquet = import_optional("pyarrow.parquet", "reading Parquet")
-        self._path, self._part = Path(path), part
-        # Buffered, so that a file with a single large row group is not read at once.
-        self._file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
-        groups = [
-            self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
-        ]
-        # First row of each row group, and the number of rows at the end.
-        self._starts = np.concatenate([[0], np.cumsum(groups, dtype=int)])
-        self.n_rows = int(self._starts[-1])
-        first = next(self._file.iter_batches(1))
-        self.template = self._to_table(pa.Table.from_batches([first]))
-
-    @classmethod
-    def suits(cls, path: Path) -> bool:
-        """Return whether this class copies the file exactly."""
-        try:
-            parquet = import_optional("pyarrow.parquet", "reading Parquet")
-            file = parquet.ParquetFile(path)
-        except Exception:  # read_catalogue then reads the file and explains the error
-            return False
-        with file:
-            return file.metadata.num_rows > 0 and not _OWN_NAMES & set(file.schema_arrow.names)
-
-    def read(self, start, stop, names=None):
-        """Read rows; see `TableStore.read`. Nulls of plain columns given by name are masked."""
-        if names is not None and set(names) <= set(self._file.schema_arrow.names):
-            rows = self._read_arrow(start, stop, names)
-            table = ShredTable({name: column_from_arrow(rows[name]) for name in names})
-            # Columns read directly lack the units, which astropy keeps in the file's metadata.
-            for name in set(names) & set(self.template.colnames):
-                table[name].unit = self.template[name].info.unit
-            return table
-        table = self._to_table(self._read_arrow(start, stop, None))
-        return table if names is None else table[list(names)]
-
-    def _read_arrow(self, start, stop, names):
-        # Row groups that overlap [start, stop): only whole groups can be read.
-        first = int(np.searchsorted(self._starts, start, side="right")) - 1
-        end = int(np.searchsorted(self._starts, stop, side="left"))
-        columns = None if names is None else list(names)
-        rows = self._file.read_row_groups(list(range(first, end)), columns=columns)
-        return rows.slice(start - self._starts[first], stop - start)
-
-    def _to_table(self, rows):
-        """Convert to a table as astropy reads a file, with units and mixins."""
-        parquet = import_optional("pyarrow.parquet", "reading Parquet")
-        file = io.BytesIO()
-        parquet.write_table(rows, file)
-        file.seek(0)
-        with warnings.catch_warnings():
-            # astropy warns that it does not know the width of strings.
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            return ShredTable.read(file, format="parquet")
-
-    def write(
-        self,
-        output: PathLike,
-        columns: GetColumns,
-        provenance: dict[str, str],
-        prior: float | None,
-        optional: Sequence[str] = (),
-    ) -> None:
-        """Write all rows with their scores; see `TableStore.write`."""
-        pa = import_optional("pyarrow", "writing Parquet")
-        parquet = import_optional("pyarrow.parquet", "writing Parquet")
-        schema = self._make_schema(provenance, prior, optional)
-        start = 0
-        with (
-            atomic_write(output) as temporary,
-            parquet.ParquetWriter(temporary, schema) as writer,
-        ):
-            # Batches may be shorter than _part, hence the running count.
-            for batch in self._file.iter_batches(self._part):
-                arrays = [*batch.columns, *to_arrow(*columns(start, start + len(batch)).values())]
-                start += len(batch)
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-
-    def _make_schema(self, provenance, prior, optional):
-        from astropy.table import meta, serialize
-        from astropy.utils.data_info import serialize_context_as
-
-        pa = import_optional("pyarrow", "writing Parquet")
-        scored = _score_template(self.template, provenance, prior, optional)
-        # The metadata that astropy's own Parquet writer would store, with mixins as plain columns.
-        with serialize_context_as("parquet"):
-            plain = serialize.represent_mixins_as_columns(scored)
-        schema = self._file.schema_arrow
-        kept = dict(schema.metadata or {})
-        kept[b"table_meta_yaml"] = "\n".join(meta.get_yaml_from_table(plain)).encode()
-        # astropy reads strings faster, and without a warning, if it knows their width.
-        kept[f"table::len::{FLAG_NAME}".encode()] = str(_FLAG_WIDTH).encode()
-        kinds = {P_NAME: pa.float32(), FLAG_NAME: pa.string()}
-        kinds |= dict.fromkeys(optional, pa.float32())
-        for name, kind in kinds.items():
-            schema = schema.append(pa.field(name, kind))
-        return schema.with_metadata(kept)
-
-
-def _score_template(template, provenance, prior, optional):
-    scored = template.copy()
-    unscored = np.full(len(scored), np.nan)
-    columns = {P_NAME: unscored, FLAG_NAME: np.full(len(scored), "")}
-    write_columns(scored, columns | dict.fromkeys(optional, unscored), provenance, prior)
-    return scored
 
 
 def _copy_bytes(source, target, start, stop):

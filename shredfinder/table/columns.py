@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FLAG_NAME",
+    "FLAG_WIDTH",
     "NOVELTY_NAME",
     "OPTIONAL_NAMES",
     "P_NAME",
@@ -31,6 +32,7 @@ __all__ = [
     "blank_row",
     "check_columns",
     "restore_columns",
+    "score_template",
     "to_arrow",
     "write_columns",
 ]
@@ -51,7 +53,9 @@ _UCDS = {
     STD_NAME: "stat.stdev",
     NOVELTY_NAME: "stat.value",
 }
-_FLAG_DTYPE = np.dtype("U16")
+# Characters per flag, also in formats whose strings have a fixed width.
+FLAG_WIDTH = 16
+_FLAG_DTYPE = np.dtype(f"U{FLAG_WIDTH}")
 
 
 def check_columns(table: Table, replace_columns: bool, optional: Sequence[str] = ()) -> None:
@@ -165,6 +169,32 @@ def write_columns(
             Table.replace_column(table, name, column)
         else:
             Table.add_column(table, column, name=name)
+
+
+def score_template(
+    template: Table, provenance: dict[str, str], prior: float | None, optional: Sequence[str] = ()
+) -> Table:
+    """Return a copy of a table with unscored rows, for the names and metadata of the columns.
+
+    Parameters
+    ----------
+    template : `~astropy.table.Table`
+        A few rows of a catalogue.
+    provenance, prior
+        As for `write_columns`.
+    optional : sequence of str, optional
+        Names of the optional columns.
+
+    Returns
+    -------
+    scored : `~astropy.table.Table`
+        The rows with the score columns.
+    """
+    scored = template.copy()
+    unscored = np.full(len(scored), np.nan)
+    columns = {P_NAME: unscored, FLAG_NAME: np.full(len(scored), "")}
+    write_columns(scored, columns | dict.fromkeys(optional, unscored), provenance, prior)
+    return scored
 
 
 def restore_columns(table: Table, *, decode: bool = False) -> None:

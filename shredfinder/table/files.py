@@ -21,6 +21,7 @@ from shredfinder._utils.files import (
 from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table.columns import FLAG_NAME, P_NAME
+from shredfinder.table.portable import make_writable
 from shredfinder.table.tables import ShredTable
 
 if TYPE_CHECKING:
@@ -280,6 +281,8 @@ def check_writing(table: Table, path: PathLike) -> None:
     """
     path, kind = Path(path), identify_format(path)
     _import_packages(kind, "writing")
+    # From all rows, since the first may be a missing value.
+    table = make_writable(table, kind, path)
     if kind == "fits":
         _check_fits(table, path)
     if kind == "ascii.ecsv":
@@ -324,6 +327,7 @@ def write_catalogue(table: Table, path: PathLike) -> None:
 
 
 def _write(table, temporary, kind, path):
+    table = make_writable(table, kind, path)
     try:
         table.write(temporary, format=kind, **_OPTIONS.get(kind, {}))
     except OSError as error:

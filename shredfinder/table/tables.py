@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from astropy.io import registry
 from astropy.table import QTable, Table
 
 from shredfinder.table.columns import P_NAME, blank_row, restore_columns
+from shredfinder.table.parquet import read_parquet
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
@@ -242,6 +244,10 @@ class ShredTable(ShredTableMixin, Table):
     >>> both["p_cnn"].tolist(), both["p_cnn_flag"].tolist()
     ([0.25, nan], ['', 'not scored'])
     """
+
+
+# In place of astropy's reader, also for subclasses.
+registry.register_reader("parquet", ShredTable, read_parquet)
 
 
 # ShredTable's methods first, then those of QTable, whose columns are quantities.
