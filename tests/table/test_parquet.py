@@ -45,7 +45,10 @@ PLAIN = {
     ),
     "nothing": (pa.nulls(3), [None] * 3),
     "null_floats": (pa.nulls(3, pa.float64()), [None] * 3),
-    "days": (pa.array([None, NOON.date(), dt.date(9999, 12, 31)]), [None, "2020-01-02", "9999-12-31"]),
+    "days": (
+        pa.array([None, NOON.date(), dt.date(9999, 12, 31)]),
+        [None, "2020-01-02", "9999-12-31"],
+    ),
     "times": (pa.array([NOON.time(), None, None]), ["12:00:00.000005", None, None]),
     "stamps": (
         pa.array([NOON, None, None], pa.timestamp("us")),
