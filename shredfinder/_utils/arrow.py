@@ -32,10 +32,10 @@ def column_from_arrow(values: pa.Array | pa.ChunkedArray) -> Column:
     Notes
     -----
     Integers stay exact beside nulls. Half precision becomes single precision, categories their
-    values, durations integers with a unit, and dates and times ISO 8601 text (UTC with a ``Z`` where
-    there is a time zone). Decimals become integers if they have no fraction, otherwise floats, and
-    text where a number of 64 bits would lose digits. Text and bytes of UTF-8 become `str`. Lists
-    of one length become rows of numbers, and other nested types Python objects.
+    values, durations integers with a unit, and dates and times ISO 8601 text (UTC with a ``Z``
+    where there is a time zone). Decimals become integers if they have no fraction, otherwise
+    floats, and text where a number of 64 bits would lose digits. Text and bytes of UTF-8 become
+    `str`. Lists of one length become rows of numbers, and other nested types Python objects.
 
     Examples
     --------

@@ -97,10 +97,7 @@ def open_store(
     path, output = Path(path), Path(output)
     kind = identify_format(output)
     store_class = _choose_store(path, output, kind) if table is None else None
-    if store_class is None:
-        store = TableStore(path, table)
-    else:
-        store = store_class(path)
+    store = TableStore(path, table) if store_class is None else store_class(path)
     store.check(output)
     return store
 

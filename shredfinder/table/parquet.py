@@ -1,9 +1,9 @@
 """Reading of Parquet files into tables, for `ShredTable.read` and for catalogue files.
 
 astropy's reader fails on null strings and rounds integers beside nulls. It also passes an open file
-to Arrow, whose threads may still hold the file when Python exits: they then need Python's lock, which
-ends the process with ``terminate called without an active exception`` and status 134. Here Arrow
-opens the path itself, or reads a copy in its own memory, and no thread holds a Python object.
+to Arrow, whose threads may still hold the file when Python exits. They then need Python's lock,
+which ends the process with ``terminate called without an active exception`` and status 134. Here
+Arrow opens the path itself, or reads a copy in its own memory: no thread holds a Python object.
 """
 
 from __future__ import annotations

@@ -65,8 +65,9 @@ def make_writable(table: Table, kind: str, path: PathLike) -> Table:
         except ValueError as error:
             title = _TITLES.get(kind, kind.removeprefix("ascii.").upper())
             raise ValueError(
-                f"cannot write the table to {str(path)!r}: the column {name!r} holds {error}, which "
-                f"{title} cannot hold: use the extension of the catalogue, or remove the column"
+                f"cannot write the table to {str(path)!r}: the column {name!r} holds {error}, "
+                f"which {title} cannot hold: use the extension of the catalogue, or remove the "
+                "column"
             ) from None
         if new is not column:
             for attribute in _ATTRIBUTES:

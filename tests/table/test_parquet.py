@@ -22,7 +22,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytestmark = pytest.mark.filterwarnings("ignore:none of .* scored")
 
 BIG = 1237661068180127885  # a float64 would round it
-NOON = dt.datetime(2020, 1, 2, 12, 0, 0, 5)
+NOON = dt.datetime(2020, 1, 2, 12, 0, 0, 5)  # noqa: DTZ001
 TAGGED = pa.ExtensionArray.from_storage(
     pa.uuid(), pa.array([uuid.UUID(int=5).bytes, None, uuid.UUID(int=6).bytes], pa.binary(16))
 )
