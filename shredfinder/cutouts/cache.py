@@ -163,7 +163,7 @@ class Cache:
             if path.endswith(EMPTY):
                 return None, CutoutFlag(content.decode().partition(":")[0])
             if path.endswith(".fits"):
-                image = decode_fits(content, request, len(service.bands))
+                image = decode_fits(content, request, service.bands)
             else:
                 image, _ = decode_color(content, request)
         except (ServiceError, ValueError):

@@ -11,6 +11,7 @@ import numpy as np
 
 from shredfinder._net.client import find_suffix, find_text
 from shredfinder.cutouts.grouping import deproject
+from shredfinder.cutouts.image_headers import read_bands, select_images
 from shredfinder.cutouts.services.base import FetchedImage
 from shredfinder.exceptions import BadResponseError, ServiceError, TransientServiceError
 from shredfinder.imaging.checks import CutoutFlag
@@ -107,18 +108,18 @@ def read_color(response: Response, request: CutoutRequest) -> FetchedImage:
 
 
 def decode_fits(
-    content: bytes, request: CutoutRequest, n_bands: int, content_type: str = ""
+    content: bytes, request: CutoutRequest, bands: Sequence[str], content_type: str = ""
 ) -> np.ndarray:
     """Decode and validate a FITS image or cube, such as the viewer's ``fits-cutout``.
 
     Parameters
     ----------
     content : bytes
-        FITS file whose first image has the axes x, y and, for several bands, band.
+        FITS file whose first image of the sky has the axes x, y and, for several bands, band.
     request : CutoutRequest
         Position, size and scale of the requested image.
-    n_bands : int
-        Number of requested bands.
+    bands : sequence of str
+        Requested bands. The planes have this order unless the header names them (``BANDS``).
     content_type : str, optional
         Media type of the response.
 
@@ -136,14 +137,26 @@ def decode_fits(
         If it is not a FITS image, has another size, or by its header shows another position.
     """
     width, height = request.width, request.height
-    data, header = next(iter(read_fits(content, content_type)), (None, None))
-    if data is None or header is None:
+    images = read_fits(content, content_type)
+    kept = select_images([header for _, header in images], images[0][1]) if images else []
+    if not kept:
         raise BadResponseError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
+    data, header = images[kept[0]]
     # A single band comes without a third axis.
     cube = data.reshape((1, *data.shape)) if data.ndim == 2 else data
-    if cube.shape != (n_bands, height, width):
+    if cube.ndim == 3:
+        with _broken_header():
+            named = read_bands(header, len(cube), bands)
+        if named and set(bands) <= set(named):
+            cube = cube[[named.index(band) for band in bands]]
+        elif named:
+            raise BadResponseError(
+                f"requested the bands {', '.join(bands)}, got an image in {', '.join(named)}",
+                CutoutFlag.WRONG_SIZE,
+            )
+    if cube.shape != (len(bands), height, width):
         raise BadResponseError(
-            f"requested {n_bands} bands of {width}×{height} px, got an image with the axes "
+            f"requested {len(bands)} bands of {width}×{height} px, got an image with the axes "
             f"{data.shape[::-1]}",
             CutoutFlag.WRONG_SIZE,
         )
@@ -157,7 +170,7 @@ def _check_footprint(header: Header, request: CutoutRequest) -> None:
     wcs = read_celestial(header)
     if wcs is None:
         return
-    with _broken_coordinates():
+    with _broken_header():
         offset = _measure_offset(wcs, request)
     # The comparison fails for NaN too.
     if not offset < _MAX_OFFSET:
@@ -190,7 +203,7 @@ def read_celestial(header: Header) -> WCS | None:
     TransientServiceError
         If they are broken.
     """
-    with _broken_coordinates():
+    with _broken_header():
         return get_celestial(read_wcs(header))
 
 
@@ -254,11 +267,11 @@ def get_celestial(wcs: WCS) -> WCS | None:
 
 
 @contextlib.contextmanager
-def _broken_coordinates() -> Iterator[None]:
+def _broken_header() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a broken header may cause anything
-        raise TransientServiceError(f"broken coordinates: {error}", CutoutFlag.CORRUPTED) from error
+        raise TransientServiceError(f"broken header: {error}", CutoutFlag.CORRUPTED) from error
 
 
 def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, Header]]:

@@ -48,7 +48,7 @@ def test_text_media_types_are_refused(kind):
         decode_color(make_jpeg(), REQUEST, kind)
     assert caught.value.flag == "not an image"
     with pytest.raises(BadResponseError):
-        decode_fits(make_fits()[0], REQUEST, 3, kind)
+        decode_fits(make_fits()[0], REQUEST, "grz", kind)
 
 
 @pytest.mark.parametrize("n", [0, 10, 2000])
@@ -56,7 +56,7 @@ def test_truncated_files_are_transient_errors(n):
     with pytest.raises(TransientServiceError):
         decode_color(make_jpeg()[:n], REQUEST)
     with pytest.raises(TransientServiceError):
-        decode_fits(make_fits()[0][:n], REQUEST, 3)
+        decode_fits(make_fits()[0][:n], REQUEST, "grz")
 
 
 def test_other_sizes_are_refused():
@@ -65,7 +65,7 @@ def test_other_sizes_are_refused():
     assert caught.value.flag == "wrong size"
     for wrong in (make_fits(2), make_fits(size=63)):
         with pytest.raises(BadResponseError, match="requested 3 bands of 64×64") as caught:
-            decode_fits(wrong[0], REQUEST, 3)
+            decode_fits(wrong[0], REQUEST, "grz")
         assert caught.value.flag == "wrong size"
 
 
@@ -82,18 +82,18 @@ def test_other_sizes_are_refused():
 )
 def test_fits_images_of_other_positions_are_refused(options):
     with pytest.raises(BadResponseError, match="px off the requested position") as caught:
-        decode_fits(make_fits(**options)[0], REQUEST, 3)
+        decode_fits(make_fits(**options)[0], REQUEST, "grz")
     assert caught.value.flag == "wrong position"
 
 
 def test_fits_images_are_north_up():
     # Services differ by half a pixel in where they count from.
     for content, data in (make_fits(), make_fits(shift=0.5)):
-        image = decode_fits(content, REQUEST, 3)
+        image = decode_fits(content, REQUEST, "grz")
         np.testing.assert_array_equal(image, np.moveaxis(data, 0, -1)[::-1])
 
 
 def test_fits_images_without_coordinates_are_accepted():
     buffer = io.BytesIO()
     fits.PrimaryHDU(np.ones((64, 64), np.float32)).writeto(buffer)
-    assert decode_fits(buffer.getvalue(), REQUEST, 1).shape == (64, 64, 1)
+    assert decode_fits(buffer.getvalue(), REQUEST, "g").shape == (64, 64, 1)

@@ -59,7 +59,7 @@ def read_images(path):
 def read_mosaic(path):
     """Read a FITS image as the response of a service, and cut from it as a local image."""
     try:
-        image = decode_fits(path.read_bytes(), _REQUEST, 3)
+        image = decode_fits(path.read_bytes(), _REQUEST, "grz")
         assert image.shape == (32, 32, 3)
         outcome = "decoded"
     except ServiceError as error:

@@ -83,7 +83,7 @@ def test_headers_cause_no_warning(tmp_path, server):
     hdu.writeto(tmp_path / "stack.fits")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        [(_, wcs)] = read_planes(buffer.getvalue())
+        [(_, wcs, _)] = read_planes(buffer.getvalue())
         local = LocalImages({"g": str(tmp_path / "stack.fits")}, color_mapping="flux")
         cutouts = fetch_cutouts(COORDS, local, size=32, progress=False)
         local.close()

@@ -38,14 +38,14 @@ def make_body(bands, **changes):
 def test_headers_with_coordinates_of_two_axes_are_read(bands):
     content, data = make_body(bands)
     assert fits.getheader(io.BytesIO(content))["NAXIS"] == (3 if len(bands) > 1 else 2)
-    image = decode_fits(content, REQUEST, len(bands), "image/fits")
+    image = decode_fits(content, REQUEST, bands, "image/fits")
     np.testing.assert_array_equal(image, np.moveaxis(data, 0, -1)[::-1])
 
 
 def test_another_position_is_still_refused():
     content, _ = make_body("grz", CRVAL1=184.701)
     with pytest.raises(BadResponseError, match="off the requested position"):
-        decode_fits(content, REQUEST, 3, "image/fits")
+        decode_fits(content, REQUEST, "grz", "image/fits")
 
 
 def fetch(server, coords, **options):

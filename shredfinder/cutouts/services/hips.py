@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -125,15 +126,18 @@ class HiPS(CutoutService):
         """Fetch and validate one image; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
 
-        def read_band(response: Response) -> np.ndarray:
+        def read_band(response: Response, band: str) -> np.ndarray:
             content_type = response.headers.get("Content-Type", "")
-            return decode_fits(response.content, request, 1, content_type)
+            return decode_fits(response.content, request, (band,), content_type)
 
         if self.image_format == "jpg":
             return self._get(
                 self.layer, request, client, lambda response: read_color(response, request)
             )
-        images = [self._get(name, request, client, read_band) for name in self.layers]
+        images = [
+            self._get(name, request, client, partial(read_band, band=band))
+            for name, band in zip(self.layers, self.bands, strict=True)
+        ]
         # No body: the cache stores one cube in place of the single files.
         return FetchedImage(np.concatenate(images, axis=-1), suffix=".fits")
 

@@ -138,7 +138,7 @@ class LegacyViewer(CutoutService):
                     "as 'ls-dr9', 'ls-dr9-north', 'ls-dr9-south' or 'ls-dr10-grz'"
                 )
             if self.image_format == "fits":
-                image = decode_fits(content, request, len(self.bands), content_type)
+                image = decode_fits(content, request, self.bands, content_type)
                 return FetchedImage(image, content, ".fits")
             image, suffix = decode_color(content, request, content_type)
             return FetchedImage(image, content, suffix)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from glob import glob
-from pathlib import Path
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.runtime import count_threads
-from shredfinder.cutouts.decoding import get_celestial, read_wcs
 from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
-from shredfinder.cutouts.services.planes import OpenFiles, Plane
-from shredfinder.exceptions import NoCoverageError
+from shredfinder.cutouts.services.image_files import find_planes
+from shredfinder.cutouts.services.planes import OpenFiles
+from shredfinder.exceptions import NoCoverageError, ShredfinderWarning
 from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from astropy.wcs import WCS
+    from collections.abc import Sequence
 
     from shredfinder._net.client import HttpClient
     from shredfinder._utils.validation import PathLike
@@ -36,10 +30,8 @@ __all__ = ["MARGIN", "LocalImages", "make_cutout"]
 MARGIN = 24
 # Relative difference of pixel scales beyond which the images need a flux_scale.
 _SCALE_TOLERANCE = 0.02
-# File names of the Legacy Surveys' images; a brick's folder holds other files too.
-_BRICK_FILES = "*-image-{band}.fits*"
-_FITS_NAME = re.compile(r"\.fits?(\.fz|\.gz|\.bz2)?$", re.IGNORECASE)
-_FILTER_KEYS = ("FILTER", "BAND", "FILTNAM")
+# Relative difference of units beyond which one flux_scale cannot be right for both images.
+_UNIT_TOLERANCE = 0.05
 
 
 @register_service("local")
@@ -124,37 +116,88 @@ class LocalImages(CutoutService):
         # Files are read one at a time, but resampling, which takes longer, is concurrent.
         self.max_workers = count_threads()
         self._files = OpenFiles()
-        self._planes = _find_planes(images, tuple(bands or "grz"), self._files)
+        try:
+            self._planes = find_planes(images, tuple(bands or "grz"), self._files)
+            self.bands = self._choose_bands(bands)
+            self._set_scales(flux_scale)
+        except Exception:
+            self.close()
+            raise
+
+    def _choose_bands(self, bands: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the bands of the cutouts' channels, which must all have images."""
         found = tuple(dict.fromkeys(plane.band for plane in self._planes))
-        if color_mapping == FLUX:
-            self.bands = tuple(bands or found)
-        elif color_mapping in COLOR_MAPPINGS:
-            self.bands = tuple(COLOR_MAPPINGS[color_mapping].bands)
+        if self.color_mapping == FLUX:
+            chosen = tuple(bands or found)
+        elif self.color_mapping in COLOR_MAPPINGS:
+            chosen = tuple(COLOR_MAPPINGS[self.color_mapping].bands)
         else:
             raise ValueError(
-                f"there is no colour mapping {color_mapping!r}: choose one of "
+                f"there is no colour mapping {self.color_mapping!r}: choose one of "
                 f"{', '.join([*sorted(COLOR_MAPPINGS), FLUX])}"
             )
-        missing = [band for band in self.bands if band not in found]
+        missing = [band for band in chosen if band not in found]
         if missing:
             raise ValueError(
                 f"there is no image in {', '.join(missing)}, only in "
                 f"{', '.join(found) or 'other bands'}"
             )
-        self._flux_scale = self._check_scale(flux_scale)
+        return chosen
 
-    def _check_scale(self, flux_scale: float | None) -> float:
-        if flux_scale is not None or self.color_mapping == FLUX:
-            return 1.0 if flux_scale is None else float(flux_scale)
-        native = COLOR_MAPPINGS[self.color_mapping].native_pixel_scale
-        for plane in self._planes:
-            if abs(plane.pixel_scale / native - 1) > _SCALE_TOLERANCE:
-                raise ValueError(
-                    f"the image has pixels of {plane.pixel_scale:.4g} arcsec, but the colour "
-                    f"mapping needs fluxes per {native} arcsec pixel: give flux_scale, the factor "
-                    "between them (1 if the values are per such pixel)"
+    def _set_scales(self, flux_scale: float | None) -> None:
+        """Set the factor of each image to nanomaggies per native pixel of the survey."""
+        planes = [plane for plane in self._planes if plane.band in self.bands]
+        native = None
+        if self.color_mapping != FLUX:
+            native = COLOR_MAPPINGS[self.color_mapping].native_pixel_scale
+        stated = [plane.unit.get_factor(native or plane.pixel_scale) for plane in planes]
+        if flux_scale is not None:
+            for plane in planes:
+                plane.flux_scale = float(flux_scale)
+            if max(stated) > (1 + _UNIT_TOLERANCE) * min(stated):
+                low, high = (planes[int(f(stated))].label for f in (np.argmin, np.argmax))
+                warnings.warn(
+                    f"flux_scale={flux_scale:g} is applied to all images, though by their headers "
+                    f"{low} and {high} have different units",
+                    ShredfinderWarning,
+                    stacklevel=3,
                 )
-        return 1.0
+            return
+        unknown = [plane for plane in planes if plane.unit.problem]
+        if unknown and native is not None:
+            raise ValueError(
+                f"{unknown[0].label} {unknown[0].unit.problem}: the colour mapping needs "
+                f"nanomaggies per {native} arcsec pixel; give flux_scale, the factor between them"
+            )
+        if unknown:
+            warnings.warn(
+                f"{unknown[0].label} {unknown[0].unit.problem}: the values of all images are kept "
+                "as they are; give flux_scale, the factor to nanomaggies",
+                ShredfinderWarning,
+                stacklevel=3,
+            )
+            return
+        for plane, factor in zip(planes, stated, strict=True):
+            same = native is None or abs(plane.pixel_scale / native - 1) <= _SCALE_TOLERANCE
+            if not same and not plane.unit.per_area:
+                raise ValueError(
+                    f"{plane.label} has pixels of {plane.pixel_scale:.4g} arcsec, but the colour "
+                    f"mapping needs fluxes per {native} arcsec pixel: give flux_scale, the factor "
+                    f"between them ({factor:.4g} if the values are per such pixel, "
+                    f"{factor * (native / plane.pixel_scale) ** 2:.4g} if they are per pixel of "
+                    "the image)"
+                )
+            plane.flux_scale = factor
+        converted = [p for p in planes if abs(p.flux_scale - 1) > _UNIT_TOLERANCE]
+        if converted:
+            factors = sorted({f"{plane.flux_scale:.4g}" for plane in converted}, key=float)
+            warnings.warn(
+                f"{converted[0].label} is {converted[0].unit.stated}: values are converted to "
+                f"nanomaggies (multiplied by {' to '.join(factors[:: max(len(factors) - 1, 1)])}); "
+                "give flux_scale for another factor",
+                ShredfinderWarning,
+                stacklevel=3,
+            )
 
     def close(self) -> None:
         """Close the files; they are reopened when they are needed."""
@@ -185,7 +228,7 @@ class LocalImages(CutoutService):
         center = fluxes[(request.height - 1) // 2, (request.width - 1) // 2]
         if not np.isfinite(center).all():
             raise NoCoverageError("no image holds the position in every band")
-        fluxes = (fluxes * self._flux_scale).astype(np.float32)
+        fluxes = fluxes.astype(np.float32)
         if self.color_mapping == FLUX:
             return FetchedImage(fluxes)
         image = flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping, axis=-1)
@@ -233,144 +276,3 @@ def _average(images: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         n += valid
     # maximum avoids a warning about 0 / 0 where there is no image.
     return np.where(n > 0, total / np.maximum(n, 1), np.nan)
-
-
-def _find_planes(images: Any, bands: tuple[str, ...], files: OpenFiles) -> list[Plane]:
-    if isinstance(images, Mapping):
-        pairs = [(source, (band,)) for band in images for source in _list_sources(images[band])]
-    elif isinstance(images, (str, Path)) and Path(images).is_dir():
-        pairs = _find_images(images, bands)
-    else:
-        pairs = [(source, bands) for source in _list_sources(images)]
-    return [plane for source, planes in pairs for plane in _make_planes(source, planes, files)]
-
-
-def _list_sources(sources: Any) -> Sequence[str | tuple[Any, WCS]]:
-    if isinstance(sources, (str, Path)):
-        # A file name with brackets matches nothing as a pattern, hence the second try as a name.
-        paths = sorted(glob(str(sources), recursive=True)) or [str(sources)]
-        missing = [path for path in paths if not Path(path).is_file()]
-        if missing:
-            raise ValueError(
-                f"there is no image file {missing[0]!r}: give a FITS file or a pattern"
-            )
-        return paths
-    if isinstance(sources, tuple):
-        return [sources]
-    return [source for item in sources for source in _list_sources(item)]
-
-
-def _make_planes(
-    source: str | tuple[Any, WCS], bands: tuple[str, ...], files: OpenFiles
-) -> list[Plane]:
-    if isinstance(source, tuple):
-        array, wcs = source
-        array = np.asarray(array)
-        shape, index = array.shape, None
-        where = "the array"
-    else:
-        where = source
-        with files.lock, reading_errors(source, "the image"):
-            hdus = files.get(source)
-            # A compressed image follows an empty primary HDU.
-            index = next((i for i, h in enumerate(hdus) if h.is_image and h.shape), None)
-            if index is None:
-                raise ValueError(f"{source} holds no image")
-            shape, wcs = hdus[index].shape, read_wcs(hdus[index].header, hdus)
-    axes = ", ".join(wcs.wcs.ctype)
-    with reading_errors(where, "the image"):
-        wcs = get_celestial(wcs)
-    if wcs is None:
-        raise ValueError(
-            f"{where} needs equatorial or galactic coordinates, but its axes are {axes!r}"
-        )
-    planes = shape[0] if len(shape) == 3 else 1
-    if len(shape) not in (2, 3) or planes != len(bands):
-        raise ValueError(
-            f"{where} has the shape {shape}, but {len(bands)} bands were named "
-            f"({', '.join(bands)}): give one image per band, or a cube with one plane per band"
-        )
-    with reading_errors(where, "the image"):
-        return [
-            Plane(band, wcs, shape[-2:], _reader(source, index, i, len(shape), files), files.lock)
-            for i, band in enumerate(bands)
-        ]
-
-
-def _reader(
-    source: Any, index: int | None, plane: int, ndim: int, files: OpenFiles
-) -> Callable[[], Any]:
-    """Return a function that returns the plane, to be sliced."""
-    if index is None:
-        array = np.asarray(source[0])
-        return lambda: array[plane] if ndim == 3 else array
-
-    def read() -> Any:
-        hdu = files.get(source)[index]
-        if ndim == 3:
-            return hdu.data[plane]
-        # Either way only the slice is read: plain values are mapped into memory, and a section
-        # reads scaled or compressed ones (slowly, row by row).
-        return hdu.data if _is_mapped(hdu) else hdu.section
-
-    return read
-
-
-def _is_mapped(hdu: Any) -> bool:
-    """Return whether the file holds an image's values unscaled and uncompressed."""
-    from astropy.io.fits import CompImageHDU
-
-    scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
-    return not scaled and not isinstance(hdu, CompImageHDU)
-
-
-def _find_images(folder: PathLike, bands: tuple[str, ...]) -> Sequence[tuple[str, tuple[str, ...]]]:
-    """Find the images in a folder and its subfolders, as pairs of path and bands."""
-    folder = Path(folder)
-    bricks = [
-        (str(path), (band,))
-        for band in bands
-        for path in sorted(folder.rglob(_BRICK_FILES.format(band=band)))
-    ]
-    if bricks:
-        return bricks
-    paths = sorted(path for path in folder.rglob("*") if _FITS_NAME.search(path.name))
-    if not paths:
-        raise ValueError(
-            f"the folder {str(folder)!r} holds no FITS images: give a folder of bricks "
-            f"({_BRICK_FILES.format(band=bands[0])} and so on) or of other FITS images"
-        )
-    images = []
-    for path in paths:
-        found = _find_bands(path, bands)
-        if found is None:
-            raise ValueError(
-                f"cannot find out which of the bands {', '.join(bands)} the image {str(path)!r} "
-                f"shows: neither {' nor '.join(_FILTER_KEYS)} in its header nor its name says so; "
-                "give a dict of bands and files"
-            )
-        images.append((str(path), found))
-    # Images in other bands than those requested are ignored.
-    return [(path, found) for path, found in images if set(found) <= set(bands)]
-
-
-def _find_bands(path: Path, bands: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Read the bands of a file from its header or its name; None if neither names them."""
-    from astropy.io import fits
-
-    with fits.open(path) as hdus:
-        header = next(
-            (hdu.header for hdu in list_extensions(hdus) if hdu.is_image and hdu.shape),
-            hdus[0].header,
-        )
-    # A cube with as many planes as bands holds all of them, in this order.
-    if header.get("NAXIS") == 3 and header.get("NAXIS3") == len(bands):
-        return tuple(bands)
-    for key in _FILTER_KEYS:
-        words = str(header.get(key, "")).split()
-        if words:
-            # Such as "g DECam SDSS c0001 4720.0 1520.0".
-            return (words[0],)
-    # Only an unambiguous name counts: m51-g-r.fits names two bands.
-    words = [word for word in re.split(r"[-_.\s]", path.name) if word in bands]
-    return (words[0],) if len(words) == 1 else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from shredfinder._utils.files import list_extensions
 from shredfinder.cutouts.decoding import read_celestial, read_fits
+from shredfinder.cutouts.image_headers import FluxUnit, read_unit, select_images
 from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.resampling import (
@@ -33,20 +34,20 @@ _MARGIN = 10
 _MAX_OPEN = 16
 
 
-def read_planes(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, WCS]]:
-    """Read the image of one band that a service sent.
+def read_planes(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, WCS, FluxUnit]]:
+    """Read the images of one band that a service sent.
 
     Parameters
     ----------
     content : bytes
-        A FITS file, whose first image is used, or nothing.
+        A FITS file, or nothing. Weight and mask maps and thumbnails in it are left out.
     content_type : str, optional
         Media type of the response.
 
     Returns
     -------
     planes : list of tuple
-        Array and celestial WCS of the image; empty if there is no image.
+        Array, celestial WCS and unit of each image; empty if there is no image.
 
     Raises
     ------
@@ -59,11 +60,18 @@ def read_planes(content: bytes, content_type: str = "") -> list[tuple[np.ndarray
     images = read_fits(content, content_type) if content else []
     if not images:
         return []
-    data, header = np.asarray(images[0][0], dtype=np.float32), images[0][1]
-    wcs = read_celestial(header)
-    if data.ndim != 2 or wcs is None:
-        raise BadResponseError(f"an image of shape {data.shape} without celestial coordinates")
-    return [(data, wcs)]
+    planes = []
+    headers = [header for _, header in images]
+    for i in select_images(headers, headers[0]):
+        data = np.asarray(images[i][0], dtype=np.float32)
+        # SDSS's frames hold a calibration vector beside the image.
+        wcs = read_celestial(headers[i]) if data.ndim == 2 else None
+        if wcs is not None:
+            planes.append((data, wcs, read_unit(headers[i], headers[0])))
+    if not planes:
+        shapes = ", ".join(str(np.shape(data)) for data, _ in images)
+        raise BadResponseError(f"an image of shape {shapes} without celestial coordinates")
+    return planes
 
 
 class OpenFiles:
@@ -81,7 +89,8 @@ class OpenFiles:
         if path in self._files:
             self._files.move_to_end(path)
         else:
-            hdus = fits.open(path, memmap=True)
+            # memmap=True would refuse scaled values; the default maps only what it can.
+            hdus = fits.open(path)
             try:
                 list_extensions(hdus)
             except ValueError:
@@ -111,9 +120,18 @@ class Plane:
     shape : tuple of int
         Height and width in pixels.
     read : callable
-        Returns an array or another object of the image's shape, to be sliced.
+        Reads a slice of rows and one of columns as floats, with NaN for missing pixels.
     lock : context manager
-        Held while that object is used.
+        Held while it reads.
+    unit : FluxUnit, optional
+        Unit of the values, as the header states it.
+    label : str, optional
+        File and extension, for messages.
+
+    Attributes
+    ----------
+    flux_scale : float
+        Factor that `cut` applies to the values, 1 unless it is set.
     """
 
     def __init__(
@@ -121,8 +139,11 @@ class Plane:
         band: str,
         wcs: WCS,
         shape: tuple[int, ...],
-        read: Callable[[], Any],
+        read: Callable[[slice, slice], np.ndarray],
         lock: AbstractContextManager[Any],
+        *,
+        unit: FluxUnit | None = None,
+        label: str = "the image",
     ) -> None:
         from astropy.wcs.utils import proj_plane_pixel_scales
 
@@ -131,6 +152,9 @@ class Plane:
         self.shape = tuple(shape)
         self._read = read
         self._lock = lock
+        self.unit = FluxUnit() if unit is None else unit
+        self.label = label
+        self.flux_scale = 1.0
         # Bands of a brick have the same pixel grid, and share what `cut` finds out of it.
         self.grid: tuple[Any, ...] = (wcs.to_header_string(relax=True), self.shape)
         if wcs.has_distortion:  # which that header does not hold completely
@@ -138,14 +162,14 @@ class Plane:
         self.pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
         ny, nx = self.shape
         middle = wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).icrs
-        self._center = _vector(middle.ra.deg, middle.dec.deg)
-        self._radius = np.radians(np.hypot(nx, ny) / 2 * self.pixel_scale / 3600)
+        self.center = _vector(middle.ra.deg, middle.dec.deg)
+        self.radius = np.radians(np.hypot(nx, ny) / 2 * self.pixel_scale / 3600)
 
     def overlaps(self, ra: float, dec: float, radius: float) -> bool:
         """Return whether a circle may touch the image; all in degrees."""
-        distance = np.linalg.norm(_vector(ra, dec) - self._center)
+        distance = np.linalg.norm(_vector(ra, dec) - self.center)
         # The margin covers the difference of chord and arc, and distant projections.
-        return distance < (np.radians(radius) + self._radius) * 1.1
+        return distance < (np.radians(radius) + self.radius) * 1.1
 
     def cut(
         self, coords: SkyCoord, pixel_scale: float, located: dict[Any, Any] | None = None
@@ -167,8 +191,6 @@ class Plane:
             Values of shape ``(height, width)``, NaN outside the image; None if all are
             outside.
         """
-        from astropy.nddata import Cutout2D
-
         located = {} if located is None else located
         if self.grid not in located:
             located[self.grid] = self._locate(coords, pixel_scale)
@@ -178,18 +200,13 @@ class Plane:
         try:
             # Only reading needs the lock; resampling runs in parallel.
             with self._lock:
-                part = Cutout2D(
-                    self._read(),
-                    # The centre of the pixels from `left` to `right - 1`.
-                    position=((left + right - 1) / 2, (bottom + top - 1) / 2),
-                    size=(top - bottom, right - left),
-                    mode="strict",
-                )
-                values = np.array(part.data, dtype=np.float32)
+                values = np.asarray(self._read(slice(bottom, top), slice(left, right)), dtype=np.float32)
         except Exception as error:  # the data of a file may be damaged though its header is not
             raise BadResponseError(
-                f"cannot read the image in {self.band}: {error}", CutoutFlag.CORRUPTED
+                f"cannot read {self.label} in {self.band}: {error}", CutoutFlag.CORRUPTED
             ) from error
+        if self.flux_scale != 1:
+            values = values * self.flux_scale
         return resample_lanczos(smooth_and_average(values, level), x, y)
 
     def _locate(self, coords: SkyCoord, pixel_scale: float) -> tuple[Any, ...] | None:

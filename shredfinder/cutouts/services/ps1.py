@@ -163,7 +163,7 @@ class PanSTARRS(CutoutService):
                     response.content, response.headers.get("Content-Type", "")
                 ),
             )
-        return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX)
+        return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX, flux_scale=1.0)
 
     def _read_names(self, response: Response) -> dict[str, str]:
         """Read the file name of each band's image from the service's list."""

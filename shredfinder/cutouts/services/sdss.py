@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
     from shredfinder._net.client import HttpClient, Response
+    from shredfinder.cutouts.image_headers import FluxUnit
     from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["SDSS", "SDSSFrames"]
@@ -174,7 +175,7 @@ class SDSSFrames(CutoutService):
                     **dict(zip(_FIELD, field, strict=True)),
                 )
                 planes[band] += client.get(url, read=_read_frame)
-        return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX)
+        return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX, flux_scale=1.0)
 
     def _find_fields(self, request: CutoutRequest, client: HttpClient) -> list[tuple[int, ...]]:
         """Query the fields of the catalogue's primary sources around a position."""
@@ -224,7 +225,7 @@ def read_fields(response: Response) -> list[tuple[int, ...]]:
     return fields
 
 
-def _read_frame(response: Response) -> list[tuple[np.ndarray, WCS]]:
+def _read_frame(response: Response) -> list[tuple[np.ndarray, WCS, FluxUnit]]:
     """Decompress and read a frame, as `read_planes` does."""
     decompressor = bz2.BZ2Decompressor()
     try:

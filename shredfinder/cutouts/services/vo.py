@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyvo.dal.adhoc import DatalinkResults, SodaQuery
 
     from shredfinder._net.client import HttpClient, Response
+    from shredfinder.cutouts.image_headers import FluxUnit
     from shredfinder.cutouts.services.base import CutoutRequest, FetchedImage
 
     # Right ascension, declination and radius in degrees.
@@ -259,7 +260,7 @@ class VOImages(CutoutService):
         circle: Circle,
         session: ClientSession,
         client: HttpClient,
-    ) -> list[tuple[np.ndarray, WCS]]:
+    ) -> list[tuple[np.ndarray, WCS, FluxUnit]]:
         """Fetch an image or a part of it, as `read_planes` returns it."""
         links = _find_links(results, record, session)
         query = None if links is None else _find_soda(links, circle, session)
@@ -279,7 +280,7 @@ class VOImages(CutoutService):
             raise BadResponseError(str(error), status=error.status) from error
 
 
-def _read_image(response: Response) -> list[tuple[np.ndarray, WCS]]:
+def _read_image(response: Response) -> list[tuple[np.ndarray, WCS, FluxUnit]]:
     return read_planes(response.content, response.headers.get("Content-Type", ""))
 
 

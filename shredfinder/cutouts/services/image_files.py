@@ -1,0 +1,364 @@
+"""The images of the sky in FITS files and folders, and their bands."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from shredfinder._utils.files import list_extensions, reading_errors
+from shredfinder._utils.units import to_floats
+from shredfinder.cutouts.decoding import get_celestial, read_wcs
+from shredfinder.cutouts.image_headers import (
+    FluxUnit,
+    convert_unit,
+    find_map_word,
+    match_band,
+    read_band,
+    read_bands,
+    read_unit,
+    select_images,
+)
+from shredfinder.cutouts.services.planes import Plane
+from shredfinder.exceptions import ShredfinderWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+    from shredfinder.cutouts.services.planes import OpenFiles
+
+__all__ = ["find_planes"]
+
+# File names of the Legacy Surveys' images; a brick's folder holds other files too.
+_BRICK_FILES = "*-image-{band}.fits*"
+_SUFFIXES = tuple(
+    suffix + compression
+    for suffix in (".fits", ".fit", ".fts")
+    for compression in ("", ".fz", ".gz", ".bz2")
+)
+# Images whose centres are nearer than this fraction of their size show the same field.
+_SAME_FIELD = 0.25
+
+
+class _Image(NamedTuple):
+    """An image in a file or in memory: its place there, and what its header says."""
+
+    source: Any
+    index: int
+    shape: tuple[int, ...]
+    wcs: WCS
+    header: Header | dict[str, Any]
+    primary: Header | dict[str, Any]
+    unit: FluxUnit
+    label: str
+
+    @property
+    def n_planes(self) -> int:
+        return self.shape[-3] if len(self.shape) > 2 else 1
+
+
+def find_planes(images: Any, bands: tuple[str, ...], files: OpenFiles) -> list[Plane]:
+    """Find the images of single bands in any input of `LocalImages`.
+
+    Parameters
+    ----------
+    images : dict, path-like, tuple or list
+        As for `LocalImages`.
+    bands : tuple of str
+        Bands of a cube's planes, or to search for in a folder.
+    files : OpenFiles
+        Keeps the files open.
+
+    Returns
+    -------
+    planes : list of Plane
+        Images of one band, possibly of other bands than those requested.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, damaged, or holds no images of the sky, or bands are unknown.
+    """
+    if isinstance(images, Mapping):
+        planes = [
+            plane
+            for band in images
+            for source in _list_sources(images[band])
+            for plane in _take_band(source, band, tuple(images), files)
+        ]
+    elif isinstance(images, (str, Path)) and Path(images).is_dir():
+        planes = list(_search_folder(Path(images), bands, files))
+    else:
+        planes = [
+            plane
+            for source in _list_sources(images)
+            for image in _read_images(source, files)
+            for plane in _split_planes(image, _name_planes(image, bands), files)
+        ]
+    _warn_of_overlaps(planes)
+    return planes
+
+
+def _list_sources(sources: Any) -> Sequence[str | tuple[Any, ...]]:
+    if isinstance(sources, (str, Path)):
+        # A file name with brackets matches nothing as a pattern, hence the second try as a name.
+        paths = sorted(glob(str(sources), recursive=True)) or [str(sources)]
+        missing = [path for path in paths if not Path(path).is_file()]
+        if missing:
+            raise ValueError(
+                f"there is no image file {missing[0]!r}: give a FITS file or a pattern"
+            )
+        # stack.g*.fits matches weight maps too.
+        return [path for path in paths if not find_map_word(Path(path).name)] or paths
+    if isinstance(sources, tuple):
+        return [sources]
+    return [source for item in sources for source in _list_sources(item)]
+
+
+def _read_images(source: str | tuple[Any, ...], files: OpenFiles) -> list[_Image]:
+    """Read the headers of the images of the sky in a file, or make one of an array."""
+    if isinstance(source, tuple):
+        array, wcs, *unit = source
+        found = [_Image(array, 0, np.shape(array), wcs, {}, {}, FluxUnit(), "the array")]
+        if unit:
+            found[0] = found[0]._replace(unit=unit[0])
+        elif getattr(array, "unit", None) is not None:
+            found[0] = found[0]._replace(unit=convert_unit(array.unit))
+    else:
+        with files.lock, reading_errors(source, "the image"):
+            hdus = files.get(source)
+            # A compressed image follows an empty primary HDU.
+            indices = [i for i, hdu in enumerate(hdus) if hdu.is_image and len(hdu.shape) > 1]
+            if not indices:
+                raise ValueError(f"{source} holds no image")
+            primary = hdus[0].header
+            kept = select_images([hdus[i].header for i in indices], primary)
+            if not kept:
+                names = ", ".join(hdus[i].name or str(i) for i in indices)
+                raise ValueError(
+                    f"{source} holds no image of the sky, but only weight, mask, exposure or model "
+                    f"maps or calibration frames ({names})"
+                )
+            found = [
+                _Image(
+                    source,
+                    i,
+                    hdus[i].shape,
+                    read_wcs(hdus[i].header, hdus),
+                    hdus[i].header,
+                    primary,
+                    read_unit(hdus[i].header, primary),
+                    source if len(indices) == 1 else f"{source}[{i}]",
+                )
+                for i in (indices[k] for k in kept)
+            ]
+    images = []
+    for image in found:
+        with reading_errors(image.label, "the image"):
+            celestial = get_celestial(image.wcs)
+        if celestial is not None:
+            images.append(image._replace(wcs=celestial))
+    # Thumbnails have no coordinates; but at least one image needs them.
+    if not images:
+        axes = ", ".join(found[0].wcs.wcs.ctype)
+        raise ValueError(
+            f"{found[0].label} needs equatorial or galactic coordinates, but its axes are {axes!r}"
+        )
+    return images
+
+
+def _name_planes(image: _Image, bands: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the bands of an image's planes: those that its header names, or else the given."""
+    with reading_errors(image.label, "the image"):
+        named = read_bands(image.header, image.n_planes, bands) if image.n_planes > 1 else None
+    if named:
+        return named
+    if image.n_planes == len(bands):
+        return bands
+    if image.n_planes == 1:
+        band = _find_band(image, bands)
+        if band:
+            return (band,)
+    raise ValueError(
+        f"{image.label} has the shape {image.shape}, but {len(bands)} bands were named "
+        f"({', '.join(bands)}): give one image per band, or a cube with one plane per band"
+    )
+
+
+def _find_band(image: _Image, bands: tuple[str, ...]) -> str:
+    """Return the band of an image of one band by its header or its file's name."""
+    band = read_band(image.header, image.primary, bands)
+    if not band and isinstance(image.source, str):
+        band = match_band(Path(image.source).name, bands)
+    return band
+
+
+def _take_band(source: Any, band: str, bands: tuple[str, ...], files: OpenFiles) -> Iterator[Plane]:
+    """Yield the planes of a source that was given for one band."""
+    images = _read_images(source, files)
+    named = []
+    for image in images:
+        if image.n_planes == 1:
+            named.append((read_band(image.header, image.primary, bands),))
+        else:
+            named.append(_name_planes(image, (band,)))
+    # A file may hold an extension for each band.
+    some = any(band in names for names in named)
+    for image, names in zip(images, named, strict=True):
+        if image.n_planes > 1 and band not in names:
+            raise ValueError(
+                f"{image.label} was given as {band}, but its planes are {', '.join(names)}"
+            )
+        if band in names or not some:
+            if names[0] in bands and band not in names:
+                warnings.warn(
+                    f"{image.label} was given as {band}, but by its header it shows {names[0]}",
+                    ShredfinderWarning,
+                    stacklevel=5,
+                )
+            yield from _split_planes(image, names if image.n_planes > 1 else (band,), files, band)
+
+
+def _split_planes(
+    image: _Image, names: tuple[str, ...], files: OpenFiles, only: str | None = None
+) -> list[Plane]:
+    with reading_errors(image.label, "the image"):
+        return [
+            Plane(
+                band,
+                image.wcs,
+                image.shape[-2:],
+                _reader(image, i, files),
+                files.lock,
+                unit=image.unit,
+                label=image.label,
+            )
+            for i, band in enumerate(names)
+            if only in (None, band)
+        ]
+
+
+def _reader(image: _Image, plane: int, files: OpenFiles) -> Callable[[slice, slice], np.ndarray]:
+    """Return a function that reads a range of rows and columns, NaN where masked."""
+    # Cubes have their planes on the third axis from the end; more axes have one pixel each.
+    n_axes = len(image.shape)
+    where = (0,) * (n_axes - 3) + ((plane,) if n_axes > 2 else ())
+    if not isinstance(image.source, str):
+        array = _as_array(image.source)
+        return lambda rows, columns: to_floats(array[(*where, rows, columns)], "the image")
+
+    def read(rows: slice, columns: slice) -> np.ndarray:
+        hdu = files.get(image.source)[image.index]
+        # Only the slice is read: plain values are mapped into memory, and a section reads scaled
+        # or compressed ones (slowly, row by row).
+        data = hdu.data if _is_mapped(hdu) else hdu.section
+        return np.asarray(data[(*where, rows, columns)])
+
+    return read
+
+
+def _as_array(array: Any) -> Any:
+    """Return the plain numbers of an array, with its mask, if it has any."""
+    if hasattr(array, "uncertainty"):  # astropy's NDData and CCDData
+        return np.ma.array(array.data, mask=array.mask is not None and array.mask)
+    if hasattr(array, "unit"):
+        return getattr(array, "value", array.data)
+    return array if hasattr(array, "mask") else np.asarray(array)
+
+
+def _is_mapped(hdu: Any) -> bool:
+    """Return whether the file holds an image's values unscaled and uncompressed."""
+    from astropy.io.fits import CompImageHDU
+
+    scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
+    return not scaled and not isinstance(hdu, CompImageHDU)
+
+
+def _search_folder(folder: Path, bands: tuple[str, ...], files: OpenFiles) -> Iterator[Plane]:
+    """Yield the planes of all images in a folder and its subfolders, in any band."""
+    bricks = [
+        (band, str(path))
+        for band in bands
+        for path in sorted(folder.rglob(_BRICK_FILES.format(band=band)))
+        if path.name.lower().endswith(_SUFFIXES)
+    ]
+    for band, path in bricks:
+        yield from _take_band(path, band, bands, files)
+    if bricks:
+        return
+    paths = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES))
+    maps = [path for path in paths if find_map_word(str(path.relative_to(folder)))]
+    n_images = 0
+    for path in paths:
+        if path in maps or not _holds_images(str(path), files):
+            continue
+        n_images += 1
+        for image in _read_images(str(path), files):
+            yield from _split_planes(image, _recognise_planes(image, bands), files)
+    if not n_images:
+        beside = f" (only maps, such as {maps[0].name!r})" if maps else ""
+        raise ValueError(
+            f"the folder {str(folder)!r} holds no FITS images{beside}: give a folder of bricks "
+            f"({_BRICK_FILES.format(band=bands[0])} and so on) or of other FITS images"
+        )
+
+
+def _holds_images(path: str, files: OpenFiles) -> bool:
+    """Return whether a file holds images of the sky, rather than tables or maps."""
+    with files.lock, reading_errors(path, "the image"):
+        hdus = list_extensions(files.get(path))
+        headers = [hdu.header for hdu in hdus if hdu.is_image and len(hdu.shape) > 1]
+        kept = select_images(headers, hdus[0].header)
+        # An inverse variance may show in its unit only.
+        return any(not read_unit(headers[i], hdus[0].header).is_map for i in kept)
+
+
+def _recognise_planes(image: _Image, bands: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the bands of an image in a folder, where a single one needs a name too."""
+    if image.n_planes > 1:
+        return _name_planes(image, bands)
+    band = _find_band(image, bands)
+    if not band:
+        raise ValueError(
+            f"cannot find out which of the bands {', '.join(bands)} the image {image.label!r} "
+            "shows: neither FILTER nor BAND nor FILTNAM in its header nor its name says so; "
+            "give a dict of bands and files"
+        )
+    return (band,)
+
+
+def _warn_of_overlaps(planes: list[Plane]) -> None:
+    """Warn of files that show the same field in one band: one may be no image."""
+    from scipy.spatial import KDTree
+
+    by_band = defaultdict(list)
+    for plane in planes:
+        # Arrays are given one by one, on purpose.
+        if plane.label != "the array":
+            by_band[plane.band].append(plane)
+    pairs = []
+    for group in by_band.values():
+        reach = _SAME_FIELD * max(plane.radius for plane in group)
+        near = KDTree([plane.center for plane in group]).query_pairs(reach)
+        for i, j in sorted(near):
+            distance = np.linalg.norm(group[i].center - group[j].center)
+            if distance < _SAME_FIELD * min(group[i].radius, group[j].radius):
+                pairs.append((group[i], group[j]))
+    if pairs:
+        first, second = pairs[0]
+        more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
+        warnings.warn(
+            f"{first.label} and {second.label} show the same part of the sky in {first.band}"
+            f"{more}: cutouts are their mean; if one is no image but a weight, mask or model map, "
+            "give the images alone, in a dict of bands and files",
+            ShredfinderWarning,
+            stacklevel=4,
+        )
