@@ -200,7 +200,9 @@ class Plane:
         try:
             # Only reading needs the lock; resampling runs in parallel.
             with self._lock:
-                values = np.asarray(self._read(slice(bottom, top), slice(left, right)), dtype=np.float32)
+                values = np.asarray(
+                    self._read(slice(bottom, top), slice(left, right)), dtype=np.float32
+                )
         except Exception as error:  # the data of a file may be damaged though its header is not
             raise BadResponseError(
                 f"cannot read {self.label} in {self.band}: {error}", CutoutFlag.CORRUPTED
