@@ -52,7 +52,7 @@ class _Image(NamedTuple):
     """An image in a file or in memory: its place there, and what its header says."""
 
     source: Any
-    index: int
+    extension: int
     shape: tuple[int, ...]
     wcs: WCS
     header: Header | dict[str, Any]
@@ -204,7 +204,7 @@ def _find_band(image: _Image, bands: tuple[str, ...]) -> str:
 def _take_band(source: Any, band: str, bands: tuple[str, ...], files: OpenFiles) -> Iterator[Plane]:
     """Yield the planes of a source that was given for one band."""
     images = _read_images(source, files)
-    named = []
+    named: list[tuple[str, ...]] = []
     for image in images:
         if image.n_planes == 1:
             named.append((read_band(image.header, image.primary, bands),))
@@ -256,7 +256,7 @@ def _reader(image: _Image, plane: int, files: OpenFiles) -> Callable[[slice, sli
         return lambda rows, columns: to_floats(array[(*where, rows, columns)], "the image")
 
     def read(rows: slice, columns: slice) -> np.ndarray:
-        hdu = files.get(image.source)[image.index]
+        hdu = files.get(image.source)[image.extension]
         # Only the slice is read: plain values are mapped into memory, and a section reads scaled
         # or compressed ones (slowly, row by row).
         data = hdu.data if _is_mapped(hdu) else hdu.section

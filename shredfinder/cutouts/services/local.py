@@ -178,13 +178,13 @@ class LocalImages(CutoutService):
             )
             return
         for plane, factor in zip(planes, stated, strict=True):
-            same = native is None or abs(plane.pixel_scale / native - 1) <= _SCALE_TOLERANCE
-            if not same and not plane.unit.per_area:
+            ratio = plane.pixel_scale / (native or plane.pixel_scale)
+            if abs(ratio - 1) > _SCALE_TOLERANCE and not plane.unit.per_area:
                 raise ValueError(
                     f"{plane.label} has pixels of {plane.pixel_scale:.4g} arcsec, but the colour "
                     f"mapping needs fluxes per {native} arcsec pixel: give flux_scale, the factor "
                     f"between them ({factor:.4g} if the values are per such pixel, "
-                    f"{factor * (native / plane.pixel_scale) ** 2:.4g} if they are per pixel of "
+                    f"{factor / ratio**2:.4g} if they are per pixel of "
                     "the image)"
                 )
             plane.flux_scale = factor
