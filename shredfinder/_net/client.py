@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 import socket
 import threading
@@ -16,8 +15,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests import Response
-from requests.adapters import HTTPAdapter
 
+from shredfinder._net.exchanges import END, Adapter, call_until
 from shredfinder._net.retries import RateLimiter, RetryPolicy, make_retrying
 from shredfinder.exceptions import (
     BadResponseError,
@@ -98,19 +97,23 @@ class HttpClient:
     ) -> None:
         self.timeout = timeout
         self.stop = stop or threading.Event()
-        self.end = math.inf
+        self.end = END.get()
         self.first_url = ""
         # Hosts that have responded: if they fail later, all retries are made.
         self._reached: set[str] = set()
         self._limiter = RateLimiter(rate)
         self.retry = retry or RetryPolicy()
-        self._retrying = make_retrying(self.retry, self.stop)
+        self._retrying = make_retrying(self.retry, self.pause)
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"shredfinder/{version('shredfinder')}"
         # No retries below this class: they would not pass the rate limiter.
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_workers, max_retries=0)
+        adapter = Adapter(pool_connections=4, pool_maxsize=max_workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+
+    def pause(self, seconds: float) -> None:
+        """Wait some seconds, but no longer than until the run ends or is stopped."""
+        self.stop.wait(max(0.0, min(seconds, self.end - time.monotonic())))
 
     def close(self) -> None:
         """Close the connections."""
@@ -239,14 +242,15 @@ class HttpClient:
             self.first_url = self.first_url or prepared.url or url
             for _ in range(_MAX_REDIRECTS + 1):
                 # The wait for a turn is not the server's fault.
-                deadline += self._limiter.wait(self.stop)
+                deadline += self._limiter.wait(self.stop, self.end)
                 end = min(deadline, self.end)
                 left = end - time.monotonic()
                 if left <= 0:
                     raise requests.Timeout
                 # The body is read in a hook, so that limits also hold for the bodies of redirects.
-                prepared.hooks["response"] = [partial(self._load, end=end, max_bytes=max_bytes)]
-                response = self._session.send(
+                prepared.hooks["response"] = [partial(self._load, max_bytes=max_bytes)]
+                send = partial(
+                    self._session.send,
                     prepared,
                     # For connecting, and for each read; the deadline bounds their sum.
                     timeout=(min(_CONNECT_TIMEOUT, left), left),
@@ -255,6 +259,7 @@ class HttpClient:
                         prepared.url or url, {}, True, None, None
                     ),
                 )
+                response = call_until(send, end, self.stop)
                 # Astroquery pickles responses, and a client cannot be pickled.
                 response.request.hooks = {}
                 # requests prepares the next request of a redirect, with the right method.
@@ -290,7 +295,7 @@ class HttpClient:
             ) from error
         except requests.ConnectTimeout as error:
             raise self._fail_to_connect(host, error, named) from error
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
             if time.monotonic() >= self.end:
                 raise StoppedError("the time limit of the run is reached") from error
             raise TransientServiceError(
@@ -320,12 +325,8 @@ class HttpClient:
         kind = UnreachableServiceError if ends else TransientServiceError
         return kind(f"{problem} (check the address and the network connection)")
 
-    def _load(self, response: Response, *, end: float, max_bytes: int, **_: Any) -> None:
-        """Load the body of a response, within limits; requests calls it before any redirect.
-
-        The timeout of requests counts from one piece of a body to the next: a server that sends
-        a byte now and then would hold the program up for ever.
-        """
+    def _load(self, response: Response, *, max_bytes: int, **_: Any) -> None:
+        """Load the body of a response, within limits; requests calls it before any redirect."""
         good = response.status_code == 200
         max_bytes = max_bytes if good else _MAX_ERROR_BYTES
         # Before requests follows the response elsewhere: this host has responded.
@@ -344,10 +345,6 @@ class HttpClient:
                     n_bytes += len(part)
                     if n_bytes > max_bytes:
                         raise BadResponseError(f"more than {max_bytes} bytes from {response.url}")
-                    if time.monotonic() > end:
-                        raise requests.Timeout
-                    if self.stop.is_set():
-                        raise StoppedError("the run was stopped while a response was read")
             except (BadResponseError, requests.Timeout, urllib3.exceptions.HTTPError):
                 # For an error or a redirect, the status is enough.
                 if good:

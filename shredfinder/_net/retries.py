@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import tenacity
 
@@ -14,6 +16,9 @@ from shredfinder.exceptions import (
     TransientServiceError,
     UnreachableServiceError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["RateLimiter", "RetryPolicy", "make_retrying"]
 
@@ -77,7 +82,7 @@ class RetryPolicy:
         return pause * random.uniform(1, 2)  # noqa: S311
 
 
-def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retrying:
+def make_retrying(policy: RetryPolicy, pause: Callable[[float], object]) -> tenacity.Retrying:
     """Create the object that retries what raises `TransientServiceError`.
 
     What raises `UnreachableServiceError` is retried once.
@@ -90,8 +95,8 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
     ----------
     policy : RetryPolicy
         Number of attempts and length of pauses.
-    stop : `threading.Event`
-        Ends the pauses when it is set.
+    pause : callable
+        Waits for a number of seconds, or until the run ends.
 
     Returns
     -------
@@ -113,7 +118,7 @@ def make_retrying(policy: RetryPolicy, stop: threading.Event) -> tenacity.Retryi
             _StopIfUnreachable(),
         ),
         wait=wait,
-        sleep=tenacity.sleep_using_event(stop),
+        sleep=pause,
         reraise=True,
     )
 
@@ -128,6 +133,7 @@ class _StopIfUnreachable(tenacity.stop.stop_base):
         return retry_state.attempt_number > 1 or (retry_state.seconds_since_start or 0.0) > _QUICK
 
 
+@dataclass
 class RateLimiter:
     """Spaces the requests of all threads evenly in time.
 
@@ -137,18 +143,20 @@ class RateLimiter:
         Requests per second; None or infinity for no limit.
     """
 
-    def __init__(self, rate: float | None) -> None:
-        self._interval = 1 / rate if rate else 0.0
-        self._lock = threading.Lock()
-        self._next = self._held_until = 0.0
+    rate: float | None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _next: float = field(default=0.0, init=False)
+    _held_until: float = field(default=0.0, init=False)
 
-    def wait(self, stop: threading.Event) -> float:
+    def wait(self, stop: threading.Event, end: float = math.inf) -> float:
         """Wait for this thread's turn.
 
         Parameters
         ----------
         stop : `threading.Event`
             Ends the wait when it is set.
+        end : float, optional
+            Time of `time.monotonic` at which the wait ends.
 
         Returns
         -------
@@ -158,7 +166,7 @@ class RateLimiter:
         Raises
         ------
         StoppedError
-            If ``stop`` is set.
+            If ``stop`` is set, or the turn would come after ``end``.
         """
         start = time.monotonic()
         while True:
@@ -166,9 +174,11 @@ class RateLimiter:
             with self._lock:
                 now = time.monotonic()
                 slot = max(now, self._next, self._held_until)
-                self._next = slot + self._interval
-            if stop.wait(slot - now) if slot > now else stop.is_set():
+                self._next = slot + (1 / self.rate if self.rate else 0.0)
+            if stop.wait(max(min(slot, end) - now, 0.0)):
                 raise StoppedError("the run was stopped before the request was sent")
+            if slot > end:
+                raise StoppedError("the time limit of the run is reached")
             # Another thread's response may have asked for a pause in the meantime.
             if self._held_until <= slot:
                 return time.monotonic() - start

@@ -1,13 +1,14 @@
-"""Atomic writing of files, clear errors on reading them, and a guard against endless FITS files."""
+"""Atomic writing, clear errors on reading, and a guard against endless FITS files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from shredfinder._utils.leftovers import temporary_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ __all__ = [
     "has_external_stream",
     "list_extensions",
     "reading_errors",
-    "temporary_beside",
 ]
 
 
@@ -46,7 +46,8 @@ def atomic_write(path: PathLike, *, parents: bool = False) -> Iterator[Path]:
     Yields
     ------
     temporary : `~pathlib.Path`
-        A hidden path in the same folder, with the same suffix, unique to this thread.
+        A hidden path in the same folder, with the same suffix, unique on every machine. If the
+        process is killed, the next one that writes to the folder removes the file.
 
     Raises
     ------
@@ -62,42 +63,6 @@ def atomic_write(path: PathLike, *, parents: bool = False) -> Iterator[Path]:
     with temporary_beside(target) as temporary:
         yield temporary
         os.replace(temporary, target)
-
-
-@contextlib.contextmanager
-def temporary_beside(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside another, and delete its file at the end.
-
-    Parameters
-    ----------
-    path : path-like
-        The other file, which is not touched.
-
-    Yields
-    ------
-    temporary : `~pathlib.Path`
-        As for `atomic_write`.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError
-        As for `atomic_write`.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist"
-        )
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder")
-    # Unique per process and thread; the suffix stays, since writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}-{threading.get_ident()}{path.suffix}")
-    try:
-        yield temporary
-    finally:
-        # A failure to delete must not hide an earlier error.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)

@@ -12,7 +12,12 @@ import numpy as np
 from shredfinder._utils.positions import find_position, get_positions
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
-from shredfinder.bulk.state import CompactScores, RunState
+from shredfinder.bulk.state import (
+    CompactScores,
+    RunState,
+    get_state_folder,
+    remove_finished,
+)
 from shredfinder.bulk.stores import open_store
 from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from shredfinder.models.scorer import ImageScorer
     from shredfinder.table.tables import ShredTable
 
-__all__ = ["ScoredCatalogue", "classify_catalogue", "get_state_folder"]
+__all__ = ["ScoredCatalogue", "classify_catalogue"]
 
 # Rows per chunk: about ten seconds of local images, or some minutes of a remote service.
 _LOCAL_CHUNK, _REMOTE_CHUNK = 16_384, 1_024
@@ -83,29 +88,6 @@ class ScoredCatalogue:
 
     def __getitem__(self, name: str) -> np.ndarray:
         return ({"p_cnn": self.p_cnn, "p_cnn_flag": self.p_cnn_flag} | self.optional)[name]
-
-
-def get_state_folder(output: PathLike) -> Path:
-    """Return the folder in which an unfinished run keeps its scores.
-
-    Parameters
-    ----------
-    output : path-like
-        Output file of the run.
-
-    Returns
-    -------
-    folder : `~pathlib.Path`
-        A folder next to the output. It exists only after an interrupted run.
-
-    Examples
-    --------
-    >>> from shredfinder.bulk import get_state_folder
-    >>> get_state_folder("scored.fits").name
-    'scored.fits.state'
-    """
-    output = Path(output)
-    return output.with_name(f"{output.name}.state")
 
 
 def classify_catalogue(
@@ -191,6 +173,7 @@ def classify_catalogue(
     ... )  # doctest: +SKIP
     """
     output = Path(output)
+    remove_finished(output)
     if output.exists() and not overwrite:
         raise FileExistsError(
             f"the output {str(output)!r} exists: use overwrite=True to replace it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._utils.files import atomic_write
+from shredfinder._utils.leftovers import (
+    acquire_lock,
+    release_lock,
+    remove_leftovers,
+    temporary_beside,
+)
 from shredfinder.imaging import CutoutFlag
 from shredfinder.models.calibration import Scores
 
@@ -21,9 +27,11 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["CompactScores", "RunState"]
+__all__ = ["CompactScores", "RunState", "get_state_folder", "remove_finished"]
 
-_RUN, _LOCK = "run.json", "lock"
+_RUN = "run.json"
+# Temporary files begin with a dot.
+_PARTS = "[0-9]*.npz"
 _FLAGS = [flag.value for flag in CutoutFlag]
 
 
@@ -96,6 +104,7 @@ class RunState:
         text = json.dumps(self._run, sort_keys=True)
         self._digest = hashlib.sha256(text.encode()).hexdigest()
         self._shapes = shapes
+        self._started = False
         self._lock: FileLock | None = None
 
     def start(self, *, resume: bool, overwrite: bool) -> None:
@@ -116,24 +125,13 @@ class RunState:
         ValueError
             If the chunks belong to a run with other settings.
         """
-        from filelock import FileLock, Timeout
-
-        # Left by a run that was killed inside `remove`.
-        for leftover in self.folder.parent.glob(f"{glob.escape(self.folder.name)}.removed-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        # Of a run that was killed while it wrote the output or removed its state.
+        remove_leftovers(self.folder.parent)
         self.folder.mkdir(exist_ok=True)
-        self._lock = FileLock(self.folder / _LOCK)
+        self._lock = acquire_lock(self.folder, self.folder.with_suffix(""))
+        self._started = True
         try:
-            # The operating system drops the lock with its process, so a crashed run never blocks
-            # the next.
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            self._lock = None
-            raise FileExistsError(
-                f"another process is writing the output of {str(self.folder)!r}: wait for it to "
-                "end, or choose another output"
-            ) from None
-        try:
+            remove_leftovers(self.folder)
             self._open(resume, overwrite)
         except BaseException:
             self.release()
@@ -141,7 +139,7 @@ class RunState:
 
     def _open(self, resume, overwrite):
         old = self._read_run()
-        if old is None or not any(self.folder.glob("*.npz")):
+        if old is None or not any(self.folder.glob(_PARTS)):
             # Parts without a valid description of their run cannot be trusted.
             self._clear()
         elif overwrite and not resume:
@@ -173,7 +171,7 @@ class RunState:
 
     def _clear(self):
         # The description goes last: parts without it are never adopted.
-        for path in [*self.folder.glob("*.npz"), self.folder / _RUN]:
+        for path in [*self.folder.glob(_PARTS), self.folder / _RUN]:
             path.unlink(missing_ok=True)
 
     def write(self, index: int, scores: Scores) -> None:
@@ -213,22 +211,76 @@ class RunState:
 
     def remove(self) -> None:
         """Delete the folder and release the lock."""
-        # Renamed first, so that a kill in the middle leaves nothing that a run could adopt.
-        doomed = self.folder.with_name(f"{self.folder.name}.removed-{os.getpid()}")
-        os.replace(self.folder, doomed)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-        shutil.rmtree(doomed, ignore_errors=True)
+        if self._started:
+            self._started = False
+            _discard(self.folder, self._lock)
 
     def release(self) -> None:
         """Release the lock. Finished chunks stay on disk; a folder without any is deleted."""
-        if self._lock is None:
+        if not self._started:
             return
-        if not any(self.folder.glob("*.npz")):
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.release()
-        self._lock = None
+        if not any(self.folder.glob(_PARTS)):
+            self.remove()
+            return
+        self._started = False
+        release_lock(self._lock)
 
     def _path(self, index):
         return self.folder / f"{index:06d}.npz"
+
+
+def get_state_folder(output: PathLike) -> Path:
+    """Return the folder in which an unfinished run keeps its scores.
+
+    Parameters
+    ----------
+    output : path-like
+        Output file of the run.
+
+    Returns
+    -------
+    folder : `~pathlib.Path`
+        A folder next to the output. It exists only after an interrupted run.
+
+    Examples
+    --------
+    >>> from shredfinder.bulk import get_state_folder
+    >>> get_state_folder("scored.fits").name
+    'scored.fits.state'
+    """
+    output = Path(output)
+    return output.with_name(f"{output.name}.state")
+
+
+def remove_finished(output: PathLike) -> None:
+    """Remove the state of a run that was killed after its output was complete.
+
+    Parameters
+    ----------
+    output : path-like
+        Output file of the run. Without it, the state is kept.
+    """
+    folder, output = get_state_folder(output), Path(output)
+    if not (output.is_file() and folder.is_dir()):
+        return
+    try:
+        lock = acquire_lock(folder, output)
+    except OSError:  # another process replaces the output
+        return
+    # A run that replaces an older output writes its parts after that one.
+    written = output.stat().st_mtime_ns
+    if all(part.stat().st_mtime_ns <= written for part in folder.glob(_PARTS)):
+        _discard(folder, lock)
+    else:
+        release_lock(lock)
+
+
+def _discard(folder: Path, lock: FileLock | None) -> None:
+    """Delete a state folder whose lock this process holds."""
+    # Renamed first, so that a kill in the middle leaves nothing that a run could adopt.
+    with temporary_beside(folder.with_name(f"{folder.name}.old")) as doomed:
+        with contextlib.suppress(FileNotFoundError):  # somebody has deleted it
+            os.replace(folder, doomed)
+        # The lock is deleted while it is held, on Windows after its release.
+        shutil.rmtree(doomed, ignore_errors=True)
+        release_lock(lock)

@@ -6,7 +6,10 @@ Each source of a circle is in exactly one of its boxes.
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -297,7 +300,7 @@ def resolve_name(
         ``shredfinder.conf.resolver_url``, and if that is empty astropy's own list
         (``astropy.coordinates.name_resolve.sesame_url``).
     timeout : float, optional
-        Seconds that a request may take.
+        Seconds that each of the services may take.
     cache : bool, optional
         Whether to use astropy's cache.
 
@@ -330,6 +333,8 @@ def resolve_name(
 
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"the name of an object must be non-empty text, not {name!r}")
+    from shredfinder._net.exchanges import END, call_until
+
     url = url or conf.resolver_url
     addresses = [url] if url else name_resolve.sesame_url.get()
     try:
@@ -337,7 +342,16 @@ def resolve_name(
             name_resolve.sesame_url.set(addresses),
             data_conf.set_temp("remote_timeout", float(timeout)),
         ):
-            return SkyCoord.from_name(name.strip(), cache=cache)
+            # Astropy's own timeout starts again with each byte.
+            end = min(time.monotonic() + timeout * len(addresses), END.get())
+            look_up = partial(SkyCoord.from_name, name.strip(), cache=cache)
+            return call_until(look_up, end, threading.Event())
+    except TimeoutError as error:
+        raise TransientServiceError(
+            f"the name {name!r} cannot be looked up: no complete response from "
+            f"{', '.join(addresses)} in time; check the network connection, or give a position "
+            "instead"
+        ) from error
     except name_resolve.NameResolveError as error:
         if "Unable to find" in str(error):
             raise ValueError(

@@ -63,7 +63,8 @@ class TapService:
         self.mode = mode
         self.async_rows = async_rows
         self.jobs_refused = False
-        self.session = ClientSession(make_client(timeout), _check_body)
+        self._client = make_client(timeout)
+        self.session = ClientSession(self._client, _check_body)
 
     def limit(self, max_rows: int) -> int:
         """Return the largest number of rows to request at a time.
@@ -191,7 +192,7 @@ class TapService:
                         f"the job {job.url} is still {phase.lower()} after {self.timeout:g} s: "
                         "increase timeout, or decrease max_rows for shorter jobs"
                     )
-                time.sleep(pause)
+                self._client.pause(pause)
                 pause = min(1.5 * pause, 10.0)
             job.raise_if_error()
             return job.fetch_result()

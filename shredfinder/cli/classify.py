@@ -93,7 +93,9 @@ def classify(args: argparse.Namespace) -> None:
 
     from shredfinder import ShredClassifier
     from shredfinder.bulk import classify_catalogue, get_state_folder
+    from shredfinder.bulk.state import remove_finished
 
+    remove_finished(args.output)
     # Errors that need no work come first.
     check_output(args.output, args.overwrite)
     images = get_image_options(args)

@@ -60,16 +60,23 @@ def fetch(args: argparse.Namespace) -> None:
     """Fetch the cutouts and write them, chunk by chunk."""
     import numpy as np
 
+    from shredfinder._utils.leftovers import lock_folder
     from shredfinder._utils.validation import quantify
     from shredfinder.cutouts import sky_order
     from shredfinder.imaging import CutoutFlag
-    from shredfinder.imaging.storage import INDEX_NAME, write_images, write_index
+    from shredfinder.imaging.storage import (
+        INDEX_NAME,
+        begin_folder,
+        check_finished,
+        write_images,
+        write_index,
+    )
     from shredfinder.table import find_image_files, get_positions, read_catalogue
 
     folder = args.output
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"the output {str(folder)!r} is a file: name a folder")
-    if (folder / INDEX_NAME).exists() and not args.overwrite:
+    if check_finished(folder) and not args.overwrite:
         raise FileExistsError(
             f"{str(folder / INDEX_NAME)!r} exists: add --overwrite to replace the cutouts in this "
             "folder"
@@ -82,7 +89,8 @@ def fetch(args: argparse.Namespace) -> None:
     order = sky_order(coords)
     fetcher = get_fetcher(args, size=args.size, pixel_scale=args.pixel_scale)
     flags = np.full(len(table), CutoutFlag.FAILED.value, dtype="U16")
-    with fetcher.stream(coords[order], chunk=_CHUNK) as stream:
+    with lock_folder(folder), fetcher.stream(coords[order], chunk=_CHUNK) as stream:
+        begin_folder(folder, names)
         for start, cutouts in zip(range(0, max(len(table), 1), _CHUNK), stream, strict=True):
             # The stream follows the order on the sky; these are its rows in the catalogue.
             rows = order[start : start + len(cutouts)]
@@ -90,8 +98,8 @@ def fetch(args: argparse.Namespace) -> None:
             for row in rows[~cutouts.good]:
                 names[row] = None
             write_images(cutouts.images, folder, [names[row] for row in rows], cutouts.bands)
-    # Last, since its presence marks a complete folder.
-    write_index(folder, names, flags, cutouts.facts, cutouts.images, table)
+        # Last, since its presence marks a complete folder.
+        write_index(folder, names, flags, cutouts.facts, cutouts.images, table)
     n_good = sum(name is not None for name in names)
     print(
         f"{quantify(len(table), 'source')}, {quantify(n_good, 'cutout')} in {folder}",

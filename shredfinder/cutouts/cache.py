@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._utils.files import atomic_write
+from shredfinder._utils.leftovers import is_leftover
 from shredfinder.config import conf, get_cache_folder
 from shredfinder.cutouts.decoding import decode_color, decode_fits
 from shredfinder.exceptions import ServiceError
@@ -34,8 +35,6 @@ EMPTY = ".none"
 _UNCONFIRMED = ".once"
 _IMAGES = (".jpg", ".png", ".fits")
 _DAY = 86400.0
-# Age in seconds at which a temporary file belongs to a process that was killed.
-_STALE = 3600.0
 
 
 class Cache:
@@ -299,7 +298,7 @@ class Cache:
             folder = os.path.relpath(path, self.path).split(os.sep)
             # Unfinished files have names with a leading dot.
             if os.path.basename(path).startswith("."):
-                remove = stat.st_mtime < time.time() - _STALE
+                remove = is_leftover(path)
             else:
                 remove = (
                     chosen

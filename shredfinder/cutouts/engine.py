@@ -212,7 +212,7 @@ class Batch:
             if n_attempts > doubts or set(flags) != {CutoutFlag.BLANK}:
                 break
             # An outage may send a uniform image too.
-            run.client.stop.wait(run.client.retry.draw_pause(n_attempts))
+            run.client.pause(run.client.retry.draw_pause(n_attempts))
         return fetched, cutouts, flags
 
     def _fail(self, sources: list[CutoutRequest], group: Group, error: ServiceError) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -244,9 +245,11 @@ class CutoutFetcher:
         timer = None
         if self.time_limit is not None:
             # No request outlives the run, not even one without a response.
-            client.end = time.monotonic() + self.time_limit
-            reason = f"the time limit of {self.time_limit:g} s is reached"
-            timer = threading.Timer(self.time_limit, failures.stop_run, [reason])
+            client.end = min(client.end, time.monotonic() + self.time_limit)
+        if client.end < math.inf:
+            left = max(client.end - time.monotonic(), 0.0)
+            reason = f"the time limit of {left:.2g} s is reached"
+            timer = threading.Timer(left, failures.stop_run, [reason])
             timer.daemon = True
             timer.start()
         executor = ThreadPoolExecutor(max_workers, thread_name_prefix="shredfinder-fetch")

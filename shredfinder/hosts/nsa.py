@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +15,7 @@ from astropy.table import Column, Table
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder.config import conf
+from shredfinder.exceptions import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,9 +129,7 @@ def read_nsa(
         )
     source: PathLike
     if path is None:
-        from astropy.utils.data import download_file
-
-        source = download_file(url or conf.nsa_url, cache=cache, show_progress=progress)
+        source = _download(url or conf.nsa_url, cache=cache, progress=progress)
     else:
         source = path
     try:
@@ -146,6 +148,25 @@ def read_nsa(
     with hdus, reading_errors(source, "the NASA-Sloan Atlas", has_columns=True):
         data = _first_table(hdus, source)
         return _to_hosts(data, columns, z_max)
+
+
+def _download(url, *, cache, progress):
+    """Download the file into astropy's cache; return its path there."""
+    from astropy.utils.data import download_file
+
+    from shredfinder._net.exchanges import END, call_until
+
+    download = partial(download_file, url, cache=cache, show_progress=progress)
+    # Without a limit Ctrl-C must reach the download itself, which then removes its own file.
+    if END.get() == math.inf:
+        return download()
+    try:
+        return call_until(download, END.get(), threading.Event())
+    except TimeoutError as error:
+        raise StoppedError(
+            f"the time limit was reached before {url} was downloaded: download it without a limit, "
+            "or give the file as hosts="
+        ) from error
 
 
 def _first_table(hdus, source):

@@ -5,6 +5,8 @@ These functions handle plain arrays; `Cutouts.read` and `Cutouts.write` are thei
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,13 +18,21 @@ from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.reading import read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from astropy.table import Table
 
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["INDEX_NAME", "read_arrays", "write_arrays", "write_images", "write_index"]
+__all__ = [
+    "INDEX_NAME",
+    "begin_folder",
+    "check_finished",
+    "read_arrays",
+    "write_arrays",
+    "write_images",
+    "write_index",
+]
 
 _SUFFIXES = {
     ".fits": "fits",
@@ -34,6 +44,8 @@ _SUFFIXES = {
 }
 # Table of all rows in a folder of cutouts.
 INDEX_NAME = "cutouts.ecsv"
+# List of the files that a run may have written so far; it exists until the table does.
+_UNFINISHED = ".shredfinder-unfinished.json"
 _FITS_KEYS = {
     "pixel_scale": ("PIXSCALE", "[arcsec] pixel scale"),
     "bands": ("BANDS", "bands of the channels"),
@@ -63,7 +75,7 @@ def write_arrays(
         raise ValueError(f"names and table are for folders, got a {kind} file")
     # A folder may hold other files: it is the index that makes it a folder of cutouts.
     existing = path / INDEX_NAME if kind == "folder" else path
-    if existing.exists() and not overwrite:
+    if (check_finished(path) if kind == "folder" else path.exists()) and not overwrite:
         raise OSError(f"{str(existing)!r} exists: use overwrite=True to replace it")
     if kind == "folder":
         _write_folder(images, flags, facts, path, names, table)
@@ -127,8 +139,62 @@ def _write_folder(images, flags, facts, path, names, table):
     # Other images hold nothing worth a file; the index keeps their flags.
     usable = np.isin(flags, (CutoutFlag.GOOD.value, CutoutFlag.OTHER_COLORS.value))
     names = [name if good else None for name, good in zip(names, usable, strict=True)]
+    begin_folder(path, names)
     write_images(images, path, names, facts["bands"])
     write_index(path, names, flags, facts, images, table)
+
+
+def check_finished(folder: Path) -> bool:
+    """Return whether a folder holds finished cutouts.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+        The folder, which may be missing.
+
+    Returns
+    -------
+    finished : bool
+        Whether its table of files exists.
+    """
+    finished = (folder / INDEX_NAME).exists()
+    if finished:
+        # Of a run that was killed after it wrote the table.
+        (folder / _UNFINISHED).unlink(missing_ok=True)
+    return finished
+
+
+def begin_folder(folder: Path, names: Iterable[str | None]) -> None:
+    """Mark a folder as unfinished, before its images are written or replaced.
+
+    The table of an earlier run is removed, so that it never describes another run's images.
+    `write_index` removes the images of earlier and killed runs that were not replaced.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+        The folder; it is created if missing.
+    names : iterable of str or None
+        File names that will be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    known = _list_known(folder) | {name for name in names if name is not None}
+    with atomic_write(folder / _UNFINISHED) as temporary:
+        temporary.write_text(json.dumps(sorted(known)))
+    (folder / INDEX_NAME).unlink(missing_ok=True)
+
+
+def _list_known(folder):
+    """List the files of earlier runs in a folder: of a killed one, and of a finished one."""
+    from astropy.table import Table
+
+    known = []
+    # A damaged list, which anyone may have written, means that nothing is removed.
+    with contextlib.suppress(OSError, ValueError):
+        known += json.loads((folder / _UNFINISHED).read_text())
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        known += _strings(Table.read(folder / INDEX_NAME, format="ascii.ecsv")["path"])
+    return {name for name in known if isinstance(name, str) and _is_valid(name)}
 
 
 def write_images(
@@ -163,12 +229,12 @@ def write_index(
     images: np.ndarray,
     table: Table | None = None,
 ) -> None:
-    """Write the table of files of a folder of cutouts.
+    """Write the table of files of a folder of cutouts, which ends its writing.
 
     Parameters
     ----------
     folder : `~pathlib.Path`
-        The folder; it is created if missing.
+        The folder, after `begin_folder`.
     names : sequence of str or None
         File name of each row; None for a row without a file.
     flags : sequence of str
@@ -182,7 +248,8 @@ def write_index(
     """
     from astropy.table import Table
 
-    folder.mkdir(parents=True, exist_ok=True)
+    for name in _list_known(folder) - set(names):
+        (folder / name).unlink(missing_ok=True)
     # copy=False copies no data, but new columns do not appear in the caller's table.
     index = Table() if table is None else Table(table, copy=False)
     index["path"] = np.array([name or "" for name in names], dtype=str)
@@ -194,12 +261,13 @@ def write_index(
     index.meta = {"cutouts": _to_text(facts) | kind}
     with atomic_write(folder / INDEX_NAME) as temporary:
         index.write(temporary, format="ascii.ecsv", overwrite=True)
+    (folder / _UNFINISHED).unlink(missing_ok=True)
 
 
 def _check_names(names):
     given = [name for name in names if name is not None]
     for name in given:
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts or name == INDEX_NAME:
+        if not _is_valid(name):
             raise ValueError(f"{name!r} is not a valid file name within the folder")
         # The table of files has one line per file.
         if not name.isprintable():
@@ -207,6 +275,11 @@ def _check_names(names):
     if len(set(given)) < len(given):
         double = next(name for name in given if given.count(name) > 1)
         raise ValueError(f"several cutouts would be written to the file {double!r}")
+
+
+def _is_valid(name):
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return bool(name) and inside and name not in (INDEX_NAME, _UNFINISHED)
 
 
 def _is_color(images):

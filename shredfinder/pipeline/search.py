@@ -197,7 +197,7 @@ def find_satellites(
     # Options that change the scores, and therefore belong to the record of that step.
     scoring = {"prior": prior, "allow_other_colors": allow_other_colors}
     reach = to_value(host_radius, "host_radius", u.kpc) * u.kpc
-    with _recorded_warnings() as messages:
+    with steps, _recorded_warnings() as messages:
         name, center = _resolve_center(center, steps)
         table = get_hosts(hosts)
         region_radius = _region_radius(radius, table, center, reach, cosmology)
@@ -205,7 +205,7 @@ def find_satellites(
         where = {"ra": center.ra.deg, "dec": center.dec.deg, "radius": region_radius.value}
         endpoint = query.get("endpoint") or getattr(conf, preset.endpoint)
         region = where | {"survey": repr(preset), "cuts": repr(cut), "endpoint": endpoint}
-        region |= {key: to_plain(value) for key, value in query.items() if key != "cache"}
+        region |= to_plain(query)
 
         def query_region() -> Table:
             found = query_candidates(

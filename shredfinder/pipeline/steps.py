@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import fields, is_dataclass
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from astropy.table import Table
 
 from shredfinder._utils.files import atomic_write
+from shredfinder._utils.leftovers import lock_folder
 from shredfinder.table import read_catalogue, write_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.table.tables import ShredTable
@@ -23,13 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["StepFolder", "digest_table", "name_hosts", "name_images", "to_plain"]
 
 _RECORD = "steps.json"
+# Options of queries and downloads that do not change the result.
+_IRRELEVANT = ("cache", "rate", "timeout", "time_limit")
 
 
 class StepFolder:
     """A folder with one table per step, and a record of the settings behind each.
 
-    A step's table is reused if its settings and those of all earlier steps are unchanged. Tables
-    are written atomically.
+    A step's table is reused if its settings and those of all earlier steps are unchanged, and the
+    file is the one that was written with them. Tables are written atomically.
+
+    As a context manager the folder is reserved: another process is refused.
 
     Parameters
     ----------
@@ -61,10 +68,25 @@ class StepFolder:
         self.reused: list[str] = []
         self._digests: dict[str, str] = {}
         self._record: dict[str, Any] = {}
+        self._resume = resume
+        self._lock = contextlib.ExitStack()
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True)
-            if resume:
-                self._record = _read_record(self.path / _RECORD)
+            self._read()
+
+    def __enter__(self) -> Self:
+        if self.path is not None:
+            self._lock.enter_context(lock_folder(self.path))
+            # Another process may have written since the first reading.
+            self._read()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.close()
+
+    def _read(self) -> None:
+        if self.path is not None and self._resume:
+            self._record = _read_record(self.path / _RECORD)
 
     def run(
         self,
@@ -104,7 +126,9 @@ class StepFolder:
         if self.path is None:
             return make()
         file = self.path / f"{name}.ecsv"
-        if self._record.get(name, {}).get("digest") == digest and file.exists():
+        known = self._record.get(name, {})
+        # The content is compared, since a kill may have left a new table with an old record.
+        if known.get("digest") == digest and known.get("sha256") == _digest_file(file):
             try:
                 table = read_catalogue(file)
             except ValueError:
@@ -116,6 +140,7 @@ class StepFolder:
         write_catalogue(table, file)
         self._record[name] = {
             "digest": digest,
+            "sha256": _digest_file(file),
             "settings": json.loads(json.dumps(settings, default=str)),
             "rows": len(table),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,6 +149,14 @@ class StepFolder:
         with atomic_write(self.path / _RECORD) as temporary:
             temporary.write_text(json.dumps(self._record, indent=1))
         return table
+
+
+def _digest_file(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -165,8 +198,7 @@ def to_plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
     if isinstance(value, dict):
-        # The cache and the rate of requests do not change the results.
-        return {key: to_plain(item) for key, item in value.items() if key not in ("cache", "rate")}
+        return {key: to_plain(item) for key, item in value.items() if key not in _IRRELEVANT}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

@@ -16,8 +16,8 @@ from shredfinder._utils.files import (
     check_extensions,
     check_no_address,
     has_external_stream,
-    temporary_beside,
 )
+from shredfinder._utils.leftovers import temporary_beside
 from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table.columns import FLAG_NAME, P_NAME

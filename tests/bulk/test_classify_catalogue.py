@@ -1,5 +1,6 @@
 """Catalogue files scored chunk by chunk: equal to tables, and resumable."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -328,10 +329,12 @@ def test_outputs_belong_to_one_run_at_a_time(folder, tmp_path, monkeypatch):
         return score(self, images, symmetry)
 
     monkeypatch.setattr(TrainedModel, "score", start_second_run)
-    # A folder that a killed process was deleting.
-    (tmp_path / "out[1].fits.state.removed-1").mkdir()
+    # A folder that a killed process of another machine was deleting.
+    leftover = tmp_path / ".out[1].fits-shredfinder-00000000-1-1.state"
+    leftover.mkdir()
+    os.utime(leftover, (0, 0))
     classify_catalogue(path, output, **options)
-    assert "another process is writing the output" in messages[0]
+    assert "another process is writing" in messages[0]
     assert sorted(item.name for item in tmp_path.iterdir()) == ["in.fits", "out[1].fits"]
 
 

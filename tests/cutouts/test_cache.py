@@ -257,10 +257,10 @@ def test_report_and_prune(tmp_path, server):
     assert cache.prune(layer="ls-dr10-grz-jpeg") == 3
     assert cache.prune(service="elsewhere") == 0
     assert cache.report()["n_cutouts"].tolist() == [2]
-    stale = files(tmp_path, "*.jpg")[0].with_name(".half-1-1.jpg")
+    stale = files(tmp_path, "*.jpg")[0].with_name(".half-shredfinder-00000000-1-1.jpg")
     stale.write_bytes(b"half")
     assert cache.prune() == 0
-    old = time.time() - 7200
+    old = time.time() - 2 * 86_400
     os.utime(stale, (old, old))
     assert cache.prune() == 1
     assert cache.prune(older_than=0 * u.s) == 2
