@@ -98,7 +98,8 @@ def call_until(function: Callable[[], T], end: float, stop: threading.Event) -> 
     >>> call_until(lambda: 5, time.monotonic() + 10, threading.Event())
     5
     """
-    done, connections = threading.Event(), []
+    done = threading.Event()
+    connections: list[HTTPConnection] = []
     outcome: list[Any] = [None, None]
 
     def run() -> None:
@@ -148,11 +149,11 @@ class _Watched:
         return super()._make_request(conn, *args, **kwargs)  # type: ignore[misc]
 
 
-class _Pool(_Watched, HTTPConnectionPool):
+class _Pool(_Watched, HTTPConnectionPool):  # type: ignore[misc]
     """Pool of plain connections."""
 
 
-class _SecurePool(_Watched, HTTPSConnectionPool):
+class _SecurePool(_Watched, HTTPSConnectionPool):  # type: ignore[misc]
     """Pool of connections over TLS."""
 
 

@@ -82,7 +82,7 @@ class RetryPolicy:
         return pause * random.uniform(1, 2)  # noqa: S311
 
 
-def make_retrying(policy: RetryPolicy, pause: Callable[[float], object]) -> tenacity.Retrying:
+def make_retrying(policy: RetryPolicy, pause: Callable[[float], None]) -> tenacity.Retrying:
     """Create the object that retries what raises `TransientServiceError`.
 
     What raises `UnreachableServiceError` is retried once.
