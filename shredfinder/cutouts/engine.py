@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import threading
 import time
 import warnings
@@ -347,6 +348,20 @@ class Failures:
         """Count rows that have no image according to the cache."""
         with self._lock:
             self.n_remembered += n_rows
+
+    def start_timer(self, end: float) -> threading.Timer:
+        """Start the timer that ends the run at a time of `time.monotonic`, perhaps infinity."""
+        seconds = max(end - time.monotonic(), 0.0)
+        timer = threading.Timer(
+            min(seconds, threading.TIMEOUT_MAX),
+            self.stop_run,
+            [f"the time limit of {seconds:.2g} s is reached"],
+        )
+        timer.daemon = True
+        # Without a limit it never runs.
+        if seconds < math.inf:
+            timer.start()
+        return timer
 
     def stop_run(self, reason: str) -> None:
         """End the run; the first reason is kept for the warning."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -242,16 +241,9 @@ class CutoutFetcher:
             cache = Cache(None if cache is True else cache)
         # A server that asks for a longer pause than all retries may take ends the run.
         failures = Failures(service.name, client.stop, patience=retry.total)
-        timer = None
-        if self.time_limit is not None:
-            # No request outlives the run, not even one without a response.
-            client.end = min(client.end, time.monotonic() + self.time_limit)
-        if client.end < math.inf:
-            left = max(client.end - time.monotonic(), 0.0)
-            reason = f"the time limit of {left:.2g} s is reached"
-            timer = threading.Timer(left, failures.stop_run, [reason])
-            timer.daemon = True
-            timer.start()
+        # No request outlives the run, not even one without a response.
+        client.end = min(client.end, time.monotonic() + (self.time_limit or math.inf))
+        timer = failures.start_timer(client.end)
         executor = ThreadPoolExecutor(max_workers, thread_name_prefix="shredfinder-fetch")
         try:
             yield Run(
@@ -276,8 +268,7 @@ class CutoutFetcher:
         finally:
             # Ends pauses and downloads at once, also after an error or Ctrl-C.
             client.stop.set()
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
             executor.shutdown(wait=True, cancel_futures=True)
             client.close()
             # A service object that the user made stays open.
