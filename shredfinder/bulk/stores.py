@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.files import atomic_write, list_extensions
+from shredfinder._utils.table_files import warn_of_lost_parts
 from shredfinder.bulk.parquet_store import ParquetStore
-from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table.columns import (
     FLAG_NAME,
     FLAG_WIDTH,
@@ -48,18 +48,6 @@ __all__ = ["FitsStore", "ParquetStore", "TableStore", "open_store"]
 _FITS_BLOCK = 2880
 _OWN_NAMES = {P_NAME, FLAG_NAME, *OPTIONAL_NAMES}
 _COPY_BLOCK = 2**20
-# Keywords of an empty primary header
-_STRUCTURE = (
-    "SIMPLE",
-    "BITPIX",
-    "NAXIS",
-    "EXTEND",
-    "COMMENT",
-    "HISTORY",
-    "CHECKSUM",
-    "DATASUM",
-    "",
-)
 # astropy's markers of column metadata in the comments of a FITS header
 _YAML_BEGIN = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--"
 _YAML_END = "--END-ASTROPY-SERIALIZED-COLUMNS--"
@@ -132,10 +120,7 @@ class TableStore:
 
     def __init__(self, path: PathLike, table: int | str | None = None) -> None:
         self.table = read_catalogue(path, table)
-        with Path(path).open("rb") as file:
-            is_fits = file.read(10).startswith(b"SIMPLE  =")
-        if is_fits:
-            _warn_of_lost_parts(path)
+        warn_of_lost_parts(path, table)
         self.n_rows = len(self.table)
         self.template = self.table[:1]
 
@@ -363,23 +348,6 @@ def _copy_bytes(source, target, start, stop):
             return
         target.write(block)
         start += len(block)
-
-
-def _warn_of_lost_parts(path):
-    """Name the parts of a FITS file that are not in its table and will not be written."""
-    from astropy.io import fits
-
-    with fits.open(path, memmap=True) as hdus:
-        tables = [hdu for hdu in hdus if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))]
-        others = [hdu.name or str(n) for n, hdu in enumerate(hdus) if n and hdu not in tables[:1]]
-        keys = [key for key in hdus[0].header if key not in _STRUCTURE]
-    lost = [f"the primary header ({', '.join(dict.fromkeys(keys))})"] if keys else []
-    lost += [f"the extensions {', '.join(others)}"] if others else []
-    if lost:
-        warnings.warn(
-            f"the output will not contain these parts of {str(path)!r}: {' and '.join(lost)}",
-            ShredfinderWarning,
-        )
 
 
 def _pad(data):

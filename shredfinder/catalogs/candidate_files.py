@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from astropy.io import fits
+from astropy.io import fits, registry
 from astropy.table import Table, vstack
 
 from shredfinder._utils.columns import find_column
-from shredfinder._utils.files import check_no_address, list_extensions, reading_errors
+from shredfinder._utils.csv_files import open_text, split_header
+from shredfinder._utils.files import reading_errors
 from shredfinder._utils.runtime import progress_bar
+from shredfinder._utils.table_files import (
+    check_input,
+    find_fits_table,
+    identify_file,
+    read_table,
+)
 from shredfinder.catalogs.paging import normalize
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
@@ -30,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["iter_rows", "read_candidates"]
 
-_CSV = (".csv", ".csv.gz")
-
 
 def read_candidates(
     path: PathLike | Sequence[PathLike],
@@ -40,6 +44,7 @@ def read_candidates(
     cuts: str | CutPreset | None = "paper",
     columns: Sequence[str] | Literal["all"] | None = None,
     ebv: Reddening | None = None,
+    table: int | str | None = None,
     chunk_rows: int = 50_000,
     progress: bool | Literal["auto"] = "auto",
 ) -> ShredTable:
@@ -48,8 +53,9 @@ def read_candidates(
     Parameters
     ----------
     path : str, path-like or sequence of these
-        One or more files: FITS tables, such as Legacy sweep or Tractor files, or CSV files as
-        written by SkyServer, CasJobs and MAST.
+        One or more files: FITS tables, such as Legacy sweep or Tractor files, CSV files as
+        written by SkyServer, CasJobs and MAST, or any other format of
+        `~shredfinder.table.read_catalogue`.
     survey : str or `~shredfinder.surveys.CatalogPreset`, optional
         Name or alias of the survey, such as ``"sdss"``, or a catalogue with other column names.
     cuts : str, CutPreset or None, optional
@@ -61,8 +67,10 @@ def read_candidates(
         For PS1, whose tables have no extinction: E(B-V) of Schlegel, Finkbeiner & Davis (1998) in
         mag, as one value or as a function of a `~astropy.coordinates.SkyCoord`, such as a map of
         the package dustmaps. By default the file's column ``ebv`` is used.
+    table : int or str, optional
+        Table to read from files that hold several, as for `~shredfinder.table.read_catalogue`.
     chunk_rows : int, optional
-        Number of rows to read at a time.
+        Number of rows to read at a time, from FITS and CSV files.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
 
@@ -118,7 +126,7 @@ def read_candidates(
             wanted = None
             with reading_errors(file, "the catalogue", has_columns=True):
                 # Only candidates stay in memory: a chunk is cut before the next one is read.
-                for chunk in _open(file, chunk_rows, _useful_columns(preset, columns)):
+                for chunk in _open(file, chunk_rows, _useful_columns(preset, columns), table):
                     chunk = _drop_duplicates(chunk, preset)
                     if wanted is None:
                         wanted = _check(chunk, file, preset, columns, ebv)
@@ -133,8 +141,8 @@ def read_candidates(
 
     # With no candidates at all, an empty part still has the columns.
     filled = [part for part in parts if len(part)] or parts[:1]
-    table = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
-    candidates = ShredTable(table, copy=False)
+    whole = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
+    candidates = ShredTable(whole, copy=False)
     candidates.meta.update(
         {
             "survey": preset.survey,
@@ -159,15 +167,15 @@ def iter_rows(
     Parameters
     ----------
     path : str or path-like
-        A FITS or CSV file.
+        A file of any format of `~shredfinder.table.read_catalogue`.
     survey : str or `~shredfinder.surveys.CatalogPreset`, optional
         Name or alias of the survey, or a catalogue with other column names.
     columns : sequence of str, optional
         Columns to read in addition to those that the cuts read.
     chunk_rows : int, optional
-        Number of rows to read at a time.
+        Number of rows to read at a time, from FITS and CSV files.
     table : int or str, optional
-        Number or name of the FITS extension; by default the first table.
+        As for `read_candidates`.
 
     Yields
     ------
@@ -228,29 +236,33 @@ def _drop_duplicates(rows: Table, preset: CatalogPreset) -> Table:
 def _open(
     path: Path, chunk_rows: int, names: set[str], table: int | str | None = None
 ) -> Iterator[Table]:
-    if not path.exists():
-        check_no_address(path, "the catalogue")
-        raise FileNotFoundError(f"there is no file {str(path)!r}")
-    name = path.name.lower()
-    if name.endswith(_CSV):
-        if table is not None:
-            raise ValueError(
-                f"{path.name} is a CSV file, which has one table: omit table={table!r}"
-            )
+    check_input(path)
+    try:
+        kind = identify_file(path)
+    except registry.IORegistryError:
+        raise ValueError(
+            f"unknown format of catalogue {path.name}: use FITS, CSV, VOTable, Parquet, HDF5 or "
+            "ECSV, with the usual extension; rename or convert the file"
+        ) from None
+    if kind == "ascii.csv" and table is None:
         return _csv_chunks(path, chunk_rows)
-    if ".fit" in name:
+    if kind == "fits":
         return _fits_chunks(path, chunk_rows, names, table)
-    raise ValueError(
-        f"unknown format of catalogue {path.name}: the name must end in .fits, .fit, .fits.gz, "
-        ".csv or .csv.gz; rename or convert the file"
-    )
+    return _table_chunks(path, chunk_rows, table)
+
+
+def _table_chunks(path: Path, chunk_rows: int, table: int | str | None) -> Iterator[Table]:
+    """Iterate over a file of a format that is read whole."""
+    rows = normalize(read_table(path, table))
+    for start in range(0, max(len(rows), 1), chunk_rows):
+        yield rows[start : start + chunk_rows]
 
 
 def _fits_chunks(
     path: Path, chunk_rows: int, names: set[str], table: int | str | None
 ) -> Iterator[Table]:
     with fits.open(path, memmap=True) as hdus:
-        number = _find_table(hdus, path, table)
+        number = find_fits_table(hdus, path, table)
         n_rows = hdus[number].header["NAXIS2"]
     for start in range(0, max(n_rows, 1), chunk_rows):
         # Reopened for each chunk, so that no chunk's pages and converted columns stay in memory.
@@ -264,37 +276,16 @@ def _fits_chunks(
         yield normalize(chunk)
 
 
-def _find_table(hdus: fits.HDUList, path: Path, table: int | str | None) -> int:
-    """Return the number of the FITS extension with the table."""
-    numbers = [
-        n for n, hdu in enumerate(list_extensions(hdus)) if isinstance(hdu, fits.BinTableHDU)
-    ]
-    if table is None and numbers:
-        return numbers[0]
-    if table is not None:
-        number = int(table) if str(table).isdecimal() else None
-        for n in numbers:
-            # FITS extension names ignore case.
-            if n == number or hdus[n].name.lower() == str(table).lower():
-                return n
-        listed = ", ".join(f"{n} ({hdus[n].name})" for n in numbers)
-        raise ValueError(f"{path.name} has no table {table!r}: it has {listed or 'none'}")
-    raise ValueError(f"{path.name} has no table: a catalogue must be a FITS binary table")
-
-
 def _csv_chunks(path: Path, chunk_rows: int) -> Iterator[Table]:
-    # SkyServer writes a byte-order mark, and the table's name as a comment before the header.
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig") as file:
-        lines = (line for line in file if line.strip() and not line.startswith("#"))
-        header = next(lines, None)
-        if header is None:
+    with open_text(path) as file:
+        _, delimiter, header, lines = split_header(file)
+        if not header:
             raise ValueError(f"{path.name} is empty: the first line must contain the column names")
         # A file with only a header yields one chunk, for its columns.
         first = True
         while (rows := list(itertools.islice(lines, chunk_rows))) or first:
             first = False
-            yield read_csv_lines([header, *rows])
+            yield read_csv_lines([header, *rows], delimiter)
 
 
 def _check(

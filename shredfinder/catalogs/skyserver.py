@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
+from shredfinder._utils.csv_files import split_header
 from shredfinder.catalogs.paging import make_client, normalize
 from shredfinder.exceptions import (
     BadResponseError,
@@ -133,13 +134,15 @@ def _check_table(content: bytes) -> None:
         raise BadResponseError(f"no table came but: {find_text(content)}")
 
 
-def read_csv_lines(lines: list[str]) -> Table:
+def read_csv_lines(lines: list[str], delimiter: str = ",") -> Table:
     """Read lines of CSV that begin with the columns' names.
 
     Parameters
     ----------
     lines : list of str
-        The lines. Those that begin with # are ignored.
+        The lines. Those before the names that begin with # are ignored.
+    delimiter : str, optional
+        Character between the fields.
 
     Returns
     -------
@@ -148,12 +151,13 @@ def read_csv_lines(lines: list[str]) -> Table:
     """
     from astropy.table import Table
 
-    lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    if not lines:
+    _, delimiter, header, rows = split_header(lines, delimiter)
+    if not header:
         raise ValueError("the text has no column names")
+    lines = [header, *rows]
     # astropy's CSV reader refuses a table without rows.
     if len(lines) == 1:
-        return Table(names=[name.strip().strip('"') for name in lines[0].split(",")])
+        return Table(names=[name.strip().strip('"') for name in lines[0].split(delimiter)])
     with warnings.catch_warnings():
         # An integer beyond 64 bits becomes text, which the cuts refuse by the column's name.
         warnings.simplefilter("ignore")
@@ -161,6 +165,7 @@ def read_csv_lines(lines: list[str]) -> Table:
             lines,
             format="ascii.csv",
             guess=False,
+            delimiter=delimiter,
             fill_values=[("", "0"), ("null", "0"), ("NULL", "0")],
         )
     return normalize(table)

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
+from astropy.io import registry
 from astropy.table import Column, Table
 
 from shredfinder._utils.columns import as_table, find_column
-from shredfinder._utils.files import (
-    check_extensions,
-    check_no_address,
-    list_extensions,
-    reading_errors,
-)
+from shredfinder._utils.files import check_extensions, list_extensions, reading_errors
 from shredfinder._utils.positions import get_degrees
+from shredfinder._utils.table_files import check_input, identify_file, read_table
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
 
@@ -52,7 +49,7 @@ def read_hosts(
     Parameters
     ----------
     source : `~astropy.table.Table`, `pandas.DataFrame`, str or path-like
-        A table, a file that `astropy.table.Table.read` reads, or the NASA-Sloan Atlas's
+        A table, a file as for `~shredfinder.table.read_catalogue`, or the NASA-Sloan Atlas's
         ``nsa_v1_0_1.fits``, which `read_nsa` reads.
     host_id : str, optional
         Name of the column of the hosts' names. By default ``host_id``, ``nsaid``, ``name``,
@@ -72,7 +69,8 @@ def read_hosts(
         Names of further columns to keep; by default those of the hosts' ellipses, such as
         ``petro_th90``, and ``r_mag``.
     format : str, optional
-        The file's format, for `astropy.table.Table.read`.
+        The file's format, for `astropy.table.Table.read`; by default recognised by content or
+        extension.
 
     Returns
     -------
@@ -105,16 +103,16 @@ def read_hosts(
     (['host_id', 'ra', 'dec', 'distance'], Unit("Mpc"))
     """
     if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-        path = Path(source)
-        if not path.exists():
-            check_no_address(path, "the file of hosts")
-            raise FileNotFoundError(f"the file of hosts {str(path)!r} does not exist")
+        path = check_input(source, "the file of hosts")
         with reading_errors(path, "the hosts", has_columns=True):
             # Columns named by the user are read as they are, even from the atlas.
             if _is_nsa(path) and not (host_id or position or redshift or distance or extra):
                 return read_nsa(path)
-            check_extensions(path)
-            table = Table.read(path, format=format)
+            if format is None:
+                table: Table = read_table(path, what="the file of hosts")
+            else:
+                check_extensions(path)
+                table = Table.read(path, format=format)
     else:
         table = as_table(source, "the hosts")
     if redshift is None and distance is None:
@@ -155,9 +153,11 @@ def _is_nsa(path):
     from astropy.io import fits
 
     try:
-        with fits.open(path, memmap=True) as hdus:
-            tables = [hdu for hdu in list_extensions(hdus) if isinstance(hdu, fits.BinTableHDU)]
-            names = tables[0].columns.names if tables else []
-    except OSError:  # not a FITS file
+        if identify_file(path) != "fits":
+            return False
+    except registry.IORegistryError:  # read_table explains it
         return False
+    with fits.open(path, memmap=True) as hdus:
+        tables = [hdu for hdu in list_extensions(hdus) if isinstance(hdu, fits.BinTableHDU)]
+        names = tables[0].columns.names if tables else []
     return {"NSAID", "ELPETRO_FLUX"} <= set(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +15,10 @@ from shredfinder.catalogs import get_catalog_preset, iter_rows
 from shredfinder.cuts import CUT_PRESETS, candidate_cut, get_preset
 from shredfinder.hosts import match_hosts
 from shredfinder.surveys import DEFAULT_SURVEY
-from shredfinder.table import ShredTable, read_catalogue
+from shredfinder.table import ShredTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from shredfinder.cuts import CutPreset
 
 __all__ = ["fractions_by_preset", "read_passing"]
-
-# Formats that are read a chunk at a time.
-_STREAMED = (".fits", ".fit", ".fits.gz", ".csv", ".csv.gz")
 
 
 def fractions_by_preset(
@@ -173,14 +169,9 @@ def read_passing(
     >>> read_passing("sdss.csv", "sdss-dr17")["objID"].tolist()
     [1]
     """
-    path = Path(path)
     chosen = [get_preset(preset) for preset in (CUT_PRESETS if presets is None else presets)]
-    if path.name.lower().endswith(_STREAMED):
-        chunks: Iterable[Table] = iter_rows(path, survey, columns=list(columns), table=table)
-    else:
-        chunks = [read_catalogue(path, table)]
     parts: list[Table] = []
-    for chunk in chunks:
+    for chunk in iter_rows(path, survey, columns=list(columns), table=table):
         chunk = Table(chunk)
         if ebv is not None and get_catalog_preset(survey).needs_ebv:
             chunk["ebv"] = float(ebv)

@@ -8,43 +8,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import registry
-from astropy.table import Table
-from astropy.utils.data import get_readable_fileobj
 
-from shredfinder._utils.files import (
-    atomic_write,
-    check_extensions,
-    check_no_address,
-    has_external_stream,
-)
+from shredfinder._utils.files import atomic_write
 from shredfinder._utils.leftovers import temporary_beside
-from shredfinder._utils.runtime import import_optional
-from shredfinder.exceptions import ShredfinderWarning
+from shredfinder._utils.table_files import import_packages, read_table
 from shredfinder.table.columns import FLAG_NAME, P_NAME
 from shredfinder.table.portable import make_writable
 from shredfinder.table.tables import ShredTable
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from shredfinder._utils.validation import PathLike
 
 __all__ = ["check_writing", "identify_format", "read_catalogue", "write_catalogue"]
 
-# Extensions that astropy recognises by content only, which fails for a file not yet written.
-_EXTENSIONS = {".vot": "votable", ".votable": "votable", ".xml": "votable"}
+# Extensions that astropy recognises by content only or in lower case only.
+_EXTENSIONS = {
+    **dict.fromkeys((".vot", ".votable", ".xml"), "votable"),
+    **dict.fromkeys((".tsv", ".tab"), "ascii.tab"),
+    **dict.fromkeys((".fits", ".fit", ".fts"), "fits"),
+    **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
+    **dict.fromkeys((".hdf5", ".h5"), "hdf5"),
+    ".csv": "ascii.csv",
+    ".ecsv": "ascii.ecsv",
+}
 # Without these, HDF5 files would lose units, descriptions and the model's provenance.
 _OPTIONS = {"hdf5": {"serialize_meta": True, "path": "table"}}
-# Argument that selects a table, and package that reads the format.
-_TABLE_OPTIONS = {"fits": "hdu", "hdf5": "path", "votable": "table_id"}
-_PACKAGES = {"hdf5": "h5py", "parquet": "pyarrow"}
-# Clearer messages for some errors of astropy and NumPy, by a part of the original message.
-_EXPLANATIONS = {
-    "name already used as a name": "two columns have the same name: rename one",
-    "Multiple tables found": "it holds several tables: select one with table=, starting at 0",
-}
-_SEVERAL_TABLES = "multiple tables are present"
-_CSV_FORMATS = ("ascii.csv", "ascii.tab", "csv")
-# Integers of so many digits are exact as floats.
-_FLOAT_DIGITS = 15
 # TFIELDS of the FITS standard 4.0, section 7.2.1
 _MAX_FITS_COLUMNS = 999
 
@@ -86,7 +76,7 @@ def identify_format(path: PathLike) -> str:
 
 
 def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable:
-    """Read a catalogue of any format that astropy recognises.
+    """Read a catalogue of any format and compression that astropy recognises.
 
     Parameters
     ----------
@@ -124,129 +114,10 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     >>> type(catalogue).__name__, len(catalogue)
     ('ShredTable', 2)
     """
-    path = Path(path)
-    if not path.exists():
-        check_no_address(path, "the catalogue")
-        raise FileNotFoundError(f"the catalogue {str(path)!r} does not exist")
-    if path.is_dir():
-        raise IsADirectoryError(f"the catalogue {str(path)!r} is a folder: give a file")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            kind = _identify_file(path)
-            if kind == "fits":
-                check_extensions(path)
-            if kind == "votable":
-                _check_streams(path)
-            options = _choose_table(path, kind, table)
-            if kind in _CSV_FORMATS:
-                # Excel begins CSV files with a byte-order mark.
-                options["encoding"] = "utf-8-sig"
-            catalogue = ShredTable.read(path, format=kind, **options)
-            if kind in _CSV_FORMATS:
-                _keep_identifiers(catalogue, path, kind, options)
-        except registry.IORegistryError as error:
-            raise ValueError(
-                f"astropy does not recognise the table format of the catalogue {str(path)!r}: "
-                "use FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
-            ) from error
-        # A missing package is not a broken file: the error keeps its advice on what to install.
-        except ImportError:
-            raise
-        except Exception as error:  # readers raise many kinds of errors on broken files
-            raise ValueError(
-                f"cannot read the catalogue {str(path)!r}: {_explain(error, caught)}"
-            ) from error
-    _pass_on(caught, path)
+    catalogue = read_table(path, table, table_class=ShredTable)
     if not catalogue.colnames:
         raise ValueError(f"the catalogue {str(path)!r} has no columns")
     return catalogue
-
-
-def _keep_identifiers(catalogue, path, kind, options):
-    """Turn columns of digits that a number would not print exactly back into text.
-
-    Identifiers such as ``007`` or those of more than 18 digits would change as numbers, and a
-    row would get the image of another.
-    """
-    from astropy.io import ascii as astropy_ascii
-
-    numeric = [name for name in catalogue.colnames if catalogue[name].dtype.kind in "iuf"]
-    if not numeric:
-        return
-    as_text = {name: [astropy_ascii.convert_numpy(str)] for name in numeric}
-    texts = Table.read(path, format=kind, converters=as_text, include_names=numeric, **options)
-    for name in numeric:
-        text = np.char.strip(np.ma.filled(texts[name].astype(str), ""))
-        is_digits = np.char.isdigit(np.char.lstrip(text, "+-"))
-        if catalogue[name].dtype.kind == "f":
-            # Only integers that are too long for a float are identifiers.
-            changed = is_digits & (np.char.str_len(text) > _FLOAT_DIGITS)
-        else:
-            changed = is_digits & (text != np.ma.getdata(catalogue[name]).astype(str))
-        if changed.any():
-            Table.replace_column(catalogue, name, texts[name])
-
-
-def _check_streams(path):
-    with get_readable_fileobj(path, encoding="binary") as file:
-        if has_external_stream(file):
-            raise ValueError(
-                "it refers to data in another file (STREAM with href), which is not read: save "
-                "the table with its data in one file"
-            )
-
-
-def _identify_file(path):
-    # astropy recognises a format by its first bytes, also in compressed files.
-    with get_readable_fileobj(path, encoding="binary") as file:
-        formats = registry.identify_format("read", ShredTable, str(path), file, [path], {})
-    if len(formats) != 1:
-        raise registry.IORegistryError
-    _import_packages(formats[0], "reading")
-    return formats[0]
-
-
-def _import_packages(kind, verb):
-    if kind in _PACKAGES:
-        import_optional(_PACKAGES[kind], f"{verb} {kind} files")
-
-
-def _choose_table(path, kind, table):
-    if table is None:
-        return {}
-    if kind not in _TABLE_OPTIONS:
-        raise ValueError(
-            f"table={table!r} selects a table, but a file of the format {kind} holds only one"
-        )
-    # Numbers arrive as text from the command line. In HDF5 even a number is a path.
-    if kind != "hdf5" and str(table).isdecimal():
-        table = int(table)
-    return {_TABLE_OPTIONS[kind]: table}
-
-
-def _explain(error, caught):
-    text = str(error) or type(error).__name__
-    for piece, explanation in _EXPLANATIONS.items():
-        if piece in text:
-            return explanation
-    # The cause is often in astropy's warnings, for example a truncated file.
-    reasons = dict.fromkeys(str(warning.message) for warning in caught)
-    return " ".join([text, *(f"({reason})" for reason in reasons)])
-
-
-def _pass_on(caught, path):
-    # astropy repeats warnings.
-    for text, warning in {str(warning.message): warning for warning in caught}.items():
-        if _SEVERAL_TABLES in text:
-            warnings.warn(
-                f"the catalogue {str(path)!r} holds several tables, and only the first is read: "
-                "select another with table=",
-                ShredfinderWarning,
-                stacklevel=3,
-            )
-        else:
-            warnings.warn(warning.message, stacklevel=3)
 
 
 def check_writing(table: Table, path: PathLike) -> None:
@@ -280,7 +151,7 @@ def check_writing(table: Table, path: PathLike) -> None:
     ValueError: cannot write the table to 'scored.fits': the column 'name' holds ...
     """
     path, kind = Path(path), identify_format(path)
-    _import_packages(kind, "writing")
+    import_packages(kind, "writing")
     # From all rows, since the first may be a missing value.
     table = make_writable(table, kind, path)
     if kind == "fits":
