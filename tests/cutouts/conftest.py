@@ -7,6 +7,9 @@ from astropy.coordinates import SkyCoord
 from shredfinder.cutouts import RetryPolicy
 from tests.cutouts.loopback import LoopbackServer, render_colors
 
+# Mean difference in levels of 255 that the viewer's JPEG compression causes, at most.
+JPEG_NOISE = 1.5
+
 
 @pytest.fixture
 def server():

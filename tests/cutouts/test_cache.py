@@ -24,14 +24,14 @@ from shredfinder.cutouts import (
     fetch_cutouts,
 )
 from shredfinder.exceptions import ShredfinderWarning
-from tests.cutouts.conftest import differences, host_centred, scattered
+from tests.cutouts.conftest import JPEG_NOISE, differences, host_centred, scattered
 from tests.cutouts.loopback import Faults, LoopbackServer
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
 import sys
 from shredfinder.cutouts import fetch_cutouts
-from tests.cutouts.conftest import scattered
+from tests.cutouts.conftest import JPEG_NOISE, scattered
 print("ready", flush=True)
 fetch_cutouts(scattered(160), base_url=sys.argv[1], cache=sys.argv[2], rate=None, group=False,
               progress=False)
@@ -78,7 +78,7 @@ def test_a_killed_run_resumes(tmp_path):
         cutouts = fetch(coords, server, tmp_path, group=False)
         assert len(server.requests) == 160 - len(stored)
     assert cutouts.good.all()
-    assert differences(cutouts, coords).max() < 1
+    assert differences(cutouts, coords).max() < JPEG_NOISE
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_several_processes_share_a_cache(tmp_path, server):
     coords = scattered(160)
     cutouts = fetch(coords, server, tmp_path)
     assert not server.requests
-    assert differences(cutouts, coords).max() < 1
+    assert differences(cutouts, coords).max() < JPEG_NOISE
 
 
 def test_slices_are_cached_separately_and_without_loss(tmp_path, server):
@@ -235,7 +235,7 @@ def test_broken_files_are_fetched_again(tmp_path, server):
     assert fetch(coords, server, tmp_path, offline=True).flags.tolist() == ["missing"] * 2
     cutouts = fetch(coords, server, tmp_path)
     assert len(server.requests) == 2
-    assert differences(cutouts, coords).max() < 1
+    assert differences(cutouts, coords).max() < JPEG_NOISE
 
 
 def test_report_and_prune(tmp_path, server):

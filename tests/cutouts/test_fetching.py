@@ -12,11 +12,9 @@ from astropy.table import QTable, Table
 
 from shredfinder.cutouts import RetryPolicy, fetch_cutouts
 from shredfinder.exceptions import ServiceError, ShredfinderWarning
-from tests.cutouts.conftest import differences, host_centred, scattered
+from tests.cutouts.conftest import JPEG_NOISE, differences, host_centred, scattered
 from tests.cutouts.loopback import FAULTS, Faults, LoopbackServer
 
-# Mean difference of a JPEG image from the simulated sky, in levels of 255.
-JPEG_NOISE = 1.0
 N_FAULTY = int(os.environ.get("SHREDFINDER_FAULTY_REQUESTS", "400"))
 # Faults that are believed at the third time, and the flags of their rows.
 LASTING = {

@@ -38,6 +38,9 @@ __all__ = ["SDSS", "SDSSFrames"]
 _FIELD = ("run", "rerun", "camcol", "field")
 # Degrees around a position within which any field that covers it has a source.
 _MIN_EXTENT = 0.05
+# Outside its footprint SkyServer may send a black tile with a text. At least this share of its
+# pixels is as dark as this level of 255, unlike in images, which show the noise of the sky.
+_BLACK_SHARE, _BLACK_LEVEL = 0.7, 4
 # A frame has 2048 × 1489 px of four bytes, and some tables.
 _MAX_BYTES = 64 * 2**20
 
@@ -94,9 +97,15 @@ class SDSS(CutoutService):
             "height": request.height,
         }
 
-        return client.get(
-            f"{self.base_url}/getjpeg", params, read=lambda response: read_color(response, request)
-        )
+        def read(response: Response) -> FetchedImage:
+            fetched = read_color(response, request)
+            black = (fetched.image <= _BLACK_LEVEL).all(axis=-1)
+            # A uniform image is none of SkyServer's tiles: it may be an outage's.
+            if black.mean() >= _BLACK_SHARE and not black.all():
+                raise NoCoverageError("outside the footprint: a black image with a text")
+            return fetched
+
+        return client.get(f"{self.base_url}/getjpeg", params, read=read)
 
 
 @register_service("sdss-frames")

@@ -5,7 +5,7 @@ import re
 import sqlite3
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -244,6 +244,9 @@ class _Handler(BaseHTTPRequestHandler):
         text = params.get("cmd", "")
         if params.get("format") != "csv" or params.get("searchtool") != "SQL" or not text:
             return self.reply(200, b"<html>Form</html>", "text/html")
+        # Queries go by GET, and IIS limits their length.
+        if len(quote_plus(text)) > 2048:
+            return self.reply(404, b"<html><body>404 - File not found</body></html>", "text/html")
         try:
             names, rows = owner.database.run(text)
         except (sqlite3.Error, KeyError) as error:

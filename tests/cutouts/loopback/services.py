@@ -10,20 +10,26 @@ from astropy.io import fits
 from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import Table
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.cutouts.loopback.sky import SOUTHERN_LIMIT, render_colors, render_fluxes
 
 _JPEG, _PNG, _FITS, _TEXT = "image/jpeg", "image/png", "image/fits", "text/plain"
-_VIEWER_LAYERS = ("ls-dr9", "ls-dr9-south", "ls-dr10", "ls-dr10-grz")
+_VIEWER_LAYERS = (
+    *(f"ls-dr9{kind}" for kind in ("", "-north", "-south", "-model", "-resid")),
+    *("ls-dr10", "ls-dr10-grz", "ls-dr11", "ls-dr11-north", "ls-dr11-south", "sdss", "ps1"),
+)
 _VIEWER_LIMIT = 3000
 _HIPS = (
     "CDS/P/DESI-Legacy-Surveys/DR10/color",
+    "CDS/P/SDSS9/color",
     "CDS/P/PanSTARRS/DR1/color-i-r-g",
+    "CDS/P/PanSTARRS/DR1/color-z-zg-g",
     "CDS/P/PanSTARRS/DR1/g",
     "CDS/P/PanSTARRS/DR1/r",
 )
 _SDSS_LIMITS = (64, 2048)
+_OUTSIDE_SDSS = "Requested (ra, dec) is outside the SDSS footprint."
 _FIELD = 0.06
 
 
@@ -42,8 +48,9 @@ def respond(path, params, fault, url):
 
 
 def _jpeg(image):
+    """Compress an image as the viewer does: quality 90, colours at half resolution."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(image).save(buffer, "JPEG", quality=90, subsampling="4:2:0")
     return buffer.getvalue()
 
 
@@ -116,7 +123,8 @@ def _fits(fluxes, ra, dec, scale):
 
 
 def _hips2fits(params, fault):
-    if params["hips"] not in _HIPS:
+    # An ambiguous identifier means any of the matches.
+    if not any(params["hips"] in known for known in _HIPS):
         return 400, b'{"title": "HiPS not found"}', "application/json"
     width, height = int(params["width"]), int(params["height"])
     if params["projection"] != "TAN" or params["coordsys"] != "icrs":
@@ -140,8 +148,12 @@ def _sdss(params, fault):
     lowest, highest = _SDSS_LIMITS
     width, height = min(max(width, lowest), highest), min(max(height, lowest), highest)
     scale = float(params["scale"])
+    if float(params["dec"]) < SOUTHERN_LIMIT - 20:
+        return 404, _OUTSIDE_SDSS.encode(), _TEXT
     if float(params["dec"]) < SOUTHERN_LIMIT:
-        return 404, b"Requested (ra, dec) is outside the SDSS footprint.", _TEXT
+        tile = Image.new("RGB", (width, height))
+        ImageDraw.Draw(tile).text((5, height // 2 - 5), _OUTSIDE_SDSS, "white")
+        return 200, _jpeg(np.asarray(tile)), _JPEG
     image = _render(float(params["ra"]), float(params["dec"]), width, height, scale, fault)
     return 200, _jpeg(image), _JPEG
 
@@ -168,6 +180,8 @@ def _ps1_fitscut(params, fault):
     size = int(params["output_size"])
     scale = int(params["size"]) * native / size
     image = _render(float(params["ra"]), float(params["dec"]), size, size, scale, fault)
+    # White beyond the edge of a skycell.
+    image[(image == 0).all(axis=-1)] = 255
     if params["format"] == "jpg":
         return 200, _jpeg(image), _JPEG
     buffer = io.BytesIO()
@@ -238,7 +252,8 @@ def _sia(params, fault, url, bands="grz"):
     # SIZE is in coordinates.
     width, height = (float(value) for value in params["SIZE"].split(","))
     region = f"ra={ra}&dec={dec}&width={width * np.cos(np.radians(dec))}&height={height}"
-    kinds = [(band, kind) for kind in ("invvar", "image") for band in bands]
+    products = ("invvar", "depth", "nexp", "chi2", "model", "image")
+    kinds = [(band, kind) for kind in products for band in bands]
     rows = [
         (f"Simulated sky in {band}", f"{band} CAM", "image/fits", kind, "Stack",
          f"{url}/sia-image?{region}&band={band}&kind={kind}")
