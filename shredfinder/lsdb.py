@@ -351,10 +351,10 @@ def _take_turn(job):
         yield None
         return
     # The service is kept for further partitions: opening many local images takes a while.
-    place = (fetcher.service, fetcher.layer, fetcher.base_url)
+    place = (fetcher.service, fetcher.layer, fetcher.base_url, repr(fetcher.service_options))
     service = _keep(("service", *place), lambda: fetcher.cutout_service)
-    # An opened service already holds its layer and address.
-    ready = replace(fetcher, service=service, layer=None, base_url=None)
+    # An opened service already holds its own options.
+    ready = replace(fetcher, service=service, layer=None, base_url=None, service_options=None)
     if not service.remote or fetcher.offline:
         yield ready
         return

@@ -312,7 +312,7 @@ class _Service:
         self._order = sky_order(coords)
         fetcher = make_fetcher(classifier, options.service)
         source = fetcher.cutout_service
-        names = ("base_url", "size", "pixel_scale", "group")
+        names = ("base_url", "service_options", "size", "pixel_scale", "group")
         self.description = {name: str(getattr(fetcher, name)) for name in names}
         self.description |= {"service": source.name, "layer": source.layer}
         self.description["position"] = str(options.position)

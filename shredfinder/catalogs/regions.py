@@ -6,6 +6,7 @@ Each source of a circle is in exactly one of its boxes.
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -287,7 +288,7 @@ def separation(
 
 
 def resolve_name(
-    name: str, *, url: str | None = None, timeout: float = 30.0, cache: bool = True
+    name: str, *, url: str | None = None, timeout: float = 10.0, cache: bool = True
 ) -> SkyCoord:
     """Look up the position of an object by its name.
 
@@ -329,6 +330,7 @@ def resolve_name(
     '09h32m10s +21d30m03s'
     """
     from astropy.coordinates import SkyCoord, name_resolve
+    from astropy.utils.data import clear_download_cache
     from astropy.utils.data import conf as data_conf
 
     if not isinstance(name, str) or not name.strip():
@@ -352,15 +354,20 @@ def resolve_name(
             f"{', '.join(addresses)} in time; check the network connection, or give a position "
             "instead"
         ) from error
-    except name_resolve.NameResolveError as error:
+    # Astropy passes on errors that occur after the connection.
+    except (name_resolve.NameResolveError, OSError) as error:
         if "Unable to find" in str(error):
+            # It keeps the response for ever, which may be an error page.
+            clear_download_cache(str(error).rpartition("using ")[2])
             raise ValueError(
                 f"the resolver at {', '.join(addresses)} knows no object named {name!r}: check "
                 "the name, or give a position"
             ) from error
-        # Astropy lists the addresses, and what failed at each, after an introduction.
-        reasons = " ".join(str(error).rpartition("below:")[-1].split())
+        # Astropy lists the addresses, each on a line with what failed, after an introduction.
+        line = re.compile(r"^\s*\w+://([^/\s]+)\S*: *(?:\[Errno -?\d+\] )?(.+)$", re.MULTILINE)
+        failures = line.findall(str(error))
+        reasons = "; ".join(f"{host}: {reason.strip()}" for host, reason in failures)
         raise TransientServiceError(
-            f"the name {name!r} cannot be looked up: {reasons}; check the network connection, or "
-            "give a position instead"
+            f"the name {name!r} cannot be looked up ({reasons or ' '.join(str(error).split())}): "
+            "check the address and the network connection, or give a position instead"
         ) from error

@@ -86,7 +86,8 @@ def fractions(args: argparse.Namespace) -> None:
     if (hosts := load_hosts(args)) is not None:
         coords = get_positions(rows, args.position)
         # One row per matched candidate, in order.
-        rows = rows[match_hosts(coords, hosts, args.host_radius)["index"]]
+        matches = match_hosts(coords, hosts, args.host_radius, distance=args.distance)
+        rows = rows[matches["index"]]
     # Existing scores are used.
     if find_column(rows, "p_cnn", required=False) is None:
         _score(rows, args, images)
@@ -136,7 +137,9 @@ def pool(args: argparse.Namespace) -> None:
     images = get_image_options(args)
     rows = read_catalogue(args.catalogue, args.table)
     if (hosts := load_hosts(args)) is not None:
-        rows = join_hosts(rows, hosts, args.host_radius, position=args.position)
+        rows = join_hosts(
+            rows, hosts, args.host_radius, distance=args.distance, position=args.position
+        )
         # The entries of the hosts themselves are not candidates.
         rows = rows[~np.asarray(rows["host_entry"])]
     check_writing(rows, args.output)

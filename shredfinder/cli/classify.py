@@ -134,7 +134,7 @@ def classify(args: argparse.Namespace) -> None:
     # A wrong pattern is the usual reason for no file at all.
     if args.cutouts is not None:
         _show_expected_name(scored, **images)
-    check_any(np.isfinite(scored["p_cnn"]), f"scored; {str(args.output)!r} holds the reasons")
+    check_any(np.isfinite(scored["p_cnn"]), "scored", args.output)
 
 
 def _show_expected_name(scored: Any, cutouts: Any, pattern: str) -> None:

@@ -108,9 +108,9 @@ def fetch(args: argparse.Namespace) -> None:
     reasons = list_reasons(flags[flags != CutoutFlag.GOOD])
     if reasons:
         print(f"flagged: {reasons}", file=sys.stderr)
-    if not n_good and stream.first_tried:
+    if len(table) and not n_good:
         print(f"the first cutout tried: {stream.first_tried}", file=sys.stderr)
-    check_any(flags == CutoutFlag.GOOD, f"fetched; {str(folder / INDEX_NAME)!r} holds the reasons")
+    check_any(flags == CutoutFlag.GOOD, "fetched", folder / INDEX_NAME)
 
 
 def _name_files(paths: Sequence[str | None], folder: Path) -> list[str | None]:

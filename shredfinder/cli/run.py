@@ -154,6 +154,7 @@ def run(args: argparse.Namespace) -> None:
             radius=radius,
             hosts=None if args.hosts == "none" else args.hosts,
             host_radius=args.host_radius,
+            distance=args.distance,
             cuts=args.cuts,
             classifier=ShredClassifier.load(args.model),
             prior=args.prior,

@@ -27,7 +27,7 @@ from shredfinder.imaging.cutouts import join_cutouts
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
@@ -56,6 +56,8 @@ class CutoutFetcher:
         The service's images, such as ``"ls-dr9"``.
     base_url : str, optional
         Base URL of a mirror or test server; for ``"local"``, a folder.
+    service_options : dict, optional
+        Further arguments of the service's class, such as ``{"jpeg": False}`` of `LocalImages`.
     size : int, optional
         Width and height of the cutouts in pixels, by default 128.
     pixel_scale : float or `~astropy.units.Quantity`, optional
@@ -102,6 +104,7 @@ class CutoutFetcher:
     _: KW_ONLY
     layer: str | None = None
     base_url: PathLike | None = None
+    service_options: Mapping[str, Any] | None = None
     size: int | None = None
     pixel_scale: float | Quantity | None = None
     cache: bool | PathLike | Cache | None = True
@@ -154,7 +157,8 @@ class CutoutFetcher:
     def cutout_service(self) -> CutoutService:
         """CutoutService: the service, created from its name at first use."""
         service = self.service or conf.service or get_survey(DEFAULT_SURVEY).service
-        return get_service(service, layer=self.layer, base_url=self.base_url)
+        options = {"layer": self.layer, "base_url": self.base_url} | dict(self.service_options or {})
+        return get_service(service, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         # A service that was created here is created again where the fetcher is unpickled.
@@ -408,6 +412,7 @@ def fetch_cutouts(
     *,
     layer: str | None = None,
     base_url: PathLike | None = None,
+    service_options: Mapping[str, Any] | None = None,
     size: int | None = None,
     pixel_scale: float | Quantity | None = None,
     cache: bool | PathLike | Cache | None = True,
@@ -434,9 +439,9 @@ def fetch_cutouts(
         hold unless another value is given here.
     progress : bool or "auto", optional
         Whether to show a progress bar; ``"auto"`` on a terminal and in a notebook.
-    layer, base_url, size, pixel_scale, cache, offline, refresh, group, max_workers
+    layer, base_url, service_options, size, pixel_scale, cache, offline, refresh
         As for `CutoutFetcher`.
-    rate, timeout, time_limit, retry
+    group, max_workers, rate, timeout, time_limit, retry
         As for `CutoutFetcher`.
 
     Returns
@@ -470,20 +475,11 @@ def fetch_cutouts(
     ((128, 128), ['missing', 'missing'])
     """
     options: dict[str, Any] = {
-        "layer": layer,
-        "base_url": base_url,
-        "size": size,
-        "pixel_scale": pixel_scale,
-        "cache": cache,
-        "offline": offline,
-        "refresh": refresh,
-        "group": group,
-        "max_workers": max_workers,
-        "rate": rate,
-        "timeout": timeout,
-        "time_limit": time_limit,
-        "retry": retry,
-    }
+        "layer": layer, "base_url": base_url, "service_options": service_options, "size": size,
+        "pixel_scale": pixel_scale, "cache": cache, "offline": offline, "refresh": refresh,
+        "group": group, "max_workers": max_workers, "rate": rate, "timeout": timeout,
+        "time_limit": time_limit, "retry": retry,
+    }  # fmt: skip
     if isinstance(service, CutoutFetcher):
         defaults = {option.name: option.default for option in fields(CutoutFetcher)}
         # An argument left at its default does not override the fetcher's own option.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from astropy.table import Column, Table
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder.config import conf
-from shredfinder.exceptions import StoppedError
+from shredfinder.exceptions import ServiceError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +100,8 @@ def read_nsa(
     ------
     OSError
         If the file does not exist, or is not a FITS file.
+    shredfinder.exceptions.ServiceError
+        If it cannot be downloaded.
     KeyError
         If the file lacks a column.
     ValueError
@@ -157,15 +160,24 @@ def _download(url, *, cache, progress):
     from shredfinder._net.exchanges import END, call_until
 
     download = partial(download_file, url, cache=cache, show_progress=progress)
-    # Without a limit Ctrl-C must reach the download itself, which then removes its own file.
-    if END.get() == math.inf:
-        return download()
     try:
+        # Without a limit Ctrl-C must reach the download itself, which then removes its own file.
+        if END.get() == math.inf:
+            return download()
         return call_until(download, END.get(), threading.Event())
-    except TimeoutError as error:
-        raise StoppedError(
-            f"the time limit was reached before {url} was downloaded: download it without a limit, "
-            "or give the file as hosts="
+    except OSError as error:
+        if isinstance(error, TimeoutError) and END.get() <= time.monotonic():
+            raise StoppedError(
+                f"the time limit was reached before {url} was downloaded: download it without a "
+                "limit, or give the file as hosts="
+            ) from error
+        # urllib wraps the reason, without the name of the host.
+        reason = getattr(error, "reason", None) or error
+        raise ServiceError(
+            f"cannot download the NASA-Sloan Atlas from {url}: "
+            f"{getattr(reason, 'strerror', None) or reason} (check the address and the network "
+            "connection, or download the file otherwise and give its name)",
+            status=getattr(error, "code", None),
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 from astropy import units as u
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from shredfinder.catalogs import CatalogPreset
     from shredfinder.cutouts import CutoutFetcher, CutoutService
     from shredfinder.cuts import CutPreset
+    from shredfinder.hosts.distances import DistanceKind
     from shredfinder.models.scorer import ImageScorer
     from shredfinder.table import ShredTable
 
@@ -63,6 +64,13 @@ _RETRIABLE = [
 ]
 
 
+class _Distances(TypedDict):
+    """How the distances of hosts are computed, as arguments of `host_distances`."""
+
+    cosmology: FLRW | None
+    distance: DistanceKind
+
+
 def find_satellites(
     center: str | SkyCoord,
     survey: str | CatalogPreset = DEFAULT_SURVEY,
@@ -71,6 +79,7 @@ def find_satellites(
     hosts: PathLike | Table | None = "nsa",
     host_radius: float | Quantity = 100 * u.kpc,
     cosmology: FLRW | None = None,
+    distance: DistanceKind = "angular-diameter",
     cuts: str | CutPreset = "paper",
     classifier: ImageScorer | PathLike | None = None,
     cutouts: PathLike | None = None,
@@ -108,6 +117,8 @@ def find_satellites(
         Largest projected separation from a host; a plain number is in kpc.
     cosmology : `~astropy.cosmology.FLRW`, optional
         Cosmology for distances from redshifts; by default astropy's default cosmology.
+    distance : {"angular-diameter", "hubble"}, optional
+        The distance to compute from a redshift; see `~shredfinder.hosts.host_distances`.
     cuts : str or CutPreset, optional
         Cut preset: one of `shredfinder.cuts.CUT_PRESETS`.
     classifier : ShredClassifier or path-like, optional
@@ -200,7 +211,8 @@ def find_satellites(
     with steps, _recorded_warnings() as messages:
         name, center = _resolve_center(center, steps)
         table = get_hosts(hosts)
-        region_radius = _region_radius(radius, table, center, reach, cosmology)
+        distances: _Distances = {"cosmology": cosmology, "distance": distance}
+        region_radius = _region_radius(radius, table, center, reach, distances)
         # Settings of the query, for the record that decides whether its table is reused.
         where = {"ra": center.ra.deg, "dec": center.dec.deg, "radius": region_radius.value}
         endpoint = query.get("endpoint") or getattr(conf, preset.endpoint)
@@ -218,9 +230,7 @@ def find_satellites(
         # Only these hosts affect the result: others in the catalogue may change.
         nearby = None
         if table is not None:
-            nearby = select_hosts(
-                table, center, region_radius, host_radius=reach, cosmology=cosmology
-            )  # fmt: skip
+            nearby = select_hosts(table, center, region_radius, host_radius=reach, **distances)
             if not len(nearby):
                 warnings.warn(
                     "no host is near the region, so all candidates are left out: hosts=None keeps "
@@ -229,8 +239,13 @@ def find_satellites(
                 )
         matched = steps.run(
             "hosts",
-            lambda: _match_hosts(candidates, nearby, center, reach, cosmology),
-            {"hosts": digest_table(nearby), "kpc": reach.value, "cosmology": repr(cosmology)},
+            lambda: _match_hosts(candidates, nearby, center, reach, distances),
+            {
+                "hosts": digest_table(nearby),
+                "kpc": reach.value,
+                "cosmology": repr(cosmology),
+                "distance": distance,
+            },
             after=["query"],
         )
         scored = steps.run(
@@ -250,7 +265,7 @@ def find_satellites(
         search = SatelliteSearch(
             candidates=scored,
             counts=count_steps(candidates, scored, limit),
-            hosts=_count_by_host(scored, nearby, reach, cosmology, limit),
+            hosts=_count_by_host(scored, nearby, reach, distances, limit),
             center=center,
             radius=region_radius,
             name=name,
@@ -262,6 +277,7 @@ def find_satellites(
                 "cuts": f"{cut.name}: {cut.description} ({cut.source})",
                 "hosts": name_hosts(hosts),
                 "host radius kpc": float(reach.value),
+                "host distance": distance,
                 "images": name_images(images),
                 "model": classifier.provenance,
                 "prior": prior,
@@ -336,7 +352,7 @@ def _region_radius(
     hosts: Table | None,
     center: SkyCoord,
     host_radius: Quantity,
-    cosmology: FLRW | None,
+    distances: _Distances,
 ) -> Quantity:
     if radius is not None:
         return to_value(radius, "radius", u.deg) * u.deg
@@ -347,7 +363,7 @@ def _region_radius(
             "the radius of the region cannot be determined, because no host is at the centre: give "
             "radius="
         )
-    distance = host_distances(hosts[at_center : at_center + 1], cosmology=cosmology)[0]
+    distance = host_distances(hosts[at_center : at_center + 1], **distances)[0]
     if not np.isfinite(distance):
         raise ValueError(
             "the radius of the region cannot be determined, because the host at the centre has no "
@@ -376,10 +392,10 @@ def _match_hosts(
     hosts: Table | None,
     center: SkyCoord,
     host_radius: Quantity,
-    cosmology: FLRW | None,
+    distances: _Distances,
 ) -> Table:
     if hosts is not None:
-        return join_hosts(candidates, hosts, host_radius, cosmology=cosmology)
+        return join_hosts(candidates, hosts, host_radius, **distances)
     matched = candidates.copy()
     sky = SkyCoord(np.asarray(matched["ra"]), np.asarray(matched["dec"]), unit="deg")
     entry = np.zeros(len(matched), dtype=bool)
@@ -414,7 +430,7 @@ def _count_by_host(
     scored: ShredTable,
     hosts: Table | None,
     host_radius: Quantity,
-    cosmology: FLRW | None,
+    distances: _Distances,
     threshold: float,
 ) -> Table:
     if hosts is None or not len(scored):
@@ -424,5 +440,5 @@ def _count_by_host(
     with warnings.catch_warnings():
         # Warns of unscored rows, which the summary counts already.
         warnings.simplefilter("ignore", ShredfinderWarning)
-        found = associate_shreds(rows, hosts, host_radius, threshold=threshold, cosmology=cosmology)
+        found = associate_shreds(rows, hosts, host_radius, threshold=threshold, **distances)
     return found.hosts

@@ -38,6 +38,9 @@ def test_a_name_becomes_a_position(sesame):
 def test_unknown_names_and_failures_raise_different_errors(sesame):
     with pytest.raises(ValueError, match="no object named 'NGC 0'"):
         resolve_name("NGC 0", url=f"{sesame.url}/sesame/")
+    # The failure is not kept.
+    sesame.names = {"NGC 0": SkyCoord(10, 41, unit="deg")}
+    assert resolve_name("NGC 0", url=f"{sesame.url}/sesame/").ra.deg == pytest.approx(10)
     with pytest.raises(ServiceError, match="cannot be looked up") as caught:
         resolve_name("M 31", url=f"{sesame.url}/nowhere/")
     assert caught.value.transient

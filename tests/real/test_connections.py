@@ -1,5 +1,6 @@
 """Services that cannot be reached: a mistyped address, or no network."""
 
+import re
 import socket
 import time
 import warnings
@@ -8,6 +9,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.coordinates.name_resolve import sesame_url
 from astropy.table import Table
 
 from shredfinder._net.client import HttpClient
@@ -21,6 +23,7 @@ from shredfinder.exceptions import (
     TransientServiceError,
     UnreachableServiceError,
 )
+from shredfinder.hosts import read_nsa
 from tests.cutouts.loopback import LoopbackServer
 
 COORDS = SkyCoord(np.linspace(10, 20, 40), np.zeros(40), unit="deg")
@@ -83,8 +86,29 @@ def test_names(nowhere):
     url, _ = nowhere
     with pytest.raises(ServiceError, match="give a position instead") as caught:
         resolve_name("M 31", url=f"{url}/")
-    assert url.partition("//")[2] in str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert re.search(rf"up \({url.partition('//')[2]}: \w[^/\n]*\): check", str(caught.value))
+
+
+def test_names_at_several_addresses(closed):
+    addresses = [f"{closed}/a/", closed.replace("127.0.0.1", "localhost") + "/b/"]
+    with (
+        sesame_url.set(addresses),
+        pytest.raises(
+            ServiceError, match=r"up \(127.*: Connection refused; local.*: Connection refused\): "
+        ),
+    ):
+        resolve_name("M 31", cache=False)
+
+
+def test_hosts(nowhere, tmp_path, capsys):
+    url, _ = nowhere
+    host = url.partition("//")[2]
+    with pytest.raises(ServiceError, match=f"Atlas from https?://{host}/nsa.fits: [^<]*download"):
+        read_nsa(url=f"{url}/nsa.fits")
+    arguments = ["run", "--center", "143 21.5", "--nsa-url", f"{url}/nsa.fits"]
+    assert main([*arguments, "-o", str(tmp_path / "clean.fits")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert host in line
 
 
 def test_the_command_says_what_to_do_in_one_line(nowhere, tmp_path, capsys):

@@ -9,6 +9,7 @@ from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import Table
 
+from shredfinder.cli import main
 from shredfinder.hosts import (
     associate_shreds,
     host_distances,
@@ -17,6 +18,11 @@ from shredfinder.hosts import (
     read_nsa,
     select_hosts,
 )
+
+from tests.pipeline.conftest import servers, services, sky
+from tests.pipeline.world import make_legacy
+
+__all__ = ["servers", "services", "sky"]
 
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 ZDIST = np.array([0.01, 0.1], dtype="f4")
@@ -61,6 +67,36 @@ def test_the_functions_pass_the_distance_on(hosts):
         assert len(associate_shreds(table, hosts, **options).shreds) == n_found
         center = SkyCoord(20.0, angle, unit="deg")
         assert len(select_hosts(hosts, center, 1e-6, **options)) == n_found
+
+
+@pytest.mark.parametrize("command", ["run", "fractions", "pool"])
+def test_the_commands_pass_the_distance_on(command, services, sky, tmp_path):
+    candidates, out = tmp_path / "sweep.fits", tmp_path / "out.ecsv"
+    rows = make_legacy(sky)
+    rows["p_cnn"] = np.where(np.arange(len(rows)) % 2, 0.9, 0.1)
+    rows.write(candidates)
+    at = sky.center
+    center = Table({"ra": [at.ra.deg], "dec": [at.dec.deg], "zdist": [0.1]})
+    center.write(tmp_path / "hosts.ecsv")
+    argv = [command, "--hosts", str(tmp_path / "hosts.ecsv"), "--host-radius", "300"]
+    argv += ["-o", str(out)]
+    if command == "run":
+        argv += ["--center", f"{at.ra.deg} {at.dec.deg}", "--radius", "0.12 deg"]
+        argv += services.options
+    else:
+        argv.insert(1, str(candidates))
+    argv += ["--cuts", "paper"] if command == "fractions" else []
+    argv += ["-n", "10"] if command == "pool" else []
+    found = {}
+    for kind in ("angular-diameter", "hubble"):
+        assert main([*argv, "--distance", kind, "--overwrite"]) == 0
+        found[kind] = Table.read(out)
+    if command == "fractions":
+        near, far = (table["n_rows"][0] for table in found.values())
+        assert near > far > 0
+    else:
+        for kind, table in found.items():
+            assert f"at its {kind} distance" in table["projected_separation"].description
 
 
 def test_the_default_is_documented():

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 from PIL import Image
 
-from shredfinder.cutouts import CutoutRequest, LocalImages
+from shredfinder import Cutouts
+from shredfinder.cli import main
+from shredfinder.cutouts import CutoutRequest, LocalImages, fetch_cutouts
+from shredfinder.datasets import make_field
 from shredfinder.imaging import rgb_to_flux
 from shredfinder.imaging.resampling import choose_level
 
@@ -251,6 +255,43 @@ def test_colours_pass_through_the_viewers_jpeg():
     # Colours at half resolution: less noise in the difference of bands.
     differences = [np.diff(rgb_to_flux(image)[1:], axis=0).std() for image in (raw, compressed)]
     assert differences[1] < differences[0]
+
+
+def test_the_command_line_has_the_options_of_local_images(tmp_path):
+    field = make_field(size=320, n_hosts=1, random_state=1)
+    for band, plane in zip(field.bands, field.fluxes, strict=True):
+        path = tmp_path / "bricks" / f"b-image-{band}.fits"
+        path.parent.mkdir(exist_ok=True)
+        fits.writeto(path, 2 * plane, field.wcs.to_header())
+    field.sources["objID", "ra", "dec"][:3].write(tmp_path / "in.fits")
+    coords = SkyCoord(field.sources["ra"][:3], field.sources["dec"][:3], unit="deg")
+    local = ["--service", "local", "--base-url", str(tmp_path / "bricks"), "--flux-scale", "0.5"]
+    scores = []
+    for jpeg, option in ((True, []), (False, ["--no-jpeg"])):
+        expected = fetch_cutouts(
+            coords,
+            "local",
+            base_url=tmp_path / "bricks",
+            service_options={"flux_scale": 0.5, "jpeg": jpeg},
+            progress=False,
+        )
+        out = tmp_path / f"{jpeg}"
+        assert main(["fetch", str(tmp_path / "in.fits"), "-o", str(out), *local, *option]) == 0
+        np.testing.assert_array_equal(Cutouts.read(out).images, expected.images)
+        scored = tmp_path / f"{jpeg}.fits"
+        argv = ["classify", str(tmp_path / "in.fits"), "-o", str(scored)]
+        assert main([*argv, *local, *option]) == 0
+        scores.append(Table.read(scored)["p_cnn"])
+    assert (scores[0] != scores[1]).any()
+
+
+def test_the_option_is_for_local_images(tmp_path, capsys):
+    Table({"ra": [1.0], "dec": [2.0]}).write(tmp_path / "in.fits")
+    argv = ["classify", str(tmp_path / "in.fits"), "-o", str(tmp_path / "out.fits"), "--no-jpeg"]
+    assert main(argv) == 1
+    assert "the service 'legacy' has no option jpeg" in capsys.readouterr().err
+    assert main([*argv, "--cutouts", str(tmp_path), "--rate", "0"]) == 1
+    assert "leave out --no-jpeg and --rate" in capsys.readouterr().err
 
 
 def test_positions_agree_with_astropy():

@@ -83,13 +83,15 @@ def test_some_success_is_success(catalogue, tmp_path):
     assert main(["fetch", str(catalogue), "-o", str(tmp_path / "c"), *images]) == 0
 
 
-def test_an_empty_catalogue_is_no_failure(catalogue, tmp_path):
-    empty = tmp_path / "empty.fits"
+@pytest.mark.parametrize("command", ["classify", "fetch"])
+def test_an_empty_catalogue_is_no_failure(catalogue, tmp_path, capsys, command):
+    empty, output = tmp_path / "empty.fits", tmp_path / "out.fits"
     Table.read(catalogue)[:0].write(empty)
-    output = tmp_path / "out.fits"
-    argv = ["classify", str(empty), "--cutouts", str(tmp_path), "-o", str(output)]
-    assert main(argv) == 0
-    assert len(Table.read(output)) == 0
+    assert main([command, str(empty), "-o", str(output)]) == 0
+    printed = capsys.readouterr().err.splitlines()
+    verb = {"classify": "scored", "fetch": "fetched"}[command]
+    assert printed[1:] == [f"shredfinder: warning: there is no source to be {verb}"]
+    assert len(Table.read(output / "cutouts.ecsv" if command == "fetch" else output)) == 0
 
 
 def test_a_search_without_scores_fails(services, sky, tmp_path, capsys):
@@ -108,6 +110,13 @@ def test_a_search_without_scores_fails(services, sky, tmp_path, capsys):
     assert "sources was scored" in errors(printed)[0]
     assert f"the first cutout tried: the file '{tmp_path}/none/" in printed
     assert output.exists()
+
+
+def test_a_search_without_candidates_is_no_failure(services, tmp_path, capsys):
+    argv = ["run", "--center", "10 -80", "--survey", "sdss-dr17", "--hosts", "none"]
+    argv += ["--radius", "0.05 deg", "-o", str(tmp_path / "out.ecsv"), *services.options]
+    assert main(argv) == 0
+    assert "warning: there is no source to be scored" in capsys.readouterr().err
 
 
 class TestPython:
