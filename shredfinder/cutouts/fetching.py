@@ -157,7 +157,9 @@ class CutoutFetcher:
     def cutout_service(self) -> CutoutService:
         """CutoutService: the service, created from its name at first use."""
         service = self.service or conf.service or get_survey(DEFAULT_SURVEY).service
-        options = {"layer": self.layer, "base_url": self.base_url} | dict(self.service_options or {})
+        options = {"layer": self.layer, "base_url": self.base_url} | dict(
+            self.service_options or {}
+        )
         return get_service(service, **options)
 
     def __getstate__(self) -> dict[str, Any]:

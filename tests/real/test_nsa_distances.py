@@ -18,7 +18,6 @@ from shredfinder.hosts import (
     read_nsa,
     select_hosts,
 )
-
 from tests.pipeline.conftest import servers, services, sky
 from tests.pipeline.world import make_legacy
 
