@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +12,8 @@ from astropy import units as u
 from astropy.table import Table
 
 from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
+from shredfinder._utils.units import parse_unit
+from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,44 +23,29 @@ if TYPE_CHECKING:
 
 __all__ = ["find_position", "get_degrees", "get_positions"]
 
-# Names of right ascension and declination in common catalogues, in lower case. A table's own
-# ra and dec take precedence over UCDs and coordinate columns; the other names follow those.
-_FIRST_NAMES = (("ra", "dec"),)
-_OTHER_NAMES = (
+# A table's own ra and dec take precedence over UCDs and coordinate columns; the other names of
+# common catalogues follow those. Names are compared in lower case and without separators.
+_AXES = (
+    ("ra", "dec"),
     ("ra", "de"),
-    ("raj2000", "dej2000"),
-    ("raj2000", "decj2000"),
-    ("_raj2000", "_dej2000"),
-    ("ra_j2000", "dec_j2000"),
-    ("ra_icrs", "de_icrs"),
-    ("ra_icrs", "dec_icrs"),
-    ("_ra_icrs", "_de_icrs"),
-    ("_ra.icrs", "_de.icrs"),
-    ("_ra", "_de"),
-    ("_ra", "_dec"),
-    ("ra_deg", "dec_deg"),
-    ("radeg", "decdeg"),
-    ("radeg", "dedeg"),
-    ("ra2000", "dec2000"),
-    ("ramean", "decmean"),
-    ("rastack", "decstack"),
-    ("alpha_j2000", "delta_j2000"),
-    ("alphawin_j2000", "deltawin_j2000"),
-    ("right_ascension", "declination"),
-    ("s_ra", "s_dec"),
+    ("ra", "decl"),
+    ("alpha", "delta"),
+    ("alphawin", "deltawin"),
+    ("rightascension", "declination"),
 )
+# What may follow either name, as in RAJ2000, RA_ICRS, raMean or RA (deg) ...
+_SUFFIXES = ("", "j2000", "2000", "icrs", "deg", "degj2000", "j2000deg", "icrsdeg", "mean", "stack")
+# ... and what may precede it, as in TARGET_RA (DESI), coord_ra (Rubin) or sup_ra (2MASS).
+_PREFIXES = ("", "s", "target", "coord", "obj", "object", "source", "src", "sup", "mean", "match")
+# Tables that were matched repeat names with these endings (TOPCAT and astropy, pandas, LSDB), in
+# order of preference.
+_MATCHED = ("1", "1a", "x", "left", "2", "2a", "y", "right", "3", "4", "5")
 # UCDs of the main position and of any position, in UCD1+ and in the older UCD1.
 _MAIN_UCDS = (
     ("pos.eq.ra;meta.main", "pos_eq_ra_main"),
     ("pos.eq.dec;meta.main", "pos_eq_dec_main"),
 )
 _PLAIN_UCDS = (("pos.eq.ra", "pos_eq_ra"), ("pos.eq.dec", "pos_eq_dec"))
-# Common spellings of units of angles, in lower case
-_SPELLINGS = {
-    **dict.fromkeys(("deg", "degs", "degree", "degrees"), u.deg),
-    **dict.fromkeys(("rad", "rads", "radian", "radians"), u.rad),
-    **dict.fromkeys(("h", "hr", "hour", "hours", "hourangle"), u.hourangle),
-}
 _HINT = "name the columns with position=('RA column', 'Dec column'), or pass a SkyCoord"
 
 
@@ -75,7 +65,9 @@ def get_positions(
         declination, or the coordinates themselves, of shape ``(n,)``. By default the columns
         are searched for, in this order: ``ra`` and ``dec`` in any case; the UCDs
         ``pos.eq.ra;meta.main`` and ``pos.eq.dec;meta.main``; a coordinate column; other common
-        names, such as ``RAJ2000`` and ``DEJ2000``; the UCDs without ``meta.main``.
+        names, such as ``RAJ2000`` and ``DEJ2000``, ``TARGET_RA`` and ``TARGET_DEC`` or
+        ``coord_ra`` and ``coord_dec``; names in matched tables, such as ``RA_1`` and ``DEC_1``;
+        the UCDs without ``meta.main``.
 
     Returns
     -------
@@ -92,9 +84,18 @@ def get_positions(
     ValueError
         If no position is found, more than one is, or the values or units are not angles.
 
+    Warns
+    -----
+    shredfinder.exceptions.ShredfinderWarning
+        If the columns of a matched table are chosen among several, such as ``RA_1`` and ``RA_2``:
+        the first table's are used.
+
     Notes
     -----
-    J2000 coordinates are read as ICRS; the two differ by 0.02 arcsec.
+    J2000 coordinates are read as ICRS; the two differ by 0.02 arcsec. Units are recognised in all
+    usual spellings, such as ``DEG``, ``degrees``, ``[deg]`` and ``RADIANS``. Of VizieR's
+    ``_RAJ2000`` and ``RAJ2000`` the first is used, of SExtractor's positions the
+    windowed ones, and of Pan-STARRS1's the means.
 
     Examples
     --------
@@ -201,10 +202,11 @@ def _find_position(table: Table, name: str) -> str | tuple[str, str]:
     from astropy.coordinates import SkyCoord
 
     steps: tuple[Callable[[], list], ...] = (
-        lambda: _find_pairs(table, _FIRST_NAMES),
+        lambda: _find_plain_pairs(table),
         lambda: _find_ucds(table, _MAIN_UCDS),
         lambda: [column for column in table.colnames if isinstance(table[column], SkyCoord)],
-        lambda: _find_pairs(table, _OTHER_NAMES),
+        lambda: _find_pairs(table),
+        lambda: _find_matched(table, name),
         lambda: _find_ucds(table, _PLAIN_UCDS),
     )
     # In order of reliability; the first step that finds anything decides.
@@ -222,18 +224,55 @@ def _find_position(table: Table, name: str) -> str | tuple[str, str]:
     )
 
 
-def _find_pairs(table: Table, pairs: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    by_lower: dict[str, list[str]] = {}
-    for name in table.colnames:
-        by_lower.setdefault(name.lower(), []).append(name)
+def _find_plain_pairs(table: Table) -> list[tuple[str, str]]:
+    ras, decs = ([n for n in table.colnames if n.lower() == wanted] for wanted in ("ra", "dec"))
+    # In a table that has both, RA goes with DEC and ra with dec.
     return [
         (ra, dec)
-        for ra_key, dec_key in pairs
-        for ra in by_lower.get(ra_key, ())
-        for dec in by_lower.get(dec_key, ())
-        # In a table that has both, RA goes with DEC and ra with dec.
-        if len(by_lower[ra_key]) == 1 or ra.isupper() == dec.isupper()
+        for ra in ras
+        for dec in decs
+        if len(ras) == len(decs) == 1 or ra.isupper() == dec.isupper()
     ]
+
+
+def _find_pairs(table: Table, ending: str = "") -> list[tuple[str, str]]:
+    """Find pairs of columns that are named alike, but for an ending of both."""
+    by_key: dict[str, list[str]] = {}
+    for name in table.colnames:
+        key = "".join(filter(str.isalnum, name.lower()))
+        # The ending is a part of its own: ra_1, but not ra1.
+        if ending and not re.search(rf"(?i)[^a-z0-9]{ending}$", name):
+            continue
+        by_key.setdefault(key.removesuffix(ending), []).append(name)
+    found = []
+    for ra_axis, dec_axis in _AXES:
+        for prefix, suffix in itertools.product(_PREFIXES, _SUFFIXES):
+            ras, decs = (by_key.get(f"{prefix}{axis}{suffix}", ()) for axis in (ra_axis, dec_axis))
+            # Of _RAJ2000 and RAJ2000, VizieR's own is in degrees and for J2000.
+            pairs = list(zip(sorted(ras), sorted(decs), strict=False))
+            underlined = [pair for pair in pairs if pair[0].startswith("_")]
+            found += underlined[:1] or pairs
+    # SExtractor's windowed positions, and the mean ones of Pan-STARRS1, take precedence.
+    for word in ("win_", "mean"):
+        better = [pair for pair in found if word in pair[0].lower()]
+        found = better or found
+    return list(dict.fromkeys(found))
+
+
+def _find_matched(table: Table, name: str) -> list[tuple[str, str]]:
+    """Find the positions of the first of several tables that were matched."""
+    found = [_find_pairs(table, ending) for ending in _MATCHED]
+    pairs = [pair for of_ending in found for pair in of_ending]
+    first = next((of_ending for of_ending in found if of_ending), [])
+    if len(first) == 1 and len(pairs) > 1:
+        others = ", ".join(map(str, pairs[1:]))
+        warnings.warn(
+            f"{name} has positions of several matched tables: {pairs[0]} is used, not {others}; "
+            "name other columns with position=('RA column', 'Dec column')",
+            ShredfinderWarning,
+            stacklevel=2,
+        )
+    return first
 
 
 def _find_ucds(table, ucds):
@@ -316,12 +355,10 @@ def _to_degrees(column, name, *, is_ra):
 def _get_factor(unit, name, is_ra):
     if unit == u.dimensionless_unscaled:
         return 1.0
-    # Catalogues write units in many ways: "DEG", "degrees", "[deg]", "RADIANS".
-    spelling = str(unit).strip(" []()").lower()
-    known = _SPELLINGS.get(spelling)
+    unit = parse_unit(unit)
     # FITS and VOTable files often give right ascension in hours of time.
-    if known is not None and (is_ra or known is not u.hourangle):
-        unit = known
+    if is_ra and str(unit).lower() in ("h", "hour"):
+        unit = u.hourangle
     try:
         return unit.to(u.deg)
     except (u.UnitsError, TypeError, AttributeError, ValueError):

@@ -163,7 +163,7 @@ def read_table(
                 rename_first(rows)
         except registry.IORegistryError as error:
             raise ValueError(
-                f"astropy does not recognise the table format of {what} {str(path)!r}: "
+                f"cannot read {what} {str(path)!r}: astropy does not recognise its table format: "
                 "use FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
             ) from error
         # A missing package is not a broken file: the error keeps its advice on what to install.

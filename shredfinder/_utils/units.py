@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "has_unit",
+    "parse_unit",
     "to_bands",
     "to_bits",
     "to_floats",
@@ -31,6 +32,55 @@ __all__ = [
 # Integers above this are not all representable as floats.
 _EXACT_FLOAT = 2**53
 _PURE = (u.dimensionless_unscaled,)
+
+
+# Usual spellings of units that astropy does not recognise, in lower case
+_SPELLINGS = {
+    spelling: unit
+    for unit, spellings in (
+        (u.deg, "deg degs degree degrees degr ° deg_j2000 degrees_j2000 decimal_degrees "
+                "decimal_degree degrees_east degrees_north degree_east degree_north"),
+        (u.rad, "rad rads radian radians"),
+        (u.hourangle, "hourangle hourangles hour_angle"),
+        (u.hour, "h hr hrs hour hours"),
+        (u.arcsec, 'arcsec arcsecs arcsecond arcseconds arc-sec arc_sec asec "'),
+        (u.arcmin, "arcmin arcmins arcminute arcminutes arc-min arc_min amin '"),
+        (u.mas, "mas milliarcsec milliarcsecond milliarcseconds"),
+        (u.mag, "mag mags magnitude magnitudes abmag ab_mag mag_ab mag(ab"),
+        (u.Mpc, "mpc megaparsec megaparsecs"),
+        (u.kpc, "kpc kiloparsec kiloparsecs"),
+        (u.Unit("nanomaggy"), "nanomaggy nanomaggies nanomaggie nmgy"),
+    )
+    for spelling in spellings.split()
+}  # fmt: skip
+
+
+def parse_unit(unit: Any) -> Any:
+    """Return the unit that a usual spelling means, such as ``[deg]``, ``DEGREES`` or ``RADIANS``.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.Unit` or str
+        A unit of a column, which astropy need not recognise.
+
+    Returns
+    -------
+    unit : `~astropy.units.Unit`
+        A unit that can be converted, or the given one if its spelling is unknown.
+
+    Examples
+    --------
+    >>> from shredfinder._utils.units import parse_unit
+    >>> parse_unit("[DEGREES]")
+    Unit("deg")
+    """
+    if isinstance(unit, str):
+        unit = u.Unit(unit, parse_strict="silent")
+    if not isinstance(unit, u.UnrecognizedUnit):
+        return unit
+    spelling = str(unit).strip(" []()<>.,;").lower()
+    spelling = "_".join(spelling.replace("(", " ").split())
+    return _SPELLINGS.get(spelling, unit)
 
 
 def _split(value: Any) -> tuple[Any, np.ndarray | None]:
@@ -51,8 +101,7 @@ def _factor(value: Any, name: str, units: Sequence[u.UnitBase]) -> float:
     unit = getattr(value, "unit", None)
     if unit is None:
         return 1.0
-    if isinstance(unit, str):
-        unit = u.Unit(unit, parse_strict="silent")
+    unit = parse_unit(unit)
     # An empty unit means "no unit" for a column, but "dimensionless" for a Quantity.
     if unit == u.dimensionless_unscaled and not isinstance(value, u.Quantity):
         return 1.0

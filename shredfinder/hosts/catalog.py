@@ -109,7 +109,7 @@ def read_hosts(
             if _is_nsa(path) and not (host_id or position or redshift or distance or extra):
                 return read_nsa(path)
             if format is None:
-                table: Table = read_table(path, what="the file of hosts")
+                table: Table = read_table(path, what="the hosts")
             else:
                 check_extensions(path)
                 table = Table.read(path, format=format)

@@ -7,7 +7,8 @@ from astropy.utils import minversion
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shredfinder.table import get_positions
+from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.table import find_position, get_positions
 
 RA, DEC = np.array([150.1, 10.0, 359.9]), np.array([2.2, -30.0, 89.0])
 
@@ -215,3 +216,71 @@ def test_other_units_in_capitals():
     coords = get_positions(table)
     assert coords.ra.deg[0] == pytest.approx(150.0)
     assert coords.dec.deg[0] == pytest.approx(np.degrees(0.5))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("RA_1", "DEC_1"),
+        ("ra_x", "dec_x"),
+        ("TARGET_RA", "TARGET_DEC"),
+        ("coord_ra", "coord_dec"),
+        ("RA (deg)", "Dec (deg)"),
+        ("R.A.", "Decl."),
+        ("MatchRA", "MatchDec"),
+        ("RAJ2000_1", "DEJ2000_1"),
+        ("sup_ra", "sup_dec"),
+    ],
+)
+def test_names_of_matched_tables_and_surveys(names, recwarn):
+    table = Table([RA, DEC, RA, DEC], names=[*names, "pmra", "pmdec"])
+    assert find_position(table) == names
+    assert_positions(get_positions(table))
+    assert not recwarn
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("RA_1 DEC_1 RA_2 DEC_2", ("RA_1", "DEC_1")),
+        ("RA_2 DEC_2 RA_1 DEC_1", ("RA_1", "DEC_1")),
+        ("ra_x dec_x ra_y dec_y", ("ra_x", "dec_x")),
+    ],
+)
+def test_the_first_of_matched_tables_is_used_and_named(names, found):
+    table = Table([[1.0]] * 4, names=names.split())
+    with pytest.warns(ShredfinderWarning, match=r"several matched tables: .*_[1x]'\) is used, not"):
+        assert find_position(table) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("RAJ2000 DEJ2000 _RAJ2000 _DEJ2000", ("_RAJ2000", "_DEJ2000")),
+        ("ALPHA_J2000 DELTA_J2000 ALPHAWIN_J2000 DELTAWIN_J2000",
+         ("ALPHAWIN_J2000", "DELTAWIN_J2000")),
+        ("raStack decStack raMean decMean", ("raMean", "decMean")),
+    ],
+)  # fmt: skip
+def test_positions_of_one_catalogue_in_order_of_preference(names, found):
+    assert find_position(Table([[1.0]] * len(names.split()), names=names.split())) == found
+
+
+@pytest.mark.parametrize("names", ["ra_err dec_err", "host_ra host_dec", "pmra pmdec", "ra1 dec1"])
+def test_other_columns_are_no_positions(names):
+    with pytest.raises(ValueError, match="no position was found"):
+        find_position(Table([[1.0]] * 2, names=names.split()))
+
+
+@pytest.mark.parametrize(
+    ("unit", "degrees"),
+    [
+        ("°", 1.5), ("deg.", 1.5), ("DEGREES", 1.5), ("[rad]", np.degrees(1.5)),
+        ("Radians", np.degrees(1.5)), ("H", 22.5), ("hours", 22.5), ("HOURANGLE", 22.5),
+        ("ARCSEC", 1.5 / 3600), ("arcseconds", 1.5 / 3600), ("[arcmin]", 0.025),
+    ],
+)  # fmt: skip
+def test_units_of_angles_in_all_usual_spellings(unit, degrees):
+    table = Table({"ra": [1.5], "dec": [0.2]})
+    table["ra"].unit = u.Unit(unit, parse_strict="silent")
+    assert get_positions(table).ra.deg == pytest.approx([degrees])

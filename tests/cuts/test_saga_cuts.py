@@ -241,3 +241,11 @@ def test_table_equals_columns(columns):
             kind["g"], kind["r"], kind["radius"], mu_err=kind["mu_err"], gr_err=kind["gr_err"]
         )
         assert (passed == plain).all()
+
+
+@pytest.mark.parametrize("unit", ["ARCSEC", "[arcsec]", "arcseconds", "Arcsec"])
+def test_units_in_usual_spellings(unit):
+    radius = Column([2.0], unit=u.Unit(unit, parse_strict="silent"))
+    magnitude = Column([20.0], unit=u.Unit("MAG", parse_strict="silent"))
+    found = effective_surface_brightness(magnitude, radius)
+    assert found[0] == effective_surface_brightness(20.0, 2.0)
