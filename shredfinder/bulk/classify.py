@@ -199,7 +199,7 @@ def classify_catalogue(
     )
     check_count(chunk_size, "chunk_size")
     # Columns, format and permissions are checked before the model is loaded or anything is fetched.
-    store = open_store(catalogue, output, table)
+    store = open_store(catalogue, output, table, options.optional_names)
     check_columns(store.template, replace_columns, options.optional_names)
     classifier = load_classifier(classifier)
     images: _Folder | _Service

@@ -79,7 +79,7 @@ class ParquetStore:
         # astropy stores a masked p_cnn as two columns, which cannot be replaced by one.
         return not {f"{name}.mask" for name in _OWN_NAMES} & set(names)
 
-    def check(self, output: PathLike) -> None:
+    def check(self, output: PathLike, added: Sequence[str]) -> None:
         """Check that the output can be written; see `TableStore.check`."""
         parquet = import_optional("pyarrow.parquet", "writing Parquet")
         with temporary_beside(output) as temporary:

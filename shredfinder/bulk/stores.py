@@ -54,7 +54,10 @@ _YAML_END = "--END-ASTROPY-SERIALIZED-COLUMNS--"
 
 
 def open_store(
-    path: PathLike, output: PathLike, table: int | str | None = None
+    path: PathLike,
+    output: PathLike,
+    table: int | str | None = None,
+    optional: Sequence[str] = (),
 ) -> FitsStore | ParquetStore | TableStore:
     """Open a catalogue with as little memory as possible, and check that it can be written.
 
@@ -67,6 +70,8 @@ def open_store(
         or both are Parquet.
     table : int or str, optional
         Table to read, as for `~shredfinder.table.read_catalogue`; it is read into memory.
+    optional : sequence of str, optional
+        Optional columns that will be written.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def open_store(
     kind = identify_format(output)
     store_class = _choose_store(path, output, kind) if table is None else None
     store = TableStore(path, table) if store_class is None else store_class(path)
-    store.check(output)
+    store.check(output, (P_NAME, FLAG_NAME, *optional))
     return store
 
 
@@ -124,20 +129,22 @@ class TableStore:
         self.n_rows = len(self.table)
         self.template = self.table[:1]
 
-    def check(self, output: PathLike) -> None:
+    def check(self, output: PathLike, added: Sequence[str]) -> None:
         """Check that the output can be written, before rows are scored.
 
         Parameters
         ----------
         output : path-like
             The output file, which is not changed.
+        added : sequence of str
+            Columns that will be added.
 
         Raises
         ------
         OSError, ValueError
             As for `~shredfinder.table.check_writing`.
         """
-        check_writing(self.table, output)
+        check_writing(self.table, output, added)
 
     def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:
         """Read rows.
@@ -238,9 +245,9 @@ class FitsStore:
         is_plain = header["PCOUNT"] == 0 and not _OWN_NAMES & set(names)
         return is_plain and header["NAXIS2"] > 0 and end <= path.stat().st_size
 
-    def check(self, output: PathLike) -> None:
+    def check(self, output: PathLike, added: Sequence[str]) -> None:
         """Check that the output can be written; see `TableStore.check`."""
-        check_writing(self.template, output)
+        check_writing(self.template, output, added)
 
     def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:
         """Read rows; see `TableStore.read`."""

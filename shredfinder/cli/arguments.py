@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shredfinder._utils.validation import quantify
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
 
@@ -392,7 +394,14 @@ def add_output_arguments(
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 
-def check_any(is_done: np.ndarray, done: str, reasons: Path | None = None) -> None:
+def check_any(
+    is_done: np.ndarray,
+    done: str,
+    reasons: Path | None = None,
+    *,
+    flags: Any = (),
+    offline: bool = False,
+) -> None:
     """Raise RuntimeError if nothing was achieved for any of the sources, so that a command fails.
 
     An input without sources is no failure, and causes a warning.
@@ -405,9 +414,20 @@ def check_any(is_done: np.ndarray, done: str, reasons: Path | None = None) -> No
         What was to be done, for the message.
     reasons : `~pathlib.Path`, optional
         File that holds the reason for each source.
+    flags : array_like of str, optional
+        Flag of each source.
+    offline : bool, optional
+        Whether the user asked for cached images only: that none is cached is then a result, and
+        only printed.
     """
     if not len(is_done):
         warnings.warn(f"there is no source to be {done}", ShredfinderWarning)
+    elif offline and set(flags) == {"missing"}:
+        print(
+            f"no image of the {quantify(len(is_done), 'source')} is in the cache, and --offline "
+            "fetches none",
+            file=sys.stderr,
+        )
     elif not is_done.any():
         where = "" if reasons is None else f"; {str(reasons)!r} holds the reasons"
         raise RuntimeError(

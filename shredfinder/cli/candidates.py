@@ -127,22 +127,26 @@ def pool(args: argparse.Namespace) -> None:
     """Match to hosts, score, draw and write a pool."""
     import numpy as np
 
+    from shredfinder._utils.table_files import warn_of_lost_parts
     from shredfinder._utils.validation import quantify
     from shredfinder.hosts import join_hosts
     from shredfinder.pipeline import build_pool
+    from shredfinder.pipeline.pool import POOL_COLUMNS, check_pool_columns
     from shredfinder.table import check_writing, identify_format, read_catalogue, write_catalogue
 
     check_output(args.output, args.overwrite)
     identify_format(args.output)
     images = get_image_options(args)
     rows = read_catalogue(args.catalogue, args.table)
+    check_pool_columns(rows)
+    warn_of_lost_parts(args.catalogue, args.table)
     if (hosts := load_hosts(args)) is not None:
         rows = join_hosts(
             rows, hosts, args.host_radius, distance=args.distance, position=args.position
         )
         # The entries of the hosts themselves are not candidates.
         rows = rows[~np.asarray(rows["host_entry"])]
-    check_writing(rows, args.output)
+    check_writing(rows, args.output, added=("p_cnn", "p_cnn_flag", *POOL_COLUMNS))
     if "p_cnn" not in rows.colnames:
         _score(rows, args, images)
     drawn = build_pool(

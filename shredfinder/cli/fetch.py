@@ -32,7 +32,8 @@ examples:
   shredfinder fetch candidates.fits --service local --base-url bricks/ -o cutouts/
 
 DIR receives one image per row and cutouts.ecsv: the catalogue's rows with path and flag, which is
-empty for usable images. By default the images are those of the embedded model: Legacy Surveys DR9,
+empty for usable images; columns of the catalogue with these names become catalogue_path and
+catalogue_flag. By default the images are those of the embedded model: Legacy Surveys DR9,
 128 px at 0.46875 arcsec/px. Images are cached: a rerun after an interruption or failures fetches
 only what is missing. After a run that wrote cutouts.ecsv, add --overwrite.
 """
@@ -68,6 +69,7 @@ def fetch(args: argparse.Namespace) -> None:
         INDEX_NAME,
         begin_folder,
         check_finished,
+        prepare_rows,
         write_images,
         write_index,
     )
@@ -85,6 +87,8 @@ def fetch(args: argparse.Namespace) -> None:
     coords = get_positions(table, args.position)
     folder.mkdir(parents=True, exist_ok=True)
     names = _name_files(find_image_files(table, folder, args.pattern), folder)
+    # Before anything is fetched.
+    rows_of_index = prepare_rows(table)
     # Neighbours on the sky share images of the service.
     order = sky_order(coords)
     fetcher = get_fetcher(args, size=args.size, pixel_scale=args.pixel_scale)
@@ -99,7 +103,7 @@ def fetch(args: argparse.Namespace) -> None:
                 names[row] = None
             write_images(cutouts.images, folder, [names[row] for row in rows], cutouts.bands)
         # Last, since its presence marks a complete folder.
-        write_index(folder, names, flags, cutouts.facts, cutouts.images, table)
+        write_index(folder, names, flags, cutouts.facts, cutouts.images, rows_of_index)
     n_good = sum(name is not None for name in names)
     print(
         f"{quantify(len(table), 'source')}, {quantify(n_good, 'cutout')} in {folder}",
@@ -110,7 +114,8 @@ def fetch(args: argparse.Namespace) -> None:
         print(f"flagged: {reasons}", file=sys.stderr)
     if len(table) and not n_good:
         print(f"the first cutout tried: {stream.first_tried}", file=sys.stderr)
-    check_any(flags == CutoutFlag.GOOD, "fetched", folder / INDEX_NAME)
+    is_good = flags == CutoutFlag.GOOD
+    check_any(is_good, "fetched", folder / INDEX_NAME, flags=flags, offline=args.offline)
 
 
 def _name_files(paths: Sequence[str | None], folder: Path) -> list[str | None]:

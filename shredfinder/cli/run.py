@@ -177,7 +177,10 @@ def run(args: argparse.Namespace) -> None:
     if args.samp:
         receivers = send_samp(search.satellites, search.center, name=search.name or "satellites")
         print(f"sent to {', '.join(receivers) or 'no program'}", file=sys.stderr)
-    check_any(np.isfinite(search.candidates["p_cnn"]), "scored")
+    found = search.candidates
+    check_any(
+        np.isfinite(found["p_cnn"]), "scored", flags=found["p_cnn_flag"], offline=args.offline
+    )
 
 
 @contextlib.contextmanager

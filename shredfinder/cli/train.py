@@ -159,6 +159,7 @@ def evaluate(args: argparse.Namespace) -> None:
     import numpy as np
 
     from shredfinder import ShredClassifier
+    from shredfinder._utils.table_files import warn_of_lost_parts
     from shredfinder.evaluation import cross_validate
     from shredfinder.table import check_writing, identify_format, write_catalogue
     from shredfinder.training import encode_labels
@@ -171,7 +172,8 @@ def evaluate(args: argparse.Namespace) -> None:
     data = _read_training_data(args)
     table = data.table
     if args.output is not None:
-        check_writing(table, args.output)
+        check_writing(table, args.output, added=("p_cnn", "p_cnn_flag", "fold"))
+        warn_of_lost_parts(args.labels, args.table)
     if args.cross_validate is None:
         table.add_p_cnn(ShredClassifier.load(args.model), args.cutouts, pattern=args.pattern)
     else:

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["find_host", "join_hosts", "select_hosts"]
 
+# Columns that `join_hosts` adds, and their UCDs.
+_UCDS = {
+    "host_id": "meta.id.parent",
+    "separation": "pos.angDistance",
+    "projected_separation": "pos.distance",
+    "n_hosts": "meta.number",
+    "host_entry": "meta.code",
+}
+
 
 def find_host(
     hosts: Table, center: SkyCoord, *, within: float | Quantity = 30 * u.arcsec
@@ -169,7 +178,7 @@ def join_hosts(
     Raises
     ------
     KeyError, ValueError, TypeError, astropy.units.UnitsError
-        As for `match_hosts`.
+        As for `match_hosts`; also if a column of the user's has the name of a new one.
 
     Examples
     --------
@@ -186,6 +195,7 @@ def join_hosts(
           A                 0.03       True
           A                 6.98      False
     """
+    _check_columns(candidates)
     coords = get_positions(candidates, position)
     matches = match_hosts(
         coords, hosts, radius, cosmology=cosmology, min_distance=min_distance, distance=distance
@@ -200,21 +210,31 @@ def join_hosts(
     separation, projected = (
         np.asarray(matches[name]) for name in ("separation", "projected_separation")
     )
-    for name, values, unit, ucd, words in (
-        ("host_id", np.asarray(matches["host_id"]), None, "meta.id.parent", "Nearest host"),
-        ("separation", separation, u.arcsec, "pos.angDistance", "Angle from the host"),
-        (
-            "projected_separation",
-            projected,
-            u.kpc,
-            "pos.distance",
-            f"Separation at its {distance} distance",
-        ),
-        ("n_hosts", np.asarray(matches["n_hosts"]), None, "meta.number", "Hosts within the radius"),
-        ("host_entry", entry, None, "meta.code", "Whether it is the entry of a host itself"),
+    for name, values, unit, words in (
+        ("host_id", np.asarray(matches["host_id"]), None, "Nearest host"),
+        ("separation", separation, u.arcsec, "Angle from the host"),
+        ("projected_separation", projected, u.kpc, f"Separation at its {distance} distance"),
+        ("n_hosts", np.asarray(matches["n_hosts"]), None, "Hosts within the radius"),
+        ("host_entry", entry, None, "Whether it is the entry of a host itself"),
     ):
-        joined[name] = Column(values, unit=unit, description=words, meta={"ucd": ucd})
+        meta = {"ucd": _UCDS[name]}
+        joined[name] = Column(values, unit=unit, description=words, meta=meta)
     return joined
+
+
+def _check_columns(candidates: Table) -> None:
+    """Raise ValueError if a column of the user's would be replaced."""
+    # Formats such as CSV keep no UCDs. There, all the columns together are an earlier join's.
+    if set(_UCDS) <= set(candidates.colnames):
+        return
+    for name, ucd in _UCDS.items():
+        if name not in candidates.colnames:
+            continue
+        if (candidates[name].info.meta or {}).get("ucd") != ucd:
+            raise ValueError(
+                f"the candidates have a column {name!r}, which would be replaced by that of the "
+                "hosts: rename or remove it"
+            )
 
 
 def _angles(hosts: Table, center: SkyCoord) -> np.ndarray:

@@ -6,7 +6,9 @@ These functions handle plain arrays; `Cutouts.read` and `Cutouts.write` are thei
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from shredfinder._utils.files import atomic_write, list_extensions, reading_errors
 from shredfinder._utils.runtime import import_optional
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.reading import read_image
 
@@ -28,6 +31,7 @@ __all__ = [
     "INDEX_NAME",
     "begin_folder",
     "check_finished",
+    "prepare_rows",
     "read_arrays",
     "write_arrays",
     "write_images",
@@ -68,6 +72,8 @@ def write_arrays(
     """Write images, flags and facts; see `Cutouts.write`."""
     path = Path(path)
     kind = _find_format(path, file_format)
+    if table is not None:
+        table = prepare_rows(table)
     for what, given in (("names", names), ("rows of the table", table)):
         if given is not None and len(given) != len(images):
             raise ValueError(f"got {len(images)} cutouts and {len(given)} {what}: give one each")
@@ -221,6 +227,61 @@ def write_images(
                 _write_image(image, temporary, _is_color(images), bands)
 
 
+def prepare_rows(table: Table) -> Table:
+    """Prepare a table's rows for the table of files, before any image is made.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The rows, which stay as they are.
+
+    Returns
+    -------
+    rows : `~astropy.table.Table`
+        The same, without the columns ``path`` and ``flag`` of an earlier table of files. The
+        user's own columns of these names are called ``catalogue_path`` and ``catalogue_flag``.
+
+    Raises
+    ------
+    ValueError
+        If the format of the table of files cannot hold the rows.
+
+    Warns
+    -----
+    ShredfinderWarning
+        If a column gets another name.
+    """
+    from astropy.table import Table
+
+    # copy=False copies no data, but new columns do not appear in the caller's table.
+    rows = Table(table, copy=False)
+    is_own = "cutouts" in rows.meta
+    for name in ("path", "flag"):
+        if name not in rows.colnames:
+            continue
+        if is_own:
+            rows.remove_column(name)
+            continue
+        new = f"catalogue_{name}"
+        while new in rows.colnames:
+            new += "_"
+        rows.rename_column(name, new)
+        warnings.warn(
+            f"the catalogue's column {name!r} is called {new!r} in {INDEX_NAME}, which has a "
+            f"column {name!r} of its own",
+            ShredfinderWarning,
+            stacklevel=2,
+        )
+    try:
+        rows[:1].write(io.StringIO(), format="ascii.ecsv")
+    except Exception as error:  # the writer refuses columns with its own errors
+        raise ValueError(
+            f"the catalogue's columns cannot be written to {INDEX_NAME}: {error}; remove or "
+            "convert the column"
+        ) from error
+    return rows
+
+
 def write_index(
     folder: Path,
     names: Sequence[str | None],
@@ -244,21 +305,21 @@ def write_index(
     images : `~numpy.ndarray`
         Some of the images, which give size and type.
     table : `~astropy.table.Table`, optional
-        Rows of the list, to which the columns ``path`` and ``flag`` are added.
+        Rows of the list, as for `prepare_rows`, to which the columns ``path`` and ``flag`` are
+        added.
     """
     from astropy.table import Table
 
     for name in _list_known(folder) - set(names):
         (folder / name).unlink(missing_ok=True)
-    # copy=False copies no data, but new columns do not appear in the caller's table.
-    index = Table() if table is None else Table(table, copy=False)
+    index = Table() if table is None else prepare_rows(table)
     index["path"] = np.array([name or "" for name in names], dtype=str)
     index["flag"] = np.asarray(flags, dtype=str)
     # ECSV reads a line that begins with "#" as a comment. No flag does, so flags come first.
     index = index["flag", "path", *(n for n in index.colnames if n not in ("flag", "path"))]
     # Plain Python integers: YAML cannot hold those of NumPy. Zero rows would not reveal the size.
     kind = {"size": [int(n) for n in images.shape[1:3]], "is_color": _is_color(images)}
-    index.meta = {"cutouts": _to_text(facts) | kind}
+    index.meta["cutouts"] = _to_text(facts) | kind
     with atomic_write(folder / INDEX_NAME) as temporary:
         index.write(temporary, format="ascii.ecsv", overwrite=True)
     (folder / _UNFINISHED).unlink(missing_ok=True)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from astropy.units import Quantity
 
-__all__ = ["build_pool"]
+__all__ = ["POOL_COLUMNS", "build_pool", "check_pool_columns"]
+
+# Columns that a pool adds
+POOL_COLUMNS = ("label", "sky_group")
 
 
 def build_pool(
@@ -73,7 +76,8 @@ def build_pool(
     KeyError
         If a column is missing.
     ValueError
-        If a number is out of range, or no row is scored and has a position.
+        If a number is out of range, no row is scored and has a position, or the table has a column
+        ``label`` or ``sky_group`` already.
 
     Warns
     -----
@@ -99,6 +103,7 @@ def build_pool(
     (100, 40)
     """
     check_count(n_sources, "n_sources")
+    check_pool_columns(table)
     share = to_value(shred_share, "shred_share", u.dimensionless_unscaled)
     if not 0 <= share <= 1:
         raise ValueError(f"shred_share must be between 0 and 1: got {shred_share}")
@@ -124,6 +129,16 @@ def build_pool(
         description="Group of neighbours on the sky, to be kept in one fold",
     )
     return pool
+
+
+def check_pool_columns(table: Table) -> None:
+    """Raise ValueError if a column of the table would be replaced by one of the pool's."""
+    for name in POOL_COLUMNS:
+        if name in table.colnames:
+            raise ValueError(
+                f"the table has a column {name!r}, which would be replaced by that of the pool: "
+                "rename or remove it"
+            )
 
 
 def _class_numbers(n_sources: int, share: float, available: list[int]) -> tuple[int, int]:

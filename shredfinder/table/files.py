@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import registry
+from astropy.table import serialize
 
 from shredfinder._utils.files import atomic_write
 from shredfinder._utils.leftovers import temporary_beside
@@ -17,6 +18,8 @@ from shredfinder.table.portable import make_writable
 from shredfinder.table.tables import ShredTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from astropy.table import Table
 
     from shredfinder._utils.validation import PathLike
@@ -120,7 +123,7 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     return catalogue
 
 
-def check_writing(table: Table, path: PathLike) -> None:
+def check_writing(table: Table, path: PathLike, added: Iterable[str] = (P_NAME, FLAG_NAME)) -> None:
     """Check that a table can be written, before it is scored.
 
     The first row is written to a temporary file in the same folder.
@@ -131,6 +134,8 @@ def check_writing(table: Table, path: PathLike) -> None:
         The table, with or without scores.
     path : path-like
         The output file; it is not changed.
+    added : iterable of str, optional
+        Columns that the table will have besides its own, or in their place.
 
     Raises
     ------
@@ -155,7 +160,7 @@ def check_writing(table: Table, path: PathLike) -> None:
     # From all rows, since the first may be a missing value.
     table = make_writable(table, kind, path)
     if kind == "fits":
-        _check_fits(table, path)
+        _check_fits(table, path, added)
     if kind == "ascii.ecsv":
         _check_ecsv(table, path)
     # Writing the whole table warns later.
@@ -223,18 +228,21 @@ def _check_ecsv(table, path):
             )
 
 
-def _check_fits(table, path):
+def _check_fits(table, path, added):
     """Find columns that FITS cannot hold and that astropy detects late or not at all."""
-    n_columns = len({*table.colnames, P_NAME, FLAG_NAME})
+    advice = "use another extension, such as .ecsv"
+    # Coordinates and times become several columns.
+    plain = serialize.represent_mixins_as_columns(table[:0])
+    n_columns = len({*plain.colnames, *added})
     if n_columns > _MAX_FITS_COLUMNS:
         raise ValueError(
             f"cannot write the table to {str(path)!r}: FITS holds at most {_MAX_FITS_COLUMNS} "
             f"columns, got {n_columns} with the scores: use another extension, such as .parquet"
         )
-    advice = "use another extension, such as .ecsv"
+    new = {name.lower(): name for name in added}
     for name in table.colnames:
         # P_CNN beside p_cnn, for example: the standard ignores case in column names.
-        if name.lower() in (P_NAME, FLAG_NAME) and name not in (P_NAME, FLAG_NAME):
+        if new.get(name.lower(), name) != name:
             raise ValueError(
                 f"cannot write the table to {str(path)!r}: FITS does not distinguish the column "
                 f"names {name!r} and {name.lower()!r}: rename the column, or {advice}"

@@ -113,3 +113,43 @@ def test_a_folder_and_fetching_contradict(catalogue, where, tmp_path, capsys):
     argv = ["classify", str(catalogue), "-o", str(tmp_path / "o.fits"), "--cutouts", str(tmp_path)]
     assert main([*argv, *where]) == 1
     assert "leave out --base-url and --cache" in capsys.readouterr().err
+
+
+def test_columns_called_path_and_flag_stay(catalogue, where, tmp_path, server, capsys):
+    table = Table.read(catalogue)
+    table["path"], table["flag"] = "mine", np.arange(12)
+    table.meta["NOTE"] = "kept"
+    table.write(tmp_path / "own.ecsv")
+    argv = ["fetch", str(tmp_path / "own.ecsv"), "-o", str(tmp_path / "out"), *where]
+    assert main(argv) == 0
+    assert "warning: the catalogue's column 'path' is called 'catalogue_path'" in (
+        capsys.readouterr().err
+    )
+    found = Table.read(tmp_path / "out/cutouts.ecsv")
+    assert found.meta["NOTE"] == "kept"
+    assert set(found["catalogue_path"]) == {"mine"}
+    assert found["catalogue_flag"].tolist() == list(range(12))
+    # The table of files as a catalogue: path and flag are the package's own, and replaced.
+    argv[1] = str(tmp_path / "out/cutouts.ecsv")
+    assert main([*argv, "--overwrite"]) == 0
+    assert "warning: the catalogue's column" not in capsys.readouterr().err
+    assert Table.read(tmp_path / "out/cutouts.ecsv").colnames == found.colnames
+
+
+def test_rows_that_the_table_of_files_cannot_hold_are_refused_first(
+    catalogue, where, tmp_path, server, capsys
+):
+    table = Table.read(catalogue)
+    table["any"] = np.array([object()] * 12)
+    cutouts = Cutouts.of_survey("legacy-dr9", np.full((12, 8, 8, 3), 7, np.uint8))
+    with pytest.raises(ValueError, match=r"cannot be written to cutouts\.ecsv"):
+        cutouts.write(tmp_path / "out", table=table)
+    assert not (tmp_path / "out").exists()
+
+
+def test_offline_runs_without_any_cached_image(tmp_path, capsys):
+    Table({"objID": [1], "ra": [1.5], "dec": [0.2]}).write(tmp_path / "a.csv")
+    where = ["--offline", "--cache", str(tmp_path / "cache")]
+    argv = ["classify", str(tmp_path / "a.csv"), "-o", str(tmp_path / "o.csv"), *where]
+    assert main(argv) == 0
+    assert "no image of the 1 source is in the cache" in capsys.readouterr().err

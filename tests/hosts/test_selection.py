@@ -73,6 +73,21 @@ def test_entries_of_hosts_are_marked():
     assert len(join_hosts(quantities, hosts)) == 1
 
 
+@pytest.mark.parametrize("name", ["host_id", "separation", "n_hosts", "host_entry"])
+def test_own_columns_are_not_replaced(name):
+    hosts = Table({"host_id": ["A"], "ra": [10.0], "dec": [0.0], "distance": [20.0] * u.Mpc})
+    candidates = Table({"ra": [10.02], "dec": [0.0], name: ["mine"]})
+    with pytest.raises(ValueError, match=f"column '{name}', which would be replaced"):
+        join_hosts(candidates, hosts)
+    # Those of an earlier join are.
+    candidates.remove_column(name)
+    joined = join_hosts(candidates, hosts)
+    assert join_hosts(joined["ra", "dec", name], hosts).colnames[2] == name
+    for column in joined.itercols():
+        column.meta = {}
+    assert join_hosts(joined, hosts).colnames == joined.colnames
+
+
 def test_common_column_names_are_found(tmp_path):
     table = Table({"PGC": [7], "RAJ2000": [10.0], "DEJ2000": [1.0], "Dist": [12.0],
                    "PETRO_TH90": [60.0]})  # fmt: skip

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from shredfinder.cli import main
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.pipeline import build_pool
 
@@ -73,3 +74,14 @@ def test_unscored_tables_are_refused():
         build_pool(table, 10)
     with pytest.raises(KeyError, match="p_cnn"):
         build_pool(table["objid", "ra", "dec"], 10)
+
+
+@pytest.mark.parametrize("name", ["label", "sky_group"])
+def test_own_columns_are_not_replaced(name, tmp_path, capsys):
+    table = Table({"objID": [1], "ra": [10.0], "dec": [0.0], "p_cnn": [0.4], name: ["mine"]})
+    with pytest.raises(ValueError, match=f"column '{name}', which would be replaced"):
+        build_pool(table, 1)
+    table.write(tmp_path / "a.csv")
+    argv = ["pool", str(tmp_path / "a.csv"), "--hosts", "none", "-o", str(tmp_path / "o.csv")]
+    assert main(argv) == 1
+    assert "would be replaced" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.table import Column, QTable, Table, vstack
 
 from shredfinder import ShredQTable, ShredTable, add_p_cnn
@@ -230,3 +231,17 @@ def test_votables_with_data_elsewhere_are_refused(tmp_path, encoding, prefix):
         "</VOTABLE>"
     )
     assert read_catalogue(path)["objID"].tolist() == [1]
+
+
+def test_columns_of_fits_are_counted_with_all_that_are_added(tmp_path):
+    table = Table([[1]] * 996, names=[f"c{n}" for n in range(996)])
+    check_writing(table, tmp_path / "a.fits")
+    with pytest.raises(ValueError, match="at most 999 columns, got 1000"):
+        check_writing(table, tmp_path / "a.fits", ["p_cnn", "p_cnn_flag", "p_cnn_std", "x"])
+    # A coordinate is two columns of the file.
+    table["c0"] = SkyCoord([1.0], [2.0], unit="deg")
+    table["more"] = 1
+    with pytest.raises(ValueError, match="at most 999 columns, got 1000"):
+        check_writing(table, tmp_path / "a.fits")
+    with pytest.raises(ValueError, match="does not distinguish the column names 'Label'"):
+        check_writing(Table({"Label": [1]}), tmp_path / "a.fits", ["label"])
