@@ -163,6 +163,7 @@ def test_scoring_is_lazy(world, catalog, monkeypatch):
     lsdb.add_p_cnn(catalog, cutouts=folder / "cutouts", pattern="{objID}.png")
 
 
+@pytest.mark.filterwarnings("ignore:.* of .* rows have no usable")
 def test_rows_without_a_file_name(world, catalog, client):
     from shredfinder.lsdb import add_p_cnn
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from astropy.io import ascii as astropy_ascii
-from astropy.table import Table
 from astropy.utils.data import get_readable_fileobj
 
 if TYPE_CHECKING:
@@ -16,10 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
+    from astropy.table import Table
+
 __all__ = [
     "CSV_FORMATS",
     "describe_csv",
-    "keep_identifiers",
     "open_text",
     "rename_first",
     "split_header",
@@ -27,8 +25,6 @@ __all__ = [
 
 CSV_FORMATS = ("ascii.csv", "ascii.tab")
 _DELIMITERS = {"ascii.csv": ",", "ascii.tab": "\t"}
-# Integers of so many digits are exact as floats.
-_FLOAT_DIGITS = 15
 
 
 def open_text(path: Path) -> AbstractContextManager[TextIO]:
@@ -121,26 +117,3 @@ def rename_first(rows: Table) -> None:
     new = old.lstrip("# ")
     if new and new != old and new not in rows.colnames:
         rows.rename_column(old, new)
-
-
-def keep_identifiers(catalogue: Table, path: Path, kind: str, options: dict[str, Any]) -> None:
-    """Turn columns of digits that a number would not print exactly back into text.
-
-    Identifiers such as ``007`` or those of more than 18 digits would change as numbers, and a
-    row would get the image of another.
-    """
-    numeric = [name for name in catalogue.colnames if catalogue[name].dtype.kind in "iuf"]
-    if not numeric:
-        return
-    as_text = {name: [astropy_ascii.convert_numpy(str)] for name in numeric}
-    texts = Table.read(path, format=kind, converters=as_text, include_names=numeric, **options)
-    for name in numeric:
-        text = np.char.strip(np.ma.filled(texts[name].astype(str), ""))
-        is_digits = np.char.isdigit(np.char.lstrip(text, "+-"))
-        if catalogue[name].dtype.kind == "f":
-            # Only integers that are too long for a float are identifiers.
-            changed = is_digits & (np.char.str_len(text) > _FLOAT_DIGITS)
-        else:
-            changed = is_digits & (text != np.ma.getdata(catalogue[name]).astype(str))
-        if changed.any():
-            Table.replace_column(catalogue, name, texts[name])

@@ -13,14 +13,17 @@ from astropy.utils.data import get_readable_fileobj
 from shredfinder._utils.csv_files import (
     CSV_FORMATS,
     describe_csv,
-    keep_identifiers,
     rename_first,
 )
 from shredfinder._utils.files import check_no_address, has_external_stream, list_extensions
+from shredfinder._utils.identifiers import keep_texts
+from shredfinder._utils.parquet import read_parquet
 from shredfinder._utils.runtime import import_optional
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from astropy.io import fits
 
     from shredfinder._utils.validation import PathLike
@@ -117,6 +120,7 @@ def read_table(
     *,
     table_class: type[_TableType] = Table,
     what: str = "the catalogue",
+    exact: Iterable[str] = (),
 ) -> _TableType:
     """Read a table from a file, whatever its format and compression.
 
@@ -132,6 +136,8 @@ def read_table(
         Class of the table.
     what : str, optional
         What messages call the file.
+    exact : iterable of str, optional
+        Columns of separated values that are read as text if any number would print differently.
 
     Returns
     -------
@@ -157,9 +163,18 @@ def read_table(
                 _check_streams(path)
             if kind in CSV_FORMATS:
                 options |= describe_csv(path, kind)
-            rows = table_class.read(path, format=kind, **options)
+            if kind == "parquet":
+                rows = read_parquet(path)
+            else:
+                rows = Table.read(path, format=kind, **options)
             if kind in CSV_FORMATS:
-                keep_identifiers(rows, path, kind, options)
+                keep_texts(
+                    rows,
+                    lambda names, converters: Table.read(
+                        path, format=kind, include_names=names, converters=converters, **options
+                    ),
+                    exact,
+                )
                 rename_first(rows)
         except registry.IORegistryError as error:
             raise ValueError(
@@ -174,7 +189,7 @@ def read_table(
                 f"cannot read {what} {str(path)!r}: {_explain(error, caught)}"
             ) from error
     _pass_on(caught, path, what)
-    return rows
+    return rows if type(rows) is table_class else table_class(rows, copy=False)
 
 
 def identify_file(path: Path) -> str:

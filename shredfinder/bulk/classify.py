@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,9 +20,10 @@ from shredfinder.bulk.state import (
     remove_finished,
 )
 from shredfinder.bulk.stores import open_store
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
-from shredfinder.table.patterns import PatternFiles
+from shredfinder.table.patterns import PatternFiles, list_exact_names, warn_of_names
 from shredfinder.table.scoring import (
     ScoreOptions,
     load_classifier,
@@ -159,7 +161,8 @@ def classify_catalogue(
     Warns
     -----
     shredfinder.exceptions.ShredfinderWarning
-        If no row is scored; the output is written nevertheless.
+        If there are no rows or none is scored, or if several rows have the same image file or
+        have none; the output is written nevertheless.
 
     See Also
     --------
@@ -199,7 +202,13 @@ def classify_catalogue(
     )
     check_count(chunk_size, "chunk_size")
     # Columns, format and permissions are checked before the model is loaded or anything is fetched.
-    store = open_store(catalogue, output, table, options.optional_names)
+    store = open_store(catalogue, output, table, options.optional_names, list_exact_names(pattern))
+    if not store.n_rows:
+        warnings.warn(
+            f"the catalogue {str(catalogue)!r} has no rows: nothing is scored",
+            ShredfinderWarning,
+            stacklevel=2,
+        )
     check_columns(store.template, replace_columns, options.optional_names)
     classifier = load_classifier(classifier)
     images: _Folder | _Service
@@ -279,7 +288,13 @@ class _Folder:
 
     def __init__(self, store, classifier, options):
         self._store, self._classifier, self._options = store, classifier, options
-        self._names = PatternFiles(store.template, options.cutouts, options.pattern).names
+        folder, pattern = options.cutouts, options.pattern
+        self._names = PatternFiles(store.template, folder, pattern).names
+        parts = (
+            store.read(start, min(start + self.chunk_size, store.n_rows), self._names)
+            for start in range(0, store.n_rows, self.chunk_size)
+        )
+        warn_of_names((PatternFiles(part, folder, pattern) for part in parts), self._names)
         self.description = {
             "folder": os.path.abspath(options.cutouts),
             "pattern": options.pattern,

@@ -8,6 +8,7 @@ import numpy as np
 
 from shredfinder._utils.arrow import column_from_arrow
 from shredfinder._utils.files import atomic_write, temporary_beside
+from shredfinder._utils.parquet import check_names, describe_columns, table_from_arrow
 from shredfinder._utils.runtime import import_optional
 from shredfinder.table.columns import (
     FLAG_NAME,
@@ -17,7 +18,6 @@ from shredfinder.table.columns import (
     score_template,
     to_arrow,
 )
-from shredfinder.table.parquet import check_names, describe_columns, table_from_arrow
 from shredfinder.table.tables import ShredTable
 
 if TYPE_CHECKING:

@@ -58,6 +58,7 @@ def open_store(
     output: PathLike,
     table: int | str | None = None,
     optional: Sequence[str] = (),
+    exact: Sequence[str] = (),
 ) -> FitsStore | ParquetStore | TableStore:
     """Open a catalogue with as little memory as possible, and check that it can be written.
 
@@ -72,6 +73,8 @@ def open_store(
         Table to read, as for `~shredfinder.table.read_catalogue`; it is read into memory.
     optional : sequence of str, optional
         Optional columns that will be written.
+    exact : sequence of str, optional
+        Columns that name image files, as for `~shredfinder.table.read_catalogue`.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def open_store(
     path, output = Path(path), Path(output)
     kind = identify_format(output)
     store_class = _choose_store(path, output, kind) if table is None else None
-    store = TableStore(path, table) if store_class is None else store_class(path)
+    store = TableStore(path, table, exact) if store_class is None else store_class(path)
     store.check(output, (P_NAME, FLAG_NAME, *optional))
     return store
 
@@ -112,6 +115,8 @@ class TableStore:
         The catalogue.
     table : int or str, optional
         Table to read, if the file holds several.
+    exact : sequence of str, optional
+        Columns that name image files.
 
     Attributes
     ----------
@@ -123,8 +128,10 @@ class TableStore:
         At most one row, for names, units and metadata.
     """
 
-    def __init__(self, path: PathLike, table: int | str | None = None) -> None:
-        self.table = read_catalogue(path, table)
+    def __init__(
+        self, path: PathLike, table: int | str | None = None, exact: Sequence[str] = ()
+    ) -> None:
+        self.table = read_catalogue(path, table, exact=exact)
         warn_of_lost_parts(path, table)
         self.n_rows = len(self.table)
         self.template = self.table[:1]

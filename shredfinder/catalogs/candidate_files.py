@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy.io import fits, registry
-from astropy.table import Table, vstack
+from astropy.table import MaskedColumn, Table, vstack
 
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.csv_files import open_text, split_header
@@ -24,6 +25,7 @@ from shredfinder.catalogs.paging import normalize
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
 from shredfinder.cuts import get_preset
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.surveys import DEFAULT_SURVEY, CatalogPreset, get_catalog_preset
 
 if TYPE_CHECKING:
@@ -143,6 +145,7 @@ def read_candidates(
     filled = [part for part in parts if len(part)] or parts[:1]
     whole = filled[0] if len(filled) == 1 else vstack(filled, metadata_conflicts="silent")
     candidates = ShredTable(whole, copy=False)
+    _warn_of_identifiers(candidates["objid"], n_rows, paths)
     candidates.meta.update(
         {
             "survey": preset.survey,
@@ -152,6 +155,23 @@ def read_candidates(
         }
     )
     return candidates
+
+
+def _warn_of_identifiers(objid, n_rows, paths):
+    """Warn if there are no rows, or rows without an identifier of their own."""
+    files = ", ".join(repr(str(path)) for path in paths)
+    if not n_rows:
+        warnings.warn(f"{files}: no rows", ShredfinderWarning, stacklevel=3)
+    mask = np.ma.getmaskarray(np.ma.asarray(objid))
+    given = np.ma.getdata(objid)[~mask]
+    n_repeated = len(given) - len(np.unique(given))
+    for n, what in ((mask.sum(), "have no objid"), (n_repeated, "repeat the objid of another")):
+        if n:
+            warnings.warn(
+                f"{n} of {len(objid)} candidates of {files} {what}",
+                ShredfinderWarning,
+                stacklevel=3,
+            )
 
 
 def iter_rows(
@@ -270,10 +290,20 @@ def _fits_chunks(
             data = hdus[number].data
             rows = data[start : start + chunk_rows]
             kept = [name for name in data.names if name.lower() in names]
-            chunk = Table({name: np.array(rows[name]) for name in kept}, copy=False)
+            chunk = Table({name: _mask_null(data, rows, name) for name in kept}, copy=False)
             # Views of the memory map would keep the file open.
             del data, rows
         yield normalize(chunk)
+
+
+def _mask_null(data, rows, name):
+    """Return a column's values, masked where they are the column's null value (TNULL)."""
+    values, null = np.array(rows[name]), data.columns[name].null
+    if values.dtype.kind not in "iu" or not isinstance(null, (int, np.integer)):
+        return values
+    # Unsigned integers are stored as signed ones.
+    mask = values == null + int(data.columns[name].bzero or 0)
+    return MaskedColumn(values, mask=mask) if mask.any() else values
 
 
 def _csv_chunks(path: Path, chunk_rows: int) -> Iterator[Table]:

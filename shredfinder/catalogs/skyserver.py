@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from shredfinder._utils.csv_files import split_header
+from shredfinder._utils.identifiers import keep_texts
 from shredfinder.catalogs.paging import make_client, normalize
 from shredfinder.exceptions import (
     BadResponseError,
@@ -161,11 +162,17 @@ def read_csv_lines(lines: list[str], delimiter: str = ",") -> Table:
     with warnings.catch_warnings():
         # An integer beyond 64 bits becomes text, which the cuts refuse by the column's name.
         warnings.simplefilter("ignore")
-        table = Table.read(
-            lines,
-            format="ascii.csv",
-            guess=False,
-            delimiter=delimiter,
-            fill_values=[("", "0"), ("null", "0"), ("NULL", "0")],
-        )
+
+        def read(**options: Any) -> Table:
+            return Table.read(
+                lines,
+                format="ascii.csv",
+                guess=False,
+                delimiter=delimiter,
+                fill_values=[("", "0"), ("null", "0"), ("NULL", "0")],
+                **options,
+            )
+
+        table = read()
+        keep_texts(table, lambda names, kinds: read(include_names=names, converters=kinds))
     return normalize(table)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from astropy import units as u
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, Table
 
 from shredfinder._utils.columns import find_column
+from shredfinder._utils.identifiers import to_identifiers
 from shredfinder._utils.units import to_floats, to_strings
 from shredfinder.catalogs.reddening import evaluate
 from shredfinder.cuts import candidate_cut, photometry
@@ -175,11 +176,15 @@ def _positions(raw: Table, preset: CatalogPreset) -> tuple[np.ndarray, np.ndarra
 
 def _identifiers(raw: Table, preset: CatalogPreset) -> Any:
     if preset.composite_id and not find_column(raw, preset.objid, required=False):
-        parts = (np.asarray(raw[find_column(raw, name)]) for name in preset.composite_names)
-        return preset.composite_id(*parts)
-    values = raw[find_column(raw, preset.objid)]
+        names = [find_column(raw, name) for name in preset.composite_names]
+        parts = [to_identifiers(raw[name], name) for name in names]
+        masks = [np.ma.getmaskarray(np.ma.asarray(part)) for part in parts]
+        combined = preset.composite_id(*(np.ma.getdata(part) for part in parts))
+        mask = np.any(masks, axis=0)
+        return MaskedColumn(combined, mask=mask) if mask.any() else combined
     # astroquery and some files have unsigned identifiers. All fit into signed 64 bits.
-    return np.asarray(values).astype(np.int64) if values.dtype.kind in "iu" else values
+    name = find_column(raw, preset.objid)
+    return to_identifiers(raw[name], name)
 
 
 def _plain(column: Column, name: str) -> np.ndarray:
@@ -190,7 +195,8 @@ def _add(
     table: Table, name: str, data: Any, unit: u.UnitBase | None, ucd: str, description: str
 ) -> None:
     meta = {"ucd": ucd} if ucd else {}
-    table[name] = Column(data, unit=unit, description=description or None, meta=meta)
+    kind = MaskedColumn if np.ma.is_masked(data) else Column
+    table[name] = kind(data, unit=unit, description=description or None, meta=meta)
 
 
 def _add_raw(

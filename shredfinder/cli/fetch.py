@@ -74,6 +74,7 @@ def fetch(args: argparse.Namespace) -> None:
         write_index,
     )
     from shredfinder.table import find_image_files, get_positions, read_catalogue
+    from shredfinder.table.patterns import list_exact_names
 
     folder = args.output
     if folder.exists() and not folder.is_dir():
@@ -83,7 +84,7 @@ def fetch(args: argparse.Namespace) -> None:
             f"{str(folder / INDEX_NAME)!r} exists: add --overwrite to replace the cutouts in this "
             "folder"
         )
-    table = read_catalogue(args.catalogue, args.table)
+    table = read_catalogue(args.catalogue, args.table, exact=list_exact_names(args.pattern))
     coords = get_positions(table, args.position)
     folder.mkdir(parents=True, exist_ok=True)
     names = _name_files(find_image_files(table, folder, args.pattern), folder)

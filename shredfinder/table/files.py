@@ -78,7 +78,9 @@ def identify_format(path: PathLike) -> str:
     return formats[0]
 
 
-def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable:
+def read_catalogue(
+    path: PathLike, table: int | str | None = None, *, exact: Iterable[str] = ()
+) -> ShredTable:
     """Read a catalogue of any format and compression that astropy recognises.
 
     Parameters
@@ -89,6 +91,9 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
         Table to read, if the file holds several: number or name of a FITS extension, number
         (starting at 0) or ID in a VOTable, path in an HDF5 file. By default the first table of a
         FITS or HDF5 file, with a warning if there are more.
+    exact : iterable of str, optional
+        Columns of a CSV file that name image files: they are read as text if any number would
+        print differently, such as 1.10.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def read_catalogue(path: PathLike, table: int | str | None = None) -> ShredTable
     >>> type(catalogue).__name__, len(catalogue)
     ('ShredTable', 2)
     """
-    catalogue = read_table(path, table, table_class=ShredTable)
+    catalogue = read_table(path, table, table_class=ShredTable, exact=exact)
     if not catalogue.colnames:
         raise ValueError(f"the catalogue {str(path)!r} has no columns")
     return catalogue

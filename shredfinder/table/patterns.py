@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import string
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,17 @@ import numpy as np
 
 from shredfinder._utils.columns import get_mask, get_plain_values, is_scalar_column
 from shredfinder._utils.files import check_no_address
+from shredfinder._utils.identifiers import check_digits
+from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from astropy.table import Table
 
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["PatternFiles", "find_image_files"]
+__all__ = ["PatternFiles", "find_image_files", "list_exact_names", "warn_of_names"]
 
 # Values with one of these could leave the folder, or are not file names.
 _SEPARATORS = ("/", "\\", "\0")
@@ -161,6 +166,70 @@ def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str |
     return PatternFiles(table, folder, pattern)[:]
 
 
+def list_exact_names(pattern: str | None) -> list[str]:
+    """Return the columns whose text, and not their number, names the files.
+
+    Parameters
+    ----------
+    pattern : str or None
+        The pattern; an invalid one is refused later.
+
+    Returns
+    -------
+    names : list of str
+        Columns without a format specification.
+    """
+    try:
+        parsed = list(string.Formatter().parse(pattern or ""))
+    except (ValueError, TypeError):
+        return []
+    formatted = {name for _, name, spec, _ in parsed if spec}
+    return [name for _, name, _, _ in parsed if name and name not in formatted]
+
+
+def warn_of_names(parts: Iterable[PatternFiles], names: Sequence[str]) -> None:
+    """Warn of rows whose identifiers name no file, or the same file as another row.
+
+    Parameters
+    ----------
+    parts : iterable of PatternFiles
+        The files of consecutive rows.
+    names : sequence of str
+        The columns in the pattern.
+
+    Warns
+    -----
+    shredfinder.exceptions.ShredfinderWarning
+        If there are such rows.
+    """
+    # Hashes take eight bytes per row; equal ones of different names are very unlikely.
+    hashes, n_rows, n_missing = [], 0, 0
+    for files in parts:
+        paths = files[:]
+        n_rows += len(paths)
+        given = [hash(path) for path in paths if path is not None]
+        n_missing += len(paths) - len(given)
+        hashes.append(np.array(given, dtype=np.int64))
+    columns = (
+        f"column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
+    )
+    if n_missing:
+        warnings.warn(
+            f"{n_missing} of {n_rows} rows have no usable value in the {columns}, and so no image",
+            ShredfinderWarning,
+            stacklevel=3,
+        )
+    found = np.concatenate(hashes) if hashes else np.zeros(0, np.int64)
+    n_repeated = len(found) - len(np.unique(found))
+    if n_repeated:
+        warnings.warn(
+            f"{n_repeated} of {n_rows} rows repeat the {columns} of an earlier row, and are scored "
+            "by the same image file",
+            ShredfinderWarning,
+            stacklevel=3,
+        )
+
+
 def _check_folder(folder):
     folder = Path(folder)
     if not folder.exists():
@@ -234,7 +303,9 @@ def _open_column(table, name):
             f"the column {name!r} has {type(column).__name__} values of shape {column.shape[1:]}: "
             "a file name needs one number or string per row"
         )
-    return get_plain_values(column), get_mask(column)
+    values = get_plain_values(column)
+    check_digits(np.ma.masked_array(values, get_mask(column)), name)
+    return values, get_mask(column)
 
 
 def _to_python(value):

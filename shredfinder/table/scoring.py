@@ -15,7 +15,7 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import check_prior
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, check_columns, write_columns
-from shredfinder.table.patterns import PatternFiles
+from shredfinder.table.patterns import PatternFiles, warn_of_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +185,8 @@ def add_p_cnn(
     Warns
     -----
     shredfinder.exceptions.ShredfinderWarning
-        If no row is scored, if a service is down, or if a prior is estimated from fewer than 300
+        If there are no rows or none is scored, if several rows have the same image file or have
+        none, if a service is down, or if a prior is estimated from fewer than 300
         scores.
 
     See Also
@@ -241,6 +242,8 @@ def add_p_cnn(
         std=std,
         novelty=novelty,
     )
+    if not len(table):
+        warnings.warn("the table has no rows: nothing is scored", ShredfinderWarning, stacklevel=2)
     # Before anything is fetched or scored, which may take hours.
     check_columns(table, replace_columns, options.optional_names)
     if not isinstance(classifier, ImageScorer):
@@ -253,6 +256,9 @@ def add_p_cnn(
         scores = scores.reorder(order)
     else:
         source = open_cutouts(table, classifier, options)
+        files = getattr(source, "paths", None)
+        if isinstance(files, PatternFiles):
+            warn_of_names([files], files.names)
         scores = classifier.score_images(source, progress=progress, **options.scoring)
     fraction = scores.estimate_prior() if prior == "estimate" else prior
     columns = scores.at_prior(fraction)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from astropy.io import registry
 from astropy.table import QTable, Table
 
+from shredfinder._utils.identifiers import read_csv
+from shredfinder._utils.parquet import read_parquet
 from shredfinder.table.columns import P_NAME, blank_row, restore_columns
-from shredfinder.table.parquet import read_parquet
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
@@ -248,6 +250,8 @@ class ShredTable(ShredTableMixin, Table):
 
 # In place of astropy's reader, also for subclasses.
 registry.register_reader("parquet", ShredTable, read_parquet)
+for _kind in ("ascii.csv", "ascii.tab"):
+    registry.register_reader(_kind, ShredTable, functools.partial(read_csv, format=_kind))
 
 
 # ShredTable's methods first, then those of QTable, whose columns are quantities.

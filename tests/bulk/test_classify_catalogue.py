@@ -147,6 +147,7 @@ def test_fits_that_astropy_did_not_write(folder, tmp_path):
 
 
 @needs("pyarrow", "pandas")
+@pytest.mark.filterwarnings("ignore:.* of .* rows have no usable")
 def test_parquet_that_astropy_did_not_write(folder, tmp_path):
     import pandas as pd
     import pyarrow.parquet as pq
@@ -391,6 +392,7 @@ def test_scoring_again(folder, tmp_path):
 
 
 @needs("pyarrow")
+@pytest.mark.filterwarnings("ignore:the .* has no rows")
 def test_empty_catalogues(folder, tmp_path):
     for suffix in (".fits", ".parquet"):
         path, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"

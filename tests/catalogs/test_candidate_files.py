@@ -45,6 +45,7 @@ def read(files, survey, **options):
 
 @pytest.mark.parametrize("survey", SURVEYS)
 @pytest.mark.parametrize("chunk_rows", [37, 900, 10**6])
+@pytest.mark.filterwarnings("ignore:.* candidates of .* repeat the objid")
 def test_rows_are_those_of_the_pure_functions(files, skies, survey, chunk_rows):
     table = read(files, survey, chunk_rows=chunk_rows)
     assert type(table) is ShredTable
@@ -77,6 +78,8 @@ def test_row_order_is_kept(files, skies):
     assert table["objid"].tolist() == skies["sdss-dr17"]["objID"][passed].tolist()
 
 
+@pytest.mark.filterwarnings("ignore:.* candidates of .* repeat the objid")
+@pytest.mark.filterwarnings("ignore:.* no rows")
 def test_other_file_formats(files, skies, tmp_path):
     passing = expected(skies, "sdss-dr17", radius=180 * u.deg)
     text = files["sdss-dr17"].read_text()

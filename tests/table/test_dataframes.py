@@ -45,6 +45,7 @@ def test_columns_are_added_in_place(frame, classifier):
     assert [half["objID"].tolist() for half in halves] == [[2**60], [2**60 + 2, 2**60 + 3]]
 
 
+@pytest.mark.filterwarnings("ignore:the .* has no rows")
 def test_empty_frames(frame, classifier):
     empty = frame[:0].copy()
     add_p_cnn(empty, classifier, [])
@@ -52,6 +53,7 @@ def test_empty_frames(frame, classifier):
     assert empty["p_cnn"].dtype == np.float32
 
 
+@pytest.mark.filterwarnings("ignore:.* of .* rows (have|repeat)")
 def test_file_names_and_paths_from_columns(frame, image_files, classifier):
     names = ["good.png", "blank.png", None, "absent.png"]
     frame["file"] = names

@@ -37,6 +37,7 @@ FILES = {
 
 @pytest.mark.parametrize("batch_size", [1, 3, 128])
 @pytest.mark.parametrize("as_folder", [True, False])
+@pytest.mark.filterwarnings("ignore:.* of .* rows (have|repeat)")
 def test_unusable_files(image_files, classifier, batch_size, as_folder):
     names = [name for bad in FILES for name in ("good.png", bad)]
     table = ShredTable({"file": np.array(names, dtype=object)})
@@ -118,6 +119,7 @@ class SmallClassifier(BrightnessClassifier):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:none of .* scored")
+@pytest.mark.filterwarnings("ignore:.* of .* rows (have|repeat)")
 def test_scores_follow_rows(data):
     names = data.draw(st.lists(NAMES, min_size=1, max_size=12, unique_by=str.casefold))
     kinds = data.draw(

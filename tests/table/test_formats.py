@@ -130,6 +130,7 @@ def test_joined_rows_survive_files(kind, cls, classifier, cutouts, tmp_path):
 @pytest.mark.parametrize("good", [True, False])
 @pytest.mark.parametrize("n", [0, 2])
 @pytest.mark.filterwarnings("ignore:none of .* scored")
+@pytest.mark.filterwarnings("ignore:the .* has no rows")
 def test_uniform_columns(kind, good, n, classifier, tmp_path):
     # All scored, none scored, or no rows: formats cannot guess types from the values.
     from .conftest import make_cutouts

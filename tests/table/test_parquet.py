@@ -181,6 +181,7 @@ def test_several_columns_of_one_name_are_refused(tmp_path, folder):
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".fits"])
+@pytest.mark.filterwarnings("ignore:the .* has no rows")
 def test_files_without_rows(suffix, tmp_path, folder):
     columns = {name: values[:0] for name, (values, _) in PLAIN.items()}
     columns |= {name: values[:0] for name, values in NESTED.items() if suffix == ".parquet"}

@@ -192,6 +192,7 @@ def test_indexed_scores(classifier, cutouts):
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("n", [0, 1])
 @pytest.mark.filterwarnings("ignore:none of 1 sources was scored")
+@pytest.mark.filterwarnings("ignore:the .* has no rows")
 def test_few_rows(cls, n, classifier):
     table = make_table(cls)[:n]
     add_p_cnn(table, classifier, make_cutouts([0.3] * n))
@@ -203,6 +204,7 @@ def test_few_rows(cls, n, classifier):
     assert paths["p_cnn_flag"].tolist() == ["missing"] * n
 
 
+@pytest.mark.filterwarnings("ignore:the .* has no rows")
 def test_table_without_columns(classifier):
     table = Table()
     add_p_cnn(table, classifier, [])
@@ -359,6 +361,7 @@ def test_paths_of_any_kind(image_files, classifier):
         assert np.isfinite(table["p_cnn"]).tolist() == [not flag for flag in expected]
 
 
+@pytest.mark.filterwarnings("ignore:.* rows repeat")
 def test_files_are_read_in_batches(image_files, classifier):
     table = Table({"name": ["good"] * 10})
     with conf.set_temp("batch_size", 4):
