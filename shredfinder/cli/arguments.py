@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import warnings
 from collections import Counter
@@ -75,6 +76,10 @@ def port(text: str) -> int:
 
 def _seed(text: str) -> int:
     return _parse(text, int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 2³² − 1")
+
+
+def _seconds(text: str) -> float:
+    return _parse(text, float, lambda value: 0 < value < math.inf, "a positive number of seconds")
 
 
 def _prior(text: str) -> float | str:
@@ -182,6 +187,19 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--rate", type=float, metavar="N", help="maximum requests per second (0: no limit)"
     )
+    group.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="longest time of one request, from connecting to the last byte (default: 60 for "
+        "images, 300 for queries)",
+    )
+    group.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="time after which nothing more is fetched; rows without an image are flagged",
+    )
     group.add_argument("--offline", action="store_true", help="use cached images only")
     group.add_argument(
         "--refresh",
@@ -207,6 +225,8 @@ def get_fetcher(args: argparse.Namespace, **options: Any) -> CutoutFetcher:
     """
     from shredfinder.cutouts import CutoutFetcher
 
+    if args.timeout is not None:
+        options["timeout"] = args.timeout
     return CutoutFetcher(**_get_service_options(args), **options)
 
 
@@ -257,6 +277,9 @@ def get_image_options(args: argparse.Namespace, pattern: str = DEFAULT_PATTERN) 
         return {"service": get_fetcher(args)}
     # Options of services would be ignored silently.
     values = {name: getattr(args, name) for name in _SERVICE_ARGUMENTS}
+    # Hosts and catalogues may be fetched nevertheless.
+    if not hasattr(args, "hosts"):
+        values |= {"timeout": args.timeout, "time_limit": args.time_limit}
     given = [
         args.options[name]
         for name, value in values.items()

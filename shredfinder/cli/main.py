@@ -7,6 +7,7 @@ within their functions, so that ``--help`` and ``--version`` are fast.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import linecache
@@ -15,6 +16,8 @@ import sys
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from shredfinder.cli.interrupts import interruptible, is_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,10 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0 on success, 1 after an error, 130 after an interrupt. Wrong arguments exit with 2.
+        0 on success, 1 after an error, 130 after an interrupt. Wrong arguments exit with 2. A
+        program, without ``argv``, exits with 130 after Ctrl-C and 143 after SIGTERM.
     """
+    if argv is not None:
+        return _main(list(argv))
+    # Only a program's own: a function leaves the handling of signals alone.
+    with interruptible():
+        return _main(sys.argv[1:])
+    raise AssertionError("unreachable: an interrupt ends the process")
+
+
+def _main(given: list[str]) -> int:
     _replace_unprintable()
-    given = list(sys.argv[1:] if argv is None else argv)
     # Only the module of this command is imported: --help and errors stay fast.
     command = next((word for word in given if not word.startswith("-")), "")
     parser = build_parser(command)
@@ -200,7 +212,8 @@ def _run(args: argparse.Namespace) -> int:
         warnings.showwarning = show_warning
         try:
             _check_settings()
-            args.run(args)
+            with _limited_time(args):
+                args.run(args)
         except KeyboardInterrupt:
             print(f"shredfinder: interrupted; {args.interrupted}", file=sys.stderr)
             # 128 + SIGINT, the shell's convention for an interrupted command.
@@ -209,11 +222,24 @@ def _run(args: argparse.Namespace) -> int:
             # The reader of the output has left, as `head` does.
             return 1
         except Exception as error:
+            # Some libraries convert an interrupt to an error of their own.
+            if is_interrupted():
+                print(f"shredfinder: interrupted; {args.interrupted}", file=sys.stderr)
+                return 130
             if args.debug:
                 raise
             print(f"shredfinder: error: {_describe(error, args.options)}", file=sys.stderr)
             return 1
     return 0
+
+
+def _limited_time(args: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Let all requests of a command end in time, if it has a limit."""
+    if getattr(args, "time_limit", None) is None:
+        return contextlib.nullcontext()
+    from shredfinder._net.exchanges import limited_time
+
+    return limited_time(args.time_limit)
 
 
 def _replace_unprintable() -> None:

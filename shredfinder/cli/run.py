@@ -143,7 +143,8 @@ def run(args: argparse.Namespace) -> None:
     if args.report is not None:
         check_output(args.report, args.overwrite)
         check_report(args.report)
-    query = {} if args.ebv is None else {"ebv": args.ebv}
+    options = {"ebv": args.ebv, "timeout": args.timeout}
+    query = {name: value for name, value in options.items() if value is not None}
     # The cuts read these columns in any case; here they are kept.
     if args.raw:
         query["columns"] = "all"

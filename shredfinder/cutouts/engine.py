@@ -308,6 +308,8 @@ class Failures:
     _n_empty: int = 0
     n_remembered: int = 0
     _stop_reason: str = ""
+    _end: float = math.inf
+    _late: str = ""
     _last_failure: str = ""
     _last_empty: str = ""
     _warned: set[str] = field(default_factory=set)
@@ -315,6 +317,9 @@ class Failures:
     def note(self, error: ServiceError, *, lasting: bool) -> None:
         """Count an error after all its retries; ``lasting`` if it leaves sources without image."""
         if isinstance(error, StoppedError):
+            # The requests may end before the timer does.
+            if time.monotonic() >= self._end:
+                self.stop_run(self._late)
             return
         with self._lock:
             if error.flag in _EMPTY_FLAGS:
@@ -352,11 +357,8 @@ class Failures:
     def start_timer(self, end: float) -> threading.Timer:
         """Start the timer that ends the run at a time of `time.monotonic`, perhaps infinity."""
         seconds = max(end - time.monotonic(), 0.0)
-        timer = threading.Timer(
-            min(seconds, threading.TIMEOUT_MAX),
-            self.stop_run,
-            [f"the time limit of {seconds:.2g} s is reached"],
-        )
+        self._end, self._late = end, f"the time limit of {seconds:.2g} s is reached"
+        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self.stop_run, [self._late])
         timer.daemon = True
         # Without a limit it never runs.
         if seconds < math.inf:

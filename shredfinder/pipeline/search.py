@@ -209,7 +209,7 @@ def find_satellites(
     scoring = {"prior": prior, "allow_other_colors": allow_other_colors}
     reach = to_value(host_radius, "host_radius", u.kpc) * u.kpc
     with steps, _recorded_warnings() as messages:
-        name, center = _resolve_center(center, steps)
+        name, center = _resolve_center(center, steps, query)
         table = get_hosts(hosts)
         distances: _Distances = {"cosmology": cosmology, "distance": distance}
         region_radius = _region_radius(radius, table, center, reach, distances)
@@ -322,14 +322,16 @@ def _recorded_warnings() -> Iterator[list[str]]:
             )  # fmt: skip
 
 
-def _resolve_center(center: str | SkyCoord, steps: StepFolder) -> tuple[str, SkyCoord]:
+def _resolve_center(
+    center: str | SkyCoord, steps: StepFolder, query: dict[str, Any]
+) -> tuple[str, SkyCoord]:
     if isinstance(center, SkyCoord):
         if not center.isscalar:
             raise TypeError(f"center must be a single position: got {len(center)} positions")
         return "", center.icrs
 
     def look_up() -> Table:
-        found = resolve_name(center)
+        found = resolve_name(center, **{key: query[key] for key in ("timeout",) if key in query})
         return Table({"name": [center], "ra": [found.ra.deg], "dec": [found.dec.deg]})
 
     settings = {"name": center, "resolver": conf.resolver_url}

@@ -254,6 +254,30 @@ def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out.ecsv").exists()
 
 
+STUCK = """
+import os, signal, sys
+from shredfinder.cli import main
+from shredfinder.models import TrainedModel
+
+def score(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        pass
+
+TrainedModel.score = score
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_program_ends_although_its_threads_do_not(catalogue, tmp_path):
+    arguments = ["--cutouts", str(catalogue.parent), "-o", str(tmp_path / "out.ecsv")]
+    done = run_python("-c", STUCK, "classify", str(catalogue), *arguments)
+    assert done.returncode == 143
+    assert "interrupted" in done.stderr
+    assert not (tmp_path / "out.ecsv").exists()
+
+
 def test_running_as_a_module():
     done = run_python("-m", "shredfinder", "classify", "a", "-o", "b.csv", "--cutouts", ".")
     assert done.returncode == 1

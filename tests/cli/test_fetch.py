@@ -1,9 +1,13 @@
+import time
+
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from shredfinder import Cutouts
+from shredfinder._utils.leftovers import lock_folder
 from shredfinder.cli import main
+from tests._net.test_deadlines import BadServer
 from tests.cutouts.conftest import differences, host_centred
 from tests.cutouts.loopback import LoopbackServer
 
@@ -107,6 +111,38 @@ def test_wrong_options_are_one_line(catalogue, where, tmp_path, options, message
     assert error.startswith("shredfinder: error: ")
     assert error.count("\n") == 1
     assert message in error
+
+
+def test_deadlines_are_options(catalogue, tmp_path, capsys):
+    with BadServer("headers") as server:
+        argv = ["fetch", str(catalogue), "-o", str(tmp_path / "cutouts"), "--base-url", server.url]
+        start = time.monotonic()
+        assert main([*argv, "--cache", str(tmp_path), "--timeout", "1", "--time-limit", "1.5"]) == 1
+        assert time.monotonic() - start < 10
+    assert "time limit" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*argv, "--timeout", "0"])
+    assert "positive number of seconds" in capsys.readouterr().err
+
+
+def test_two_processes_do_not_fetch_into_one_folder(catalogue, where, tmp_path, capsys):
+    folder = tmp_path / "cutouts"
+    with lock_folder(folder):
+        assert main(["fetch", str(catalogue), "-o", str(folder), *where]) == 1
+        assert "another process is writing" in capsys.readouterr().err
+    assert main(["fetch", str(catalogue), "-o", str(folder), *where]) == 0
+    assert not list(folder.glob(".*"))
+
+
+def test_images_of_earlier_runs_do_not_stay(catalogue, where, tmp_path, server, capsys):
+    """A row whose image cannot be fetched again does not keep another run's."""
+    folder = tmp_path / "cutouts"
+    command = ["fetch", str(catalogue), "-o", str(folder), "--overwrite"]
+    assert main([*command, *where]) == 0
+    (folder / "notes.txt").write_text("the user's")
+    server.faults.chances = {"wrong size": 1}
+    assert main([*command, *where, "--refresh", "--cache", str(tmp_path / "new")]) == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["cutouts.ecsv", "notes.txt"]
 
 
 def test_a_folder_and_fetching_contradict(catalogue, where, tmp_path, capsys):

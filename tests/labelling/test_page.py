@@ -234,7 +234,7 @@ def test_the_command_serves_until_interrupted(folder):
             assert ask(page, "label", "POST", given)[0] == 200
             process.send_signal(signal.SIGINT)
             try:
-                assert process.wait(timeout=60) == 0
+                assert process.wait(timeout=60) == 130
             finally:
                 process.kill()
             assert f"{n_done + 1} of 5 sources are labelled in" in process.stderr.read()
