@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import select
 import signal
-import socket
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -50,11 +50,13 @@ def interruptible() -> Iterator[None]:
         sys.unraisablehook = lambda unraisable: None
         raise KeyboardInterrupt
 
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    # Written by the system's own handler, at once, whatever the main thread does.
-    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=[reader], daemon=True).start()
+    reader, writer = os.pipe()
+    # Windows has neither SIGTERM nor pipes that can be waited for.
+    if os.name == "posix":
+        os.set_blocking(writer, False)
+        # Written by the system's own handler, at once, whatever the main thread does.
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        threading.Thread(target=_watch, args=[reader], daemon=True).start()
     # Shells start background processes with Ctrl-C ignored.
     handled = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     for number in handled:
@@ -75,19 +77,17 @@ def interruptible() -> Iterator[None]:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
-        writer.close()
+        os.close(writer)
 
 
-def _watch(reader: socket.socket) -> None:
+def _watch(reader: int) -> None:
     """Wait for a signal, and end the process if the command does not end soon after."""
-    with reader:
-        while (number := int.from_bytes(reader.recv(1))) not in _SIGNALS:
-            if number == 0:  # the command has ended
-                return
-        reader.settimeout(_GRACE)
-        # Until a second signal.
-        with contextlib.suppress(TimeoutError):
-            reader.recv(1)
+    while (number := int.from_bytes(os.read(reader, 1), "big")) not in _SIGNALS:
+        if number == 0:  # the command has ended
+            os.close(reader)
+            return
+    # Or until a second signal.
+    select.select([reader], [], [], _GRACE)
     # Not by `print`: the main thread may hold the lock of the stream.
     with contextlib.suppress(OSError):
         os.write(2, b"shredfinder: interrupted\n")
