@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "has_unit",
     "parse_unit",
+    "split_mask",
     "to_bands",
     "to_bits",
     "to_floats",
@@ -83,8 +84,21 @@ def parse_unit(unit: Any) -> Any:
     return _SPELLINGS.get(spelling, unit)
 
 
-def _split(value: Any) -> tuple[Any, np.ndarray | None]:
-    """Split a value into its data and its mask (None if there is none)."""
+def split_mask(value: Any) -> tuple[Any, np.ndarray | None]:
+    """Split a value into its data and its mask (None if there is none).
+
+    Parameters
+    ----------
+    value : array_like
+        Such as a masked array of NumPy, a masked column, or astropy's ``Masked``.
+
+    Returns
+    -------
+    data : array_like
+        The value itself if it has no mask.
+    mask : `~numpy.ndarray` of bool or None
+        True where masked.
+    """
     if isinstance(value, Masked):
         return value.unmasked, np.asarray(value.mask)
     if isinstance(value, np.ma.MaskedArray):
@@ -162,7 +176,7 @@ def to_floats(value: Any, name: str, *units: u.UnitBase) -> np.ndarray:
     astropy.units.UnitsError
         If `value` has a unit that cannot be converted.
     """
-    data, mask = _split(value)
+    data, mask = split_mask(value)
     factor = _factor(value, name, units or _PURE)
     # The numbers in the value's own unit; `factor` converts them.
     raw = data.value if isinstance(data, u.Quantity) else data
@@ -209,7 +223,7 @@ def to_bits(value: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     TypeError
         If `value` has numbers that are not whole.
     """
-    data, mask = _split(value)
+    data, mask = split_mask(value)
     array = np.asarray(data)
     if array.dtype.kind in "bi":
         known = np.ones(array.shape, dtype=bool)
@@ -253,7 +267,7 @@ def to_strings(value: Any, name: str) -> np.ndarray:
     TypeError
         If `value` is not text.
     """
-    data, mask = _split(value)
+    data, mask = split_mask(value)
     array = np.asarray(data)
     if array.dtype.kind == "O":
         flat = ["" if item is None else _text(item, name) for item in array.ravel()]

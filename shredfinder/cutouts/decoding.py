@@ -15,6 +15,7 @@ from shredfinder.cutouts.image_headers import read_bands, select_images
 from shredfinder.cutouts.services.base import FetchedImage
 from shredfinder.exceptions import BadResponseError, ServiceError, TransientServiceError
 from shredfinder.imaging.checks import CutoutFlag
+from shredfinder.imaging.reading import strict_decoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +94,8 @@ def decode_color(
             # Some servers pad a complete file with zeros or a line break.
             if not content.rstrip(b"\x00\r\n").endswith(_ENDINGS[suffix]):
                 raise TransientServiceError("the image is truncated", CutoutFlag.CORRUPTED)
-            return np.asarray(file.convert("RGB")), suffix
+            with strict_decoding():
+                return np.asarray(file.convert("RGB")), suffix
     except ServiceError:
         raise
     except Exception as error:  # a decoder may raise anything on a broken file

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
+from shredfinder._utils.units import split_mask
+
 if TYPE_CHECKING:
     from astropy.units import Quantity
     from numpy.typing import ArrayLike
@@ -16,6 +18,7 @@ __all__ = [
     "CutoutFlag",
     "check_fluxes",
     "check_images",
+    "fill_masked",
     "to_arcsec_per_pixel",
     "validate_images",
 ]
@@ -61,7 +64,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
     >>> check_images(images).tolist()
     ['', 'blank', 'no coverage']
     """
-    images = np.asarray(images)
+    images = fill_masked(images)
     n, height, width, _ = images.shape
     flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
     if n == 0:
@@ -140,7 +143,7 @@ def check_fluxes(images: np.ndarray) -> np.ndarray:
     >>> check_fluxes(fluxes).tolist()
     ['', 'no coverage']
     """
-    images = np.asarray(images)
+    images = fill_masked(images, fluxes=True)
     n, height, width, _ = images.shape
     flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
     if n == 0:
@@ -199,6 +202,34 @@ class CutoutFlag(enum.StrEnum):
     """Scored on request, although the colours differ from the training images."""
 
 
+def fill_masked(images: ArrayLike, *, fluxes: bool = False) -> np.ndarray:
+    """Convert images to an array, with NaN where they are masked.
+
+    Parameters
+    ----------
+    images : array_like
+        Images of any type and shape, or a list of them.
+    fluxes : bool, optional
+        Whether the values are fluxes; otherwise uint8 is scaled to 0–1 to hold NaN.
+
+    Returns
+    -------
+    images : `~numpy.ndarray`
+        The array itself if nothing is masked; otherwise float32.
+    """
+    if isinstance(images, (list, tuple)):
+        parts = [split_mask(image) for image in images]
+        if any(mask is not None for _, mask in parts):
+            images = np.ma.stack([np.ma.array(data, mask=mask) for data, mask in parts])
+    data, mask = split_mask(images)
+    data = np.asarray(data)
+    if mask is None or not mask.any():
+        return data
+    filled = data.astype(np.float32) / (255 if data.dtype == np.uint8 and not fluxes else 1)
+    filled[mask] = np.nan
+    return filled
+
+
 def validate_images(images: ArrayLike, fluxes: bool) -> np.ndarray:
     """Convert images to a four-dimensional array of uint8 or float32.
 
@@ -212,14 +243,14 @@ def validate_images(images: ArrayLike, fluxes: bool) -> np.ndarray:
     Returns
     -------
     images : `~numpy.ndarray`
-        The images, copied only if their type changes.
+        The images, copied only if their type changes, with NaN where they are masked.
 
     Raises
     ------
     ValueError
         If shape, type or range is wrong.
     """
-    images = np.asarray(images)
+    images = fill_masked(images, fluxes=fluxes)
     if images.ndim == 3:
         # One image is a batch of one.
         images = images[np.newaxis]

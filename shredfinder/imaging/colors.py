@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder.imaging.checks import fill_masked
 from shredfinder.surveys import COLOR_MAPPINGS
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def flux_to_rgb(
     [[[32, 32, 32], [189, 148, 132]]]
     """
     mapping = _get_mapping(color_mapping)
-    fluxes = np.asarray(fluxes)
+    fluxes = fill_masked(fluxes, fluxes=True)
     bands = tuple(bands)
     missing = [band for band in mapping.bands if band not in bands]
     if missing:

@@ -16,10 +16,11 @@ from shredfinder.imaging.checks import (
     CutoutFlag,
     check_fluxes,
     check_images,
+    fill_masked,
     to_arcsec_per_pixel,
     validate_images,
 )
-from shredfinder.imaging.reading import as_paths, read_image
+from shredfinder.imaging.reading import as_paths, decode_image, read_image
 from shredfinder.imaging.storage import read_arrays, write_arrays
 from shredfinder.surveys import get_survey
 
@@ -51,7 +52,7 @@ class Cutouts:
     ----------
     images : array_like
         Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1, north up and east
-        left, with the source at the centre.
+        left, with the source at the centre. Masked pixels count as not finite.
     flags : array_like of str, optional
         `~shredfinder.imaging.CutoutFlag` value of each image, shape ``(n,)``: why it cannot be
         scored, empty if it can. Images without a flag are checked by
@@ -463,8 +464,9 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
         # One image is a batch of one.
         return ImageFiles([X], size=size, **facts)
     images: Any = X
-    if hasattr(images, "convert") and hasattr(images, "getbands"):
-        images = np.asarray(images.convert("RGB"))  # an image of Pillow
+    pictures = images if isinstance(images, (list, tuple)) else [images]
+    if len(pictures) and all(hasattr(picture, "getbands") for picture in pictures):
+        return _decode_pictures(pictures, facts)
     # Before as_paths, which would look at each element.
     if isinstance(images, np.ndarray) and images.ndim in (3, 4):
         return Cutouts(images, **facts)
@@ -472,7 +474,24 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
     if paths is not None:
         return ImageFiles(paths, size=size, **facts)
     try:
-        images = np.asarray(images)
+        images = fill_masked(images)
     except ValueError:
         raise ValueError("images must have the same size, got a list of different sizes") from None
     return Cutouts(images, **facts)
+
+
+def _decode_pictures(pictures: Sequence[Any], facts: dict[str, Any]) -> Cutouts:
+    """Convert images of Pillow, which are checked like files."""
+    sizes = sorted({f"{picture.width}×{picture.height}" for picture in pictures})
+    if len(sizes) > 1:
+        raise ValueError(f"images must have the same size, got {', '.join(sizes)} px")
+    images = np.zeros((len(pictures), pictures[0].height, pictures[0].width, 3), np.uint8)
+    flags = np.full(len(pictures), CutoutFlag.GOOD.value, dtype="U16")
+    for i, picture in enumerate(pictures):
+        try:
+            image, flags[i] = decode_image(picture)
+        except Exception:  # decoders raise many kinds of errors on broken files
+            image, flags[i] = None, CutoutFlag.CORRUPTED
+        if image is not None:
+            images[i] = image
+    return Cutouts(images, flags=flags, **facts)

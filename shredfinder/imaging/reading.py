@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shredfinder._utils.files import list_extensions
 from shredfinder.imaging.checks import CutoutFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from PIL.Image import Image
+
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["as_paths", "read_image"]
+__all__ = ["as_paths", "decode_image", "read_image", "strict_decoding"]
 
 # The formats that the services deliver. Pillow tries no other decoder on an untrusted file.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
@@ -83,27 +86,62 @@ def read_image(
                 return None, CutoutFlag.OVERSIZED
             if size is not None and (file.height, file.width) != tuple(size):
                 return None, CutoutFlag.WRONG_SIZE
-            with _strict_decoding():
-                image = np.asarray(file.convert("RGB"))
+            return decode_image(file)
     except (FileNotFoundError, PermissionError):
         return None, CutoutFlag.MISSING
     except UnidentifiedImageError:
-        return None, CutoutFlag.NOT_AN_IMAGE
+        return None, CutoutFlag.WRONG_SIZE if _is_grey_fits(path) else CutoutFlag.NOT_AN_IMAGE
     except Image.DecompressionBombError:
         return None, CutoutFlag.OVERSIZED
     except Exception:  # decoders raise many kinds of errors on broken files
         return None, CutoutFlag.CORRUPTED
+
+
+def decode_image(picture: Image) -> tuple[np.ndarray | None, CutoutFlag]:
+    """Decode a Pillow image, and refuse it if it is grey.
+
+    Parameters
+    ----------
+    picture : `PIL.Image.Image`
+        The image, of any mode. Pillow's errors on damaged files are not caught.
+
+    Returns
+    -------
+    image, flag
+        As from `read_image`.
+    """
+    with strict_decoding():
+        picture.load()
+        image = np.asarray(picture.convert("RGB"))
+        # Conversion to RGB clips 16 bits; what is white then may not be blank.
+        deep = picture.mode.startswith(("I", "F"))
+        grey = np.ptp(np.asarray(picture)) > 0 if deep else _is_grey(image)
     # A single band saved as grey or as RGB has the wrong number of channels for a colour model.
-    if _is_grey(image):
-        return None, CutoutFlag.WRONG_SIZE
-    return image, CutoutFlag.GOOD
+    return (None, CutoutFlag.WRONG_SIZE) if grey else (image, CutoutFlag.GOOD)
+
+
+def _is_grey_fits(path: PathLike) -> bool:
+    """Return whether a file is a FITS image of a single band."""
+    from astropy.io import fits
+
+    try:
+        with fits.open(path) as hdus:
+            shapes = [hdu.shape for hdu in list_extensions(hdus) if hdu.is_image and hdu.shape]
+    except Exception:  # no FITS file, or a broken one
+        return False
+    return bool(shapes) and (len(shapes[0]) == 2 or shapes[0][0] == 1)
 
 
 @contextlib.contextmanager
-def _strict_decoding() -> Iterator[None]:
+def strict_decoding() -> Iterator[None]:
     """Make Pillow raise an error on truncated files, even if another package has set otherwise.
 
     The setting belongs to the whole process, so it is restored when no thread decodes.
+
+    Yields
+    ------
+    None
+        Images are decoded inside the context; `PIL.Image.open` only reads their headers.
     """
     from PIL import ImageFile
 

@@ -6,10 +6,12 @@ Keras is imported inside functions: scoring with a saved model does not need it.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import random
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +24,13 @@ if TYPE_CHECKING:
 
     from keras import KerasTensor, Model
 
-__all__ = ["ARCHITECTURES", "build_network", "import_keras", "preserve_random_state"]
+__all__ = [
+    "ARCHITECTURES",
+    "build_network",
+    "import_keras",
+    "preserve_random_state",
+    "standard_settings",
+]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
 
@@ -42,6 +50,35 @@ def preserve_random_state() -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def standard_settings() -> Iterator[None]:
+    """Apply Keras's default data format, float type and epsilon, and restore the user's on exit.
+
+    ``keras.json`` may set others, such as ``channels_first`` or ``float16``. They would change the
+    networks, or round their weights and losses.
+
+    Yields
+    ------
+    None
+        A policy of mixed precision stays: it keeps weights in single precision.
+    """
+    config = import_keras().config
+    policy = config.dtype_policy()
+    saved = config.image_data_format(), config.floatx(), config.epsilon()
+    try:
+        config.set_image_data_format("channels_last")
+        config.set_floatx("float32")
+        config.set_epsilon(1e-7)
+        if not policy.name.startswith("mixed"):
+            config.set_dtype_policy("float32")
+        yield
+    finally:
+        config.set_image_data_format(saved[0])
+        config.set_floatx(saved[1])
+        config.set_epsilon(saved[2])
+        config.set_dtype_policy(policy)
 
 
 def import_keras() -> ModuleType:
@@ -82,14 +119,31 @@ def import_keras() -> ModuleType:
         # Keras reads the variable once, when it is imported.
         os.environ["KERAS_BACKEND"] = installed[0]
     with preserve_random_state():  # importing JAX draws numbers
-        import keras
-
+        keras = _import_keras_anyway()
     if keras.backend.backend() not in _BACKENDS:
         raise MissingDependencyError(
             f"Keras uses the backend {keras.backend.backend()!r}, which cannot train: set "
             f"KERAS_BACKEND to one of {', '.join(_BACKENDS)} before Keras is imported"
         )
     return keras
+
+
+def _import_keras_anyway() -> ModuleType:
+    """Import Keras, without the user's ``keras.json`` if Keras refuses that (``bfloat16``)."""
+    try:
+        return importlib.import_module("keras")
+    except ValueError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "keras"]:
+            del sys.modules[name]
+    home = os.environ.get("KERAS_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["KERAS_HOME"] = folder
+        try:
+            return importlib.import_module("keras")
+        finally:
+            del os.environ["KERAS_HOME"]
+            if home is not None:
+                os.environ["KERAS_HOME"] = home
 
 
 def build_published(input_shape: tuple[int, ...]) -> Model:
@@ -228,4 +282,5 @@ def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
         raise ValueError(
             f"unknown architecture {architecture!r}: use one of {', '.join(ARCHITECTURES)}"
         ) from None
-    return build(tuple(int(side) for side in input_shape))
+    with standard_settings():
+        return build(tuple(int(side) for side in input_shape))

@@ -88,7 +88,18 @@ def write_model(
     -------
     sha256 : str
         Hash of the description, which contains the hashes of the other members.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
     """
+    broken = sum(int(np.count_nonzero(~np.isfinite(array))) for array in weights)
+    if broken:
+        raise ValueError(
+            f"the model {description.name!r} is not saved: {broken} of its weights are not finite "
+            "(the training diverged); train again with other images, weights or random_state"
+        )
     buffer = io.BytesIO()
     # Numbered, so that sorting by name restores the order of the layers.
     arrays: dict[str, Any] = {f"{i:04d}": array for i, array in enumerate(weights)}

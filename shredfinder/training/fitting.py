@@ -13,7 +13,7 @@ import numpy as np
 from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
-from shredfinder.models.architectures import import_keras
+from shredfinder.models.architectures import import_keras, standard_settings
 from shredfinder.training.recipes import augment_image
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def check_fit_options(
         )
 
 
+@standard_settings()
 def fit_network(
     network: Model,
     images: np.ndarray,
@@ -248,6 +249,11 @@ def _validate(
     }
 
 
+def _find_lowest(losses: list[float]) -> int:
+    """Return the epoch of the lowest loss; NaN, as from diverged weights, is the highest."""
+    return int(np.argmin(np.nan_to_num(losses, nan=np.inf, posinf=np.inf)))
+
+
 class _TrainingState:
     """History and best weights of a training, kept on disk if a folder is given."""
 
@@ -262,11 +268,14 @@ class _TrainingState:
         return len(self.history.get("loss", ()))
 
     def is_exhausted(self, patience: int | None) -> bool:
+        # Weights that are not finite never recover.
+        if self.epoch and not np.isfinite(self.history["loss"][-1]):
+            return True
         losses = self.history.get("val_loss")
         if patience is None or not losses:
             return False
         # Epochs since the lowest loss.
-        return len(losses) - 1 - int(np.argmin(losses)) >= patience
+        return len(losses) - 1 - _find_lowest(losses) >= patience
 
     def restore(self, network: Model) -> None:
         if self.folder is None or not (self.folder / "state.json").exists():
@@ -294,7 +303,7 @@ class _TrainingState:
             before = self.history.setdefault(name, [float("nan")] * n_before)
             before.append(value)
         losses = self.history.get("val_loss", [])
-        is_best = bool(losses) and int(np.argmin(losses)) == len(losses) - 1
+        is_best = bool(losses) and _find_lowest(losses) == len(losses) - 1
         if is_best:
             self.best_weights = network.get_weights()
         if self.folder is not None:

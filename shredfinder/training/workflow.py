@@ -142,8 +142,10 @@ def train_model(
     )
     # The model is returned all the same: the user may inspect its history.
     if not np.isfinite(history["loss"][-1]):
+        finite = all(np.isfinite(array).all() for array in network.get_weights())
+        result = "the best epoch before is kept" if finite else "the model cannot score"
         warnings.warn(
-            "the training diverged: its last loss is not finite, so the model cannot score; "
+            f"the training diverged: its last loss is not finite, so {result}; "
             "check images and weights, or change random_state",
             ShredfinderWarning,
             stacklevel=3,
