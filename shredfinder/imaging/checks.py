@@ -220,7 +220,9 @@ def fill_masked(images: ArrayLike, *, fluxes: bool = False) -> np.ndarray:
     if isinstance(images, (list, tuple)):
         parts = [split_mask(image) for image in images]
         if any(mask is not None for _, mask in parts):
-            images = np.ma.stack([np.ma.array(data, mask=mask) for data, mask in parts])
+            images = np.ma.stack(
+                [np.ma.array(data, mask=False if mask is None else mask) for data, mask in parts]
+            )
     data, mask = split_mask(images)
     data = np.asarray(data)
     if mask is None or not mask.any():

@@ -1,7 +1,13 @@
+import io
+
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.table import MaskedColumn
+from astropy.utils.masked import Masked
 from PIL import Image, ImageFile
 
+from shredfinder import Cutouts
 from shredfinder.imaging import ImageFiles, as_cutouts, read_image
 
 EXPECTED = {
@@ -105,3 +111,54 @@ def test_a_single_path_is_a_batch_of_one(image_files):
             ValueError, match=r"paths must be a list of image files, got '.*good.png'"
         ):
             ImageFiles(path, **FACTS)
+
+
+def test_grey_images_of_16_bits_and_fits_files(tmp_path):
+    grey = np.random.default_rng(0).integers(300, 60000, (16, 16)).astype(np.uint16)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    fits.writeto(tmp_path / "one.fits", grey)
+    fits.writeto(tmp_path / "plane.fits", grey[np.newaxis])
+    for name in ("deep.png", "one.fits", "plane.fits"):
+        assert read_image(tmp_path / name) == (None, "wrong size")
+    fits.writeto(tmp_path / "cube.fits", np.stack([grey] * 3))
+    assert read_image(tmp_path / "cube.fits") == (None, "not an image")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16", "RGB"])
+def test_pictures_are_checked_like_files(tmp_path, mode):
+    grey = make_picture("L").convert("RGB") if mode == "RGB" else make_picture(mode)
+    facts = FACTS | {"size": (16, 16)}
+    for pictures in (grey, [grey], [grey, make_picture()]):
+        flags = as_cutouts(pictures, **facts)[:].flags.tolist()
+        assert flags == ["wrong size", ""][: len(flags)]
+
+
+def test_truncated_pictures_are_found(tmp_path, monkeypatch):
+    make_picture().resize((128, 128)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    with Image.open(io.BytesIO(content[: len(content) // 2])) as picture:
+        assert as_cutouts(picture, **FACTS)[:].flags.tolist() == ["corrupted"]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float", "list", "astropy", "column"])
+def test_masked_pixels_are_not_data(kind):
+    images = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
+    mask = np.zeros(images.shape, bool)
+    mask[1, 8, 8], mask[2] = True, True
+    values = images / 255 if kind == "float" else images
+    masked = {
+        "list": lambda: [np.ma.array(a, mask=b) for a, b in zip(values, mask, strict=True)],
+        "astropy": lambda: Masked(values, mask),
+        "column": lambda: MaskedColumn(values, mask=mask),
+    }.get(kind, lambda: np.ma.array(values, mask=mask))()
+    cutouts = as_cutouts(masked, **FACTS | {"size": (16, 16)})
+    assert cutouts.flags.tolist() == ["", "corrupted", "corrupted"]
+    np.testing.assert_allclose(cutouts.images[0], images[0] / np.float32(255), rtol=1e-6)
+    unmasked = as_cutouts(np.ma.array(images), **FACTS | {"size": (16, 16)})
+    assert unmasked.images.dtype == np.uint8
+    fluxes = Cutouts(
+        np.ma.array(images, mask=mask), pixel_scale=1, bands="grz", color_mapping="flux"
+    )
+    assert fluxes.flags.tolist() == ["", "no coverage", "blank"]
+    assert fluxes.images[0].max() > 1

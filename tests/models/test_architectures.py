@@ -1,7 +1,15 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from shredfinder import ShredClassifier
+from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import build_network, import_keras
+from shredfinder.training import RECIPES
 from tests.conftest import needs_backend
 
 pytestmark = needs_backend
@@ -68,3 +76,66 @@ def test_invalid_sizes_and_names():
         build("compact", (100, 100, 3))
     with pytest.raises(ValueError, match="unknown architecture 'resnet'"):
         build("resnet", (128, 128, 3))
+
+
+@pytest.mark.parametrize(
+    ("data_format", "float_type"),
+    [
+        ("channels_first", "float32"),
+        ("channels_last", "float16"),
+        ("channels_first", "bfloat16"),
+        ("channels_last", "float64"),
+    ],
+)
+def test_settings_of_keras_do_not_change_a_fit(tiny, toy_images, tmp_path, data_format, float_type):
+    config = import_keras().config
+    expected = ShredClassifier(tiny, random_state=1).fit(*toy_images, progress=False)
+    saved = config.image_data_format(), config.floatx(), config.epsilon(), config.dtype_policy()
+    try:
+        config.set_image_data_format(data_format)
+        config.set_floatx(float_type)
+        config.set_epsilon(1e-2)
+        config.set_dtype_policy(float_type)
+        found = ShredClassifier(tiny, random_state=1).fit(*toy_images, progress=False)
+        found.save(tmp_path / "a.shredmodel")
+        network = ShredClassifier.load(tmp_path / "a.shredmodel").keras_network()
+        # The user's settings stay.
+        assert (config.image_data_format(), config.floatx()) == (data_format, float_type)
+        assert config.dtype_policy().name == float_type
+    finally:
+        config.set_image_data_format(saved[0])
+        config.set_floatx(saved[1])
+        config.set_epsilon(saved[2])
+        config.set_dtype_policy(saved[3])
+    assert found.history_ == expected.history_
+    for one, other in zip(found.model_.weights, expected.model_.weights, strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(network.get_weights(), found.model_.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_settings_that_keras_itself_refuses(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "bfloat16"}')
+    code = "from shredfinder.models import import_keras; print(import_keras().config.floatx())"
+    environment = os.environ | {"KERAS_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split()[-1] == "float32"
+
+
+def test_a_model_with_broken_weights_is_not_saved(tiny, toy_images, tmp_path):
+    recipe = replace(
+        RECIPES[tiny], make_optimizer=lambda keras, n_steps: keras.optimizers.SGD(1e38)
+    )
+    classifier = ShredClassifier(tiny, random_state=1)
+    with pytest.warns(ShredfinderWarning, match="diverged.*cannot score"):
+        classifier.fit(*toy_images, epochs=6, validation=None, recipe=recipe, progress=False)
+    # Weights that are not finite never recover.
+    assert len(classifier.history_["loss"]) < 6
+    path = tmp_path / "a.shredmodel"
+    with pytest.raises(ValueError, match="of its weights are not finite"):
+        classifier.save(path)
+    assert not path.exists()

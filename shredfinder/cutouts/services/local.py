@@ -51,15 +51,18 @@ class LocalImages(CutoutService):
         pattern such as ``"bricks/*-r.fits"``, or a pair of array and `~astropy.wcs.WCS`; a list
         holds several. A folder is searched for the Legacy Surveys' bricks,
         ``*-image-g.fits.fz`` and so on, or else for any FITS images, whose bands are read from
-        their headers (``FILTER``) or names.
+        their headers (``FILTER``) or names. Weight, mask, exposure and model maps, and
+        extensions without coordinates, are left out.
     bands : sequence of str, optional
-        Bands of a cube's planes, or to search for in a folder; by default g, r and z.
+        Bands of a cube's planes, unless its header names them (``BANDS``), or to search for in
+        a folder; by default g, r and z.
     color_mapping : str, optional
         Mapping from fluxes to colours; ``"flux"`` keeps the fluxes, one channel per band.
     flux_scale : float, optional
         Factor that converts the images' values to nanomaggies per native pixel of the survey
-        (0.262″ for the Legacy Surveys). It is required if the images' pixels are of another size:
-        1 if their values are per native pixel nevertheless.
+        (0.262″ for the Legacy Surveys). By default headers decide (``BUNIT`` and the magnitude
+        zero point); images without either are in nanomaggies. It is required if the images'
+        pixels are of another size: 1 if their values are per native pixel nevertheless.
     jpeg : bool, optional
         Whether to compress and decompress colour images as JPEG, as the survey's viewer does. By
         default yes if its images, on which models were trained, are JPEG images.
@@ -71,7 +74,8 @@ class LocalImages(CutoutService):
     Raises
     ------
     ValueError
-        If an image does not exist or has no celestial WCS.
+        If an image does not exist, has no celestial WCS, or is in a unit that cannot be converted
+        to nanomaggies.
 
     Examples
     --------
