@@ -192,6 +192,12 @@ class GridFit(NamedTuple):
             moved.append(axis)
         return GridFit(moved[0], moved[1], self.error / step)
 
+    def evaluate_nodes(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions of the nodes, each of shape ``(25,)``."""
+        terms = _terms(*make_nodes(width, height))
+        x, y = (sum(c * term for c, term in zip(a, terms, strict=True)) for a in (self.x, self.y))
+        return x, y
+
     def evaluate(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of all pixels, each of shape ``(height, width)``."""
         v, u = np.ogrid[:height, :width]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from shredfinder._utils.files import list_extensions, reading_errors
+from shredfinder._utils.files import reading_errors
 from shredfinder._utils.units import to_floats
 from shredfinder.cutouts.decoding import get_celestial, read_wcs
 from shredfinder.cutouts.image_headers import (
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
+    from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts.services.planes import OpenFiles
 
-__all__ = ["find_planes"]
+__all__ = ["find_bricks", "find_planes"]
 
 # File names of the Legacy Surveys' images; a brick's folder holds other files too.
 _BRICK_FILES = "*-image-{band}.fits*"
@@ -133,8 +135,7 @@ def _read_images(source: str | tuple[Any, ...], files: OpenFiles) -> list[_Image
         elif getattr(array, "unit", None) is not None:
             found[0] = found[0]._replace(unit=convert_unit(array.unit))
     else:
-        with files.lock, reading_errors(source, "the image"):
-            hdus = files.get(source)
+        with reading_errors(source, "the image"), files.use(source) as hdus:
             # A compressed image follows an empty primary HDU.
             indices = [i for i, hdu in enumerate(hdus) if hdu.is_image and len(hdu.shape) > 1]
             if not indices:
@@ -237,7 +238,6 @@ def _split_planes(
                 image.wcs,
                 image.shape[-2:],
                 _reader(image, i, files),
-                files.lock,
                 unit=image.unit,
                 label=image.label,
             )
@@ -246,23 +246,18 @@ def _split_planes(
         ]
 
 
-def _reader(image: _Image, plane: int, files: OpenFiles) -> Callable[[slice, slice], np.ndarray]:
+def _reader(image: _Image, plane: int, files: OpenFiles) -> Callable[..., np.ndarray]:
     """Return a function that reads a range of rows and columns, NaN where masked."""
     # Cubes have their planes on the third axis from the end; more axes have one pixel each.
     n_axes = len(image.shape)
     where = (0,) * (n_axes - 3) + ((plane,) if n_axes > 2 else ())
     if not isinstance(image.source, str):
         array = _as_array(image.source)
-        return lambda rows, columns: to_floats(array[(*where, rows, columns)], "the image")
-
-    def read(rows: slice, columns: slice) -> np.ndarray:
-        hdu = files.get(image.source)[image.extension]
-        # Only the slice is read: plain values are mapped into memory, and a section reads scaled
-        # or compressed ones (slowly, row by row).
-        data = hdu.data if _is_mapped(hdu) else hdu.section
-        return np.asarray(data[(*where, rows, columns)])
-
-    return read
+        return lambda rows, columns, whole: to_floats(array[(*where, rows, columns)], "the image")
+    path, index = image.source, image.extension
+    return lambda rows, columns, whole: files.read(
+        path, index, (*where, rows, columns), whole=whole
+    )
 
 
 def _as_array(array: Any) -> Any:
@@ -274,24 +269,12 @@ def _as_array(array: Any) -> Any:
     return array if hasattr(array, "mask") else np.asarray(array)
 
 
-def _is_mapped(hdu: Any) -> bool:
-    """Return whether the file holds an image's values unscaled and uncompressed."""
-    from astropy.io.fits import CompImageHDU
-
-    scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
-    return not scaled and not isinstance(hdu, CompImageHDU)
-
-
 def _search_folder(folder: Path, bands: tuple[str, ...], files: OpenFiles) -> Iterator[Plane]:
     """Yield the planes of all images in a folder and its subfolders, in any band."""
-    bricks = [
-        (band, str(path))
-        for band in bands
-        for path in sorted(folder.rglob(_BRICK_FILES.format(band=band)))
-        if path.name.lower().endswith(_SUFFIXES)
-    ]
-    for band, path in bricks:
-        yield from _take_band(path, band, bands, files)
+    bricks = find_bricks(folder, bands)
+    for found in bricks.values():
+        for band, path in found.items():
+            yield from _take_band(path, band, bands, files)
     if bricks:
         return
     paths = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES))
@@ -311,10 +294,36 @@ def _search_folder(folder: Path, bands: tuple[str, ...], files: OpenFiles) -> It
         )
 
 
+def find_bricks(folder: PathLike, bands: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Find the files of the Legacy Surveys' bricks in a folder and its subfolders.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder.
+    bands : tuple of str
+        Bands to look for.
+
+    Returns
+    -------
+    bricks : dict
+        By name without the band, sorted: the file of each band.
+    """
+    ends = {f"-image-{band}.fits{end}": band for band in bands for end in ("", ".fz", ".gz")}
+    bricks: dict[str, dict[str, str]] = defaultdict(dict)
+    # This is several times faster than the patterns of pathlib.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            start, found, end = name.rpartition("-image-")
+            band = ends.get(found + end)
+            if band is not None and start:
+                bricks[os.path.join(place, start)][band] = os.path.join(place, name)
+    return {key: bricks[key] for key in sorted(bricks)}
+
+
 def _holds_images(path: str, files: OpenFiles) -> bool:
     """Return whether a file holds images of the sky, rather than tables or maps."""
-    with files.lock, reading_errors(path, "the image"):
-        hdus = list_extensions(files.get(path))
+    with reading_errors(path, "the image"), files.use(path) as hdus:
         headers = [hdu.header for hdu in hdus if hdu.is_image and len(hdu.shape) > 1]
         kept = select_images(headers, hdus[0].header)
         # An inverse variance may show in its unit only.

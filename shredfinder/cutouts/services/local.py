@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder._utils.runtime import count_threads
-from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
-from shredfinder.cutouts.services.image_files import find_planes
-from shredfinder.cutouts.services.planes import OpenFiles
-from shredfinder.exceptions import NoCoverageError, ShredfinderWarning
+from shredfinder.cutouts.services.fields import FieldIndex, locate_brick, resample
+from shredfinder.cutouts.services.image_files import find_bricks, find_planes
+from shredfinder.cutouts.services.planes import OpenFiles, Plane
+from shredfinder.exceptions import BadResponseError, NoCoverageError, ServiceError, ShredfinderWarning
+from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.surveys import COLOR_MAPPINGS
@@ -32,6 +34,9 @@ MARGIN = 24
 _SCALE_TOLERANCE = 0.02
 # Relative difference of units beyond which one flux_scale cannot be right for both images.
 _UNIT_TOLERANCE = 0.05
+# Bricks whose headers are all read at once, with all checks; of more, some are read at first.
+_FEW_BRICKS = 16
+_N_SAMPLES = 5
 
 
 @register_service("local")
@@ -117,20 +122,57 @@ class LocalImages(CutoutService):
         self.layer = layer
         self.color_mapping = color_mapping
         self._jpeg = jpeg
-        # Files are read one at a time, but resampling, which takes longer, is concurrent.
         self.max_workers = count_threads()
         self._files = OpenFiles()
+        self._flux_scale = flux_scale
         try:
-            self._planes = find_planes(images, tuple(bands or "grz"), self._files)
-            self.bands = self._choose_bands(bands)
-            self._set_scales(flux_scale)
+            self._fields = self._index_bricks(images, bands) or self._index_all(images, bands)
         except Exception:
             self.close()
             raise
 
-    def _choose_bands(self, bands: Sequence[str] | None) -> tuple[str, ...]:
+    def _index_all(self, images: Any, bands: Sequence[str] | None) -> FieldIndex:
+        """Read the headers of all images."""
+        planes = find_planes(images, tuple(bands or "grz"), self._files)
+        self.bands = self._choose_bands(planes, bands)
+        self._set_scales(planes, self._flux_scale)
+        return FieldIndex.of_planes(planes)
+
+    def _index_bricks(self, images: Any, bands: Sequence[str] | None) -> FieldIndex | None:
+        """Find the bricks of a survey by their names; None for other images, or a few bricks."""
+        if not isinstance(images, (str, os.PathLike)) or not os.path.isdir(images):
+            return None
+        bricks = list(find_bricks(images, tuple(bands or "grz")).items())
+        if len(bricks) <= _FEW_BRICKS:
+            return None
+        centers = [locate_brick(os.path.basename(name)) for name, _ in bricks]
+        positions = [center for center in centers if center is not None]
+
+        def load(brick: int, *, quiet: bool = True) -> list[Plane]:
+            planes = find_planes(bricks[brick][1], tuple(bands or "grz"), self._files)
+            self._set_scales(planes, self._flux_scale, quiet=quiet)
+            return planes
+
+        # The names of some are compared with their headers; others may be named so by chance.
+        samples = np.unique(np.linspace(0, len(bricks) - 1, _N_SAMPLES).astype(int))
+        if len(positions) < len(bricks):
+            return None
+        index = FieldIndex.of_bricks(positions, load)
+        sampled = [find_planes(bricks[i][1], tuple(bands or "grz"), self._files) for i in samples]
+        if not all(
+            index.covers(i, plane) for i, planes in zip(samples, sampled, strict=True) for plane in planes
+        ):
+            return None
+        planes = [plane for planes in sampled for plane in planes]
+        self.bands = self._choose_bands(planes, bands)
+        self._set_scales(planes, self._flux_scale)
+        return index
+
+    def _choose_bands(
+        self, planes: Sequence[Plane], bands: Sequence[str] | None
+    ) -> tuple[str, ...]:
         """Return the bands of the cutouts' channels, which must all have images."""
-        found = tuple(dict.fromkeys(plane.band for plane in self._planes))
+        found = tuple(dict.fromkeys(plane.band for plane in planes))
         if self.color_mapping == FLUX:
             chosen = tuple(bands or found)
         elif self.color_mapping in COLOR_MAPPINGS:
@@ -148,9 +190,11 @@ class LocalImages(CutoutService):
             )
         return chosen
 
-    def _set_scales(self, flux_scale: float | None) -> None:
+    def _set_scales(
+        self, planes: Sequence[Plane], flux_scale: float | None, *, quiet: bool = False
+    ) -> None:
         """Set the factor of each image to nanomaggies per native pixel of the survey."""
-        planes = [plane for plane in self._planes if plane.band in self.bands]
+        planes = [plane for plane in planes if plane.band in self.bands]
         native = None
         if self.color_mapping != FLUX:
             native = COLOR_MAPPINGS[self.color_mapping].native_pixel_scale
@@ -158,7 +202,7 @@ class LocalImages(CutoutService):
         if flux_scale is not None:
             for plane in planes:
                 plane.flux_scale = float(flux_scale)
-            if max(stated) > (1 + _UNIT_TOLERANCE) * min(stated):
+            if not quiet and max(stated, default=1) > (1 + _UNIT_TOLERANCE) * min(stated, default=1):
                 low, high = (planes[int(f(stated))].label for f in (np.argmin, np.argmax))
                 warnings.warn(
                     f"flux_scale={flux_scale:g} is applied to all images, though by their headers "
@@ -173,13 +217,14 @@ class LocalImages(CutoutService):
                 f"{unknown[0].label} {unknown[0].unit.problem}: the colour mapping needs "
                 f"nanomaggies per {native} arcsec pixel; give flux_scale, the factor between them"
             )
-        if unknown:
+        if unknown and not quiet:
             warnings.warn(
                 f"{unknown[0].label} {unknown[0].unit.problem}: the values of all images are kept "
                 "as they are; give flux_scale, the factor to nanomaggies",
                 ShredfinderWarning,
                 stacklevel=3,
             )
+        if unknown:
             return
         for plane, factor in zip(planes, stated, strict=True):
             ratio = plane.pixel_scale / (native or plane.pixel_scale)
@@ -193,7 +238,7 @@ class LocalImages(CutoutService):
                 )
             plane.flux_scale = factor
         converted = [p for p in planes if abs(p.flux_scale - 1) > _UNIT_TOLERANCE]
-        if converted:
+        if converted and not quiet:
             factors = sorted({f"{plane.flux_scale:.4g}" for plane in converted}, key=float)
             warnings.warn(
                 f"{converted[0].label} is {converted[0].unit.stated}: values are converted to "
@@ -207,35 +252,47 @@ class LocalImages(CutoutService):
         """Close the files; they are reopened when they are needed."""
         self._files.close()
 
+    def order(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Return an order of positions, brick by brick; NaN is last."""
+        valid = np.isfinite(ra) & np.isfinite(dec)
+        field = np.full(len(ra), len(self._fields))
+        field[valid] = self._fields.nearest(ra[valid], dec[valid])
+        # Neighbouring bricks follow one another, since their edges are read for one another.
+        centers = self._fields.centers
+        rank = np.empty(len(centers) + 1, int)
+        rank[np.lexsort((np.arctan2(centers[:, 1], centers[:, 0]), centers[:, 2].round(3)))] = (
+            np.arange(len(centers))
+        )
+        rank[-1] = len(centers)
+        return np.argsort(rank[field], kind="stable")
+
     def fetch(self, request: CutoutRequest, client: HttpClient | None = None) -> FetchedImage:
         """Combine and resample images; see `CutoutService.fetch`."""
-        from astropy.coordinates import SkyCoord
+        (fetched,) = self.fetch_many([request], client)
+        if isinstance(fetched, ServiceError):
+            raise fetched
+        return fetched
 
-        # Offsets of pixel centres from the cutout's centre, which lies between pixels for even
-        # sizes.
-        right = (np.arange(request.width) - (request.width - 1) / 2) * request.pixel_scale
-        down = (np.arange(request.height) - (request.height - 1) / 2) * request.pixel_scale
-        # East is left and north up, while pixels count to the right and down.
-        east, north = np.meshgrid(-right, -down)
-        ra, dec = deproject(east, north, request.ra, request.dec)
-        coords = SkyCoord(ra, dec, unit="deg")
-        radius = np.hypot(request.width, request.height) / 2 * request.pixel_scale / 3600
-        touching = [p for p in self._planes if p.overlaps(request.ra, request.dec, radius)]
-        fluxes = np.full((*coords.shape, len(self.bands)), np.nan)
-        # Bands of a brick share the pixel positions.
-        located: dict[Any, Any] = {}
-        for i, band in enumerate(self.bands):
-            planes = [plane for plane in touching if plane.band == band]
-            parts = [plane.cut(coords, request.pixel_scale, located) for plane in planes]
-            fluxes[..., i] = _average([part for part in parts if part is not None], coords.shape)
+    def fetch_many(
+        self, requests: Sequence[CutoutRequest], client: HttpClient | None = None
+    ) -> list[FetchedImage | ServiceError]:
+        """Combine and resample images; see `CutoutService.fetch_many`."""
+        cubes = resample(self._fields, requests, self.bands)
+        return [self._finish(cube) for cube in cubes]
+
+    def _finish(self, fluxes: np.ndarray | Exception | None) -> FetchedImage | ServiceError:
+        if isinstance(fluxes, ServiceError):
+            return fluxes
+        if isinstance(fluxes, Exception):
+            return BadResponseError(str(fluxes), CutoutFlag.CORRUPTED)
         # The source itself must be on an image; missing pixels beside it stay NaN.
-        center = fluxes[(request.height - 1) // 2, (request.width - 1) // 2]
-        if not np.isfinite(center).all():
-            raise NoCoverageError("no image holds the position in every band")
-        fluxes = fluxes.astype(np.float32)
+        if fluxes is None or not np.isfinite(
+            fluxes[:, (fluxes.shape[1] - 1) // 2, (fluxes.shape[2] - 1) // 2]
+        ).all():
+            return NoCoverageError("no image holds the position in every band")
         if self.color_mapping == FLUX:
-            return FetchedImage(fluxes)
-        image = flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping, axis=-1)
+            return FetchedImage(np.ascontiguousarray(np.moveaxis(fluxes, 0, -1)))
+        image = flux_to_rgb(fluxes, self.bands, color_mapping=self.color_mapping)
         if self._jpeg:
             image = compress_jpeg(image, color_mapping=self.color_mapping)
         return FetchedImage(image)
@@ -269,14 +326,3 @@ def make_cutout(
     if missing:
         raise NoCoverageError(f"no image in {', '.join(missing)} holds the position")
     return LocalImages(planes, **options).fetch(request)
-
-
-def _average(images: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Return the mean of the finite values, pixel by pixel; NaN where there is none."""
-    total, n = np.zeros(shape), np.zeros(shape, int)
-    for image in images:
-        valid = np.isfinite(image)
-        total[valid] += image[valid]
-        n += valid
-    # maximum avoids a warning about 0 / 0 where there is no image.
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,25 +14,23 @@ from shredfinder.cutouts.decoding import read_celestial, read_fits
 from shredfinder.cutouts.image_headers import FluxUnit, read_unit, select_images
 from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.checks import CutoutFlag
-from shredfinder.imaging.resampling import (
-    choose_level,
-    resample_lanczos,
-    smooth_and_average,
-)
+from shredfinder.imaging.resampling import choose_level, smooth_and_average
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
 
-    from astropy.coordinates import SkyCoord
     from astropy.io.fits import HDUList
     from astropy.wcs import WCS
+    from numpy.typing import ArrayLike
 
-__all__ = ["OpenFiles", "Plane", "read_planes"]
+__all__ = ["OpenFiles", "Part", "Plane", "read_planes", "to_vectors"]
 
-# Pixels around a cutout, at the coarsest level, that smoothing and interpolation need.
-_MARGIN = 10
-_MAX_OPEN = 16
+# Pixels around a cutout, at the coarsest level, that smoothing and interpolation need, and
+# interpolation alone.
+_MARGIN, _NATIVE_MARGIN = 10, 4
+# Files and, if they are compressed, files whose decoded tiles are kept: three bands of a brick and
+# parts of its neighbours.
+_MAX_OPEN, _MAX_DECODED = 48, 12
 
 
 def read_planes(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, WCS, FluxUnit]]:
@@ -74,38 +73,149 @@ def read_planes(content: bytes, content_type: str = "") -> list[tuple[np.ndarray
     return planes
 
 
+class _File:
+    """An open file, the lock that is held while it is used, and its decoded tiles."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self.hdus: HDUList | None = None
+        self.tiles: dict[int, _Tiles] = {}
+
+    def close(self) -> None:
+        if self.hdus is not None:
+            self.hdus.close()
+        self.hdus = None
+        self.tiles.clear()
+
+
 class OpenFiles:
-    """FITS files that stay open while they are in use; the least recently used are closed."""
+    """FITS files that stay open while they are in use; the least recently used are closed.
+
+    Each file has its own lock, so that threads wait only for another that reads the same file.
+    """
 
     def __init__(self) -> None:
-        self._files: OrderedDict[str, HDUList] = OrderedDict()
-        # Reentrant: a plane's `read` calls `get` while `cut` holds the lock.
-        self.lock = threading.RLock()
+        self._files: OrderedDict[str, _File] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def get(self, path: str) -> HDUList:
-        """Return an open file, opened if it is not; hold ``lock`` while using it."""
+    @contextlib.contextmanager
+    def use(self, path: str) -> Iterator[HDUList]:
+        """Yield an open file, opened if it is not, which no other thread uses meanwhile."""
+        with self._open(path) as file:
+            assert file.hdus is not None
+            yield file.hdus
+
+    @contextlib.contextmanager
+    def _open(self, path: str) -> Iterator[_File]:
         from astropy.io import fits
 
-        if path in self._files:
+        with self._lock:
+            file = self._files.setdefault(path, _File(path))
             self._files.move_to_end(path)
-        else:
-            # memmap=True would refuse scaled values; the default maps only what it can.
-            hdus = fits.open(path)
-            try:
-                list_extensions(hdus)
-            except ValueError:
-                hdus.close()
-                raise
-            self._files[path] = hdus
-            if len(self._files) > _MAX_OPEN:
-                self._files.popitem(last=False)[1].close()
-        return self._files[path]
+        with file.lock:
+            if file.hdus is None:
+                # memmap=True would refuse scaled values; the default maps only what it can.
+                hdus = fits.open(path)
+                try:
+                    list_extensions(hdus)
+                except ValueError:
+                    hdus.close()
+                    raise
+                file.hdus = hdus
+                self._close_others()
+            yield file
+
+    def _close_others(self) -> None:
+        with self._lock:
+            files = list(self._files.values())
+            decoded = [file for file in files if file.tiles]
+            for file in [*files[:-_MAX_OPEN], *decoded[:-_MAX_DECODED]]:
+                # A file that another thread uses stays open.
+                if file.lock.acquire(blocking=False):
+                    file.close()
+                    self._files.pop(file.path, None)
+                    file.lock.release()
+
+    def read(
+        self, path: str, index: int, where: tuple[Any, ...], *, whole: bool = False
+    ) -> np.ndarray:
+        """Read a part of an image.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        index : int
+            Position of the image in the file.
+        where : tuple
+            Indices, the last two of which are slices of rows and columns.
+        whole : bool, optional
+            Decode a compressed image as a whole, since most of it will be needed.
+
+        Returns
+        -------
+        values : `~numpy.ndarray`
+            The values, scaled, with NaN for missing ones.
+        """
+        from astropy.io.fits import CompImageHDU
+
+        with self._open(path) as file:
+            assert file.hdus is not None
+            hdu = file.hdus[index]
+            if isinstance(hdu, CompImageHDU) and len(where) == 2:
+                if index not in file.tiles:
+                    file.tiles[index] = _Tiles(hdu)
+                    self._close_others()
+                return file.tiles[index].read(*where, whole=whole)
+            # Only the slice is read: plain values are mapped into memory, and a section reads
+            # scaled or compressed ones.
+            scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
+            plain = not scaled and not isinstance(hdu, CompImageHDU)
+            data = hdu.data if plain else hdu.section
+            return np.array(data[where])
 
     def close(self) -> None:
         """Close all files."""
-        with self.lock:
-            while self._files:
-                self._files.popitem()[1].close()
+        with self._lock:
+            files = list(self._files.values())
+            self._files.clear()
+        for file in files:
+            with file.lock:
+                file.close()
+
+
+class _Tiles:
+    """A compressed image, and its tiles that were decoded."""
+
+    def __init__(self, hdu: Any) -> None:
+        self._section, self._shape = hdu.section, hdu.shape
+        self._tile = hdu.tile_shape
+        counts = [-(-n // step) for n, step in zip(self._shape, self._tile, strict=True)]
+        self._done = np.zeros(counts, bool)
+        # Memory is taken only where tiles are written.
+        self._values = np.empty(self._shape, np.float32)
+
+    def read(self, rows: slice, columns: slice, *, whole: bool) -> np.ndarray:
+        if whole and not self._done.any():
+            self._values[...] = self._section[...]
+            self._done[...] = True
+        first = [part.start // step for part, step in zip((rows, columns), self._tile, strict=True)]
+        last = [
+            (part.stop - 1) // step for part, step in zip((rows, columns), self._tile, strict=True)
+        ]
+        needed = ~self._done[first[0] : last[0] + 1, first[1] : last[1] + 1]
+        if needed.any():
+            # One call per rectangle of missing tiles costs less than one per tile.
+            found = np.argwhere(needed)
+            low, high = found.min(axis=0) + first, found.max(axis=0) + first + 1
+            part = tuple(
+                slice(a * step, min(b * step, n))
+                for a, b, step, n in zip(low, high, self._tile, self._shape, strict=True)
+            )
+            self._values[part] = self._section[part]
+            self._done[low[0] : high[0], low[1] : high[1]] = True
+        return self._values[rows, columns]
 
 
 class Plane:
@@ -120,9 +230,8 @@ class Plane:
     shape : tuple of int
         Height and width in pixels.
     read : callable
-        Reads a slice of rows and one of columns as floats, with NaN for missing pixels.
-    lock : context manager
-        Held while it reads.
+        Reads a slice of rows and one of columns as floats, with NaN for missing pixels; the
+        argument ``whole`` says whether most of the image will be needed.
     unit : FluxUnit, optional
         Unit of the values, as the header states it.
     label : str, optional
@@ -132,6 +241,12 @@ class Plane:
     ----------
     flux_scale : float
         Factor that `cut` applies to the values, 1 unless it is set.
+    grid : tuple
+        The same for images with the same coordinates and size, such as bands of a brick.
+    center : `~numpy.ndarray`
+        Unit vector of the image's centre.
+    radius : float
+        Half its diagonal in radians.
     """
 
     def __init__(
@@ -139,8 +254,7 @@ class Plane:
         band: str,
         wcs: WCS,
         shape: tuple[int, ...],
-        read: Callable[[slice, slice], np.ndarray],
-        lock: AbstractContextManager[Any],
+        read: Callable[..., np.ndarray],
         *,
         unit: FluxUnit | None = None,
         label: str = "the image",
@@ -151,7 +265,8 @@ class Plane:
         self.wcs = wcs
         self.shape = tuple(shape)
         self._read = read
-        self._lock = lock
+        # A WCS is not thread-safe.
+        self._lock = threading.Lock()
         self.unit = FluxUnit() if unit is None else unit
         self.label = label
         self.flux_scale = 1.0
@@ -159,85 +274,85 @@ class Plane:
         self.grid: tuple[Any, ...] = (wcs.to_header_string(relax=True), self.shape)
         if wcs.has_distortion:  # which that header does not hold completely
             self.grid = (id(wcs), self.shape)
+        self._is_icrs = wcs.wcs.radesys == "ICRS" and wcs.wcs.lngtyp.strip() == "RA"
         self.pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
         ny, nx = self.shape
         middle = wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).icrs
-        self.center = _vector(middle.ra.deg, middle.dec.deg)
+        self.center = to_vectors(middle.ra.deg, middle.dec.deg)
         self.radius = np.radians(np.hypot(nx, ny) / 2 * self.pixel_scale / 3600)
 
-    def overlaps(self, ra: float, dec: float, radius: float) -> bool:
-        """Return whether a circle may touch the image; all in degrees."""
-        distance = np.linalg.norm(_vector(ra, dec) - self.center)
-        # The margin covers the difference of chord and arc, and distant projections.
-        return distance < (np.radians(radius) + self.radius) * 1.1
+    def locate(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pixels of positions in degrees (ICRS), NaN where there are none."""
+        from astropy.coordinates import SkyCoord
 
-    def cut(
-        self, coords: SkyCoord, pixel_scale: float, located: dict[Any, Any] | None = None
-    ) -> np.ndarray | None:
-        """Resample the image at positions on the sky, as the Legacy Surveys' viewer does.
+        with self._lock:
+            if self._is_icrs:
+                # Far from the image, a projection may not exist, or distortions not converge.
+                x, y = self.wcs.all_world2pix(ra.ravel(), dec.ravel(), 0, quiet=True)
+            else:
+                x, y = self.wcs.world_to_pixel(SkyCoord(ra.ravel(), dec.ravel(), unit="deg"))
+        return x.reshape(ra.shape), y.reshape(ra.shape)
 
-        Parameters
-        ----------
-        coords : `~astropy.coordinates.SkyCoord`
-            Positions of the cutout's pixels, of shape ``(height, width)``.
-        pixel_scale : float
-            The cutout's pixel scale in arcsec.
-        located : dict, optional
-            Stores the pixel positions, for other planes of the same ``grid``.
-
-        Returns
-        -------
-        values : `~numpy.ndarray` or None
-            Values of shape ``(height, width)``, NaN outside the image; None if all are
-            outside.
-        """
-        located = {} if located is None else located
-        if self.grid not in located:
-            located[self.grid] = self._locate(coords, pixel_scale)
-        if located[self.grid] is None:
+    def choose_part(self, x: np.ndarray, y: np.ndarray, pixel_scale: float) -> Part | None:
+        """Choose what to read for pixels of a cutout, and how to average it; None for nothing."""
+        # Average 2 × 2 pixels `level` times, so that blocks of ``step`` pixels become one.
+        level = choose_level(pixel_scale, self.pixel_scale)
+        columns, rows = _bounds(x, self.shape[1], level), _bounds(y, self.shape[0], level)
+        if columns is None or rows is None:
             return None
-        (left, right), (bottom, top), level, x, y = located[self.grid]
+        return Part(slice(*rows), slice(*columns), level)
+
+    def read(self, part: Part, *, whole: bool = False) -> np.ndarray:
+        """Read a part of the image, as float32, averaged.
+
+        Raises
+        ------
+        BadResponseError
+            If the data of a file are damaged though its header is not.
+        """
         try:
-            # Only reading needs the lock; resampling runs in parallel.
-            with self._lock:
-                values = np.asarray(
-                    self._read(slice(bottom, top), slice(left, right)), dtype=np.float32
-                )
-        except Exception as error:  # the data of a file may be damaged though its header is not
+            values = self._read(part.rows, part.columns, whole=whole)
+        except Exception as error:  # decoders raise many types of errors
             raise BadResponseError(
                 f"cannot read {self.label} in {self.band}: {error}", CutoutFlag.CORRUPTED
             ) from error
+        values = np.asarray(values, dtype=np.float32)
         if self.flux_scale != 1:
-            values = values * self.flux_scale
-        return resample_lanczos(smooth_and_average(values, level), x, y)
+            values = values * np.float32(self.flux_scale)
+        return smooth_and_average(values, part.level)
 
-    def _locate(self, coords: SkyCoord, pixel_scale: float) -> tuple[Any, ...] | None:
-        """Return the range of pixels to read, the level of averaging, and the positions in it."""
-        with self._lock:  # a WCS is not thread-safe
-            x, y = self.wcs.world_to_pixel(coords)
-        # Average 2 × 2 pixels `level` times, so that blocks of ``step`` pixels become one.
-        level = choose_level(pixel_scale, self.pixel_scale)
-        step = 2**level
-        columns, rows = _bounds(x, self.shape[1], step), _bounds(y, self.shape[0], step)
-        if columns is None or rows is None:
-            return None
-        left, bottom = columns[0], rows[0]
+
+class Part(NamedTuple):
+    """A part of an image, and how often it is averaged 2 × 2."""
+
+    rows: slice
+    columns: slice
+    level: int
+
+    def place(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return positions in the averaged part, given those in the image."""
+        step = 2**self.level
         # Edges of pixels scale with `step`, centres do not: half a pixel is added and subtracted.
-        x, y = ((axis + 0.5) / step - 0.5 for axis in (x - left, y - bottom))
-        return columns, rows, level, x, y
+        return (
+            (x - self.columns.start + 0.5) / step - 0.5,
+            (y - self.rows.start + 0.5) / step - 0.5,
+        )
 
 
-def _bounds(x: np.ndarray, n: int, step: int) -> tuple[int, int] | None:
+def _bounds(x: np.ndarray, n: int, level: int) -> tuple[int, int] | None:
     """Return the first and last pixel plus one to read, aligned to the image's averaged blocks."""
-    if not np.isfinite(x).any():
+    # Positions between the nodes are at most a pixel farther out.
+    if not (np.nanmin(x, initial=n) < n + 0.5 and np.nanmax(x, initial=-1) > -1.5):
         return None
-    first = max(0, int(np.floor(np.nanmin(x))) // step - _MARGIN) * step
-    last = (int(np.ceil(np.nanmax(x))) // step + _MARGIN + 1) * step
+    step, margin = 2**level, _MARGIN if level else _NATIVE_MARGIN
+    first = max(0, int(np.floor(np.nanmin(x))) // step - margin) * step
+    last = (int(np.ceil(np.nanmax(x))) // step + margin + 1) * step
     # At the image's end, pixels that fill no block are smoothed all the same.
     last = min(n, last)
     return (first, last) if last - first >= step else None
 
 
-def _vector(ra: float, dec: float) -> np.ndarray:
+def to_vectors(ra: ArrayLike, dec: ArrayLike) -> np.ndarray:
+    """Return unit vectors of shape ``(..., 3)`` of positions in degrees."""
     ra, dec = np.radians(ra), np.radians(dec)
-    return np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)

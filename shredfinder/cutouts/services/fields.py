@@ -1,0 +1,279 @@
+"""Fields of the sky that images show: where they are, and cutouts from them."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from shredfinder.cutouts.grouping import deproject
+from shredfinder.cutouts.services.planes import to_vectors
+from shredfinder.imaging.resampling import (
+    fit_grids,
+    make_nodes,
+    resample_grid,
+    resample_lanczos,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shredfinder.cutouts.services.base import CutoutRequest
+    from shredfinder.cutouts.services.planes import Plane
+
+__all__ = ["FieldIndex", "group_planes", "locate_brick", "resample"]
+
+# The centre of a brick is in its name, in units of 0.1° and truncated.
+_BRICK_NAME = re.compile(r"(?<!\d)(\d{4})([pm])(\d{3})(?!\d)")
+# Half the diagonal of a brick in degrees, and the largest error of its name.
+_BRICK_RADIUS, _NAME_ERROR = 0.19, 0.12
+# Fields whose headers are kept.
+_MAX_LOADED = 512
+# Distances are chords, radii may be those of distorted images.
+_TOLERANCE = 1.1
+# Largest error in pixels of fitted positions.
+_MAX_ERROR = 2e-4
+# Sources of one field at which its images are decoded as a whole.
+_DENSE = 100
+
+
+def locate_brick(name: str) -> tuple[float, float] | None:
+    """Return the approximate centre of a brick of the Legacy Surveys, by its name.
+
+    Parameters
+    ----------
+    name : str
+        File name, such as ``"legacysurvey-1501p022-image-g.fits.fz"``.
+
+    Returns
+    -------
+    center : tuple of float or None
+        Right ascension and declination in degrees; None if the name is no brick's.
+
+    Examples
+    --------
+    >>> from shredfinder.cutouts.services.fields import locate_brick
+    >>> locate_brick("legacysurvey-1501m022-image-g.fits.fz")
+    (150.15, -2.25)
+    """
+    found = _BRICK_NAME.search(name)
+    if found is None:
+        return None
+    ra, dec = (int(found[1]) + 0.5) / 10, (int(found[3]) + 0.5) / 10
+    if ra > 360 or dec > 90:
+        return None
+    return ra, dec if found[2] == "p" else -dec
+
+
+def group_planes(planes: Sequence[Plane]) -> list[list[Plane]]:
+    """Group the images that have the same coordinates and size, such as bands of a brick."""
+    groups: dict[object, list[Plane]] = defaultdict(list)
+    for plane in planes:
+        groups[plane.grid].append(plane)
+    return list(groups.values())
+
+
+class FieldIndex:
+    """Find the fields that cutouts touch, whose number does not matter.
+
+    Parameters
+    ----------
+    centers : `~numpy.ndarray`
+        Unit vectors of the fields' centres, of shape ``(n, 3)``.
+    radii : `~numpy.ndarray`
+        Their radii in radians, of shape ``(n,)``; upper limits.
+    load : callable
+        Returns the images of a field, given its number. The last few hundred are kept.
+    """
+
+    def __init__(
+        self, centers: np.ndarray, radii: np.ndarray, load: Callable[[int], list[Plane]]
+    ) -> None:
+        from scipy.spatial import cKDTree
+
+        self._tree = cKDTree(centers, balanced_tree=False)
+        self._radii, self._reach = radii, float(radii.max(initial=0.0))
+        self._load = load
+        self._loaded: OrderedDict[int, list[Plane]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._radii)
+
+    @property
+    def centers(self) -> np.ndarray:
+        """`~numpy.ndarray`: unit vectors of the centres, of shape ``(n, 3)``."""
+        return self._tree.data
+
+    def covers(self, field: int, plane: Plane) -> bool:
+        """Return whether an image lies where the index has its field."""
+        distance = np.linalg.norm(plane.center - self._tree.data[field])
+        return bool(distance + plane.radius < self._radii[field] * _TOLERANCE)
+
+    def nearest(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Return the number of the field whose centre is nearest to each position."""
+        return self._tree.query(to_vectors(ra, dec))[1]
+
+    def find(self, ra: np.ndarray, dec: np.ndarray, radius: float) -> dict[int, list[int]]:
+        """Return the rows of the positions that touch each field, by the fields' numbers.
+
+        Parameters
+        ----------
+        ra, dec : `~numpy.ndarray`
+            Positions in degrees, of shape ``(n,)``.
+        radius : float
+            Radius around them in radians.
+        """
+        vectors = to_vectors(ra, dec)
+        rows: dict[int, list[int]] = defaultdict(list)
+        near = self._tree.query_ball_point(vectors, (self._reach + radius) * _TOLERANCE)
+        for row, fields in enumerate(near):
+            for field in sorted(fields):
+                distance = np.linalg.norm(vectors[row] - self._tree.data[field])
+                if distance < (self._radii[field] + radius) * _TOLERANCE:
+                    rows[field].append(row)
+        return rows
+
+    def load(self, field: int) -> list[Plane]:
+        """Return the images of a field."""
+        with self._lock:
+            if field in self._loaded:
+                self._loaded.move_to_end(field)
+                return self._loaded[field]
+        planes = self._load(field)
+        with self._lock:
+            self._loaded[field] = planes
+            if len(self._loaded) > _MAX_LOADED:
+                self._loaded.popitem(last=False)
+        return planes
+
+    @classmethod
+    def of_planes(cls, planes: Sequence[Plane]) -> FieldIndex:
+        """Return the index of images whose headers were read."""
+        groups = group_planes(planes)
+        centers = np.array([group[0].center for group in groups]).reshape(-1, 3)
+        radii = np.array([group[0].radius for group in groups])
+        return cls(centers, radii, groups.__getitem__)
+
+    @classmethod
+    def of_bricks(
+        cls, positions: Sequence[tuple[float, float]], load: Callable[[int], list[Plane]]
+    ) -> FieldIndex:
+        """Return the index of bricks whose approximate positions are known from their names."""
+        ra, dec = np.array(positions, float).reshape(-1, 2).T
+        radius = np.radians(_BRICK_RADIUS + _NAME_ERROR)
+        return cls(to_vectors(ra, dec), np.full(len(ra), radius), load)
+
+
+class _Sum(NamedTuple):
+    """Sum and number of the values of images that overlap."""
+
+    total: np.ndarray
+    n: np.ndarray
+
+
+def resample(
+    index: FieldIndex, requests: Sequence[CutoutRequest], bands: Sequence[str]
+) -> list[np.ndarray | Exception | None]:
+    """Resample images at the pixels of cutouts of the same size and scale.
+
+    Parameters
+    ----------
+    index : FieldIndex
+        The images.
+    requests : sequence of CutoutRequest
+        The cutouts, best in the order of their fields.
+    bands : sequence of str
+        Bands of the result.
+
+    Returns
+    -------
+    fluxes : list
+        For each cutout the float32 mean of all images that it touches, of shape
+        ``(bands, height, width)``, NaN where there is none; None if it touches none; or the error
+        on reading an image.
+    """
+    first = requests[0]
+    width, height, scale = first.width, first.height, first.pixel_scale
+    ra, dec = np.array([(r.ra, r.dec) for r in requests]).T
+    u, v = make_nodes(width, height)
+    # East is left and north up, while pixels count to the right and down.
+    node_ra, node_dec = deproject(-u * scale, -v * scale, ra[:, None], dec[:, None])
+    radius = np.radians(np.hypot(width, height) / 2 * scale / 3600)
+    results: list[np.ndarray | Exception | None] = [None] * len(requests)
+    sums: dict[int, _Sum] = {}
+    for field, rows in index.find(ra, dec, radius).items():
+        whole = len(rows) >= _DENSE
+        try:
+            groups = group_planes(index.load(field))
+        except Exception as error:
+            for row in rows:
+                results[row] = error
+            continue
+        for planes in groups:
+            places = planes[0].locate(node_ra[rows], node_dec[rows])
+            fits = fit_grids(*places, width, height)
+            for row, fit, x, y in zip(rows, fits, *places, strict=True):
+                if isinstance(results[row], Exception):
+                    continue
+                if not fit.error < _MAX_ERROR:
+                    fit = None
+                    x, y = _locate_all(planes[0], requests[row])
+                part = planes[0].choose_part(x, y, scale)
+                if part is None:
+                    continue
+                by_band = [[p for p in planes if p.band == band] for band in bands]
+                try:
+                    cubes = [
+                        plane.read(part, whole=whole) for group in by_band for plane in group
+                    ]
+                except Exception as error:
+                    results[row] = error
+                    continue
+                if not cubes:
+                    continue
+                images = np.stack(cubes)
+                if fit is None:
+                    values = resample_lanczos(images, *part.place(x, y))
+                else:
+                    moved = fit.shift(part.columns.start, part.rows.start, 2**part.level)
+                    values = resample_grid(images, moved, width, height)
+                if results[row] is None and all(len(group) == 1 for group in by_band):
+                    results[row] = values
+                    continue
+                _add(results, sums, row, values, [len(group) for group in by_band])
+    for row, sum_ in sums.items():
+        if not isinstance(results[row], Exception):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                results[row] = sum_.total / sum_.n
+    return results
+
+
+def _locate_all(plane: Plane, request: CutoutRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of all pixels of a cutout in an image."""
+    v, u = np.indices((request.height, request.width), dtype=float)
+    east = ((request.width - 1) / 2 - u) * request.pixel_scale
+    north = ((request.height - 1) / 2 - v) * request.pixel_scale
+    return plane.locate(*deproject(east, north, request.ra, request.dec))
+
+
+def _add(results, sums, row, values, counts):
+    """Add the images of each band, of which there may be none or several, to a cutout's sum."""
+    shape = (len(counts), *values.shape[1:])
+    if row not in sums:
+        sums[row] = _Sum(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+        if results[row] is not None:
+            before = results[row]
+            results[row] = None
+            _add(results, sums, row, before, [1] * len(counts))
+    start = 0
+    for band, count in enumerate(counts):
+        for image in values[start : start + count]:
+            valid = np.isfinite(image)
+            sums[row].total[band][valid] += image[valid]
+            sums[row].n[band] += valid
+        start += count
+    results[row] = sums[row].total
