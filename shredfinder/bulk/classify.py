@@ -320,12 +320,10 @@ class _Service:
     """Cutouts by position, in an order in which neighbours follow each other."""
 
     def __init__(self, store, classifier, options):
-        from shredfinder.cutouts import sky_order
-
         coords = _read_positions(store, options.position)
-        # Chunks follow this order, not that of the rows: `rows` maps them back.
-        self._order = sky_order(coords)
         fetcher = make_fetcher(classifier, options.service)
+        # Chunks follow this order, not that of the rows: `rows` maps them back.
+        self._order = fetcher.order(coords)
         source = fetcher.cutout_service
         names = ("base_url", "service_options", "size", "pixel_scale", "group")
         self.description = {name: str(getattr(fetcher, name)) for name in names}

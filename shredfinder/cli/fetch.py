@@ -63,7 +63,6 @@ def fetch(args: argparse.Namespace) -> None:
 
     from shredfinder._utils.leftovers import lock_folder
     from shredfinder._utils.validation import quantify
-    from shredfinder.cutouts import sky_order
     from shredfinder.imaging import CutoutFlag
     from shredfinder.imaging.storage import (
         INDEX_NAME,
@@ -90,9 +89,9 @@ def fetch(args: argparse.Namespace) -> None:
     names = _name_files(find_image_files(table, folder, args.pattern), folder)
     # Before anything is fetched.
     rows_of_index = prepare_rows(table)
-    # Neighbours on the sky share images of the service.
-    order = sky_order(coords)
     fetcher = get_fetcher(args, size=args.size, pixel_scale=args.pixel_scale)
+    # Neighbours on the sky share images of the service.
+    order = fetcher.order(coords)
     flags = np.full(len(table), CutoutFlag.FAILED.value, dtype="U16")
     with lock_folder(folder), fetcher.stream(coords[order], chunk=_CHUNK) as stream:
         begin_folder(folder, names)

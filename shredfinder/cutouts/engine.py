@@ -69,6 +69,8 @@ class Run:
         The threads.
     failures : Failures
         Count of what went wrong.
+    n_threads : int
+        Their number.
     group : bool
         Whether neighbours share an image.
     offline : bool
@@ -86,6 +88,7 @@ class Run:
     client: HttpClient
     executor: ThreadPoolExecutor
     failures: Failures
+    n_threads: int
     group: bool
     offline: bool
     refresh: bool = False
@@ -136,12 +139,24 @@ class Batch:
             for request in missing:
                 self._put(request, CutoutFlag.MISSING)
         else:
-            self._futures += [
-                run.executor.submit(self._fetch, missing, group) for group in self._group(missing)
-            ]
+            self._futures += self._submit(missing)
         # Rows without a position are done, and so are missing ones if offline.
         waiting = stored if run.offline else self._rows
         self._n_done = n - sum(len(self._rows[request]) for request in waiting)
+
+    def _submit(self, requests: list[CutoutRequest]) -> list[Future[int]]:
+        """Start to fetch images."""
+        run = self._run
+        if run.service.batch_size == 1:
+            return [
+                run.executor.submit(self._fetch, requests, group) for group in self._group(requests)
+            ]
+        # Every thread gets a part.
+        size = min(run.service.batch_size, max(1, math.ceil(len(requests) / run.n_threads)))
+        return [
+            run.executor.submit(self._fetch_many, requests[start : start + size])
+            for start in range(0, len(requests), size)
+        ]
 
     def _group(self, requests: list[CutoutRequest]) -> list[Group]:
         run = self._run
@@ -178,6 +193,35 @@ class Batch:
             raise
         except ServiceError as error:
             return self._fail(sources, group, error)
+        return self._keep(sources, group, fetched, cutouts, flags)
+
+    def _fetch_many(self, sources: list[CutoutRequest]) -> int:
+        """Fetch images, one per source, in one call; return the number of rows."""
+        run, n_rows = self._run, 0
+        stopped = run.client.stop.is_set()
+        fetched = [] if stopped else run.service.fetch_many(sources, run.client)
+        for i, source in enumerate(sources):
+            result = StoppedError("the run was stopped") if stopped else fetched[i]
+            (group,) = self._group([source])
+            if isinstance(result, UnusableServiceError):
+                raise result
+            if isinstance(result, ServiceError):
+                n_rows += self._fail([source], group, result)
+            else:
+                flag = _check(result.image)
+                n_rows += self._keep([source], group, result, [result.image], [flag])
+        return n_rows
+
+    def _keep(
+        self,
+        sources: list[CutoutRequest],
+        group: Group,
+        fetched: FetchedImage,
+        cutouts: list[np.ndarray],
+        flags: list[CutoutFlag],
+    ) -> int:
+        """Put the cutouts of a group into the cache and their rows; return the number of rows."""
+        run = self._run
         run.failures.note_success()
         n_rows = 0
         for row, cutout, flag in zip(group.rows, cutouts, flags, strict=True):
@@ -207,9 +251,8 @@ class Batch:
                 fetched.image[top : top + run.size, left : left + run.size]
                 for left, top in zip(group.left, group.top, strict=True)
             ]
-            check = check_images if fetched.image.dtype == np.uint8 else check_fluxes
             # Each cutout is checked here once, and not again in `result`.
-            flags = [CutoutFlag(check(cutout[np.newaxis])[0]) for cutout in cutouts]
+            flags = [_check(cutout) for cutout in cutouts]
             if n_attempts > doubts or set(flags) != {CutoutFlag.BLANK}:
                 break
             # An outage may send a uniform image too.
@@ -283,6 +326,11 @@ class Batch:
             color_mapping=service.color_mapping,
             service=f"{service.name}:{service.layer}" if service.layer else service.name,
         )
+
+
+def _check(image: np.ndarray) -> CutoutFlag:
+    check = check_images if image.dtype == np.uint8 else check_fluxes
+    return CutoutFlag(check(image[np.newaxis])[0])
 
 
 @dataclass

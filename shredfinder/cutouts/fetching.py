@@ -29,6 +29,7 @@ from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
     from astropy.units import Quantity
@@ -206,6 +207,10 @@ class CutoutFetcher:
         copied._check_service()
         return copied
 
+    def order(self, coords: SkyCoord | Table) -> np.ndarray:
+        """Return the order in which positions are best fetched; see `CutoutService.order`."""
+        return self.cutout_service.order(*get_degrees(coords, name="coords"))
+
     def fetch(self, coords: SkyCoord | Table, *, progress: Progress = "auto") -> Cutouts:
         """Fetch a cutout for each position; parameters and result as for `fetch_cutouts`."""
         ra, dec = get_degrees(coords, name="coords")
@@ -260,6 +265,7 @@ class CutoutFetcher:
                 client=client,
                 executor=executor,
                 failures=failures,
+                n_threads=max_workers,
                 group=service.groups if self.group == "auto" else self.group,
                 offline=self.offline and service.remote,
                 refresh=self.refresh,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.positions import get_degrees
-from shredfinder.cutouts.services.base import CutoutRequest
+from shredfinder.cutouts.services.base import CutoutRequest, CutoutService
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -25,8 +25,6 @@ _MAX_AREA_RATIO = 4.0
 _MAX_TURN = 0.25
 # Sources farther apart than this, in degrees, are split before any projection.
 _MAX_EXTENT = 1.0
-# Height in degrees of the declination bands of `sky_order`: far larger than an image.
-_BAND = 0.5
 
 
 @dataclass(frozen=True)
@@ -258,5 +256,4 @@ def sky_order(coords: SkyCoord | Table) -> np.ndarray:
     [1, 0, 2]
     """
     ra, dec = get_degrees(coords, name="coords")
-    # lexsort sorts by its last key first, and puts NaN at the end.
-    return np.lexsort((ra, np.floor(dec / _BAND)))
+    return CutoutService().order(ra, dec)

@@ -369,11 +369,10 @@ def open_service(
         can share an image.
     """
     from shredfinder._utils.positions import get_positions
-    from shredfinder.cutouts import sky_order
 
     coords = get_positions(table, options.position)
-    order = sky_order(coords)
     fetcher = make_fetcher(classifier, options.service)
+    order = fetcher.order(coords)
     # The scorer shows the progress bar: a second one would only repeat it.
     return fetcher.stream(coords[order], progress=False), order
 

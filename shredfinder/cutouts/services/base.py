@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from shredfinder.exceptions import ServiceError
 from shredfinder.surveys import LEGACY, SURVEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from shredfinder._net.client import HttpClient
 
@@ -29,6 +30,8 @@ __all__ = [
 
 ServiceClass = TypeVar("ServiceClass", bound="type[CutoutService]")
 
+# Height in degrees of the declination bands of `CutoutService.order`: far larger than an image.
+_BAND = 0.5
 # Decimals of degrees in requests and file names: 0.4 milliarcsec.
 _DECIMALS = 7
 
@@ -120,6 +123,8 @@ class CutoutService:
         Default number of requests per second; None for no limit.
     max_workers : int
         Default number of connections.
+    batch_size : int
+        Largest number of cutouts that `fetch_many` makes at a time; 1 if it gains nothing.
 
     Examples
     --------
@@ -148,6 +153,7 @@ class CutoutService:
     remote: bool = True
     rate: float | None = 5.0
     max_workers: int = 4
+    batch_size: int = 1
 
     def cache_folder(self) -> str:
         """Return the name of the folder of this service's cutouts in the cache.
@@ -184,6 +190,48 @@ class CutoutService:
             `~shredfinder.exceptions.UnusableServiceError` to end the run.
         """
         raise NotImplementedError
+
+    def fetch_many(
+        self, requests: Sequence[CutoutRequest], client: HttpClient
+    ) -> list[FetchedImage | ServiceError]:
+        """Fetch and validate several images of the same size and scale.
+
+        Parameters
+        ----------
+        requests : sequence of CutoutRequest
+            Positions, size and pixel scale.
+        client : HttpClient
+            As for `fetch`.
+
+        Returns
+        -------
+        fetched : list of FetchedImage or ~shredfinder.exceptions.ServiceError
+            For each request its image, or the error that `fetch` would raise.
+        """
+        fetched: list[FetchedImage | ServiceError] = []
+        for request in requests:
+            try:
+                fetched.append(self.fetch(request, client))
+            except ServiceError as error:
+                fetched.append(error)
+        return fetched
+
+    def order(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Return the order in which positions are best fetched.
+
+        Parameters
+        ----------
+        ra, dec : `~numpy.ndarray`
+            Positions in degrees, of shape ``(n,)``; NaN where there is none.
+
+        Returns
+        -------
+        order : `~numpy.ndarray` of int
+            Indices of the positions: by default by bands of declination, and by right ascension
+            within each.
+        """
+        # lexsort sorts by its last key first, and puts NaN at the end.
+        return np.lexsort((ra, np.floor(dec / _BAND)))
 
     def close(self) -> None:
         """Close open files; by default there are none."""

@@ -37,7 +37,7 @@ _TOLERANCE = 1.1
 # Largest error in pixels of fitted positions.
 _MAX_ERROR = 2e-4
 # Sources of one field at which its images are decoded as a whole.
-_DENSE = 100
+_DENSE = 50
 
 
 def locate_brick(name: str) -> tuple[float, float] | None:

@@ -102,6 +102,7 @@ class LocalImages(CutoutService):
     color_mapping: str
     remote = False
     rate = None
+    batch_size = 128
 
     def __init__(
         self,
