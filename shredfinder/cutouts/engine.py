@@ -185,7 +185,6 @@ class Batch:
 
     def _fetch(self, sources: list[CutoutRequest], group: Group) -> int:
         """Fetch an image and take the cutouts of a group from it; return the number of rows."""
-        run = self._run
         try:
             fetched, cutouts, flags = self._fetch_believed(group)
         # Raised in `result`: a wrong layer or certificate would fail for every source.

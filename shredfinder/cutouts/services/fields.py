@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict, defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.services.planes import to_vectors
+from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.resampling import (
+    GridFit,
     fit_grids,
     make_nodes,
     resample_grid,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from shredfinder.cutouts.services.base import CutoutRequest
-    from shredfinder.cutouts.services.planes import Plane
+    from shredfinder.cutouts.services.planes import Part, Plane
 
 __all__ = ["FieldIndex", "group_planes", "locate_brick", "resample"]
 
@@ -37,7 +39,7 @@ _TOLERANCE = 1.1
 # Largest error in pixels of fitted positions.
 _MAX_ERROR = 2e-4
 # Sources of one field at which its images are decoded as a whole.
-_DENSE = 50
+_DENSE = 75
 
 
 def locate_brick(name: str) -> tuple[float, float] | None:
@@ -205,51 +207,73 @@ def resample(
     radius = np.radians(np.hypot(width, height) / 2 * scale / 3600)
     results: list[np.ndarray | Exception | None] = [None] * len(requests)
     sums: dict[int, _Sum] = {}
-    for field, rows in index.find(ra, dec, radius).items():
-        whole = len(rows) >= _DENSE
+    for field, near in index.find(ra, dec, radius).items():
         try:
             groups = group_planes(index.load(field))
-        except Exception as error:
-            for row in rows:
-                results[row] = error
+        except Exception as error:  # a header may be damaged in any way
+            results = [error if row in near else result for row, result in enumerate(results)]
             continue
         for planes in groups:
-            places = planes[0].locate(node_ra[rows], node_dec[rows])
-            fits = fit_grids(*places, width, height)
-            for row, fit, x, y in zip(rows, fits, *places, strict=True):
+            # Bands of a brick share the pixel positions.
+            rows, fits, parts = _choose_parts(planes[0], near, requests, node_ra, node_dec)
+            by_band = [[plane for plane in planes if plane.band == band] for band in bands]
+            counts = [len(group) for group in by_band]
+            used = [plane for group in by_band for plane in group]
+            for row, fit, part in zip(rows if used else [], fits, parts, strict=False):
                 if isinstance(results[row], Exception):
                     continue
-                if not fit.error < _MAX_ERROR:
-                    fit = None
-                    x, y = _locate_all(planes[0], requests[row])
-                part = planes[0].choose_part(x, y, scale)
-                if part is None:
-                    continue
-                by_band = [[p for p in planes if p.band == band] for band in bands]
                 try:
-                    cubes = [
-                        plane.read(part, whole=whole) for group in by_band for plane in group
-                    ]
-                except Exception as error:
+                    images = _read(used, part, whole=len(rows) >= _DENSE)
+                except BadResponseError as error:
                     results[row] = error
                     continue
-                if not cubes:
-                    continue
-                images = np.stack(cubes)
-                if fit is None:
-                    values = resample_lanczos(images, *part.place(x, y))
-                else:
+                if isinstance(fit, GridFit):
                     moved = fit.shift(part.columns.start, part.rows.start, 2**part.level)
                     values = resample_grid(images, moved, width, height)
-                if results[row] is None and all(len(group) == 1 for group in by_band):
+                else:
+                    values = resample_lanczos(images, *part.place(*fit))
+                if results[row] is None and counts == [1] * len(counts):
                     results[row] = values
-                    continue
-                _add(results, sums, row, values, [len(group) for group in by_band])
+                else:
+                    _add(results, sums, row, values, counts)
     for row, sum_ in sums.items():
         if not isinstance(results[row], Exception):
             with np.errstate(invalid="ignore", divide="ignore"):
                 results[row] = sum_.total / sum_.n
     return results
+
+
+def _choose_parts(
+    plane: Plane,
+    rows: list[int],
+    requests: Sequence[CutoutRequest],
+    ra: np.ndarray,
+    dec: np.ndarray,
+) -> tuple[list[int], list[Any], list[Part]]:
+    """Return the rows that touch an image, the positions of their pixels, and what to read."""
+    request = requests[0]
+    width, height, scale = request.width, request.height, request.pixel_scale
+    x, y = plane.locate(ra[rows], dec[rows])
+    fits = fit_grids(x, y, width, height)
+    chosen: list[int] = []
+    positions: list[Any] = []
+    parts: list[Part] = []
+    for i, row in enumerate(rows):
+        place: Any = fits[i]
+        limits = x[i], y[i]
+        if not fits[i].error < _MAX_ERROR:
+            place = limits = _locate_all(plane, requests[row])
+        part = plane.choose_part(*limits, scale)
+        if part is not None:
+            chosen.append(row)
+            positions.append(place)
+            parts.append(part)
+    return chosen, positions, parts
+
+
+def _read(planes: list[Plane], part: Part, *, whole: bool) -> np.ndarray:
+    """Read the same part of several images, averaged, as an array of all of them."""
+    return np.stack([plane.read(part, whole=whole) for plane in planes])
 
 
 def _locate_all(plane: Plane, request: CutoutRequest) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,12 @@ from shredfinder.cutouts.services.base import CutoutService, FetchedImage, regis
 from shredfinder.cutouts.services.fields import FieldIndex, locate_brick, resample
 from shredfinder.cutouts.services.image_files import find_bricks, find_planes
 from shredfinder.cutouts.services.planes import OpenFiles, Plane
-from shredfinder.exceptions import BadResponseError, NoCoverageError, ServiceError, ShredfinderWarning
+from shredfinder.exceptions import (
+    BadResponseError,
+    NoCoverageError,
+    ServiceError,
+    ShredfinderWarning,
+)
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX
@@ -160,9 +165,8 @@ class LocalImages(CutoutService):
             return None
         index = FieldIndex.of_bricks(positions, load)
         sampled = [find_planes(bricks[i][1], tuple(bands or "grz"), self._files) for i in samples]
-        if not all(
-            index.covers(i, plane) for i, planes in zip(samples, sampled, strict=True) for plane in planes
-        ):
+        pairs = zip(samples, sampled, strict=True)
+        if not all(index.covers(i, plane) for i, planes in pairs for plane in planes):
             return None
         planes = [plane for planes in sampled for plane in planes]
         self.bands = self._choose_bands(planes, bands)
@@ -203,7 +207,8 @@ class LocalImages(CutoutService):
         if flux_scale is not None:
             for plane in planes:
                 plane.flux_scale = float(flux_scale)
-            if not quiet and max(stated, default=1) > (1 + _UNIT_TOLERANCE) * min(stated, default=1):
+            differ = stated and max(stated) > (1 + _UNIT_TOLERANCE) * min(stated)
+            if differ and not quiet:
                 low, high = (planes[int(f(stated))].label for f in (np.argmin, np.argmax))
                 warnings.warn(
                     f"flux_scale={flux_scale:g} is applied to all images, though by their headers "
@@ -287,9 +292,12 @@ class LocalImages(CutoutService):
         if isinstance(fluxes, Exception):
             return BadResponseError(str(fluxes), CutoutFlag.CORRUPTED)
         # The source itself must be on an image; missing pixels beside it stay NaN.
-        if fluxes is None or not np.isfinite(
-            fluxes[:, (fluxes.shape[1] - 1) // 2, (fluxes.shape[2] - 1) // 2]
-        ).all():
+        if (
+            fluxes is None
+            or not np.isfinite(
+                fluxes[:, (fluxes.shape[1] - 1) // 2, (fluxes.shape[2] - 1) // 2]
+            ).all()
+        ):
             return NoCoverageError("no image holds the position in every band")
         if self.color_mapping == FLUX:
             return FetchedImage(np.ascontiguousarray(np.moveaxis(fluxes, 0, -1)))

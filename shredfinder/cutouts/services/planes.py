@@ -102,19 +102,19 @@ class OpenFiles:
     @contextlib.contextmanager
     def use(self, path: str) -> Iterator[HDUList]:
         """Yield an open file, opened if it is not, which no other thread uses meanwhile."""
-        with self._open(path) as file:
-            assert file.hdus is not None
-            yield file.hdus
+        with self._open(path) as (_, hdus):
+            yield hdus
 
     @contextlib.contextmanager
-    def _open(self, path: str) -> Iterator[_File]:
+    def _open(self, path: str) -> Iterator[tuple[_File, HDUList]]:
         from astropy.io import fits
 
         with self._lock:
             file = self._files.setdefault(path, _File(path))
             self._files.move_to_end(path)
         with file.lock:
-            if file.hdus is None:
+            hdus = file.hdus
+            if hdus is None:
                 # memmap=True would refuse scaled values; the default maps only what it can.
                 hdus = fits.open(path)
                 try:
@@ -124,7 +124,7 @@ class OpenFiles:
                     raise
                 file.hdus = hdus
                 self._close_others()
-            yield file
+            yield file, hdus
 
     def _close_others(self) -> None:
         with self._lock:
@@ -160,9 +160,8 @@ class OpenFiles:
         """
         from astropy.io.fits import CompImageHDU
 
-        with self._open(path) as file:
-            assert file.hdus is not None
-            hdu = file.hdus[index]
+        with self._open(path) as (file, hdus):
+            hdu = hdus[index]
             if isinstance(hdu, CompImageHDU) and len(where) == 2:
                 if index not in file.tiles:
                     file.tiles[index] = _Tiles(hdu)
