@@ -259,11 +259,12 @@ def _choose_parts(
     positions: list[Any] = []
     parts: list[Part] = []
     for i, row in enumerate(rows):
-        place: Any = fits[i]
-        limits = x[i], y[i]
-        if not fits[i].error < _MAX_ERROR:
-            place = limits = _locate_all(plane, requests[row])
-        part = plane.choose_part(*limits, scale)
+        if fits[i].error < _MAX_ERROR:
+            place: Any = fits[i]
+            part = plane.choose_part(x[i], y[i], scale)
+        else:
+            place = _locate_all(plane, requests[row])
+            part = plane.choose_part(place[0], place[1], scale)
         if part is not None:
             chosen.append(row)
             positions.append(place)
