@@ -10,7 +10,7 @@ import numpy as np
 
 from shredfinder._utils.runtime import count_threads
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
-from shredfinder.cutouts.services.fields import FieldIndex, locate_brick, resample
+from shredfinder.cutouts.services.footprints import FieldIndex, locate_brick, resample
 from shredfinder.cutouts.services.image_files import find_bricks, find_planes
 from shredfinder.cutouts.services.planes import OpenFiles, Plane
 from shredfinder.exceptions import (

@@ -57,7 +57,7 @@ def locate_brick(name: str) -> tuple[float, float] | None:
 
     Examples
     --------
-    >>> from shredfinder.cutouts.services.fields import locate_brick
+    >>> from shredfinder.cutouts.services.footprints import locate_brick
     >>> locate_brick("legacysurvey-1501m022-image-g.fits.fz")
     (150.15, -2.25)
     """
