@@ -217,6 +217,9 @@ def fill_masked(images: ArrayLike, *, fluxes: bool = False) -> np.ndarray:
     images : `~numpy.ndarray`
         The array itself if nothing is masked; otherwise float32.
     """
+    # The usual case: columns and masked arrays are subclasses.
+    if type(images) is np.ndarray:
+        return images
     if isinstance(images, (list, tuple)):
         parts = [split_mask(image) for image in images]
         if any(mask is not None for _, mask in parts):
