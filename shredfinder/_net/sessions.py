@@ -44,6 +44,8 @@ class ClientSession(requests.Session):
         Called with each body; raises `ServiceError` if it is not valid.
     doubt : bool, optional
         Whether failures that look final are retried too; see `HttpClient.request`.
+    max_bytes : int, optional
+        Largest body that is read.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class ClientSession(requests.Session):
         check: Callable[[bytes], object] | None = None,
         *,
         doubt: bool = False,
+        max_bytes: int = _MAX_BYTES,
     ) -> None:
         super().__init__()
         self._client = client
         self._check = check
         self._doubt = doubt
+        self._max_bytes = max_bytes
         # The service's own host, of the first request; others are named by its responses.
         self._host = ""
 
@@ -70,7 +74,7 @@ class ClientSession(requests.Session):
                 method,
                 url,
                 read=self._read,
-                max_bytes=_MAX_BYTES,
+                max_bytes=self._max_bytes,
                 doubt=self._doubt,
                 named=host == self._host,
                 **content,

@@ -22,6 +22,7 @@ __all__ = [
     "atomic_write",
     "check_extensions",
     "check_no_address",
+    "describe_cache_error",
     "has_external_stream",
     "list_extensions",
     "reading_errors",
@@ -88,6 +89,29 @@ def check_no_address(path: PathLike, name: str) -> None:
                 "and base_url="
             )
         raise ValueError(f"{name} must be on this computer, got the address {text!r}: {advice}")
+
+
+def describe_cache_error(folder: PathLike, error: OSError) -> str:
+    """Return the warning of a cache that the system cannot read or write.
+
+    Parameters
+    ----------
+    folder : path-like
+        The cache.
+    error : OSError
+        The system's error.
+
+    Returns
+    -------
+    message : str
+        What is wrong, what follows, and what to do.
+    """
+    reason = error.strerror or str(error)
+    return (
+        f"the cache {str(folder)!r} cannot be used ({reason}), so nothing is stored: "
+        "free some space or make the folder writable, or choose another folder with cache= or "
+        "shredfinder.conf.cache_dir"
+    )
 
 
 @contextlib.contextmanager

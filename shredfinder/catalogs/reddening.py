@@ -26,6 +26,8 @@ __all__ = ["DustMap", "fetch_dust_map"]
 
 # Smallest and largest side of the service's square images, in degrees.
 _SIZES = (2.0, 37.5)
+# The largest image has 2250 × 2250 px of four or eight bytes.
+_MAX_BYTES = 64 * 2**20
 # Statuses of a temporary file that was removed.
 _GONE = (404, 410)
 
@@ -181,7 +183,7 @@ def _download_map(center: SkyCoord, size: float, url: str, timeout: float) -> by
 
     service = IrsaDustClass()
     service.DUST_SERVICE_URL = url
-    service._session = ClientSession(make_client(timeout))
+    service._session = ClientSession(make_client(timeout), max_bytes=_MAX_BYTES)
     for attempt in (1, 2):
         try:
             with cache_conf.set_temp("cache_active", False):

@@ -150,6 +150,11 @@ class Cache:
             Image of shape ``(height, width, bands)``; None if there is none.
         flag : CutoutFlag or None
             Why there is none; None if the cache does not know. A broken file is removed.
+
+        Raises
+        ------
+        OSError
+            If the file exists but cannot be read.
         """
         path = self.find(service, request)
         if path is None:
@@ -166,7 +171,9 @@ class Cache:
             else:
                 image, _ = decode_color(content, request)
         except (ServiceError, ValueError):
-            Path(path).unlink(missing_ok=True)
+            # On a disk that cannot be written the file stays, and is replaced by no other.
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
             return None, None
         if image.dtype == np.uint8:
             # Someone else may have put the file here.
@@ -190,6 +197,11 @@ class Cache:
             A validated image file.
         suffix : str
             Its suffix.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
         """
         stem = self.stem(service, request)
         with atomic_write(stem + suffix, parents=True) as temporary:
@@ -220,6 +232,11 @@ class Cache:
             What the service responded.
         started : float
             Time of `time.time` at which the run started: older records are another run's.
+
+        Raises
+        ------
+        OSError
+            If the record cannot be written.
         """
         stem = self.stem(service, request)
         suffix = _UNCONFIRMED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from shredfinder.cutouts.image_headers import read_bands, select_images
 from shredfinder.cutouts.services.base import FetchedImage
 from shredfinder.exceptions import BadResponseError, ServiceError, TransientServiceError
 from shredfinder.imaging.checks import CutoutFlag
-from shredfinder.imaging.reading import strict_decoding
+from shredfinder.imaging.reading import load_colors, open_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,9 @@ _ENDINGS = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 _FITS_BLOCK = 2880
 # Media types that, like text/*, are never images. Services mislabel images, so others pass.
 _TEXT_TYPES = ("application/json", "application/xml", "application/xhtml+xml")
+# Largest image of a service that sends whole images, in bytes of memory: a brick in double
+# precision has 104 million.
+_MAX_BYTES = 128 * 2**20
 # Tolerated offset in pixels: services differ by half a pixel in where they count from, while a
 # wrong scale or orientation shows at the edges.
 _MAX_OFFSET = 1.0
@@ -84,7 +88,7 @@ def decode_color(
 
     suffix = _check_beginning(content, (".jpg", ".png"), content_type)
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as file:
+        with open_image(io.BytesIO(content), ("JPEG", "PNG")) as file:
             if file.size != (request.width, request.height):
                 raise BadResponseError(
                     f"requested {request.width}×{request.height} px, got "
@@ -94,10 +98,11 @@ def decode_color(
             # Some servers pad a complete file with zeros or a line break.
             if not content.rstrip(b"\x00\r\n").endswith(_ENDINGS[suffix]):
                 raise TransientServiceError("the image is truncated", CutoutFlag.CORRUPTED)
-            with strict_decoding():
-                return np.asarray(file.convert("RGB")), suffix
+            return load_colors(file), suffix
     except ServiceError:
         raise
+    except Image.DecompressionBombError as error:
+        raise BadResponseError(str(error), CutoutFlag.WRONG_SIZE) from error
     except Exception as error:  # a decoder may raise anything on a broken file
         raise TransientServiceError(f"broken image: {error}", CutoutFlag.CORRUPTED) from error
 
@@ -139,7 +144,7 @@ def decode_fits(
         If it is not a FITS image, has another size, or by its header shows another position.
     """
     width, height = request.width, request.height
-    images = read_fits(content, content_type)
+    images = read_fits(content, content_type, max_bytes=request.limit_bytes(len(bands), 4))
     kept = select_images([header for _, header in images], images[0][1]) if images else []
     if not kept:
         raise BadResponseError("the FITS file holds no image", CutoutFlag.NO_COVERAGE)
@@ -276,7 +281,9 @@ def _broken_header() -> Iterator[None]:
         raise TransientServiceError(f"broken header: {error}", CutoutFlag.CORRUPTED) from error
 
 
-def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, Header]]:
+def read_fits(
+    content: bytes, content_type: str = "", *, max_bytes: int = _MAX_BYTES
+) -> list[tuple[np.ndarray, Header]]:
     """Read the images in the content of a FITS file.
 
     Astropy only warns of truncated files, and threads cannot catch warnings without disturbing
@@ -288,6 +295,9 @@ def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, 
         The file.
     content_type : str, optional
         Media type of the response.
+    max_bytes : int, optional
+        Largest size of the images in memory, which is far larger than the file's if they are
+        compressed.
 
     Returns
     -------
@@ -299,7 +309,7 @@ def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, 
     TransientServiceError
         If the file is truncated or broken.
     BadResponseError
-        If it is not a FITS file.
+        If it is not a FITS file, or its images are larger.
     """
     from astropy.io import fits
 
@@ -315,7 +325,17 @@ def read_fits(content: bytes, content_type: str = "") -> list[tuple[np.ndarray, 
         if position != len(content):
             raise ValueError(f"{len(content)} bytes in place of {position}")
         with fits.open(io.BytesIO(content), memmap=False) as hdus:
-            return [(h.data, h.header) for h in hdus if h.is_image and h.data is not None]
+            images = [hdu for hdu in hdus if hdu.is_image]
+            # The headers are not to be trusted: nothing is decompressed before its size is known.
+            n_bytes = sum(math.prod(h.shape) * abs(h.header["BITPIX"]) // 8 for h in images)
+            if n_bytes > max_bytes:
+                raise BadResponseError(
+                    f"the FITS file holds images of {n_bytes} bytes, more than {max_bytes}",
+                    CutoutFlag.WRONG_SIZE,
+                )
+            return [(hdu.data, hdu.header) for hdu in images if hdu.data is not None]
+    except ServiceError:
+        raise
     except Exception as error:  # a broken header may cause anything
         raise TransientServiceError(f"broken FITS file: {error}", CutoutFlag.CORRUPTED) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import math
@@ -10,15 +11,18 @@ import time
 import warnings
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.files import describe_cache_error
 from shredfinder.cutouts.cache import EMPTY
 from shredfinder.cutouts.decoding import encode_image
 from shredfinder.cutouts.grouping import group_sources, single_group
 from shredfinder.cutouts.services.base import CutoutRequest
 from shredfinder.exceptions import (
+    BadResponseError,
     ServiceError,
     ShredfinderWarning,
     StoppedError,
@@ -29,6 +33,7 @@ from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
 from shredfinder.imaging.cutouts import FLUX, Cutouts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from tqdm import tqdm
@@ -125,55 +130,64 @@ class Batch:
                 float(ra[row]), float(dec[row]), run.size, run.size, run.pixel_scale
             )
             self._rows.setdefault(request, []).append(row)
-        stored: list[CutoutRequest] = []
-        missing: list[CutoutRequest] = []
-        for request in self._rows:
+        self._requests = list(self._rows)
+        stored: list[int] = []
+        missing: list[int] = []
+        for i, request in enumerate(self._requests):
             # Only looks for a file: images are read and checked in the threads.
             path = None if run.cache is None else run.cache.find(service, request)
             asks_again = path is not None and run.refresh and path.endswith(EMPTY)
-            (missing if path is None or asks_again else stored).append(request)
+            (missing if path is None or asks_again else stored).append(i)
         self._futures: list[Future[int]] = [
-            run.executor.submit(self._read_stored, request) for request in stored
+            run.executor.submit(self._read_stored, i) for i in stored
         ]
         if run.offline:
-            for request in missing:
-                self._put(request, CutoutFlag.MISSING)
+            for i in missing:
+                self._put(self._requests[i], CutoutFlag.MISSING)
         else:
             self._futures += self._submit(missing)
         # Rows without a position are done, and so are missing ones if offline.
-        waiting = stored if run.offline else self._rows
-        self._n_done = n - sum(len(self._rows[request]) for request in waiting)
+        waiting = stored if run.offline else range(len(self._requests))
+        self._n_done = n - sum(len(self._rows[self._requests[i]]) for i in waiting)
 
-    def _submit(self, requests: list[CutoutRequest]) -> list[Future[int]]:
+    def _submit(self, missing: list[int]) -> list[Future[int]]:
         """Start to fetch images."""
         run = self._run
+        if not missing:
+            return []
         if run.service.batch_size == 1:
-            return [
-                run.executor.submit(self._fetch, requests, group) for group in self._group(requests)
-            ]
+            wanted = np.zeros(len(self._requests), bool)
+            wanted[missing] = True
+            groups = [group.select(wanted) for group in self._groups if wanted[group.rows].any()]
+            return [run.executor.submit(self._fetch, group) for group in groups]
         # Every thread gets a part.
-        size = min(run.service.batch_size, max(1, math.ceil(len(requests) / run.n_threads)))
+        size = min(run.service.batch_size, max(1, math.ceil(len(missing) / run.n_threads)))
         return [
-            run.executor.submit(self._fetch_many, requests[start : start + size])
-            for start in range(0, len(requests), size)
+            run.executor.submit(self._fetch_many, missing[start : start + size])
+            for start in range(0, len(missing), size)
         ]
 
-    def _group(self, requests: list[CutoutRequest]) -> list[Group]:
+    @cached_property
+    def _groups(self) -> list[Group]:
+        """Groups of all positions, so that a cutout does not depend on what the cache holds."""
         run = self._run
         size, scale = run.size, run.pixel_scale
+        ra, dec = np.array([(r.ra, r.dec) for r in self._requests]).T
         if not run.group:
-            return [
-                single_group(i, r.ra, r.dec, size=size, pixel_scale=scale)
-                for i, r in enumerate(requests)
-            ]
-        # The reshape keeps two columns if there is no request at all.
-        ra, dec = np.array([(r.ra, r.dec) for r in requests], float).reshape(-1, 2).T
+            return [self._single(i) for i in range(len(self._requests))]
         return group_sources(ra, dec, size=size, pixel_scale=scale, max_size=run.service.max_size)
 
-    def _read_stored(self, request: CutoutRequest) -> int:
+    def _single(self, i: int) -> Group:
+        r = self._requests[i]
+        return single_group(i, r.ra, r.dec, size=r.width, pixel_scale=r.pixel_scale)
+
+    def _read_stored(self, i: int) -> int:
         """Read a cutout from the cache; return its number of rows."""
-        run = self._run
-        image, flag = run.cache.read(run.service, request) if run.cache else (None, None)
+        run, request = self._run, self._requests[i]
+        image = flag = None
+        if run.cache is not None:
+            with run.failures.note_errors(run.cache):
+                image, flag = run.cache.read(run.service, request)
         if flag is not None:
             if flag in _EMPTY_FLAGS:
                 run.failures.note_remembered(len(self._rows[request]))
@@ -181,9 +195,10 @@ class Batch:
         if run.offline:
             return self._put(request, CutoutFlag.MISSING)
         # The file was broken, or was pruned in the meantime.
-        return self._fetch([request], *self._group([request]))
+        wanted = np.arange(len(self._requests)) == i
+        return self._fetch(next(g for g in self._groups if wanted[g.rows].any()).select(wanted))
 
-    def _fetch(self, sources: list[CutoutRequest], group: Group) -> int:
+    def _fetch(self, group: Group) -> int:
         """Fetch an image and take the cutouts of a group from it; return the number of rows."""
         try:
             fetched, cutouts, flags = self._fetch_believed(group)
@@ -191,29 +206,29 @@ class Batch:
         except UnusableServiceError:
             raise
         except ServiceError as error:
-            return self._fail(sources, group, error)
-        return self._keep(sources, group, fetched, cutouts, flags)
+            return self._fail(group, error)
+        return self._keep(group, fetched, cutouts, flags)
 
-    def _fetch_many(self, sources: list[CutoutRequest]) -> int:
+    def _fetch_many(self, rows: list[int]) -> int:
         """Fetch images, one per source, in one call; return the number of rows."""
         run, n_rows = self._run, 0
         stopped = run.client.stop.is_set()
+        sources = [self._requests[row] for row in rows]
         fetched = [] if stopped else run.service.fetch_many(sources, run.client)
-        for i, source in enumerate(sources):
+        for i, row in enumerate(rows):
             result = StoppedError("the run was stopped") if stopped else fetched[i]
-            (group,) = self._group([source])
+            group = self._single(row)
             if isinstance(result, UnusableServiceError):
                 raise result
             if isinstance(result, ServiceError):
-                n_rows += self._fail([source], group, result)
+                n_rows += self._fail(group, result)
             else:
                 flag = _check(result.image)
-                n_rows += self._keep([source], group, result, [result.image], [flag])
+                n_rows += self._keep(group, result, [result.image], [flag])
         return n_rows
 
     def _keep(
         self,
-        sources: list[CutoutRequest],
         group: Group,
         fetched: FetchedImage,
         cutouts: list[np.ndarray],
@@ -224,16 +239,18 @@ class Batch:
         run.failures.note_success()
         n_rows = 0
         for row, cutout, flag in zip(group.rows, cutouts, flags, strict=True):
+            request = self._requests[row]
             if flag == CutoutFlag.GOOD:
                 if run.cache is not None:
-                    # The body is stored as it came, unless it is shared.
+                    # The body is stored as it came, unless it shows more than this cutout.
                     content, suffix = fetched.body, fetched.suffix
-                    if content is None or len(group.rows) > 1:
-                        content, suffix = encode_image(cutout, sources[row], run.service.bands)
-                    run.cache.write(run.service, sources[row], content, suffix)
-                n_rows += self._put(sources[row], flag, cutout)
+                    if content is None or group.request != request:
+                        content, suffix = encode_image(cutout, request, run.service.bands)
+                    with run.failures.note_errors(run.cache):
+                        run.cache.write(run.service, request, content, suffix)
+                n_rows += self._put(request, flag, cutout)
             else:
-                n_rows += self._put(sources[row], flag, reason="the image holds no data")
+                n_rows += self._put(request, flag, reason="the image holds no data")
         return n_rows
 
     def _fetch_believed(
@@ -252,13 +269,15 @@ class Batch:
             ]
             # Each cutout is checked here once, and not again in `result`.
             flags = [_check(cutout) for cutout in cutouts]
-            if n_attempts > doubts or set(flags) != {CutoutFlag.BLANK}:
+            if n_attempts > doubts or not set(flags) <= {CutoutFlag.BLANK, CutoutFlag.WRONG_SIZE}:
                 break
-            # An outage may send a uniform image too.
+            # An outage may send a uniform image too, or a drawn text.
             run.client.pause(run.client.retry.draw_pause(n_attempts))
+        if set(flags) == {CutoutFlag.WRONG_SIZE}:
+            raise BadResponseError("a grey image in place of colours", CutoutFlag.WRONG_SIZE)
         return fetched, cutouts, flags
 
-    def _fail(self, sources: list[CutoutRequest], group: Group, error: ServiceError) -> int:
+    def _fail(self, group: Group, error: ServiceError) -> int:
         """Flag the rows of a group, or fetch its sources one by one."""
         _log.debug("%s: %s", group.request, error)
         transient = error.transient or isinstance(error, StoppedError)
@@ -267,11 +286,9 @@ class Batch:
         split = len(group.rows) > 1 and not transient
         self._run.failures.note(error, lasting=not split)
         if split:
-            return sum(
-                self._fetch([sources[row]], *self._group([sources[row]])) for row in group.rows
-            )
+            return sum(self._fetch(self._single(row)) for row in group.rows)
         flag = CutoutFlag(error.flag)
-        return sum(self._put(sources[row], flag, reason=str(error)) for row in group.rows)
+        return sum(self._put(self._requests[row], flag, reason=str(error)) for row in group.rows)
 
     def _put(
         self,
@@ -287,7 +304,8 @@ class Batch:
             self.images[rows] = image
         # A flag without a reason came from the cache and is not written again.
         elif reason and flag in _EMPTY_FLAGS and run.cache is not None:
-            run.cache.write_empty(run.service, request, flag, reason, started=run.started)
+            with run.failures.note_errors(run.cache):
+                run.cache.write_empty(run.service, request, flag, reason, started=run.started)
         return len(rows)
 
     def result(self, bar: tqdm | None = None) -> Cutouts:
@@ -359,6 +377,7 @@ class Failures:
     _late: str = ""
     _last_failure: str = ""
     _last_empty: str = ""
+    _cache_error: str = ""
     _warned: set[str] = field(default_factory=set)
 
     def note(self, error: ServiceError, *, lasting: bool) -> None:
@@ -412,6 +431,15 @@ class Failures:
             timer.start()
         return timer
 
+    @contextlib.contextmanager
+    def note_errors(self, cache: Cache) -> Iterator[None]:
+        """Keep the error of a cache that the system cannot read or write, for one warning."""
+        try:
+            yield
+        except OSError as error:
+            with self._lock:
+                self._cache_error = self._cache_error or describe_cache_error(cache.path, error)
+
     def stop_run(self, reason: str) -> None:
         """End the run; the first reason is kept for the warning."""
         with self._lock:
@@ -420,7 +448,7 @@ class Failures:
 
     def warn_nothing(self, n: int, first_url: str) -> None:
         """Warn that none of ``n`` positions has a cutout, unless a warning said why."""
-        if not self._warned:
+        if not self._warned - {"cache"}:
             self._warn_once(
                 "nothing",
                 f"no cutout was fetched for any of {n} positions (the first address tried: "
@@ -432,6 +460,8 @@ class Failures:
         tried = "" if self._n_good or not first_url else f" (the first address tried: {first_url})"
         service = f"the service {self.service!r}"
         failed = CutoutFlag.FAILED.value
+        if self._cache_error:
+            self._warn_once("cache", self._cache_error)
         if self._stop_reason:
             # The reason for the stop already explains the failed rows.
             self._warned.add("failure")

@@ -46,6 +46,11 @@ class Group:
     left: np.ndarray
     top: np.ndarray
 
+    def select(self, wanted: np.ndarray) -> Group:
+        """Return the group of the same image with only those sources that a mask selects."""
+        chosen = wanted[self.rows]
+        return Group(self.rows[chosen], self.request, self.left[chosen], self.top[chosen])
+
 
 def group_sources(
     ra: np.ndarray, dec: np.ndarray, *, size: int, pixel_scale: float, max_size: int | None

@@ -19,6 +19,7 @@ __all__ = [
     "check_fluxes",
     "check_images",
     "fill_masked",
+    "find_grey",
     "to_arcsec_per_pixel",
     "validate_images",
 ]
@@ -34,8 +35,18 @@ _WHITE_RIPPLE = 0.1
 # Share of white pixels in the frame of an image whose centre lies in a white border: a half or
 # more, less some pixels.
 _WHITE_FRAME = 0.4
-# Step in pixels of the first, quick check for blank images.
+# Step in pixels of the first, quick checks for blank images and for regions without data.
 _STRIDE = 8
+_FLAT_STRIDE = 4
+# Least share of an image that has one colour if a region of it holds no data. Of 3,200 real cutouts
+# one has such a region; in all others at most 3 % has any one colour, unless it is saturated.
+_GAP_SHARE = 0.05
+# JPEG compression blurs such a region in blocks of 16 px along its border, by some levels of 255.
+_JPEG_BLOCK, _JPEG_RIPPLE = 16, 24
+# Share of the central square in the colour of such a region from which the centre is in it.
+_CENTER_SHARE = 1 / 3
+# Brightness relative to white from which a flat region is a saturated source.
+_SATURATED = 0.98
 
 
 def check_images(images: np.ndarray) -> np.ndarray:
@@ -50,9 +61,10 @@ def check_images(images: np.ndarray) -> np.ndarray:
     -------
     flags : `~numpy.ndarray` of str
         `CutoutFlag` values of shape ``(n,)``: ``corrupted`` if a value is not finite or outside
-        0–1, ``blank`` if the whole image has a single colour, ``no coverage`` if only its centre
-        has (a saturated centre counts as covered, but not one in a white border), and the empty
-        string otherwise.
+        0–1; ``blank`` if the whole image has a single colour; ``no coverage`` if only its centre
+        has, or lies on the border of a region without data or on a drawn text (a saturated centre
+        counts as covered, but not one in a white border); ``wrong size`` for a grey image in
+        place of three colours; and the empty string otherwise.
 
     Examples
     --------
@@ -88,27 +100,111 @@ def check_images(images: np.ndarray) -> np.ndarray:
     flat = (center == center[:, :1, :1]).all(axis=(1, 2, 3))
     saturated = (center == white).any(axis=(1, 2, 3))
     good = flags == CutoutFlag.GOOD
+    flags[good & _find_gaps(images, white)] = CutoutFlag.NO_COVERAGE
     flags[good & _find_white_borders(images, center, white)] = CutoutFlag.NO_COVERAGE
     # A blank image has a flat centre too, so `blank` is set last.
     flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
+    flags[good & find_grey(images)] = CutoutFlag.WRONG_SIZE
     flags[good & blank] = CutoutFlag.BLANK
     return flags
 
 
+def find_grey(images: np.ndarray) -> np.ndarray:
+    """Find images whose three channels are equal, in whatever mode a file stored them.
+
+    A single band that was saved as colours has the wrong number of channels for a colour model.
+
+    Parameters
+    ----------
+    images : `~numpy.ndarray`
+        Images of shape ``(n, height, width, bands)``, uint8 or float in 0–1.
+
+    Returns
+    -------
+    grey : `~numpy.ndarray` of bool
+        Shape ``(n,)``; False for images of a single value, which are blank.
+    """
+    if images.shape[-1] != 3 or not images[0].size:
+        return np.zeros(len(images), bool)
+    # A coarse grid shows most colour images at once.
+    coarse = images[:, :: 2 * _STRIDE, :: 2 * _STRIDE]
+    found = np.asarray((coarse == coarse[..., :1]).all(axis=(1, 2, 3)))
+    found[found] = (images[found] == images[found][..., :1]).all(axis=(1, 2, 3))
+    tolerance = _BLANK_LEVELS if images.dtype == np.uint8 else _BLANK_LEVELS / 255
+    found[found] = _measure_spread(images[found]) > tolerance
+    return found
+
+
+def _find_gaps(images: np.ndarray, white: float) -> np.ndarray:
+    """Find images whose centre is in, or on the border of, a region without data.
+
+    Such a region has exactly one colour, which noise prevents elsewhere. The background of a drawn
+    text is such a region too.
+    """
+    n, height, width, _ = images.shape
+    if min(height, width) < _CENTER_SIZE + 2:
+        return np.zeros(n, bool)
+    # Triples of neighbours along a diagonal show most images to have no flat region.
+    first, second, third = (
+        images[:, k : height - 2 + k : _FLAT_STRIDE, k : width - 2 + k : _FLAT_STRIDE]
+        for k in range(3)
+    )
+    flat = ((first == second) & (second == third)).all(axis=-1).mean(axis=(1, 2))
+    # Half of the share: the grid is coarse.
+    found = np.asarray(flat >= _GAP_SHARE / 2)
+    found[found] = [_touches_gap(image, white) for image in images[found]]
+    return found
+
+
+def _touches_gap(image: np.ndarray, white: float) -> bool:
+    """Return whether the centre of an image is in, or on the border of, a flat region."""
+    # The extremes of the 3 × 3 pixels around each pixel, first along columns, then along rows.
+    highest, lowest = image, image
+    for _ in range(2):
+        highest = np.maximum(np.maximum(highest[:-2], highest[1:-1]), highest[2:]).swapaxes(0, 1)
+        lowest = np.minimum(np.minimum(lowest[:-2], lowest[1:-1]), lowest[2:]).swapaxes(0, 1)
+    flat = (highest == lowest).all(axis=-1)
+    if flat.mean() < _GAP_SHARE:
+        return False
+    # The commonest colour, as one number for each: np.unique of rows is slow.
+    inner = image[1:-1, 1:-1].astype(float)
+    codes = np.rint(inner[flat] * (255 / white)) @ 256.0 ** np.arange(image.shape[-1])
+    _, firsts, counts = np.unique(codes, return_index=True, return_counts=True)
+    color = inner[flat][firsts[counts.argmax()]]
+    gap = (inner == color).all(axis=-1) & flat
+    if gap.mean() < _GAP_SHARE or np.count_nonzero(gap) < _JPEG_BLOCK**2:
+        return False
+    if color.max() >= _SATURATED * white and not _has_white_frame(image, white):
+        return False
+    top, left = ((side - _CENTER_SIZE) // 2 for side in image.shape[:2])
+    center = image[top : top + _CENTER_SIZE, left : left + _CENTER_SIZE]
+    # Near the border compression has changed the colour, so the region itself is farther away.
+    around = gap[
+        max(top - _JPEG_BLOCK, 0) : top + _CENTER_SIZE + _JPEG_BLOCK,
+        max(left - _JPEG_BLOCK, 0) : left + _CENTER_SIZE + _JPEG_BLOCK,
+    ]
+    ripple = _JPEG_RIPPLE * white / 255
+    in_gap = (np.abs(center - color) <= ripple).all(axis=-1).mean()
+    return bool(around.any() and in_gap >= _CENTER_SHARE)
+
+
 def _find_white_borders(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarray:
-    """Find images whose centre lies in a white border, as Pan-STARRS1's are beyond a skycell.
+    """Find images whose centre lies in a white border, as Pan-STARRS1's are beyond a skycell."""
+    limit = white * (1 - _WHITE_RIPPLE)
+    found = np.asarray(center.mean(axis=(1, 2)).min(axis=1) >= limit)
+    found[found] = [_has_white_frame(image, white) for image in images[found]]
+    return found
+
+
+def _has_white_frame(image: np.ndarray, white: float) -> bool:
+    """Return whether an image's frame is white in large part.
 
     What is beyond a straight edge of the data, if it holds the centre, holds half of the frame
     too; a saturated star does not.
     """
-    limit = white * (1 - _WHITE_RIPPLE)
-    found = np.asarray(center.mean(axis=(1, 2)).min(axis=1) >= limit)
-    for i in np.flatnonzero(found):
-        image = images[i]
-        sides = (image[0], image[-1], image[:, 0], image[:, -1])
-        frame = np.concatenate([(side >= limit).all(axis=-1) for side in sides])
-        found[i] = frame.mean() >= _WHITE_FRAME
-    return found
+    sides = (image[0], image[-1], image[:, 0], image[:, -1])
+    frame = np.concatenate([(side >= white * (1 - _WHITE_RIPPLE)).all(axis=-1) for side in sides])
+    return bool(frame.mean() >= _WHITE_FRAME)
 
 
 def _measure_spread(images):
@@ -131,8 +227,8 @@ def check_fluxes(images: np.ndarray) -> np.ndarray:
     -------
     flags : `~numpy.ndarray` of str
         `CutoutFlag` values of shape ``(n,)``: ``blank`` if the whole image has a single value or
-        none, ``no coverage`` if a band is not finite or all zero at the centre, and the empty
-        string otherwise.
+        none, ``no coverage`` if a band is not finite, or zero in a third of the pixels, at the
+        centre, and the empty string otherwise.
 
     Examples
     --------
@@ -151,7 +247,8 @@ def check_fluxes(images: np.ndarray) -> np.ndarray:
     top, left = max((height - _CENTER_SIZE) // 2, 0), max((width - _CENTER_SIZE) // 2, 0)
     center = images[:, top:, left:][:, :_CENTER_SIZE, :_CENTER_SIZE]
     # Pipelines fill bands that were not observed with zeros or NaN.
-    bare = (~np.isfinite(center)).any(axis=(1, 2, 3)) | (center == 0).all(axis=(1, 2)).any(axis=1)
+    n_zeros = (center == 0).mean(axis=(1, 2)).max(axis=1)
+    bare = (~np.isfinite(center)).any(axis=(1, 2, 3)) | (n_zeros >= _CENTER_SHARE)
     flags[bare] = CutoutFlag.NO_COVERAGE
     finite = np.isfinite(images)
     lowest = np.where(finite, images, np.inf).min(axis=(1, 2, 3))

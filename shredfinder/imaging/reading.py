@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._utils.files import list_extensions
-from shredfinder.imaging.checks import CutoutFlag
+from shredfinder.imaging.checks import CutoutFlag, find_grey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from PIL.Image import Image
 
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["as_paths", "decode_image", "read_image", "strict_decoding"]
+__all__ = ["as_paths", "decode_image", "load_colors", "open_image", "read_image"]
 
 # The formats that the services deliver. Pillow tries no other decoder on an untrusted file.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
@@ -29,8 +30,6 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 _OPENING = threading.Lock()
 # Cutouts are about 128 px a side. The largest image of the viewer has 3000 px.
 _MAX_PIXELS = 3000 * 3000
-# Ripple of JPEG compression on a blank image, in levels of 255.
-_BLANK_LEVELS = 2
 # The threads that decode, and the setting to restore after the last one.
 _DECODING = threading.Lock()
 _decoders: list[None] = []
@@ -77,11 +76,7 @@ def read_image(
     if path is None or not os.path.isfile(path):
         return None, CutoutFlag.MISSING
     try:
-        # A decompression bomb is refused by its header, before any pixel is decoded.
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            file = Image.open(path, formats=_FORMATS)
-        with file:
+        with open_image(path) as file:
             if file.width * file.height > _MAX_PIXELS:
                 return None, CutoutFlag.OVERSIZED
             if size is not None and (file.height, file.width) != tuple(size):
@@ -110,12 +105,10 @@ def decode_image(picture: Image) -> tuple[np.ndarray | None, CutoutFlag]:
     image, flag
         As from `read_image`.
     """
-    with strict_decoding():
-        picture.load()
-        image = np.asarray(picture.convert("RGB"))
-        # Conversion to RGB clips 16 bits; what is white then may not be blank.
-        deep = picture.mode.startswith(("I", "F"))
-        grey = np.ptp(np.asarray(picture)) > 0 if deep else _is_grey(image)
+    image = load_colors(picture)
+    # Conversion to RGB clips 16 bits; what is white then may not be blank.
+    deep = picture.mode.startswith(("I", "F"))
+    grey = np.ptp(np.asarray(picture)) > 0 if deep else find_grey(image[np.newaxis])[0]
     # A single band saved as grey or as RGB has the wrong number of channels for a colour model.
     return (None, CutoutFlag.WRONG_SIZE) if grey else (image, CutoutFlag.GOOD)
 
@@ -159,16 +152,57 @@ def strict_decoding() -> Iterator[None]:
                 (ImageFile.LOAD_TRUNCATED_IMAGES,) = _lenient
 
 
-def _is_grey(image):
-    """Return whether all channels are equal, in whatever mode the file stores them.
+def open_image(source: PathLike | BinaryIO, formats: Sequence[str] = _FORMATS) -> Image:
+    """Open an image file, without decoding its pixels: its size can be checked first.
 
-    An image of a single value is not called grey: it is blank.
+    Parameters
+    ----------
+    source : path-like or file object
+        The file.
+    formats : sequence of str, optional
+        Pillow's names of the formats to try.
+
+    Returns
+    -------
+    file : `PIL.Image.Image`
+        The opened file.
+
+    Raises
+    ------
+    PIL.Image.DecompressionBombError
+        If it claims more than 179 million pixels.
+    OSError
+        If it is not a file of one of the formats.
     """
-    # A coarse grid shows most colour images at once.
-    for part in (image[::16, ::16], image):
-        if (part != part[..., :1]).any():
-            return False
-    return bool(np.ptp(image) > _BLANK_LEVELS)
+    from PIL import Image
+
+    with _OPENING, warnings.catch_warnings():
+        # The caller compares the size, and does not decode a larger image than it expects.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(source, formats=formats)
+
+
+def load_colors(file: Image) -> np.ndarray:
+    """Decode the pixels of an opened image file.
+
+    Parameters
+    ----------
+    file : `PIL.Image.Image`
+        The file, in any of Pillow's modes.
+
+    Returns
+    -------
+    image : `~numpy.ndarray`
+        Red, green and blue, of shape ``(height, width, 3)``, uint8; black where the file is
+        transparent, as services fill regions without data.
+    """
+    with strict_decoding():
+        file.load()
+        if not file.has_transparency_data:
+            return np.asarray(file.convert("RGB"))
+        pixels = np.array(file.convert("RGBA"))
+    pixels[pixels[..., 3] == 0] = 0
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def as_paths(X: Any) -> Sequence[PathLike | None] | None:

@@ -1,14 +1,21 @@
 """Servers that lie: what one row's response does stays in that row."""
 
+import gzip
+import io
+import tracemalloc
 import warnings
+import zlib
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from PIL import Image, ImageDraw
 
-from shredfinder.cutouts import RetryPolicy, fetch_cutouts
+from shredfinder.cutouts import LegacyViewer, RetryPolicy, fetch_cutouts
 from shredfinder.exceptions import UnusableServiceError
+from shredfinder.imaging import as_cutouts
 from tests.cutouts.loopback import services
 from tests.cutouts.loopback.hostile import serve
 
@@ -38,7 +45,9 @@ def fetch(server, **options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cutouts = fetch_cutouts(COORDS, **(defaults | options))
-    return cutouts, [str(warning.message) for warning in caught]
+    # Python also warns of the sockets that the server leaves.
+    others = [w for w in caught if not issubclass(w.category, ResourceWarning)]
+    return cutouts, [str(warning.message) for warning in others]
 
 
 def assert_one_row_lost(cutouts, messages, flags=("failed",)):
@@ -165,3 +174,155 @@ def test_broken_responses_stay_in_their_row(response):
     with serve(respond) as server:
         cutouts, messages = fetch(server, timeout=1)
         assert_one_row_lost(cutouts, messages, ("failed", "corrupted", "not an image"))
+
+
+def _png(width, height, n_rows=1):
+    """A PNG file that claims a size, with the pixels of a few rows."""
+
+    def chunk(kind, data):
+        checksum = zlib.crc32(kind + data)
+        return len(data).to_bytes(4, "big") + kind + data + checksum.to_bytes(4, "big")
+
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\x00\x00\x00"
+    pixels = zlib.compress(bytes((3 * min(width, 10**6) + 1) * n_rows))
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def _jpeg(width, height):
+    """A JPEG file whose header claims another size than it has."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (30, 40, 50)).save(buffer, "JPEG")
+    content = bytearray(buffer.getvalue())
+    start = content.index(b"\xff\xc0") + 5
+    content[start : start + 4] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return bytes(content)
+
+
+def _fits(compressed=False, **cards):
+    """A FITS file of fluxes whose header claims another size than it has."""
+    values = np.random.default_rng(1).normal(size=(3, 32, 32)).astype("f4")
+    hdu = fits.PrimaryHDU(values)
+    if compressed:
+        hdu = fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(values, tile_shape=(1, 32, 32))])
+    buffer = io.BytesIO()
+    hdu.writeto(buffer)
+    content = buffer.getvalue()
+    for name, value in cards.items():
+        start = content.index(f"{name:8}= ".encode())
+        card = f"{name:8}= {value:>20}".encode().ljust(80)
+        content = content[:start] + card + content[start + 80 :]
+    return content
+
+
+def _zip(content, times=1):
+    for _ in range(times):
+        content = gzip.compress(content, 9, mtime=0)
+    return content
+
+
+BIG = 200 * 2**20
+BODIES = {
+    "announced": ("jpeg", {"Content_Length": str(BIG)}, b"\xff\xd8\xff"),
+    "chunked": ("jpeg", {"Content_Length": None, "Transfer_Encoding": "chunked"}, None),
+    "endless": ("jpeg", {"Content_Length": None}, None),
+    "gzip": ("jpeg", {"Content_Encoding": "gzip"}, _zip(bytes(BIG))),
+    "gzip twice": ("jpeg", {"Content_Encoding": "gzip, gzip"}, _zip(bytes(BIG), 2)),
+    "deflate": ("jpeg", {"Content_Encoding": "deflate"}, zlib.compress(bytes(BIG), 9)),
+    "wide PNG": ("jpeg", {}, _png(2**31 - 1, 1)),
+    "high PNG": ("jpeg", {}, _png(1, 2**31 - 1)),
+    "large PNG": ("jpeg", {}, _png(60_000, 60_000)),
+    "PNG of many rows": ("jpeg", {}, _png(32, 32, n_rows=2**21)),
+    "large JPEG": ("jpeg", {}, _jpeg(65_500, 65_500)),
+    "large FITS": ("fits", {}, _fits(NAXIS1=10**9)),
+    "negative FITS": ("fits", {}, _fits(NAXIS1=-32)),
+    "deep FITS": ("fits", {}, _fits(NAXIS3=10**15)),
+    "compressed FITS": ("fits", {}, _fits(True, ZNAXIS1=10**5, ZNAXIS2=10**5)),
+    "tiles of FITS": ("fits", {}, _fits(True, ZTILE1=10**9, ZTILE2=10**9)),
+}
+# What follows the image, or a tile larger than it, is not read.
+HARMLESS = {"PNG of many rows": "blank", "tiles of FITS": ""}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_response_takes_little_more_memory_than_its_image(name):
+    kind, headers, body = BODIES[name]
+
+    def respond(handler):
+        if not is_bad(handler):
+            return send_good(handler)
+        handler.reply(200, body or b"", Content_Type=f"image/{kind}", **headers)
+        part = b"10000\r\n" + bytes(0x10000) + b"\r\n" if name == "chunked" else bytes(0x10000)
+        if body is None:
+            for _ in range(BIG // 0x10000):
+                handler.wfile.write(part)
+        return None
+
+    service = LegacyViewer(image_format=kind)
+    with serve(respond) as server:
+        service.base_url = f"{server.url}/viewer"
+        tracemalloc.start()
+        cutouts, messages = fetch(server, service=service, base_url=None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    if name in HARMLESS:
+        assert cutouts.flags.tolist() == ["", HARMLESS[name], "", ""]
+    else:
+        flags = ("failed", "wrong size", "corrupted", "not an image")
+        assert_one_row_lost(cutouts, messages, flags)
+    # The server's own buffers are counted too, but no body of 200 MB.
+    assert peak < 24 * 2**20
+
+
+def _draw(text_color, background, mode="RGB"):
+    image = Image.new(mode, (128, 128), background)
+    text = "\n".join(["No image here, sorry"] * 5)
+    ImageDraw.Draw(image).multiline_text((2, 30), text, text_color)
+    return np.asarray(image)
+
+
+def _gap(border, value=32):
+    """Noise, as of the sky, with no data above and to the left of a border."""
+    rng = np.random.default_rng(5)
+    image = rng.normal(60, 12, (128, 128, 3)).clip(0, 255).astype(np.uint8)
+    image[:border, :border] = value
+    return image
+
+
+NOT_SKY = {
+    "grey": (_gap(0)[..., :1].repeat(3, axis=-1), "wrong size"),
+    "transparent": (np.dstack([_gap(0), np.zeros((128, 128), np.uint8)]), "blank"),
+    "transparent centre": (np.dstack([_gap(0), (_gap(70, 0)[..., 0] > 0) * 255]), "no coverage"),
+    "grey text": (_draw((255, 255, 255), (0, 0, 0)), "wrong size"),
+    "red text": (_draw((255, 0, 0), (255, 255, 255)), "no coverage"),
+    "yellow text": (_draw((255, 255, 0), (10, 20, 60)), "no coverage"),
+    "border": (_gap(66), "no coverage"),
+    "border beyond the centre": (_gap(80), "no coverage"),
+    "white border": (_gap(110, 255), "no coverage"),
+    # The source is apart from the region without data.
+    "gap in a corner": (_gap(45), ""),
+    "noise": (_gap(0), ""),
+}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("name", NOT_SKY)
+def test_what_is_not_sky_has_the_same_flag_from_a_server_and_a_file(name, suffix, tmp_path):
+    image, flag = NOT_SKY[name]
+    if suffix == ".jpg" and (image.shape[-1] == 4 or name in ("red text", "yellow text")):
+        pytest.skip("JPEG has no transparency, and blurs small text in colours beyond recognition")
+    buffer = io.BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(buffer, "PNG" if suffix == ".png" else "JPEG")
+    path = tmp_path / f"image{suffix}"
+    path.write_bytes(buffer.getvalue())
+
+    def respond(handler):
+        handler.reply(200, buffer.getvalue(), Content_Type="image/png")
+
+    files = as_cutouts([path], size=(128, 128), pixel_scale=0.46875, bands=("z", "r", "g"))
+    assert files[:].flags.tolist() == [flag]
+    with serve(respond) as server:
+        cutouts, _ = fetch(server, size=128, cache=tmp_path / "cache", max_workers=1)
+    assert set(cutouts.flags) == {flag}
+    stored = list((tmp_path / "cache").rglob("*.[jp][pn]g"))
+    assert len(stored) == (0 if flag else len(COORDS))

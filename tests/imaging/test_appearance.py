@@ -6,13 +6,16 @@ from shredfinder.imaging import flux_to_rgb, measure_appearance
 
 
 def _disc(mag, radius, n=128, scale=0.46875):
-    """Create a cutout of a nearly uniform grey disc of a given r magnitude and radius in arcsec."""
+    """Create a cutout of a nearly uniform disc of a given r magnitude and radius in arcsec."""
     y, x = np.mgrid[:n, :n] - (n - 1) / 2
     inside = np.hypot(x, y) * scale <= radius
     flux = 10 ** (0.4 * (22.5 - mag)) / inside.sum() / (scale / 0.262) ** 2
     # A uniform centre would be flagged as not covered.
     r = np.where(inside, flux * (1 + 0.05 * (-1) ** np.indices((n, n)).sum(0)), 0)
-    return flux_to_rgb(np.stack([r * 3.4 / 6, r, r * 3.4 / 2.2]), "grz")
+    image = flux_to_rgb(np.stack([r * 3.4 / 6, r, r * 3.4 / 2.2]), "grz")
+    # Nor would a grey image be of three bands.
+    image[0, 0, 0] += 1
+    return image
 
 
 def test_discs_of_known_brightness_and_size():

@@ -34,6 +34,9 @@ ServiceClass = TypeVar("ServiceClass", bound="type[CutoutService]")
 _BAND = 0.5
 # Decimals of degrees in requests and file names: 0.4 milliarcsec.
 _DECIMALS = 7
+# A file may have this many times the bytes of an image's pixels, plus some for headers: a service
+# may send double precision, or weights along with the image.
+_MAX_RATIO, _HEADER_BYTES = 4, 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,23 @@ class CutoutRequest:
         # Rounded as the file name in the cache is. 359.99999999 rounds to 360, hence % 360 again.
         object.__setattr__(self, "ra", round(self.ra % 360.0, _DECIMALS) % 360.0)
         object.__setattr__(self, "dec", round(self.dec, _DECIMALS))
+
+    def limit_bytes(self, n_bands: int = 3, itemsize: int = 1) -> int:
+        """Return the largest size of a response that is read: a few times the image's pixels.
+
+        Parameters
+        ----------
+        n_bands : int, optional
+            Number of bands in the file.
+        itemsize : int, optional
+            Bytes per pixel: 1 for colours, 4 for fluxes.
+
+        Returns
+        -------
+        n_bytes : int
+            Number of bytes, for ``client.get(..., max_bytes=)``.
+        """
+        return _MAX_RATIO * self.width * self.height * n_bands * itemsize + _HEADER_BYTES
 
 
 @dataclass
@@ -130,14 +150,14 @@ class CutoutService:
     --------
     >>> import numpy as np
     >>> from shredfinder.cutouts import FetchedImage, CutoutService, fetch_cutouts
-    >>> class Grey(CutoutService):
-    ...     name = "grey"
+    >>> class Ramp(CutoutService):
+    ...     name = "ramp"
     ...     remote = False
     ...     def fetch(self, request, client):
-    ...         row, _ = np.indices((request.height, request.width), dtype=np.uint8)
-    ...         return FetchedImage(np.stack([row, row, row], axis=-1))
+    ...         row, column = np.indices((request.height, request.width), dtype=np.uint8)
+    ...         return FetchedImage(np.stack([row, column, row], axis=-1))
     >>> from astropy.coordinates import SkyCoord
-    >>> fetch_cutouts(SkyCoord([150.1], [2.2], unit="deg"), Grey(), progress=False)
+    >>> fetch_cutouts(SkyCoord([150.1], [2.2], unit="deg"), Ramp(), progress=False)
     <Cutouts: 1 of 128×128 px at 0.46875 arcsec/px, bands redgreenblue, 0 unusable>
     """
 

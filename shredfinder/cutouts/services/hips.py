@@ -167,4 +167,5 @@ class HiPS(CutoutService):
             format=self.image_format,
             get_query_payload=True,
         )
-        return client.get(self.base_url, payload, read=read)
+        max_bytes = request.limit_bytes(3 if self.image_format == "jpg" else 1, 4)
+        return client.get(self.base_url, payload, read=read, max_bytes=max_bytes)

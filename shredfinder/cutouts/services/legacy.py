@@ -147,7 +147,8 @@ class LegacyViewer(CutoutService):
         if self.image_format == "fits":
             examine = self._examine_failures(request, params, client)
         url = f"{self.base_url}/{self.image_format}-cutout"
-        return client.get(url, params, read=read, examine=examine)
+        max_bytes = request.limit_bytes(len(self.bands), 4 if self.image_format == "fits" else 1)
+        return client.get(url, params, read=read, max_bytes=max_bytes, examine=examine)
 
     def _examine_failures(
         self, request: CutoutRequest, params: dict[str, Any], client: HttpClient
@@ -177,6 +178,7 @@ class LegacyViewer(CutoutService):
                     f"{self.base_url}/jpeg-cutout",
                     small,
                     read=lambda response: read_color(response, probe),
+                    max_bytes=probe.limit_bytes(),
                     retry=False,
                 )
             except StoppedError:

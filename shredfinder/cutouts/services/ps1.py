@@ -9,6 +9,7 @@ from shredfinder._net.client import find_suffix
 from shredfinder.config import Conf, conf
 from shredfinder.cutouts.decoding import read_color
 from shredfinder.cutouts.services.base import (
+    CutoutRequest,
     CutoutService,
     FetchedImage,
     complete_url,
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shredfinder._net.client import HttpClient, Response
-    from shredfinder.cutouts.services.base import CutoutRequest
 
 __all__ = ["PanSTARRS"]
 
 _NATIVE = _FACTS.native_pixel_scale
 _COLUMNS = {"filter", "type", "filename"}
+# A list of images has some kilobytes.
+_MAX_LIST_BYTES = 2**20
 
 
 @register_service("ps1")
@@ -114,6 +116,7 @@ class PanSTARRS(CutoutService):
             f"{self.base_url}/ps1filenames.py",
             position | {"filters": "".join(sorted(self.bands)), "type": self.layer},
             read=self._read_names,
+            max_bytes=_MAX_LIST_BYTES,
         )
         if self.image_format == "fits":
             return self._fetch_fluxes(request, position, names, client)
@@ -139,6 +142,7 @@ class PanSTARRS(CutoutService):
             f"{self.base_url}/fitscut.cgi",
             params,
             read=lambda response: read_color(response, request),
+            max_bytes=request.limit_bytes(),
         )
 
     def _fetch_fluxes(
@@ -153,7 +157,9 @@ class PanSTARRS(CutoutService):
         margin = request.pixel_scale * MARGIN
         extent = max(request.width, request.height) * request.pixel_scale + 2 * margin
         # `size` counts native pixels, whatever the requested scale.
-        params = position | {"size": math.ceil(extent / _NATIVE), "format": "fits"}
+        side = math.ceil(extent / _NATIVE)
+        params = position | {"size": side, "format": "fits"}
+        native = CutoutRequest(request.ra, request.dec, side, side, _NATIVE)
         planes = {}
         for band in self.bands:
             planes[band] = client.get(
@@ -162,6 +168,7 @@ class PanSTARRS(CutoutService):
                 read=lambda response: read_planes(
                     response.content, response.headers.get("Content-Type", "")
                 ),
+                max_bytes=native.limit_bytes(1, 4),
             )
         return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX, flux_scale=1.0)
 

@@ -43,6 +43,8 @@ _MIN_EXTENT = 0.05
 _BLACK_SHARE, _BLACK_LEVEL = 0.7, 4
 # A frame has 2048 × 1489 px of four bytes, and some tables.
 _MAX_BYTES = 64 * 2**20
+# A list of fields has some hundred bytes.
+_MAX_LIST_BYTES = 2**20
 
 
 @register_service("sdss")
@@ -105,7 +107,9 @@ class SDSS(CutoutService):
                 raise NoCoverageError("outside the footprint: a black image with a text")
             return fetched
 
-        return client.get(f"{self.base_url}/getjpeg", params, read=read)
+        return client.get(
+            f"{self.base_url}/getjpeg", params, read=read, max_bytes=request.limit_bytes()
+        )
 
 
 @register_service("sdss-frames")
@@ -183,7 +187,7 @@ class SDSSFrames(CutoutService):
                     band=band,
                     **dict(zip(_FIELD, field, strict=True)),
                 )
-                planes[band] += client.get(url, read=_read_frame)
+                planes[band] += client.get(url, read=_read_frame, max_bytes=_MAX_BYTES)
         return make_cutout(planes, request, bands=self.bands, color_mapping=FLUX, flux_scale=1.0)
 
     def _find_fields(self, request: CutoutRequest, client: HttpClient) -> list[tuple[int, ...]]:
@@ -202,7 +206,7 @@ class SDSSFrames(CutoutService):
         )
         payload = SDSSClass().query_sql(query, data_release=release, get_query_payload=True)
         url = self.search_url + SDSSClass.QUERY_URL_SUFFIX_DR_NEW.format(dr=release)
-        fields = client.get(url, payload, read=read_fields)
+        fields = client.get(url, payload, read=read_fields, max_bytes=_MAX_LIST_BYTES)
         if not fields:
             raise NoCoverageError("no field of the survey holds the position")
         return fields

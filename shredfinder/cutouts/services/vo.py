@@ -39,6 +39,8 @@ __all__ = ["VOImages"]
 _WAVELENGTHS = {"g": 480e-9, "r": 640e-9, "i": 770e-9, "z": 910e-9, "y": 1000e-9}
 # Largest number of images of one band per cutout.
 _MAX_IMAGES = 6
+# Largest list of images, and largest image, in bytes: a brick in double precision has 104 million.
+_MAX_LIST_BYTES, _MAX_IMAGE_BYTES = 16 * 2**20, 128 * 2**20
 # Radius in degrees within which a service that has a band is expected to list an image in it.
 _WIDE = 1.0
 # Bounds a region's size in right ascension near the poles.
@@ -130,7 +132,9 @@ class VOImages(CutoutService):
         """Find, cut and combine images; see `CutoutService.fetch`."""
         self.check_size(request.width, request.height)
         # A version is tried once: its errors are the usual response to the other version.
-        session = ClientSession(client, check_votable, doubt=self.version != "auto")
+        session = ClientSession(
+            client, check_votable, doubt=self.version != "auto", max_bytes=_MAX_LIST_BYTES
+        )
         radius = np.hypot(request.width, request.height) / 2 + MARGIN
         circle = (request.ra, request.dec, radius * request.pixel_scale / 3600)
         records = self._search(circle, session)
@@ -266,7 +270,7 @@ class VOImages(CutoutService):
         query = None if links is None else _find_soda(links, circle, session)
         if query is not None:
             try:
-                return client.get(query.queryurl, dict(query), read=_read_image, named=False)
+                return client.get(query.queryurl, dict(query), **_IMAGE_OPTIONS)
             except NoCoverageError:
                 # SODA's response if image and circle do not overlap.
                 return []
@@ -274,7 +278,7 @@ class VOImages(CutoutService):
         if not url:
             raise BadResponseError("the service lists an image without its address")
         try:
-            return client.get(url, read=_read_image, named=False)
+            return client.get(url, **_IMAGE_OPTIONS)
         except NoCoverageError as error:
             # An image that the service lists must exist.
             raise BadResponseError(str(error), status=error.status) from error
@@ -282,6 +286,14 @@ class VOImages(CutoutService):
 
 def _read_image(response: Response) -> list[tuple[np.ndarray, WCS, FluxUnit]]:
     return read_planes(response.content, response.headers.get("Content-Type", ""))
+
+
+# How images are fetched: the service's responses name their addresses.
+_IMAGE_OPTIONS: dict[str, Any] = {
+    "read": _read_image,
+    "max_bytes": _MAX_IMAGE_BYTES,
+    "named": False,
+}
 
 
 def _is_stack(record: Record) -> bool:
