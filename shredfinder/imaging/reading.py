@@ -152,14 +152,14 @@ def strict_decoding() -> Iterator[None]:
                 (ImageFile.LOAD_TRUNCATED_IMAGES,) = _lenient
 
 
-def open_image(source: PathLike | BinaryIO, formats: Sequence[str] = _FORMATS) -> Image:
+def open_image(source: PathLike | BinaryIO, formats: tuple[str, ...] = _FORMATS) -> Image:
     """Open an image file, without decoding its pixels: its size can be checked first.
 
     Parameters
     ----------
     source : path-like or file object
         The file.
-    formats : sequence of str, optional
+    formats : tuple of str, optional
         Pillow's names of the formats to try.
 
     Returns
