@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
 
 from astropy.io import registry
@@ -51,6 +52,9 @@ class ShredTableMixin(_Extended):
     ...     pass
     """
 
+    # With the signature of the table's, in which astropy looks for names that attributes of
+    # subclasses must not have.
+    @wraps(Table.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         restore_columns(self, decode=True)

@@ -8,6 +8,7 @@ from astropy.table import (
     MaskedColumn,
     QTable,
     Table,
+    TableAttribute,
     hstack,
     join,
     unique,
@@ -271,3 +272,10 @@ def test_rows_that_are_added_without_a_score_are_unscored(cls):
     table.add_row([5, 0.6, ""])
     assert table["p_cnn"][-2:].tolist() == pytest.approx([0.5, 0.6])
     assert 3 not in table["objID"][table["p_cnn"] < 0.5]
+
+
+@pytest.mark.parametrize("name", ["descriptions", "colnames"])
+def test_attributes_that_clash_are_refused(name):
+    # Before Python 3.12, errors while a class is defined become RuntimeError.
+    with pytest.raises((ValueError, RuntimeError)):
+        type("Mine", (ShredTable,), {name: TableAttribute()})
