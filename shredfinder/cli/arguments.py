@@ -10,8 +10,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shredfinder._utils.validation import quantify
-from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
 
 if TYPE_CHECKING:
@@ -443,6 +441,10 @@ def check_any(
         Whether the user asked for cached images only: that none is cached is then a result, and
         only printed.
     """
+    # Imported here, so that --help is fast.
+    from shredfinder._utils.validation import quantify
+    from shredfinder.exceptions import ShredfinderWarning
+
     if not len(is_done):
         warnings.warn(f"there is no source to be {done}", ShredfinderWarning)
     elif offline and set(flags) == {"missing"}:

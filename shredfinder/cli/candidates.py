@@ -92,10 +92,11 @@ def fractions(args: argparse.Namespace) -> None:
     if find_column(rows, "p_cnn", required=False) is None:
         _score(rows, args, images)
     found = fractions_by_preset(rows, args.survey, presets=args.cuts, threshold=args.p_threshold)
-    for name in ("shred_fraction", "shred_fraction_low", "shred_fraction_high"):
-        found[name].info.format = ".4f"
     if args.output is not None:
         write_catalogue(found, args.output)
+    # After writing, since text files hold what is shown.
+    for name in ("shred_fraction", "shred_fraction_low", "shred_fraction_high"):
+        found[name].info.format = ".4f"
     print("\n".join(found.pformat(max_lines=-1, max_width=-1)))
     unscored = max(found["n_unscored"]) if len(found) else 0
     if unscored:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 
 from shredfinder.imaging import CutoutFlag
 from shredfinder.models import PriorEstimate
@@ -31,9 +31,11 @@ __all__ = [
     "STD_NAME",
     "blank_row",
     "check_columns",
+    "format_scores",
     "restore_columns",
     "score_template",
     "to_arrow",
+    "with_all_digits",
     "write_columns",
 ]
 
@@ -55,6 +57,8 @@ _UCDS = {
 }
 # Characters per flag, also in formats whose strings have a fixed width.
 FLAG_WIDTH = 16
+# How tables of the package show scores.
+_FORMAT = ".3f"
 _FLAG_DTYPE = np.dtype(f"U{FLAG_WIDTH}")
 
 
@@ -169,6 +173,9 @@ def write_columns(
             Table.replace_column(table, name, column)
         else:
             Table.add_column(table, column, name=name)
+    # Tables with this method write all digits.
+    if hasattr(table, "add_p_cnn"):
+        format_scores(table)
 
 
 def score_template(
@@ -245,6 +252,44 @@ def blank_row(table: Table, index: int) -> None:
     for name in OPTIONAL_NAMES:
         if name in table.colnames and _is_own(table, name):
             table[name][index] = np.nan
+
+
+def format_scores(table: Table) -> None:
+    """Show scores with three digits, unless their column has a format already.
+
+    Only tables of the package have this format: the others' text files would lose the digits.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table.
+    """
+    if P_NAME not in table.colnames or not _is_own(table, P_NAME):
+        return
+    if table[P_NAME].info.format is None:
+        table[P_NAME].info.format = _FORMAT
+
+
+def with_all_digits(table: Table) -> Table:
+    """Return a table whose scores are written with all digits, without copying data.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        The table itself if its scores have no format, or one that the user chose; else a plain
+        one.
+    """
+    if P_NAME not in table.colnames or table[P_NAME].info.format != _FORMAT:
+        return table
+    # Writers make tables of the same class, which would set the format again.
+    plain = (QTable if isinstance(table, QTable) else Table)(table, copy=False)
+    plain[P_NAME].info.format = None
+    return plain
 
 
 def _restore_p(table, name):

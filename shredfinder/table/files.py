@@ -13,7 +13,7 @@ from astropy.table import serialize
 from shredfinder._utils.files import atomic_write
 from shredfinder._utils.leftovers import temporary_beside
 from shredfinder._utils.table_files import import_packages, read_table
-from shredfinder.table.columns import FLAG_NAME, P_NAME
+from shredfinder.table.columns import FLAG_NAME, P_NAME, with_all_digits
 from shredfinder.table.portable import make_writable
 from shredfinder.table.tables import ShredTable
 
@@ -208,7 +208,7 @@ def write_catalogue(table: Table, path: PathLike) -> None:
 
 
 def _write(table, temporary, kind, path):
-    table = make_writable(table, kind, path)
+    table = with_all_digits(make_writable(table, kind, path))
     try:
         table.write(temporary, format=kind, **_OPTIONS.get(kind, {}))
     except OSError as error:

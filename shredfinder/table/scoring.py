@@ -202,6 +202,10 @@ def add_p_cnn(
     ``prior`` (None: that of the training set) and ``prior_source`` (``"training set"``, ``"given"``
     or ``"estimate"``), and ``prior_error`` of an estimate (`~shredfinder.models.estimate_prior`).
 
+    A `~shredfinder.ShredTable` shows ``p_cnn`` with three digits (format ``.3f``) and writes all of
+    them. The column of a plain table has no format, since astropy would also write three digits to
+    CSV and ECSV files.
+
     Plain tables do not keep unscored rows NaN through every operation: outer joins and stacks
     mask missing rows, and VOTable and FITS files return NaN as masked values, below which other
     numbers may appear. Use `~shredfinder.ShredTable`, or convert: ``ShredTable(joined)``.

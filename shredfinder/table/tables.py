@@ -8,11 +8,19 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
 
 from astropy.io import registry
+from astropy.io.registry import UnifiedReadWriteMethod
 from astropy.table import QTable, Table
+from astropy.table.connect import TableWrite
 
 from shredfinder._utils.identifiers import read_csv
 from shredfinder._utils.parquet import read_parquet
-from shredfinder.table.columns import P_NAME, blank_row, restore_columns
+from shredfinder.table.columns import (
+    P_NAME,
+    blank_row,
+    format_scores,
+    restore_columns,
+    with_all_digits,
+)
 from shredfinder.table.scoring import add_p_cnn
 from shredfinder.table.showing import color_scores, show_cutouts
 
@@ -35,14 +43,32 @@ if TYPE_CHECKING:
 else:
     _Extended = object
 
+# Ends of the names of formats, and of files, for reading by eye
+_SHOWN_FORMATS = ("html", "latex", "aastex", "rst", "tex", "fixed_width", "jsviewer")
+
 __all__ = ["ShredQTable", "ShredTable", "ShredTableMixin"]
+
+
+class _Write(TableWrite):
+    """Writing of all digits of the scores, of which three are shown."""
+
+    _instance: Table
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        kind = str(kwargs.get("format") or (args[0] if args else ""))
+        if not kind.endswith(_SHOWN_FORMATS):
+            table = with_all_digits(self._instance)
+            TableWrite(table, type(table))(*args, **kwargs)
+        else:
+            super().__call__(*args, **kwargs)
 
 
 class ShredTableMixin(_Extended):
     """Mixin that turns a table class into a shredfinder table; it comes first among the bases.
 
     Besides `add_p_cnn` it guarantees that ``p_cnn`` is never masked: where astropy masks values,
-    on reading a file or in a join, the row has NaN and a flag instead.
+    on reading a file or in a join, the row has NaN and a flag instead. ``p_cnn`` is shown with
+    three digits, and written with all of them unless you choose another format.
 
     Examples
     --------
@@ -52,12 +78,15 @@ class ShredTableMixin(_Extended):
     ...     pass
     """
 
+    write = UnifiedReadWriteMethod(_Write)
+
     # With the signature of the table's, in which astropy looks for names that attributes of
     # subclasses must not have.
-    @wraps(Table.__init__)
+    @wraps(Table.__init__)  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         restore_columns(self, decode=True)
+        format_scores(self)
 
     # A column that may be masked enters a table through these methods or through __init__:
     # astropy's join and stack functions use the first, files and pickles the latter.

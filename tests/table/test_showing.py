@@ -214,7 +214,7 @@ def test_scores_are_coloured_in_notebooks(table_class):
     html = table._repr_html_()
     for value in ("0.2", "0.9", "0.6"):
         shade = get_shade(float(np.float32(value)))
-        assert re.search(rf'<td><span style="background:{shade};[^"]*">{value}</span></td>', html)
+        assert re.search(rf'<td><span style="background:{shade};[^"]*">{value}00</span></td>', html)
     assert re.search(rf"background:{get_shade(np.nan)};[^>]*>nan<", html)
     assert html.count("<span") == 4
     assert "<td>&lt;b&gt;</td>" in html
