@@ -60,6 +60,14 @@ def progress_bar(
     return tqdm(total=total, disable=disable, **kwargs)
 
 
+def is_notebook() -> bool:
+    """Return whether the code runs in a notebook, where output stays beside its cell."""
+    # IPython is imported wherever there is a notebook.
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
 def count_threads() -> int:
     """Return the number of threads to use.
 

@@ -17,13 +17,12 @@ from shredfinder.cli.arguments import (
     check_output,
     count,
     get_image_options,
-    list_reasons,
 )
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["classify", "configure_classify", "summarize"]
+__all__ = ["classify", "configure_classify"]
 
 _EPILOG = """\
 examples:
@@ -94,6 +93,7 @@ def classify(args: argparse.Namespace) -> None:
     from shredfinder import ShredClassifier
     from shredfinder.bulk import classify_catalogue, get_state_folder
     from shredfinder.bulk.state import remove_finished
+    from shredfinder.table.scoring import summarize_scores
 
     remove_finished(args.output)
     # Errors that need no work come first.
@@ -125,7 +125,7 @@ def classify(args: argparse.Namespace) -> None:
             again = "--overwrite --resume" if args.overwrite else "--resume"
             args.interrupted = f"the scores so far are in {str(state)!r}: {again} continues"
         raise
-    print(summarize(scored, args.p_threshold), file=sys.stderr)
+    print("\n".join(summarize_scores(scored, args.p_threshold)), file=sys.stderr)
     if args.prior == "estimate" and scored.prior is not None:
         print(f"p_cnn corrected to an estimated shred fraction of {scored.prior}", file=sys.stderr)
     if args.novelty:
@@ -154,40 +154,3 @@ def _show_expected_name(scored: Any, cutouts: Any, pattern: str) -> None:
     for path in find_image_files(scored.template, cutouts, pattern):
         name = "no allowed file name" if path is None else repr(path)
         print(f"no file was found; the first row's would be {name}", file=sys.stderr)
-
-
-def summarize(table: Any, threshold: float) -> str:
-    """Summarise a scored table in a line or two.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table` or ScoredCatalogue
-        Table with the columns ``p_cnn`` and ``p_cnn_flag``.
-    threshold : float
-        Sources with ``p_cnn`` at or above it are shreds.
-
-    Returns
-    -------
-    summary : str
-        Numbers of scored sources, of shreds, and of unscored sources by reason.
-    """
-    import numpy as np
-
-    from shredfinder._utils.validation import quantify
-
-    p_cnn, flags = np.asarray(table["p_cnn"]), np.asarray(table["p_cnn_flag"])
-    scored = np.isfinite(p_cnn)
-    n_shreds, n_scored = np.count_nonzero(p_cnn >= threshold), np.count_nonzero(scored)
-    share = f" ({n_shreds / n_scored:.1%})" if n_scored else ""
-    lines = [
-        f"{quantify(len(table), 'source')}, {n_scored:,} scored: "
-        f"{quantify(n_shreds, 'shred')}{share} with p_cnn ≥ {threshold:g}"
-    ]
-    reasons = list_reasons(flags[~scored])
-    if reasons:
-        lines.append(f"{len(table) - n_scored:,} unscored: {reasons}")
-    # A flag on a scored row means other colours.
-    n_flagged = np.count_nonzero(flags[scored] != "")
-    if n_flagged:
-        lines.append(f"{n_flagged:,} scored in other colours than the model was trained on")
-    return "\n".join(lines)

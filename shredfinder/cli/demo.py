@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shredfinder.cli.arguments import add_seed_argument, check_output
-from shredfinder.cli.classify import summarize
 
 if TYPE_CHECKING:
     import argparse
@@ -77,11 +76,13 @@ def _check_format(path: Path) -> None:
 def _print_table(table: ShredTable) -> None:
     import numpy as np
 
+    from shredfinder.table.scoring import summarize_scores
+
     shown = table["objID", "ra", "dec", "r", "label", "p_cnn", "p_cnn_flag"].copy()
-    for name, form in (("ra", ".5f"), ("dec", ".5f"), ("r", ".2f"), ("p_cnn", ".3f")):
+    for name, form in (("ra", ".5f"), ("dec", ".5f"), ("r", ".2f")):
         shown[name].info.format = form
     print("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
-    print(summarize(table, 0.5))
+    print("\n".join(summarize_scores(table)))
     called, is_shred = np.asarray(table["p_cnn"]) >= 0.5, np.asarray(table["label"]) == "shred"
     print(
         f"{np.count_nonzero(called & is_shred)} of {np.count_nonzero(is_shred)} true shreds were "

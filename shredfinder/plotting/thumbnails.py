@@ -28,7 +28,8 @@ _HOLE = (
     "display:flex;align-items:center;justify-content:center;text-align:center;box-sizing:border-box;"
     "border:1px dashed #8a8a8a;border-radius:3px;opacity:.75"
 )
-_LINE = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+# Long identifiers are broken into lines, and shown whole.
+_LINE = "overflow-wrap:anywhere"
 # Crosshairs as in plot_gallery: four short lines that leave the source visible.
 _CROSS = (
     '<svg viewBox="0 0 100 100" style="position:absolute;inset:0;width:100%;height:100%">'
@@ -73,7 +74,7 @@ def make_thumbnails(
     notes: Sequence[str] | None = None,
     captions: Sequence[str] | None = None,
     size: int = 96,
-    cross: bool = False,
+    cross: bool = True,
 ) -> CutoutGrid:
     """Create a grid of thumbnails, with scores, notes and captions.
 
@@ -87,7 +88,7 @@ def make_thumbnails(
     notes : sequence of str, optional
         Text beside each score, such as the row's flag; may be empty.
     captions : sequence of str, optional
-        One or more lines below each thumbnail, truncated to its width.
+        One or more lines below each thumbnail, broken at its width.
     size : int, optional
         Width and height of each thumbnail on the page, in CSS pixels. The images keep their own
         resolution, for high-density screens.
@@ -137,10 +138,9 @@ def make_thumbnails(
             words = f"{make_score_mark(p_cnn[i])} {words}"
         if words:
             parts.append(f'<div style="margin-top:2px">{words}</div>')
-        # Lines are truncated on the page; the tooltip shows all of a line.
         for line in () if captions is None else str(captions[i]).split("\n"):
             text = escape(line)
-            parts.append(f'<div title="{text}" style="{_LINE};opacity:.75">{text}</div>')
+            parts.append(f'<div style="{_LINE};opacity:.75">{text}</div>')
         cells.append(f'<figure style="{_CELL};width:{size}px">{"".join(parts)}</figure>')
     return CutoutGrid(f'<div style="{_GRID}">{"".join(cells)}</div>', n, n)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,8 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.columns import as_table
+from shredfinder._utils.runtime import is_notebook
+from shredfinder._utils.validation import quantify
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import check_prior
 from shredfinder.models.scorer import ImageScorer
@@ -36,6 +39,7 @@ __all__ = [
     "make_fetcher",
     "open_cutouts",
     "open_service",
+    "summarize_scores",
     "warn_unscored",
 ]
 
@@ -168,7 +172,8 @@ def add_p_cnn(
         Add ``p_cnn_novelty``, above 1 for images unlike the training set. See
         `~shredfinder.ShredClassifier.predict_details` for both.
     progress : bool or "auto", optional
-        Show a progress bar; ``"auto"`` shows it on a terminal and in a notebook.
+        Show a progress bar; ``"auto"`` shows it on a terminal and in a notebook. In a notebook, a
+        line with the numbers of scored sources, shreds and unscored sources follows.
 
     Raises
     ------
@@ -269,6 +274,8 @@ def add_p_cnn(
     write_columns(table, columns, classifier.model_.provenance, fraction)
     if len(table) and not np.isfinite(scores.p_cnn).any():
         warn_unscored(table[FLAG_NAME], source)
+    if progress and is_notebook():
+        print("; ".join(summarize_scores(table)))  # noqa: T201
     if frame is not None:
         for name in OPTIONAL_NAMES:
             # write_columns removed outdated optional columns from the table: do so in the frame.
@@ -276,6 +283,41 @@ def add_p_cnn(
                 del frame[name]
         for name in columns:
             frame[name] = np.asarray(table[name])
+
+
+def summarize_scores(table: Any, threshold: float = 0.5) -> list[str]:
+    """Summarise a scored table.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table` or ScoredCatalogue
+        Table with the columns ``p_cnn`` and ``p_cnn_flag``.
+    threshold : float, optional
+        Sources with ``p_cnn`` at or above it are shreds.
+
+    Returns
+    -------
+    lines : list of str
+        Numbers of scored sources and of shreds; of unscored sources by reason, if there are any;
+        and of sources in other colours, if there are any.
+    """
+    p_cnn, flags = np.asarray(table["p_cnn"]), np.asarray(table["p_cnn_flag"])
+    scored = np.isfinite(p_cnn)
+    n_shreds, n_scored = np.count_nonzero(p_cnn >= threshold), np.count_nonzero(scored)
+    share = f" ({n_shreds / n_scored:.1%})" if n_scored else ""
+    lines = [
+        f"{quantify(len(table), 'source')}, {n_scored:,} scored: "
+        f"{quantify(n_shreds, 'shred')}{share} with p_cnn ≥ {threshold:g}"
+    ]
+    reasons = Counter(flags[~scored].tolist()).most_common()
+    if reasons:
+        listed = ", ".join(f"{n} {reason}" for reason, n in reasons)
+        lines.append(f"{len(table) - n_scored:,} unscored: {listed}")
+    # A flag on a scored row means other colours.
+    n_flagged = np.count_nonzero(flags[scored] != "")
+    if n_flagged:
+        lines.append(f"{n_flagged:,} scored in other colours than the model was trained on")
+    return lines
 
 
 def warn_unscored(flags: ArrayLike, source: Cutouts | CutoutSequence) -> None:

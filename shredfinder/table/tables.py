@@ -207,7 +207,7 @@ class ShredTableMixin(_Extended):
         max_rows: int | None = 24,
         columns: Sequence[str] | None = None,
         size: int = 96,
-        cross: bool = False,
+        cross: bool = True,
         classifier: ImageScorer | PathLike | None = None,
         pattern: str | None = None,
         position: str | tuple[str, str] | SkyCoord | None = None,

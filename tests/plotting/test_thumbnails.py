@@ -51,9 +51,9 @@ def test_scores_are_on_their_colours():
         assert re.search(rf'background:{get_shade(p_cnn)};[^"]*">{text}<', html)
 
 
-def test_cross_is_marked_on_request():
-    assert make_thumbnails(make_cutouts(2), cross=True).html.count("<svg") == 2
-    assert "<svg" not in make_thumbnails(make_cutouts(2)).html
+def test_centres_are_marked_unless_unwanted():
+    assert make_thumbnails(make_cutouts(2)).html.count("<svg") == 2
+    assert "<svg" not in make_thumbnails(make_cutouts(2), cross=False).html
 
 
 def test_text_is_escaped():

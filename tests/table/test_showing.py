@@ -1,16 +1,18 @@
 import base64
 import io
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, QTable, Table
 from PIL import Image
 
-from shredfinder import Cutouts, ShredQTable, ShredTable
+from shredfinder import Cutouts, ShredQTable, ShredTable, add_p_cnn
 from shredfinder.imaging import CutoutSequence, ImageFiles
 from shredfinder.plotting.style import get_shade
-from shredfinder.table import show_cutouts
+from shredfinder.table import read_catalogue, show_cutouts, write_catalogue
 from tests.table.conftest import FACTS
 
 P_CNN = [0.2, 0.9, np.nan, 0.6]
@@ -243,3 +245,52 @@ def test_only_the_notebook_view_differs():
     table = make_table()
     assert str(table) == str(Table(table))
     assert isinstance(QTable(table), QTable)
+
+
+class Shell:
+    """The shell of a notebook, as IPython returns it."""
+
+    kernel = None
+
+
+def test_notebooks_print_a_line_of_numbers(monkeypatch, capsys, classifier):
+    images = make_images()
+    table = ShredTable({"objID": np.arange(4)})
+    table.add_p_cnn(classifier, images)
+    assert not capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=Shell))
+    table.add_p_cnn(classifier, images, replace_columns=True)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert "4 sources, 3 scored" in printed
+    assert "1 unscored: 1 blank" in printed
+    table.add_p_cnn(classifier, images, progress=False)
+    assert not capsys.readouterr().out
+
+
+def test_scores_are_shown_with_three_digits_and_written_with_all(tmp_path, classifier):
+    for table_class, shown in ((ShredTable, ".3f"), (ShredQTable, ".3f"), (Table, None)):
+        table = table_class({"objID": np.arange(4)})
+        add_p_cnn(table, classifier, make_images())
+        p_cnn = table["p_cnn"].tolist()
+        assert table["p_cnn"].format == shown
+        for name in ("a.csv", "a.ecsv", "a.fits"):
+            table.write(tmp_path / name, overwrite=True)
+            again = table_class.read(tmp_path / name)
+            np.testing.assert_array_equal(np.ma.filled(again["p_cnn"], np.nan).astype("f4"), p_cnn)
+            assert again["p_cnn"].format == shown
+            write_catalogue(ShredTable(table), tmp_path / name)
+            np.testing.assert_array_equal(read_catalogue(tmp_path / name)["p_cnn"], p_cnn)
+    # A format of the user's own is kept, and pages show what the screen shows.
+    table = ShredTable(table)
+    table.write(tmp_path / "a.html", format="ascii.html")
+    assert f"{p_cnn[0]:.3f}<" in (tmp_path / "a.html").read_text()
+    table["p_cnn"].format = ".1f"
+    table.write(tmp_path / "a.csv", overwrite=True)
+    assert f"{p_cnn[0]:.1f}," in (tmp_path / "a.csv").read_text()
+
+
+def test_identifiers_are_shown_whole():
+    html = make_table().show_cutouts(make_images()).html
+    assert "ellipsis" not in html
+    assert "nowrap" not in html
