@@ -23,6 +23,7 @@ from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import BinaryIO
 
     from astropy.io import fits
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_input",
+    "check_streams",
     "find_fits_table",
     "identify_file",
     "import_packages",
@@ -160,7 +162,7 @@ def read_table(
             kind = identify_file(path)
             options = _choose_table(path, kind, table, what)
             if kind == "votable":
-                _check_streams(path)
+                check_streams(path)
             if kind in CSV_FORMATS:
                 options |= describe_csv(path, kind)
             if kind == "parquet":
@@ -342,7 +344,8 @@ def warn_of_lost_parts(path: PathLike, table: int | str | None = None) -> None:
 # Other formats, and messages
 
 
-def _check_streams(path):
+def check_streams(path: PathLike | BinaryIO) -> None:
+    """Raise ValueError if a VOTable, a path or an open file, refers to data in another file."""
     with get_readable_fileobj(path, encoding="binary") as file:
         if has_external_stream(file):
             raise ValueError(

@@ -13,7 +13,12 @@ from astropy.table import Column, Table
 from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.files import check_extensions, list_extensions, reading_errors
 from shredfinder._utils.positions import get_degrees
-from shredfinder._utils.table_files import check_input, identify_file, read_table
+from shredfinder._utils.table_files import (
+    check_input,
+    check_streams,
+    identify_file,
+    read_table,
+)
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
 
@@ -112,6 +117,8 @@ def read_hosts(
                 table: Table = read_table(path, what="the hosts")
             else:
                 check_extensions(path)
+                if "votable" in format:
+                    check_streams(path)
                 table = Table.read(path, format=format)
     else:
         table = as_table(source, "the hosts")

@@ -46,6 +46,8 @@ _SUFFIXES = {
     ".hdf5": "hdf5",
     "": "folder",
 }
+# The largest image of the viewer has 3000 px a side.
+_MAX_PIXELS = 3000**2
 # Table of all rows in a folder of cutouts.
 INDEX_NAME = "cutouts.ecsv"
 # List of the files that a run may have written so far; it exists until the table does.
@@ -325,6 +327,10 @@ def write_index(
     (folder / _UNFINISHED).unlink(missing_ok=True)
 
 
+def _is_inside(path, folder):
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def _check_names(names):
     given = [name for name in names if name is not None]
     for name in given:
@@ -369,6 +375,9 @@ def _read_folder(path):
 
     index = Table.read(path / INDEX_NAME, format="ascii.ecsv")
     meta = index.meta.get("cutouts", {})
+    height, width = meta["size"]
+    if not (0 <= height * width <= _MAX_PIXELS and min(height, width) >= 0):
+        raise ValueError(f"{INDEX_NAME} claims images of {width}×{height} px")
     facts = _parse_facts(meta, str(path / INDEX_NAME))
     is_color = meta["is_color"]
     shape = (len(index), *meta["size"], len(facts["bands"]))
@@ -376,6 +385,12 @@ def _read_folder(path):
     images = np.zeros(shape, np.uint8) if is_color else np.full(shape, np.nan, np.float32)
     names, flags = _strings(index["path"]), np.array(_strings(index["flag"]), dtype="U16")
     for i, name in enumerate(names):
+        # Neither a path nor a link may lead to a file elsewhere.
+        if name and not (_is_valid(name) and _is_inside(path / name, path)):
+            raise ValueError(
+                f"{INDEX_NAME} names {name!r}, which is not a file within its folder: copy the "
+                "image into the folder, or remove the row"
+            )
         if not name:
             flags[i] = flags[i] or CutoutFlag.MISSING
         elif is_color:

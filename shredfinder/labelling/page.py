@@ -26,6 +26,8 @@ __all__ = ["LabellingPage"]
 # A label is one line of JSON; longer requests are refused.
 _MAX_BODY = 1000
 _TIMEOUT = 30
+# A browser opens some connections ahead; more than these are closed.
+_MAX_THREADS = 32
 
 
 class LabellingPage:
@@ -220,6 +222,24 @@ class _Server(ThreadingHTTPServer):
     # Otherwise another program could listen on the same port.
     allow_reuse_address = False
     respond: Callable[[_Handler], None]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._free = threading.BoundedSemaphore(_MAX_THREADS)
+
+    def process_request(self, request, client_address):
+        """Start a thread for a request; close the connection if too many are open."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request, client_address):
+        """Respond to a request, in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request, client_address):
         """Ignore connections that the browser drops; report all other errors."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from shredfinder.models.architectures import build_network
 from shredfinder.models.archive import find_model, read_model, write_model
 from shredfinder.models.description import apply_stretch
 from shredfinder.models.novelty import NoveltyMeasure
+from shredfinder.models.onnx_graph import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,8 @@ _UNCERTAIN_LOGIT = 3.0
 # More images at a time do not fit into the processor's cache with the output of the first layers.
 _CPU_BATCH = 32
 _CPU = "CPUExecutionProvider"
+# Longest evaluation of one image, in seconds; the published network takes 0.1 s.
+_MAX_SECONDS = 60.0
 # Providers that are tried before the processor, in builds of ONNX Runtime that have them: GPUs
 # that compute in single precision and accept calls from several threads. CoreML and DirectML don't.
 _GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider")
@@ -79,6 +83,7 @@ class OnnxNetwork:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime as ort
 
+        check_graph(graph)
         options = ort.SessionOptions()
         self.threads = count_threads()
         # Parallel over images rather than within one; see Notes.
@@ -110,6 +115,32 @@ class OnnxNetwork:
             )
         self._input, self._output = inputs[0].name, outputs[0].name
         self._batch = _CPU_BATCH if self.providers == (_CPU,) else None
+        self._try_out(ort.RunOptions(), input_shape)
+
+    def _try_out(self, options: Any, input_shape: tuple[int, ...]) -> None:
+        """Evaluate a black image, within a time limit."""
+        # ONNX Runtime looks at the option before each operator.
+        timer = threading.Timer(_MAX_SECONDS, setattr, [options, "terminate", True])
+        timer.daemon = True
+        timer.start()
+        try:
+            self._run(np.zeros((1, *input_shape), np.float32), options)
+        except ModelFileError as error:
+            if options.terminate:
+                raise ModelFileError(
+                    f"the model's network takes more than {_MAX_SECONDS:g} s per image"
+                ) from error
+            raise
+        finally:
+            timer.cancel()
+
+    def _run(self, images: np.ndarray, options: Any = None) -> np.ndarray:
+        try:
+            return self._session.run([self._output], {self._input: images}, options)[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelFileError(
+                f"the model's network cannot evaluate images of shape {images.shape}: {error}"
+            ) from error
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Evaluate a batch of images.
@@ -126,8 +157,7 @@ class OnnxNetwork:
         """
         size = self._batch or max(len(images), 1)
         parts = [
-            self._session.run([self._output], {self._input: images[start : start + size]})[0]
-            for start in range(0, max(len(images), 1), size)
+            self._run(images[start : start + size]) for start in range(0, max(len(images), 1), size)
         ]
         probabilities = np.concatenate(parts)
         # Both probabilities are used, since the smaller one is precise down to 1e-38.

@@ -12,17 +12,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._utils.runtime import import_optional
+from shredfinder.exceptions import ModelFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from keras import Layer, Model, Variable
     from numpy.typing import ArrayLike, DTypeLike
 
-__all__ = ["network_to_onnx"]
+__all__ = ["check_graph", "network_to_onnx"]
 
 # Every ONNX Runtime since 1.12 supports opset 17.
 _OPSET = 17
+# The operators of the networks that are saved here. None of them repeats or branches, so that the
+# time that a network takes does not depend on its images.
+_OPERATORS = frozenset(
+    {
+        *("Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "Flatten", "Identity"),
+        *("GlobalAveragePool", "GlobalMaxPool", "MatMul", "MaxPool", "Pad", "Relu", "Sigmoid"),
+        *("Slice", "Softmax", "Transpose"),
+    }
+)
+_MAX_NODES = 10_000
 
 
 def network_to_onnx(network: Model) -> bytes:
@@ -85,6 +96,91 @@ def network_to_onnx(network: Model) -> bytes:
     model.ir_version = 8  # as old as opset 17, for older runtimes
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def check_graph(graph: bytes) -> None:
+    """Refuse an ONNX model with other operators than those of image networks.
+
+    The onnx package, which would read the model, is needed for training only. So the few fields of
+    interest are read here, in the encoding of protocol buffers.
+
+    Parameters
+    ----------
+    graph : bytes
+        ONNX model.
+
+    Raises
+    ------
+    shredfinder.exceptions.ModelFileError
+        If it has other operators, functions, nested graphs or weights in other files, or is
+        damaged.
+    """
+    try:
+        # Numbers of the fields in onnx.proto: of the model, 7 is the graph and 25 a function.
+        model = list(_read_fields(memoryview(graph)))
+        if any(number == 25 for number, _ in model):
+            raise ModelFileError("the model's network defines functions, which are not run")
+        parts = [field for number, part in model if number == 7 for field in _read_fields(part)]
+        nodes = [list(_read_fields(part)) for number, part in parts if number == 1]
+        tensors = [part for number, part in parts if number == 5]
+        used = {bytes(v).decode() for node in nodes for number, v in node if number == 4}
+        domains = {bytes(v).decode() for node in nodes for number, v in node if number == 7}
+        attributes = [list(_read_fields(v)) for node in nodes for number, v in node if number == 5]
+        # Of a tensor, 13 and 14 place its values in another file; of an attribute, 5 and 10 are
+        # tensors, 6 and 11 graphs.
+        tensors += [v for fields in attributes for number, v in fields if number in (5, 10)]
+        nested = any(number in (6, 11) for fields in attributes for number, _ in fields)
+        outside = any(
+            number in (13, 14) and value
+            for tensor in tensors
+            for number, value in _read_fields(tensor)
+        )
+    except (IndexError, TypeError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"the model's network is damaged: {error}") from error
+    refused = sorted(used - _OPERATORS)
+    if refused or nested or domains - {"", "ai.onnx"}:
+        what = ", ".join(refused) or "nested graphs or operators of other libraries"
+        raise ModelFileError(
+            f"the model's network has operators that are not run ({what}): use a model that "
+            "shredfinder saved"
+        )
+    if outside:
+        raise ModelFileError("the model's network keeps weights in another file, which is not read")
+    if len(nodes) > _MAX_NODES:
+        raise ModelFileError(f"the model's network has {len(nodes)} operators, over {_MAX_NODES}")
+
+
+def _read_fields(data: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield number and value of each field of a message: bytes of nested ones, else integers."""
+    position = 0
+
+    def read_integer() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = data[position]
+            position += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+            if shift > 63:
+                raise ValueError("an integer is too long")
+
+    while position < len(data):
+        number, kind = divmod(read_integer(), 8)
+        if kind == 0:
+            yield number, read_integer()
+            continue
+        length = {1: 8, 5: 4}.get(kind)
+        if kind == 2:
+            length = read_integer()
+        if length is None or position + length > len(data):
+            raise ValueError("a field is truncated or of an unknown kind")
+        yield number, data[position : position + length]
+        position += length
 
 
 class _Graph:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import io
+import os
 from collections.abc import Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +16,7 @@ from astropy.table.connect import TableWrite
 
 from shredfinder._utils.identifiers import read_csv
 from shredfinder._utils.parquet import read_parquet
+from shredfinder._utils.table_files import check_streams
 from shredfinder.table.columns import (
     P_NAME,
     blank_row,
@@ -281,7 +284,19 @@ class ShredTable(ShredTableMixin, Table):
     """
 
 
-# In place of astropy's reader, also for subclasses.
+def _read_votable(source: Any, *args: Any, **options: Any) -> Table:
+    """Read a VOTable that has its data in itself: others would make us open any file or address."""
+    if hasattr(source, "read"):
+        source = io.BytesIO(source.read())
+        check_streams(source)
+        source.seek(0)
+    elif isinstance(source, (str, os.PathLike)):
+        check_streams(source)
+    return Table.read(source, *args, format="votable", **options)
+
+
+# In place of astropy's readers, also for subclasses.
+registry.register_reader("votable", ShredTable, _read_votable)
 registry.register_reader("parquet", ShredTable, read_parquet)
 for _kind in ("ascii.csv", "ascii.tab"):
     registry.register_reader(_kind, ShredTable, functools.partial(read_csv, format=_kind))
