@@ -29,7 +29,7 @@ from shredfinder.exceptions import (
     UnreachableServiceError,
     UnusableServiceError,
 )
-from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
+from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images, find_grey
 from shredfinder.imaging.cutouts import FLUX, Cutouts
 
 if TYPE_CHECKING:
@@ -138,9 +138,7 @@ class Batch:
             path = None if run.cache is None else run.cache.find(service, request)
             asks_again = path is not None and run.refresh and path.endswith(EMPTY)
             (missing if path is None or asks_again else stored).append(i)
-        self._futures: list[Future[int]] = [
-            run.executor.submit(self._read_stored, i) for i in stored
-        ]
+        self._futures = [run.executor.submit(self._read_stored, i) for i in stored]
         if run.offline:
             for i in missing:
                 self._put(self._requests[i], CutoutFlag.MISSING)
@@ -178,8 +176,8 @@ class Batch:
         return group_sources(ra, dec, size=size, pixel_scale=scale, max_size=run.service.max_size)
 
     def _single(self, i: int) -> Group:
-        r = self._requests[i]
-        return single_group(i, r.ra, r.dec, size=r.width, pixel_scale=r.pixel_scale)
+        source, run = self._requests[i], self._run
+        return single_group(i, source.ra, source.dec, size=run.size, pixel_scale=run.pixel_scale)
 
     def _read_stored(self, i: int) -> int:
         """Read a cutout from the cache; return its number of rows."""
@@ -195,8 +193,8 @@ class Batch:
         if run.offline:
             return self._put(request, CutoutFlag.MISSING)
         # The file was broken, or was pruned in the meantime.
-        wanted = np.arange(len(self._requests)) == i
-        return self._fetch(next(g for g in self._groups if wanted[g.rows].any()).select(wanted))
+        only = np.arange(len(self._requests)) == i
+        return self._fetch(next(g for g in self._groups if only[g.rows].any()).select(only))
 
     def _fetch(self, group: Group) -> int:
         """Fetch an image and take the cutouts of a group from it; return the number of rows."""
@@ -346,8 +344,10 @@ class Batch:
 
 
 def _check(image: np.ndarray) -> CutoutFlag:
-    check = check_images if image.dtype == np.uint8 else check_fluxes
-    return CutoutFlag(check(image[np.newaxis])[0])
+    images, is_color = image[np.newaxis], image.dtype == np.uint8
+    if is_color and find_grey(images)[0]:  # as of files
+        return CutoutFlag.WRONG_SIZE
+    return CutoutFlag((check_images if is_color else check_fluxes)(images)[0])
 
 
 @dataclass

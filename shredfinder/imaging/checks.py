@@ -63,8 +63,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
         `CutoutFlag` values of shape ``(n,)``: ``corrupted`` if a value is not finite or outside
         0–1; ``blank`` if the whole image has a single colour; ``no coverage`` if only its centre
         has, or lies on the border of a region without data or on a drawn text (a saturated centre
-        counts as covered, but not one in a white border); ``wrong size`` for a grey image in
-        place of three colours; and the empty string otherwise.
+        counts as covered, but not one in a white border); and the empty string otherwise.
 
     Examples
     --------
@@ -100,11 +99,9 @@ def check_images(images: np.ndarray) -> np.ndarray:
     flat = (center == center[:, :1, :1]).all(axis=(1, 2, 3))
     saturated = (center == white).any(axis=(1, 2, 3))
     good = flags == CutoutFlag.GOOD
-    flags[good & _find_gaps(images, white)] = CutoutFlag.NO_COVERAGE
-    flags[good & _find_white_borders(images, center, white)] = CutoutFlag.NO_COVERAGE
+    flags[good & _find_gaps(images, center, white)] = CutoutFlag.NO_COVERAGE
     # A blank image has a flat centre too, so `blank` is set last.
     flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
-    flags[good & find_grey(images)] = CutoutFlag.WRONG_SIZE
     flags[good & blank] = CutoutFlag.BLANK
     return flags
 
@@ -135,15 +132,18 @@ def find_grey(images: np.ndarray) -> np.ndarray:
     return found
 
 
-def _find_gaps(images: np.ndarray, white: float) -> np.ndarray:
+def _find_gaps(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarray:
     """Find images whose centre is in, or on the border of, a region without data.
 
     Such a region has exactly one colour, which noise prevents elsewhere. The background of a drawn
     text is such a region too.
     """
-    n, height, width, _ = images.shape
+    _, height, width, _ = images.shape
+    # Pan-STARRS1's images are white beyond the edge of a skycell.
+    bright = np.asarray(center.mean(axis=(1, 2)).min(axis=1) >= white * (1 - _WHITE_RIPPLE))
+    bright[bright] = [_has_white_frame(image, white) for image in images[bright]]
     if min(height, width) < _CENTER_SIZE + 2:
-        return np.zeros(n, bool)
+        return bright
     # Triples of neighbours along a diagonal show most images to have no flat region.
     first, second, third = (
         images[:, k : height - 2 + k : _FLAT_STRIDE, k : width - 2 + k : _FLAT_STRIDE]
@@ -153,7 +153,7 @@ def _find_gaps(images: np.ndarray, white: float) -> np.ndarray:
     # Half of the share: the grid is coarse.
     found = np.asarray(flat >= _GAP_SHARE / 2)
     found[found] = [_touches_gap(image, white) for image in images[found]]
-    return found
+    return found | bright
 
 
 def _touches_gap(image: np.ndarray, white: float) -> bool:
@@ -186,14 +186,6 @@ def _touches_gap(image: np.ndarray, white: float) -> bool:
     ripple = _JPEG_RIPPLE * white / 255
     in_gap = (np.abs(center - color) <= ripple).all(axis=-1).mean()
     return bool(around.any() and in_gap >= _CENTER_SHARE)
-
-
-def _find_white_borders(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarray:
-    """Find images whose centre lies in a white border, as Pan-STARRS1's are beyond a skycell."""
-    limit = white * (1 - _WHITE_RIPPLE)
-    found = np.asarray(center.mean(axis=(1, 2)).min(axis=1) >= limit)
-    found[found] = [_has_white_frame(image, white) for image in images[found]]
-    return found
 
 
 def _has_white_frame(image: np.ndarray, white: float) -> bool:

@@ -124,7 +124,7 @@ class OnnxNetwork:
         timer.daemon = True
         timer.start()
         try:
-            self._run(np.zeros((1, *input_shape), np.float32), options)
+            self.logits(np.zeros((1, *input_shape), np.float32), options)
         except ModelFileError as error:
             if options.terminate:
                 raise ModelFileError(
@@ -134,21 +134,15 @@ class OnnxNetwork:
         finally:
             timer.cancel()
 
-    def _run(self, images: np.ndarray, options: Any = None) -> np.ndarray:
-        try:
-            return self._session.run([self._output], {self._input: images}, options)[0]
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelFileError(
-                f"the model's network cannot evaluate images of shape {images.shape}: {error}"
-            ) from error
-
-    def logits(self, images: np.ndarray) -> np.ndarray:
+    def logits(self, images: np.ndarray, options: Any = None) -> np.ndarray:
         """Evaluate a batch of images.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
             Images of shape ``(n, height, width, bands)``, float32 in 0–1.
+        options : `onnxruntime.RunOptions`, optional
+            Options of the run, by which another thread can end it.
 
         Returns
         -------
@@ -156,9 +150,15 @@ class OnnxNetwork:
             ln p(shred) − ln p(galaxy), float64 of shape ``(n,)``.
         """
         size = self._batch or max(len(images), 1)
-        parts = [
-            self._run(images[start : start + size]) for start in range(0, max(len(images), 1), size)
-        ]
+        parts = []
+        for start in range(0, max(len(images), 1), size):
+            part = {self._input: images[start : start + size]}
+            try:
+                parts += self._session.run([self._output], part, options)
+            except Exception as error:  # ONNX Runtime's exceptions share no base class
+                raise ModelFileError(
+                    f"the model's network cannot evaluate images of shape {images.shape}: {error}"
+                ) from error
         probabilities = np.concatenate(parts)
         # Both probabilities are used, since the smaller one is precise down to 1e-38.
         logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny, dtype=np.float64))
