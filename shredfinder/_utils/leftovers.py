@@ -182,7 +182,9 @@ def remove_leftovers(folder: PathLike) -> None:
             if entry.name.startswith(".") and is_leftover(entry.path):
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path, ignore_errors=True)
-                else:
+                    continue
+                # One that another user owns must not keep the others.
+                with contextlib.suppress(OSError):
                     os.unlink(entry.path)
 
 

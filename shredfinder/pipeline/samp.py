@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shredfinder._utils.leftovers import temporary_beside
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
@@ -88,9 +89,11 @@ def send_samp(
     >>> hub.stop()  # doctest: +IGNORE_OUTPUT
     """
     samp = import_samp()
-    folder = Path(tempfile.mkdtemp(prefix="shredfinder-samp-"))
+    stack = contextlib.ExitStack()
+    folder = stack.enter_context(temporary_beside(Path(tempfile.gettempdir()) / "samp"))
+    folder.mkdir(0o700)
     # Programs may read the file again at any time while the sender runs.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(stack.close)
     path = folder / "table.vot"
     table.write(path, format="votable")
     client = samp.SAMPIntegratedClient(
