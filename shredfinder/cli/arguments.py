@@ -46,6 +46,7 @@ __all__ = [
     "port",
 ]
 
+# As in table/patterns.py, which is not imported for --help. Case is ignored.
 DEFAULT_PATTERN = "{objID}.png"
 # Names of the arguments for fetching cutouts.
 _SERVICE_ARGUMENTS = (

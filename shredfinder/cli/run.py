@@ -46,8 +46,6 @@ With --save, each step's table is kept in DIR, and the same command resumes from
 radius is that of 100 kpc at the distance of the host at the centre.
 """
 
-# The survey's identifier has this name in all queried catalogues.
-_PATTERN = "{objid}.png"
 # Items of `shredfinder.conf` that are options of the command.
 _ADDRESSES = {
     "legacy_tap_url": "TAP service of the Legacy catalogue",
@@ -94,7 +92,7 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
     )
     add_scoring_arguments(parser)
     add_prior_argument(parser)
-    add_cutout_arguments(parser, required=False, pattern=_PATTERN)
+    add_cutout_arguments(parser, required=False)
     add_service_arguments(parser)
     group = parser.add_argument_group("addresses of catalogue services")
     for name, service in _ADDRESSES.items():
@@ -132,7 +130,7 @@ def run(args: argparse.Namespace) -> None:
     from shredfinder.pipeline.report import check_report
     from shredfinder.table import ShredTable, check_writing, write_catalogue
 
-    images = get_image_options(args, _PATTERN)
+    images = get_image_options(args)
     center = args.host if args.host is not None else _parse_center(args.center)
     radius = None if args.radius is None else _parse_angle(args.radius)
     # A search may take hours: check all outputs first.

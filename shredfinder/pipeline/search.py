@@ -33,6 +33,7 @@ from shredfinder.pipeline.pictures import choose_galleries, make_field_view
 from shredfinder.pipeline.satellites import SatelliteSearch, count_steps
 from shredfinder.pipeline.steps import StepFolder, digest_table, name_hosts, name_images, to_plain
 from shredfinder.surveys import DEFAULT_SURVEY
+from shredfinder.table.patterns import DEFAULT_PATTERN
 from shredfinder.table.scoring import load_classifier, make_fetcher
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def find_satellites(
     classifier : ShredClassifier or path-like, optional
         Classifier or model file; by default the embedded model.
     cutouts, pattern : path-like and str, optional
-        Folder of cutouts and pattern of their file names, by default ``"{objid}.png"``. Without
+        Folder of cutouts and pattern of their file names, by default ``"{objID}.png"``. Without
         a folder, cutouts are fetched by position.
     prior, allow_other_colors
         See `~shredfinder.add_p_cnn`.
@@ -204,7 +205,7 @@ def find_satellites(
             fetcher = replace(fetcher, cache=steps.path / "cutouts")
         images: dict[str, Any] = {"service": fetcher}
     else:
-        images = {"cutouts": cutouts, "pattern": pattern or "{objid}.png"}
+        images = {"cutouts": cutouts, "pattern": pattern or DEFAULT_PATTERN}
     # Options that change the scores, and therefore belong to the record of that step.
     scoring = {"prior": prior, "allow_other_colors": allow_other_colors}
     reach = to_value(host_radius, "host_radius", u.kpc) * u.kpc

@@ -28,6 +28,8 @@ __all__ = ["PatternFiles", "find_image_files", "list_exact_names", "warn_of_name
 # Values with one of these could leave the folder, or are not file names.
 _SEPARATORS = ("/", "\\", "\0")
 _LISTED_COLUMNS = 20
+# As of the commands, which have it in cli/arguments.py without importing this module.
+DEFAULT_PATTERN = "{objID}.png"
 
 
 class PatternFiles(Sequence):
@@ -41,10 +43,11 @@ class PatternFiles(Sequence):
         The table.
     folder : path-like
         Folder of the files.
-    pattern : str
-        Name of each row's file within the folder, with columns in braces, such as
-        ``"{objID}.png"``. A colon precedes a format specification: ``"{objID:020d}.png"``. The
-        name may contain subfolders.
+    pattern : str or None, optional
+        Name of each row's file within the folder, with columns in braces, by default
+        ``"{objID}.png"``. Case is ignored in names of columns, unless several differ in nothing
+        else. A colon precedes a format specification: ``"{objID:020d}.png"``. The name may contain
+        subfolders.
 
     Raises
     ------
@@ -65,10 +68,10 @@ class PatternFiles(Sequence):
     the folder.
     """
 
-    def __init__(self, table, folder, pattern):
+    def __init__(self, table, folder, pattern=None):
         self.folder = _check_folder(folder)
-        self.pattern = pattern
-        self._parts = _parse_pattern(pattern, table.colnames)
+        self.pattern = DEFAULT_PATTERN if pattern is None else pattern
+        self._parts = _parse_pattern(self.pattern, table.colnames)
         # Number of folders and file name that a valid name has; see _make_name.
         self._n_levels = len(Path(_make_example(self._parts)).parts)
         found = dict.fromkeys(name for _, name, _ in self._parts if name is not None)
@@ -124,7 +127,9 @@ class PatternFiles(Sequence):
         return name if is_whole and _stays_inside(name) else None
 
 
-def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str | None]:
+def find_image_files(
+    table: Table, folder: PathLike, pattern: str | None = None
+) -> list[str | None]:
     """Return the path of each row's image file.
 
     Parameters
@@ -133,9 +138,10 @@ def find_image_files(table: Table, folder: PathLike, pattern: str) -> list[str |
         Table of ``n`` rows.
     folder : path-like
         Folder of the files.
-    pattern : str
-        Name of each row's file within the folder, with columns in braces, such as
-        ``"{objID}.png"``.
+    pattern : str, optional
+        Name of each row's file within the folder, with columns in braces, by default
+        ``"{objID}.png"``. Case is ignored in names of columns, unless several differ in nothing
+        else.
 
     Returns
     -------
@@ -246,8 +252,7 @@ def _check_folder(folder):
 def _parse_pattern(pattern, colnames):
     if not isinstance(pattern, str):
         raise ValueError(
-            f"a folder of cutouts needs a file-name pattern such as pattern='{{objID}}.png', got "
-            f"{pattern!r}"
+            f"pattern must be a name of files such as '{{objID}}.png', not {pattern!r}"
         )
     try:
         parsed = list(string.Formatter().parse(pattern))
@@ -255,9 +260,8 @@ def _parse_pattern(pattern, colnames):
         raise ValueError(f"invalid pattern {pattern!r}: {error}") from None
     parts = []
     for literal, name, spec, conversion in parsed:
-        # Only whole column names are accepted: no attributes or items of values.
-        if name is not None and name not in colnames:
-            raise ValueError(_explain_unknown(pattern, name, colnames))
+        if name is not None:
+            name = _find_name(pattern, name, colnames)
         # A nested field would let a row's value act as the format specification.
         if conversion or "{" in (spec or ""):
             raise ValueError(
@@ -275,6 +279,22 @@ def _parse_pattern(pattern, colnames):
             f"the pattern {pattern!r} leaves the folder: use a relative name without '..'"
         )
     return parts
+
+
+def _find_name(pattern, name, colnames):
+    """Return the table's spelling of a column's name."""
+    # Only whole column names are accepted: no attributes or items of values.
+    if name in colnames:
+        return name
+    matches = [known for known in colnames if known.lower() == name.lower()]
+    if len(matches) > 1:
+        raise ValueError(
+            f"the pattern {pattern!r} names the column {name!r}, and the table has "
+            f"{' and '.join(map(repr, matches))}: use the spelling of one of them"
+        )
+    if not matches:
+        raise ValueError(_explain_unknown(pattern, name, colnames))
+    return matches[0]
 
 
 def _make_example(parts):

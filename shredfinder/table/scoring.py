@@ -143,7 +143,8 @@ def add_p_cnn(
         a row without one; or a folder, with ``pattern``. Files are read batch by batch. By
         default cutouts are fetched by position.
     pattern : str, optional
-        Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
+        Name of each row's file within the folder, with columns in braces, by default
+        ``"{objID}.png"``; case is ignored in names of columns.
     position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
         Positions of the sources, to fetch cutouts (see `~shredfinder.table.get_positions`); by
         default found in the table.

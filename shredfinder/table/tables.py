@@ -147,7 +147,8 @@ class ShredTableMixin(_Extended):
             shape ``(n, height, width, bands)``, ``n`` paths of image files, or a folder, with
             ``pattern``. By default cutouts are fetched by position.
         pattern : str, optional
-            Name of each row's file within the folder, with columns in braces: ``"{objID}.png"``.
+            Name of each row's file within the folder, with columns in braces, by default
+        ``"{objID}.png"``; case is ignored in names of columns.
         position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
             Positions of the sources; by default found in the table.
         service : str, CutoutService or CutoutFetcher, optional

@@ -70,11 +70,10 @@ def test_kinds_of_columns(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        (None, "needs a file-name pattern"),
-        (3, "needs a file-name pattern"),
+        (3, "must be a name of files"),
         ("objID.png", "names no column"),
         ("", "names no column"),
-        ("{objid}.png", r"did you mean 'objID'\?\).*'objID', 'big', 'field'"),
+        ("{objids}.png", r"did you mean 'objID'\?\).*'objID', 'big', 'field'"),
         ("{nonsense}", "does not have; its columns are 'objID'"),
         ("{objID.real}", "'objID.real', which the table does not have"),
         ("{objID.__class__}", "does not have"),
@@ -166,3 +165,21 @@ def test_no_value_leaves_the_folder(tmp_path_factory, values, pattern):
         if path is not None:
             assert os.path.normpath(path).startswith(str(folder))
             assert value in path
+
+
+def test_case_is_ignored_in_names_of_columns(tmp_path):
+    for name in ("objID", "OBJID", "objid"):
+        table = Table({name: [7], "other": [1]})
+        for pattern in ("{objID}.png", "{ObjId}.png", None):
+            assert find_image_files(table, tmp_path, pattern) == [str(tmp_path / "7.png")]
+    both = Table({"objID": [7], "OBJID": [8]})
+    assert find_image_files(both, tmp_path) == [str(tmp_path / "7.png")]
+    with pytest.raises(ValueError, match="'objID' and 'OBJID': use the spelling"):
+        find_image_files(both, tmp_path, "{objid}.png")
+
+
+def test_the_default_pattern_is_the_same_everywhere():
+    from shredfinder.cli import arguments
+    from shredfinder.table import patterns
+
+    assert arguments.DEFAULT_PATTERN == patterns.DEFAULT_PATTERN
