@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
-from shredfinder._utils.files import atomic_write
+from shredfinder._utils.files import atomic_write, describe_cache_error
 from shredfinder.config import get_cache_folder
+from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
     from shredfinder._utils.validation import PathLike
@@ -87,11 +88,15 @@ class QueryCache:
         table : `~astropy.table.Table`
             The result.
         """
-        path = self._file(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table.write(temporary, format="fits")
+        try:
+            with (
+                atomic_write(self._file(key), parents=True) as temporary,
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")
+                table.write(temporary, format="fits")
+        except OSError as error:
+            warnings.warn(describe_cache_error(self.path, error), ShredfinderWarning, stacklevel=2)
 
     def read_file(self, key: tuple[str, ...]) -> bytes | None:
         """Read a stored file.
@@ -119,10 +124,11 @@ class QueryCache:
         content : bytes
             A FITS file, already validated.
         """
-        path = self._file(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+        try:
+            with atomic_write(self._file(key), parents=True) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            warnings.warn(describe_cache_error(self.path, error), ShredfinderWarning, stacklevel=2)
 
     def clear(self) -> int:
         """Remove all results.

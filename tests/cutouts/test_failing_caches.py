@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from shredfinder import ShredClassifier
+from shredfinder.catalogs import QueryCache
 from shredfinder.cutouts import Cache, fetch_cutouts
+from shredfinder.exceptions import ShredfinderWarning
 from tests.cutouts.conftest import host_centred, scattered
 
 COORDS = scattered(6, seed=3)
@@ -112,3 +115,9 @@ def test_cutouts_of_another_catalogue_change_scores_little(server, tmp_path):
     scores = [classifier.predict_p_cnn(cutouts)[0] for cutouts in (fresh, mixed)]
     # The bound that the documentation gives.
     assert np.abs(scores[0] - scores[1]).max() <= 0.02
+
+
+def test_a_cache_of_queries_that_cannot_be_written_costs_a_warning(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.warns(ShredfinderWarning, match="cannot be used"):
+        QueryCache(tmp_path / "file").write(("legacy-dr9", "x", "y"), Table({"n": [1]}))
