@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["classify", "configure_classify"]
 
+_NUMBERS = ("p_cnn", "p_cnn_std", "p_cnn_novelty")
 _EPILOG = """\
 examples:
   shredfinder classify candidates.fits -o scored.fits
   shredfinder classify candidates.fits --cutouts folder/ -o scored.fits
   shredfinder classify candidates.csv --cutouts folder/ --pattern "{ra:.5f}_{dec:.5f}.jpg" \\
       -o scored.ecsv --overwrite
+  shredfinder classify image.png
 
 Without --cutouts, images are fetched by position, by default from the Legacy Surveys viewer, and
 cached, so repeated runs are fast. Scores are saved beside OUT until it is written, and --resume
@@ -53,7 +55,7 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
     add_catalogue_argument(
         parser,
         "catalogue",
-        help="table in any format that astropy reads, by its extension "
+        help="table, image or folder of images; a table in any format that astropy reads, by its extension "
         "(FITS, ECSV, VOTable, CSV, Parquet, HDF5, …)",
     )
     add_cutout_arguments(parser, required=False)
@@ -61,7 +63,11 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
     add_scoring_arguments(parser)
     add_service_arguments(parser)
     add_position_argument(parser)
-    add_output_arguments(parser, help="scored catalogue, its format by the extension")
+    add_output_arguments(
+        parser,
+        help="scored catalogue, its format by the extension; optional for images",
+        required=False,
+    )
     parser.add_argument(
         "--replace-columns",
         action="store_true",
@@ -87,7 +93,68 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
 
 
 def classify(args: argparse.Namespace) -> None:
-    """Score a catalogue and write it."""
+    """Score a catalogue and write it, or score images and print their scores."""
+    from shredfinder.imaging import is_image_name
+
+    if is_image_name(args.catalogue) or args.catalogue.is_dir():
+        _classify_images(args)
+        return
+    if args.output is None:
+        raise ValueError("the scores of a catalogue are written to a file: name it as -o OUT")
+    _classify_catalogue(args)
+
+
+def _classify_images(args: argparse.Namespace) -> None:
+    """Score an image, or all images in a folder, and print their scores."""
+    import numpy as np
+
+    from shredfinder import ShredClassifier, ShredTable
+    from shredfinder.imaging import list_images
+    from shredfinder.table import check_writing, write_catalogue
+
+    path = args.catalogue
+    if not path.exists():
+        raise FileNotFoundError(f"the image {str(path)!r} does not exist")
+    given = {
+        "--cutouts": args.cutouts,
+        "--pattern": args.pattern,
+        "--position": args.position,
+        "--table": args.table,
+        "--resume": args.resume,
+        "--chunk-size": args.chunk_size,
+    }
+    for option, value in given.items():
+        if value not in (None, False):
+            raise ValueError(f"images have no catalogue: leave out {option}")
+    # Refuses options for fetching.
+    args.cutouts = path if path.is_dir() else path.parent
+    get_image_options(args)
+    paths = list_images(path) if path.is_dir() else [str(path)]
+    table = ShredTable({"path": paths})
+    if args.output is not None:
+        check_output(args.output, args.overwrite)
+        check_writing(table, args.output)
+    table.add_p_cnn(
+        ShredClassifier.load(args.model),
+        paths,
+        prior=args.prior,
+        allow_other_colors=args.allow_other_colors,
+        std=args.std,
+        novelty=args.novelty,
+    )
+    if args.output is not None:
+        write_catalogue(table, args.output)
+    for row in table:
+        parts = [f"{name} {row[name]:.3f}" for name in table.colnames if name in _NUMBERS]
+        reason = f" ({row['p_cnn_flag']})" if row["p_cnn_flag"] else ""
+        shown = ", ".join(parts) if np.isfinite(row["p_cnn"]) else "unscored"
+        print(f"{row['path']}: {shown}{reason}")
+    if len(table) > 1:
+        print(summarize(table, args.p_threshold), file=sys.stderr)
+    check_any(np.isfinite(table["p_cnn"]), "scored", flags=table["p_cnn_flag"])
+
+
+def _classify_catalogue(args: argparse.Namespace) -> None:
     import numpy as np
 
     from shredfinder import ShredClassifier

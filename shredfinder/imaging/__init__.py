@@ -10,7 +10,7 @@ from shredfinder.imaging.cutouts import (
     Images,
     as_cutouts,
 )
-from shredfinder.imaging.reading import read_image
+from shredfinder.imaging.reading import is_image_name, list_images, read_image
 
 __all__ = [
     "CutoutFlag",
@@ -24,6 +24,8 @@ __all__ = [
     "compress_jpeg",
     "flux_to_rgb",
     "measure_appearance",
+    "is_image_name",
+    "list_images",
     "read_image",
     "rgb_to_flux",
 ]

@@ -20,7 +20,7 @@ from shredfinder.imaging.checks import (
     to_arcsec_per_pixel,
     validate_images,
 )
-from shredfinder.imaging.reading import as_paths, decode_image, read_image
+from shredfinder.imaging.reading import as_paths, decode_image, list_images, read_image
 from shredfinder.imaging.storage import read_arrays, write_arrays
 from shredfinder.surveys import get_survey
 
@@ -435,7 +435,8 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
         Cutouts and sequences of them (returned unchanged), images of shape
         ``(n, height, width, bands)`` or ``(height, width, bands)``, or paths of image files with
         None for rows without a file: a list, an array, a pandas Series, an Arrow array or a table
-        column. A single image, as an array, a path or a Pillow image, is a batch of one.
+        column. Pillow images may be listed, too. A single image, as an array, a path or a Pillow
+        image, is a batch of one. A folder stands for its image files, sorted by name.
     size : tuple of int
         Height and width in pixels that image files must have.
     **facts
@@ -462,7 +463,7 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
         return X
     if isinstance(X, (str, os.PathLike)):
         # One image is a batch of one.
-        return ImageFiles([X], size=size, **facts)
+        return ImageFiles(list_images(X) if os.path.isdir(X) else [X], size=size, **facts)
     images: Any = X
     pictures = images if isinstance(images, (list, tuple)) else [images]
     if len(pictures) and all(hasattr(picture, "getbands") for picture in pictures):
@@ -474,7 +475,8 @@ def as_cutouts(X: Images, *, size: tuple[int, int], **facts: Any) -> Cutouts | C
     if paths is not None:
         return ImageFiles(paths, size=size, **facts)
     try:
-        images = fill_masked(images)
+        # A Series or an object array holds one array per image.
+        images = fill_masked(images if np.ndim(images) > 1 else list(images))
     except ValueError:
         raise ValueError("images must have the same size, got a list of different sizes") from None
     return Cutouts(images, **facts)

@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["as_paths", "decode_image", "load_colors", "open_image", "read_image"]
+__all__ = [
+    "as_paths",
+    "decode_image",
+    "is_image_name",
+    "list_images",
+    "load_colors",
+    "open_image",
+    "read_image",
+]
 
 # The formats that the services deliver. Pillow tries no other decoder on an untrusted file.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 # Warning filters belong to the whole process, so only one thread at a time may change them.
 _OPENING = threading.Lock()
 # Cutouts are about 128 px a side. The largest image of the viewer has 3000 px.
@@ -203,6 +212,39 @@ def load_colors(file: Image) -> np.ndarray:
         pixels = np.array(file.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0
     return np.ascontiguousarray(pixels[..., :3])
+
+
+def is_image_name(path: PathLike) -> bool:
+    """Return whether a file name has the extension of an image."""
+    return os.fsdecode(path).lower().endswith(_SUFFIXES)
+
+
+def list_images(folder: PathLike) -> list[str]:
+    """Return the paths of the image files in a folder, sorted by name.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder; files in its subfolders are not listed.
+
+    Returns
+    -------
+    paths : list of str
+        At least one path.
+
+    Raises
+    ------
+    ValueError
+        If there is no image file.
+    """
+    folder = os.fsdecode(folder)
+    # Names that begin with a dot are unfinished or belong to the system.
+    names = [name for name in os.listdir(folder) if is_image_name(name) and name[0] != "."]
+    if not names:
+        raise ValueError(
+            f"the folder {folder!r} holds no image: images end in {', '.join(_SUFFIXES)}"
+        )
+    return [os.path.join(folder, name) for name in sorted(names)]
 
 
 def as_paths(X: Any) -> Sequence[PathLike | None] | None:
