@@ -55,8 +55,8 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
     add_catalogue_argument(
         parser,
         "catalogue",
-        help="table, image or folder of images; a table in any format that astropy reads, by its extension "
-        "(FITS, ECSV, VOTable, CSV, Parquet, HDF5, …)",
+        help="table in any format that astropy reads, by its extension (FITS, ECSV, VOTable, CSV, "
+        "Parquet, HDF5, …), or an image, or a folder of images, whose scores are printed",
     )
     add_cutout_arguments(parser, required=False)
     add_prior_argument(parser)

@@ -23,9 +23,9 @@ __all__ = [
     "check_images",
     "compress_jpeg",
     "flux_to_rgb",
-    "measure_appearance",
     "is_image_name",
     "list_images",
+    "measure_appearance",
     "read_image",
     "rgb_to_flux",
 ]

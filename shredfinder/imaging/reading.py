@@ -239,7 +239,10 @@ def list_images(folder: PathLike) -> list[str]:
     """
     folder = os.fsdecode(folder)
     # Names that begin with a dot are unfinished or belong to the system.
-    names = [name for name in os.listdir(folder) if is_image_name(name) and name[0] != "."]
+    with os.scandir(folder) as entries:
+        names = [
+            e.name for e in entries if is_image_name(e.name) and e.name[0] != "." and e.is_file()
+        ]
     if not names:
         raise ValueError(
             f"the folder {folder!r} holds no image: images end in {', '.join(_SUFFIXES)}"

@@ -18,7 +18,7 @@ from shredfinder.imaging import CutoutFlag
 from shredfinder.models import PriorEstimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -231,8 +231,8 @@ def restore_columns(table: Table, *, decode: bool = False) -> None:
             _restore_flags(table, flag_name, table[name], decode)
 
 
-def blank_row(table: Table, index: int) -> None:
-    """Mark a row as unscored, if the table has scores.
+def blank_row(table: Table, index: int, given: Mapping[str, Any]) -> None:
+    """Mark a new row as unscored, if the table has scores and the row has none.
 
     Parameters
     ----------
@@ -240,18 +240,23 @@ def blank_row(table: Table, index: int) -> None:
         The table.
     index : int
         The row.
+    given : mapping
+        Values with which the row was added, by column. astropy fills other columns, and the place
+        of masked values, with zeros.
     """
-    if P_NAME not in table.colnames or not _is_own(table, P_NAME):
+    names = [n for n in (P_NAME, *OPTIONAL_NAMES) if n in table.colnames and _is_own(table, n)]
+    for name in names:
+        if given.get(name) is None or given[name] is np.ma.masked:
+            table[name][index] = np.nan
+    if P_NAME not in names or not np.isnan(table[P_NAME][index]) or table[FLAG_NAME][index]:
         return
-    table[P_NAME][index] = np.nan
     flags = table[FLAG_NAME]
     if flags.dtype.kind == "U" and flags.dtype.itemsize < _FLAG_DTYPE.itemsize:
         # A column of short strings would truncate the flag.
         _replace(table, FLAG_NAME, np.asarray(flags).astype(_FLAG_DTYPE))
     table[FLAG_NAME][index] = CutoutFlag.NOT_SCORED
-    for name in OPTIONAL_NAMES:
-        if name in table.colnames and _is_own(table, name):
-            table[name][index] = np.nan
+    for name in names:
+        table[name][index] = np.nan
 
 
 def format_scores(table: Table) -> None:

@@ -18,7 +18,6 @@ from shredfinder._utils.identifiers import read_csv
 from shredfinder._utils.parquet import read_parquet
 from shredfinder._utils.table_files import check_streams
 from shredfinder.table.columns import (
-    P_NAME,
     blank_row,
     format_scores,
     restore_columns,
@@ -108,10 +107,8 @@ class ShredTableMixin(_Extended):
         """See `astropy.table.Table.insert_row`; a row without a score is unscored."""
         super().insert_row(index, vals, mask)
         restore_columns(self)
-        if vals is None or (isinstance(vals, Mapping) and P_NAME not in vals):
-            # astropy fills columns that are not given with zeros. A negative index counts from
-            # the end of the table as it was.
-            blank_row(self, index if index >= 0 else index - 1)
+        # A negative index counts from the end of the table as it was.
+        blank_row(self, index if index >= 0 else index - 1, _name_values(self, vals))
 
     def rename_column(self, *args: Any, **kwargs: Any) -> None:
         """See `astropy.table.Table.rename_column`."""
@@ -283,6 +280,14 @@ class ShredTable(ShredTableMixin, Table):
     >>> both["p_cnn"].tolist(), both["p_cnn_flag"].tolist()
     ([0.25, nan], ['', 'not scored'])
     """
+
+
+def _name_values(table, vals):
+    """Return the values of a new row by the names of their columns."""
+    if vals is None or isinstance(vals, Mapping):
+        return vals or {}
+    # astropy has checked that there is one value per column.
+    return dict(zip(table.colnames, vals, strict=True))
 
 
 def _read_votable(source: Any, *args: Any, **options: Any) -> Table:

@@ -162,3 +162,33 @@ def test_masked_pixels_are_not_data(kind):
     )
     assert fluxes.flags.tolist() == ["", "no coverage", "blank"]
     assert fluxes.images[0].max() > 1
+
+
+def test_paths_of_any_kind_are_accepted(image_files):
+    paths = [str(image_files / name) for name in ("good.png", "good.jpg")]
+    pictures = [Image.open(path) for path in paths]
+    expected = as_cutouts(paths, **FACTS)[:]
+    kinds = [tuple(paths), np.array(paths), MaskedColumn(paths, mask=[False, False]), pictures]
+    kinds.append([image_files / "good.png", image_files / "good.jpg"])
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    kinds += [pandas.Series(paths, index=[5, 3]), pandas.Index(paths)]
+    kinds += [pyarrow.array(paths), pyarrow.chunked_array([paths[:1], paths[1:]])]
+    kinds += [pandas.Series(list(expected.images)), list(expected.images)]
+    for images in kinds:
+        found = as_cutouts(images, **FACTS)[:]
+        np.testing.assert_array_equal(found.images, expected.images)
+        assert found.flags.tolist() == ["", ""]
+    rows = pandas.Series([paths[0], None], dtype="string")
+    assert as_cutouts(rows, **FACTS)[:].flags.tolist() == ["", "missing"]
+
+
+def test_a_folder_stands_for_its_images(tmp_path, image_files):
+    folder = tmp_path / "images"
+    (folder / "other.png").mkdir(parents=True)
+    for name in ("b.png", "a.PNG"):
+        (folder / name).write_bytes((image_files / "good.png").read_bytes())
+    (folder / "notes.txt").write_text("none")
+    assert as_cutouts(folder, **FACTS)[:].flags.tolist() == ["", ""]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no image: images end in"):
+        as_cutouts(tmp_path / "empty", **FACTS)

@@ -16,6 +16,7 @@ from astropy.table import (
 )
 
 from shredfinder import ShredQTable, ShredTable, ShredTableMixin, add_p_cnn
+from tests.conftest import make_images
 
 from .conftest import assert_split, make_table
 
@@ -279,3 +280,41 @@ def test_attributes_that_clash_are_refused(name):
     # Before Python 3.12, errors while a class is defined become RuntimeError.
     with pytest.raises((ValueError, RuntimeError)):
         type("Mine", (ShredTable,), {name: TableAttribute()})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        {"objID": 5},
+        {"objID": 5, "p_cnn": np.nan},
+        {"objID": 5, "p_cnn": None, "p_cnn_std": 0.1},
+        {"objID": 5, "p_cnn": np.ma.masked, "p_cnn_flag": ""},
+        (5, np.nan, "", 0.1),
+        (5, np.ma.masked, "", 0.1),
+    ],
+)
+@pytest.mark.parametrize("cls", [ShredTable, ShredQTable])
+@pytest.mark.parametrize("index", [0, 1, -1, None])
+def test_new_rows_without_a_score_are_unscored(values, cls, index):
+    table = cls({"objID": [1, 2]})
+    add_p_cnn(table, cutouts=make_images(2, size=128)[0], std=True)
+    if index is None:
+        table.add_row(values)
+    else:
+        table.insert_row(index, values)
+    row = {None: 2, -1: 1}.get(index, index)
+    assert np.isnan([table["p_cnn"][row], table["p_cnn_std"][row]]).all()
+    assert table["p_cnn_flag"].tolist().count("not scored") == 1
+    assert table["p_cnn_flag"][row] == "not scored"
+    assert np.isfinite(table["p_cnn"]).sum() == 2
+
+
+def test_new_rows_keep_their_score():
+    table = ShredTable({"objID": [1]})
+    add_p_cnn(table, cutouts=make_images(1, size=128)[0], std=True)
+    table.add_row({"objID": 5, "p_cnn": 0.25})
+    assert table["p_cnn"][1] == 0.25
+    assert table["p_cnn_flag"][1] == ""
+    # It was not given, and is not zero.
+    assert np.isnan(table["p_cnn_std"][1])
