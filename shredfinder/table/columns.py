@@ -247,7 +247,7 @@ def blank_row(table: Table, index: int, given: Mapping[str, Any]) -> None:
     names = [n for n in (P_NAME, *OPTIONAL_NAMES) if n in table.colnames and _is_own(table, n)]
     for name in names:
         if given.get(name) is None or given[name] is np.ma.masked:
-            table[name][index] = np.nan
+            _blank(table[name], index)
     if P_NAME not in names or not np.isnan(table[P_NAME][index]) or table[FLAG_NAME][index]:
         return
     flags = table[FLAG_NAME]
@@ -256,7 +256,13 @@ def blank_row(table: Table, index: int, given: Mapping[str, Any]) -> None:
         _replace(table, FLAG_NAME, np.asarray(flags).astype(_FLAG_DTYPE))
     table[FLAG_NAME][index] = CutoutFlag.NOT_SCORED
     for name in names:
-        table[name][index] = np.nan
+        _blank(table[name], index)
+
+
+def _blank(column, index):
+    # An index of astropy's does not find NaN, so it is not assigned twice.
+    if not np.isnan(column[index]):
+        column[index] = np.nan
 
 
 def format_scores(table: Table) -> None:
