@@ -94,7 +94,7 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
 
 def classify(args: argparse.Namespace) -> None:
     """Score a catalogue and write it, or score images and print their scores."""
-    from shredfinder.imaging import is_image_name
+    from shredfinder.imaging.reading import is_image_name
 
     if is_image_name(args.catalogue) or args.catalogue.is_dir():
         _classify_images(args)
@@ -109,7 +109,7 @@ def _classify_images(args: argparse.Namespace) -> None:
     import numpy as np
 
     from shredfinder import ShredClassifier, ShredTable
-    from shredfinder.imaging import list_images
+    from shredfinder.imaging.reading import list_images
     from shredfinder.table import check_writing, write_catalogue
 
     path = args.catalogue

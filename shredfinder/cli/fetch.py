@@ -72,8 +72,8 @@ def fetch(args: argparse.Namespace) -> None:
         write_images,
         write_index,
     )
-    from shredfinder.table import find_image_files, get_positions, read_catalogue
-    from shredfinder.table.patterns import list_exact_names
+    from shredfinder.table import get_positions, read_catalogue
+    from shredfinder.table.patterns import PatternFiles, list_exact_names, warn_of_names
 
     folder = args.output
     if folder.exists() and not folder.is_dir():
@@ -86,7 +86,9 @@ def fetch(args: argparse.Namespace) -> None:
     table = read_catalogue(args.catalogue, args.table, exact=list_exact_names(args.pattern))
     coords = get_positions(table, args.position)
     folder.mkdir(parents=True, exist_ok=True)
-    names = _name_files(find_image_files(table, folder, args.pattern), folder)
+    files = PatternFiles(table, folder, args.pattern)
+    names = _name_files(files[:], folder)
+    warn_of_names([files], files.names)
     # Before anything is fetched.
     rows_of_index = prepare_rows(table)
     fetcher = get_fetcher(args, size=args.size, pixel_scale=args.pixel_scale)

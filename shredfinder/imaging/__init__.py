@@ -10,7 +10,7 @@ from shredfinder.imaging.cutouts import (
     Images,
     as_cutouts,
 )
-from shredfinder.imaging.reading import is_image_name, list_images, read_image
+from shredfinder.imaging.reading import read_image
 
 __all__ = [
     "CutoutFlag",
@@ -23,8 +23,6 @@ __all__ = [
     "check_images",
     "compress_jpeg",
     "flux_to_rgb",
-    "is_image_name",
-    "list_images",
     "measure_appearance",
     "read_image",
     "rgb_to_flux",

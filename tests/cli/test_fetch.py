@@ -189,3 +189,18 @@ def test_offline_runs_without_any_cached_image(tmp_path, capsys):
     argv = ["classify", str(tmp_path / "a.csv"), "-o", str(tmp_path / "o.csv"), *where]
     assert main(argv) == 0
     assert "no image of the 1 source is in the cache" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("7,1,2\n,3,4\n", "1 of 2 rows have no usable value in the column 'id'"),
+        ("7,1,2\n7,3,4\n", "2 rows would be written to the same file '7.png'"),
+        ("1.23766E+18,1,2\n", "which have lost digits of the identifiers"),
+    ],
+)
+def test_identifiers_that_name_no_file_of_their_own(rows, message, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text(f"id,ra,dec\n{rows}")
+    folders = ["-o", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    main(["fetch", str(tmp_path / "in.csv"), "--offline", "--pattern", "{id}.png", *folders])
+    assert message in capsys.readouterr().err

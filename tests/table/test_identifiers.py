@@ -123,6 +123,10 @@ def test_excel_numbers_are_refused(folder, tmp_path):
     table = ShredTable.read(tmp_path / "in.csv")
     with pytest.raises(ValueError, match="have lost digits"):
         add_p_cnn(table, cutouts=folder, pattern="{objID}.png")
+    with pytest.raises(ValueError, match="have lost digits"):
+        classify_catalogue(
+            tmp_path / "in.csv", tmp_path / "out.csv", cutouts=folder, pattern="{objID}.png"
+        )
 
 
 def test_missing_and_repeated_identifiers_are_named(folder, tmp_path):
