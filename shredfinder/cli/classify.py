@@ -111,6 +111,7 @@ def _classify_images(args: argparse.Namespace) -> None:
     from shredfinder import ShredClassifier, ShredTable
     from shredfinder.imaging.reading import list_images
     from shredfinder.table import check_writing, write_catalogue
+    from shredfinder.table.scoring import summarize_scores
 
     path = args.catalogue
     if not path.exists():
@@ -150,7 +151,7 @@ def _classify_images(args: argparse.Namespace) -> None:
         shown = ", ".join(parts) if np.isfinite(row["p_cnn"]) else "unscored"
         print(f"{row['path']}: {shown}{reason}")
     if len(table) > 1:
-        print(summarize(table, args.p_threshold), file=sys.stderr)
+        print("\n".join(summarize_scores(table, args.p_threshold)), file=sys.stderr)
     check_any(np.isfinite(table["p_cnn"]), "scored", flags=table["p_cnn_flag"])
 
 
