@@ -145,5 +145,12 @@ def get_cache_folder(name: str) -> Path:
         The folder of that name in ``conf.cache_dir`` or, if this is empty, in shredfinder's
         folder in astropy's cache.
     """
-    root = conf.cache_dir or config.get_cache_dir("shredfinder")
+    try:
+        root = conf.cache_dir or config.get_cache_dir("shredfinder")
+    except OSError as error:
+        raise OSError(
+            f"astropy's cache folder cannot be created ({error}): name a folder that can be "
+            "written with --cache on the command line, shredfinder.conf.cache_dir, or the "
+            "environment variable XDG_CACHE_HOME"
+        ) from error
     return Path(root).expanduser() / name

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from importlib import resources
@@ -68,3 +69,20 @@ def test_citation_file_names_this_version():
 
 def test_typed_package_says_so():
     assert resources.files("shredfinder").joinpath("py.typed").is_file()
+
+
+def test_homes_that_cannot_be_written_give_advice(tmp_path):
+    # Astropy refuses a home that is no folder, also where the user may write everywhere.
+    (tmp_path / "home").write_text("")
+    table = tmp_path / "a.csv"
+    table.write_text("objID,ra,dec\n1,1.5,0.2\n")
+    run = f"from shredfinder import ShredTable; ShredTable.read({str(table)!r}).add_p_cnn()"
+    env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
+    env |= {"HOME": str(tmp_path / "home"), "USERPROFILE": str(tmp_path / "home")}
+    for argv in (["-c", run], ["-m", "shredfinder", "classify", str(table), "-o", f"{table}.fits"]):
+        done = subprocess.run([sys.executable, *argv], env=env, capture_output=True, text=True)
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 1
+        assert "cache folder cannot be created" in last
+        assert "XDG_CACHE_HOME" in last
+    assert "Traceback" not in done.stderr
