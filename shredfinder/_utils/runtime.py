@@ -95,6 +95,7 @@ _EXTRAS = {
     "matplotlib": "plot",
     "pandas": "tables",
     "onnx": "jax",
+    "photutils": "photometry",
     "pyarrow": "tables",
 }
 

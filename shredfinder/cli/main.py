@@ -29,6 +29,7 @@ _COMMANDS = {
     "demo": ("demo", "simulate a field, score its sources and plot them, offline"),
     "run": ("run", "find satellite candidates around a host, without shreds"),
     "classify": ("classify", "score a catalogue: the probability that each source is a shred"),
+    "merge": ("merge", "merge shreds with their galaxies: one row per galaxy"),
     "fetch": ("fetch", "download the cutouts of a catalogue"),
     "fractions": ("candidates", "compute the shred fraction after each preset of cuts"),
     "pool": ("candidates", "draw a balanced pool of candidates to label by eye"),

@@ -15,6 +15,8 @@ from shredfinder.datasets.profiles import (
 
 __all__ = ["Disc", "Piece", "draw_disc", "mags_to_fluxes"]
 
+# Largest half-width of a disc's image in pixels; `make_field` draws smaller discs.
+_MAX_HALF_WIDTH = 720
 # Dust extinction in g, r and z relative to V (Cardelli, Clayton & Mathis 1989, ApJ 345, 245).
 _EXTINCTION = np.array([1.2, 0.85, 0.48], dtype=np.float32)
 
@@ -130,7 +132,7 @@ def draw_disc(scene, disc, rng):
 def _draw_face(scene, disc, fluxes, rng):
     """Draw a face-on disc with arms; return the normalised stamp of its young stars."""
     h = disc.scale_length
-    half_width = int(min(5.5 * h, 280) + 6)
+    half_width = int(min(5.5 * h, _MAX_HALF_WIDTH) + 6)
     dx, dy, left, bottom = make_grid(disc.x, disc.y, half_width)
     along, across = rotate(dx, dy, disc.position_angle)
     # Deprojected to the plane of the disc.

@@ -21,7 +21,7 @@ def draw_colors(kind, rng):
     return g_r, 0.72 * g_r + rng.normal(-0.04, 0.07)
 
 
-def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
+def draw_host(x, y, pixel_scale, rng, *, r_mag=None, arcsec=None):
     """Draw random parameters of a disc galaxy.
 
     Parameters
@@ -35,6 +35,8 @@ def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
     r_mag : float, optional
         Magnitude in r without knots, from which the size is computed. By default a size is drawn,
         large enough for a host, and the magnitude is computed from it.
+    arcsec : float, optional
+        Scale length in arcsec, if no magnitude is given.
 
     Returns
     -------
@@ -47,7 +49,8 @@ def draw_host(x, y, pixel_scale, rng, *, r_mag=None):
     ratio = rng.uniform(0.10, 0.20) if style == "edge-on" else rng.uniform(0.3, 0.98)
     area = 2 * np.pi * max(ratio, 0.3)
     if r_mag is None:
-        arcsec = np.clip(rng.lognormal(np.log(5.9), 0.5), 2.4, 17)
+        if arcsec is None:
+            arcsec = np.clip(rng.lognormal(np.log(5.9), 0.5), 2.4, 17)
         r_mag = mu - 2.5 * np.log10(area * arcsec**2)
     else:
         # Inverted: the scale length that gives this magnitude at the drawn surface brightness.

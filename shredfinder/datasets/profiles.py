@@ -8,6 +8,8 @@ __all__ = ["Stamp", "edge_on_stamp", "gaussian_stamp", "make_grid", "sersic_b", 
 
 # Largest half-width of a stamp in pixels: at larger radii a profile is fainter than the noise.
 _MAX_HALF_WIDTH = 300
+# The same for edge-on discs, which end more sharply.
+_MAX_DISC = 720
 # Profiles with smaller half-light radii (pixels) are oversampled.
 _FINE_RADIUS = 5.0
 _OVERSAMPLING = 5
@@ -141,7 +143,7 @@ def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
     stamp : Stamp
         The profile, with a sum of one.
     """
-    half_width = int(min(6 * scale_length + 3, _MAX_HALF_WIDTH))
+    half_width = int(min(6 * scale_length + 3, _MAX_DISC))
     dx, dy, left, bottom = make_grid(x, y, half_width)
     along, across = rotate(dx, dy, position_angle)
     # Discs end near four scale lengths (van der Kruit & Searle 1981).

@@ -57,6 +57,8 @@ class SimulatedField:
         Survey that the images simulate.
     seeing : float
         Full width at half maximum of a point source in r, in arcsec.
+    galaxies : `~astropy.table.Table` or None
+        The true galaxies, of fields from `make_shredded_field`.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class SimulatedField:
     stars: Table
     survey: str = DEFAULT_SURVEY
     seeing: float = 1.05
+    galaxies: Table | None = None
 
     def __repr__(self):
         height, width = self.fluxes.shape[1:]

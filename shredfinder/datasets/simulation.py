@@ -17,15 +17,15 @@ from shredfinder.surveys import LEGACY
 __all__ = ["make_field"]
 
 # Smallest separation of catalogued sources, in arcsec.
-_SEPARATION = 2.6
+SEPARATION = 2.6
 # Objects per square arcmin: catalogued galaxies, fainter ones and stars.
-_GALAXY_DENSITY, _FAINT_DENSITY, _STAR_DENSITY = 0.75, 14.0, 2.5
+GALAXY_DENSITY, FAINT_DENSITY, STAR_DENSITY = 0.75, 14.0, 2.5
 # Faintest catalogued magnitude in r: the limit of the SAGA-like selections.
-_R_LIMIT = 21.0
+R_LIMIT = 21.0
 # Pieces of lower surface brightness, in mag/arcsec² in r, are not catalogued.
-_MU_LIMIT = 23.3
-_SEEING = 1.05  # median FWHM in r in arcsec; 1.1 in real cutouts, which include the pixels
-_CENTER = SkyCoord(150.1, 2.2, unit="deg")
+MU_LIMIT = 23.3
+SEEING = 1.05  # median FWHM in r in arcsec; 1.1 in real cutouts, which include the pixels
+CENTER = SkyCoord(150.1, 2.2, unit="deg")
 
 
 def make_field(
@@ -78,26 +78,24 @@ def make_field(
     ['galaxy', 'shred']
     """
     survey = LEGACY
-    _check(size, n_hosts, survey.size)
-    center = _CENTER if center is None else center
-    if not isinstance(center, SkyCoord) or not center.isscalar:
-        raise ValueError(f"center must be a single SkyCoord, not {center!r}")
+    check_size(size, survey.size, n_hosts=n_hosts)
+    center = check_center(center)
     rng = np.random.default_rng(random_state)
     scale = survey.pixel_scale
     native_per_pixel = (scale / survey.native_pixel_scale) ** 2
     # In pixels.
-    fwhm = np.clip(_SEEING * rng.lognormal(0, 0.16), 0.8, 1.9) / scale
+    fwhm = np.clip(SEEING * rng.lognormal(0, 0.16), 0.8, 1.9) / scale
     scene = Scene(size)
     # The order of the calls must not change: each draws from `rng`, and a seed promises its field.
     builder = _Builder(scene, scale, survey.size // 2 + 2, rng)
     builder.add_hosts(n_hosts)
     area = (size * scale / 60) ** 2
-    builder.add_background(rng.poisson(_GALAXY_DENSITY * area))
-    builder.add_faint(rng.poisson(_FAINT_DENSITY * area))
+    builder.add_background(rng.poisson(GALAXY_DENSITY * area))
+    add_faint(scene, rng.poisson(FAINT_DENSITY * area), scale, rng)
     blur(scene, fwhm)
     # Shreds are measured on the galaxies alone, before the stars are added.
     extended = scene.crop()
-    stars = _add_stars(scene, rng.poisson(_STAR_DENSITY * area), fwhm, native_per_pixel, rng)
+    stars = add_stars(scene, rng.poisson(STAR_DENSITY * area), fwhm, native_per_pixel, rng)
     model = scene.crop() / np.float32(native_per_pixel)
     fluxes = add_noise(model, rng, depth=rng.lognormal(0, 0.17)) if noise else model.copy()
     wcs = make_wcs(center, size, scale)
@@ -108,7 +106,7 @@ def make_field(
         bands=BANDS,
         pixel_scale=scale,
         sources=_to_table(builder.rows, extended, wcs, scale),
-        stars=_star_table(stars, wcs),
+        stars=star_table(stars, wcs),
         survey=survey.name,
         seeing=fwhm * scale,
     )
@@ -132,7 +130,7 @@ class _Builder:
                 pieces, reach = self._halo_pieces(x, y, arcsec, shape), 2.2 * arcsec / self.scale
             else:
                 disc = draw_host(x, y, self.scale, self.rng)
-                mags, arcsec, pieces = self._draw_disc(disc)
+                mags, arcsec, pieces = draw_whole_disc(self.scene, disc, self.scale, rng=self.rng)
                 reach = 3 * disc.scale_length
             host = self._add_row(x, y, mags, arcsec, "host", -1)
             self.hosts.append((x, y, reach))
@@ -142,14 +140,14 @@ class _Builder:
     def add_background(self, n):
         """Add catalogued galaxies that do not belong to a host."""
         for _ in range(n):
-            r_mag = np.clip(self.rng.normal(18.55, 1.75), 15, _R_LIMIT)
+            r_mag = np.clip(self.rng.normal(18.55, 1.75), 15, R_LIMIT)
             bright = r_mag < 17.8
             place = self._place_apart(20 / self.scale if bright else 0)
             if place is None:
                 continue
             if bright and self.rng.uniform() < 0.7:
                 disc = draw_host(*place, self.scale, self.rng, r_mag=r_mag)
-                mags, arcsec, _ = self._draw_disc(disc)
+                mags, arcsec, _ = draw_whole_disc(self.scene, disc, self.scale, rng=self.rng)
             else:
                 mags, arcsec = draw_field_galaxy(
                     self.scene,
@@ -163,38 +161,11 @@ class _Builder:
             if bright:
                 self.hosts.append((*place, 1.5 * arcsec / self.scale))
 
-    def add_faint(self, n):
-        """Add galaxies too faint for the catalogue, anywhere in the scene."""
-        edge = self.scene.padding / 2
-        for _ in range(n):
-            x, y = self.rng.uniform(-edge, self.scene.size + edge, 2)
-            # Number counts rise by a factor of about 2.2 per magnitude.
-            r_mag = 24.5 + np.log10(self.rng.uniform(10 ** (-0.35 * 3.3), 1)) / 0.35
-            draw_field_galaxy(self.scene, x, y, r_mag, self.scale, self.rng)
-
-    def _draw_disc(self, disc):
-        """Draw a disc; return its magnitudes, half-light radius (arcsec) and pieces."""
-        before = self.scene.fluxes.sum(axis=(1, 2), dtype=float)
-        pieces = draw_disc(self.scene, disc, self.rng)
-        # Its total light: old and young stars, bulge and knots, dimmed by dust.
-        flux = self.scene.fluxes.sum(axis=(1, 2), dtype=float) - before
-        # The half-light radius of an exponential disc is 1.678 scale lengths.
-        arcsec = 1.678 * disc.scale_length * self.scale
-        return tuple(22.5 - 2.5 * np.log10(flux)), arcsec, pieces
-
     def _add_shreds(self, host, pieces, reach):
         rng = self.rng
         # Pipelines break larger galaxies into more pieces.
         wanted = 1 + rng.poisson(1.3 + 0.14 * reach * self.scale)
-        kinds = {"knot": 0.55, "arm": 0.3, "disc end": 0.15, "halo": 0.2}
-        weights = np.array([0.0] * len(pieces))
-        for kind, share in kinds.items():
-            of_kind = np.array([piece.kind == kind for piece in pieces])
-            values = np.array([piece.weight for piece in pieces])[of_kind]
-            if len(values):
-                weights[of_kind] = share * values / values.sum()
-        # Weighted random order (Efraimidis & Spirakis 2006, Inf. Process. Lett. 97, 181).
-        order = np.argsort(rng.exponential(size=len(pieces)) / np.maximum(weights, 1e-12))
+        order = shuffle_pieces(pieces, rng)
         # Pieces near the nucleus would be labelled as the galaxy itself.
         core = max(2.2 / self.scale, 0.22 * reach)
         x, y = self.rows[host]["x"], self.rows[host]["y"]
@@ -204,7 +175,7 @@ class _Builder:
                 break
             if np.hypot(piece.x - x, piece.y - y) < core or not self._is_free(piece.x, piece.y):
                 continue
-            if self._surface_brightness(piece.x, piece.y) > _MU_LIMIT:
+            if surface_brightness(self.scene, piece.x, piece.y, self.scale) > MU_LIMIT:
                 continue
             radius = max(piece.radius * self.scale, 0.6)
             # The magnitudes are measured later, on the complete image.
@@ -218,7 +189,7 @@ class _Builder:
             place = x + distance * np.cos(angle), y + distance * np.sin(angle)
             if not self._is_free(*place) or self._is_on_host(*place):
                 continue
-            r_mag = np.clip(rng.normal(19.6, 1.3), 16.8, _R_LIMIT)
+            r_mag = np.clip(rng.normal(19.6, 1.3), 16.8, R_LIMIT)
             mags, radius = draw_field_galaxy(
                 self.scene, *place, r_mag, self.scale, rng, kind="dwarf"
             )
@@ -252,13 +223,6 @@ class _Builder:
                 return x, y
         return None
 
-    def _surface_brightness(self, x, y):
-        """Return the mean r surface brightness within 1″ in mag/arcsec²."""
-        row, column = round(y) + self.scene.padding, round(x) + self.scene.padding
-        # Index 1 is r; 5 × 5 pixels are about 2″ wide.
-        flux = self.scene.fluxes[1, row - 2 : row + 3, column - 2 : column + 3].mean()
-        return 22.5 - 2.5 * np.log10(max(flux, 1e-6) / self.scale**2)
-
     def _is_on_host(self, x, y, apart=0):
         return any(np.hypot(x - a, y - b) < reach + apart for a, b, reach in self.hosts)
 
@@ -266,7 +230,7 @@ class _Builder:
         low, high = self.margin, self.scene.size - self.margin
         if not (low < x < high and low < y < high):
             return False
-        closest = _SEPARATION / self.scale
+        closest = SEPARATION / self.scale
         return all(np.hypot(row["x"] - x, row["y"] - y) > closest for row in self.rows)
 
     def _add_row(self, x, y, mags, radius, kind, host):
@@ -275,17 +239,68 @@ class _Builder:
         return len(self.rows) - 1
 
 
-def _check(size, n_hosts, cutout_size):
+def draw_whole_disc(scene, disc, scale, *, rng):
+    """Draw a disc; return its magnitudes, half-light radius (arcsec) and pieces."""
+    before = scene.fluxes.sum(axis=(1, 2), dtype=float)
+    pieces = draw_disc(scene, disc, rng)
+    # Its total light: old and young stars, bulge and knots, dimmed by dust.
+    flux = scene.fluxes.sum(axis=(1, 2), dtype=float) - before
+    # The half-light radius of an exponential disc is 1.678 scale lengths.
+    return tuple(22.5 - 2.5 * np.log10(flux)), 1.678 * disc.scale_length * scale, pieces
+
+
+def shuffle_pieces(pieces, rng):
+    """Return the pieces' numbers in random order, those likely to be catalogued first."""
+    kinds = {"knot": 0.55, "arm": 0.3, "disc end": 0.15, "halo": 0.2}
+    weights = np.array([0.0] * len(pieces))
+    for kind, share in kinds.items():
+        of_kind = np.array([piece.kind == kind for piece in pieces])
+        values = np.array([piece.weight for piece in pieces])[of_kind]
+        if len(values):
+            weights[of_kind] = share * values / values.sum()
+    # Weighted random order (Efraimidis & Spirakis 2006, Inf. Process. Lett. 97, 181).
+    return np.argsort(rng.exponential(size=len(pieces)) / np.maximum(weights, 1e-12))
+
+
+def surface_brightness(scene, x, y, scale):
+    """Return the mean r surface brightness within 1″ in mag/arcsec²."""
+    row, column = round(y) + scene.padding, round(x) + scene.padding
+    # Index 1 is r; 5 × 5 pixels are about 2″ wide.
+    flux = scene.fluxes[1, row - 2 : row + 3, column - 2 : column + 3].mean()
+    return 22.5 - 2.5 * np.log10(max(flux, 1e-6) / scale**2)
+
+
+def add_faint(scene, n, scale, rng):
+    """Add galaxies too faint for the catalogue, anywhere in the scene."""
+    edge = scene.padding / 2
+    for _ in range(n):
+        x, y = rng.uniform(-edge, scene.size + edge, 2)
+        # Number counts rise by a factor of about 2.2 per magnitude.
+        r_mag = 24.5 + np.log10(rng.uniform(10 ** (-0.35 * 3.3), 1)) / 0.35
+        draw_field_galaxy(scene, x, y, r_mag, scale, rng)
+
+
+def check_center(center):
+    """Return a field's centre, validated; the default if it is None."""
+    center = CENTER if center is None else center
+    if not isinstance(center, SkyCoord) or not center.isscalar:
+        raise ValueError(f"center must be a single SkyCoord, not {center!r}")
+    return center
+
+
+def check_size(size, cutout_size, **numbers):
+    """Validate a field's size and its numbers of galaxies, named by the arguments."""
     if not isinstance(size, (int, np.integer)) or size < 2 * cutout_size:
         raise ValueError(
             f"size must be a whole number of at least {2 * cutout_size} pixels, so that cutouts of "
             f"{cutout_size} px fit, not {size!r}"
         )
-    if not isinstance(n_hosts, (int, np.integer)) or n_hosts < 0:
-        raise ValueError(f"n_hosts must be a whole number of at least 0, not {n_hosts!r}")
+    for name, n in numbers.items():
+        if not isinstance(n, (int, np.integer)) or n < 0:
+            raise ValueError(f"{name} must be a whole number of at least 0, not {n!r}")
 
 
-def _add_stars(scene, n, fwhm, native_per_pixel, rng):
+def add_stars(scene, n, fwhm, native_per_pixel, rng):
     places = rng.uniform(-20, scene.size + 20, (n, 2))
     mags = draw_stars(n, rng)
     for (x, y), fluxes in zip(places, 10 ** (0.4 * (22.5 - mags)), strict=True):
@@ -347,7 +362,7 @@ def _to_table(rows, fluxes, wcs, scale):
     return table
 
 
-def _star_table(stars, wcs):
+def star_table(stars, wcs):
     places, mags = stars
     sky = wcs.pixel_to_world(places[:, 0], places[:, 1])
     table = Table()

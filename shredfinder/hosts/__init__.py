@@ -5,18 +5,22 @@ from shredfinder.hosts.catalog import read_hosts
 from shredfinder.hosts.distances import host_distances
 from shredfinder.hosts.ellipse import in_host_ellipse, is_large_galaxy_entry, shreds_by_rule
 from shredfinder.hosts.matching import match_hosts
+from shredfinder.hosts.merging import merge_shreds
 from shredfinder.hosts.nsa import read_nsa
+from shredfinder.hosts.parents import find_parents
 from shredfinder.hosts.selection import find_host, join_hosts, select_hosts
 
 __all__ = [
     "ShredAssociation",
     "associate_shreds",
     "find_host",
+    "find_parents",
     "host_distances",
     "in_host_ellipse",
     "is_large_galaxy_entry",
     "join_hosts",
     "match_hosts",
+    "merge_shreds",
     "read_hosts",
     "read_nsa",
     "select_hosts",

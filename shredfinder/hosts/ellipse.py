@@ -14,7 +14,7 @@ from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_floats, to_strings, to_value, verdict
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts.sphere import iter_pairs, separations, unit_vectors
+from shredfinder.hosts.sphere import iter_pairs, tangent_offsets, unit_vectors
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -282,19 +282,11 @@ def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
     radii : `~numpy.ndarray`
         1 on the ellipse, less inside it; NaN where the ellipse is NaN.
     """
-    # Components of the direction to the point along east and north at the centre, times cos(dec).
-    x, y, z = np.moveaxis(centers, -1, 0)
-    px, py, pz = np.moveaxis(points, -1, 0)
-    east = py * x - px * y
-    north = pz * (x**2 + y**2) - z * (px * x + py * y)
-    # At the pole, north is along the meridian of RA 0, the convention of astropy's offsets.
-    pole = np.hypot(x, y) < 1e-12
-    east = np.where(pole, py, east)
-    north = np.where(pole, -np.sign(z) * px, north)
-    theta = np.arctan2(east, north) - angle
-    arcsec = separations(centers, points) / _ARCSEC
+    east, north = tangent_offsets(centers, points)
     # Components along the axes, the minor one stretched so that the ellipse becomes a circle.
-    return np.hypot(np.cos(theta), np.sin(theta) / axis_ratio) * arcsec / semi_major
+    along = east * np.sin(angle) + north * np.cos(angle)
+    across = east * np.cos(angle) - north * np.sin(angle)
+    return np.hypot(along, across / axis_ratio) / semi_major
 
 
 def _clean(semi_major, axis_ratio, degrees):

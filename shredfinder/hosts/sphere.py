@@ -11,7 +11,7 @@ from shredfinder._utils.runtime import count_threads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["iter_pairs", "separations", "unit_vectors"]
+__all__ = ["iter_pairs", "label_components", "separations", "tangent_offsets", "unit_vectors"]
 
 # About how many pairs are in memory at a time.
 _MAX_PAIRS = 500_000
@@ -40,6 +40,34 @@ def separations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     chord = np.linalg.norm(first - second, axis=-1)
     return 2.0 * np.arctan2(chord, np.linalg.norm(first + second, axis=-1))
+
+
+def tangent_offsets(centers: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the offsets of points from centres along east and north.
+
+    Parameters
+    ----------
+    centers, points : `~numpy.ndarray` of shape (..., 3)
+        Unit vectors.
+
+    Returns
+    -------
+    east, north : `~numpy.ndarray` of shape (...)
+        Components of the separation in arcsec, in the direction of the great circle at the
+        centre.
+    """
+    # Components of the direction to the point along east and north at the centre, times cos(dec).
+    x, y, z = np.moveaxis(centers, -1, 0)
+    px, py, pz = np.moveaxis(points, -1, 0)
+    east = py * x - px * y
+    north = pz * (x**2 + y**2) - z * (px * x + py * y)
+    # At the pole, north is along the meridian of RA 0, the convention of astropy's offsets.
+    pole = np.hypot(x, y) < 1e-12
+    east = np.where(pole, py, east)
+    north = np.where(pole, -np.sign(z) * px, north)
+    theta = np.arctan2(east, north)
+    arcsec = np.degrees(separations(centers, points)) * 3600.0
+    return arcsec * np.sin(theta), arcsec * np.cos(theta)
 
 
 def iter_pairs(
@@ -100,3 +128,12 @@ def _batches(rows, counts, max_pairs):
         stop = max(start + 1, int(np.searchsorted(ends, done + max_pairs, side="right")))
         yield rows[start:stop]
         start = stop
+
+
+def label_components(n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return a number for each of n rows, the same for rows that pairs connect."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_matrix((np.ones(first.size, dtype=bool), (first, second)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from astropy.io import registry
 from astropy.io.registry import UnifiedReadWriteMethod
@@ -18,6 +18,7 @@ from shredfinder._utils.identifiers import read_csv
 from shredfinder._utils.parquet import read_parquet
 from shredfinder._utils.table_files import check_streams
 from shredfinder.table.columns import (
+    P_NAME,
     blank_row,
     format_scores,
     restore_columns,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService
+    from shredfinder.imaging import Cutouts, CutoutSequence
     from shredfinder.imaging.cutouts import Images
     from shredfinder.models.scorer import ImageScorer
     from shredfinder.plotting.thumbnails import CutoutGrid
@@ -257,6 +259,76 @@ class ShredTableMixin(_Extended):
             pattern=pattern,
             position=position,
             service=service,
+        )
+
+    def merge_shreds(
+        self,
+        method: Literal["catalog"] = "catalog",
+        *,
+        parents: Table | None = None,
+        cutouts: Cutouts | CutoutSequence | None = None,
+        hosts: Table | None = None,
+        threshold: float = 0.5,
+        id_column: str | None = None,
+        position: str | tuple[str, str] | SkyCoord | None = None,
+        survey: str | None = None,
+    ) -> Self:
+        """Merge the shreds of a scored table with their galaxies: one row per galaxy.
+
+        Parameters
+        ----------
+        method : {"catalog"}, optional
+            How the photometry is made: the sum of the catalogue's fluxes.
+        parents : `~astropy.table.Table`, optional
+            The result of `~shredfinder.hosts.find_parents`; by default it is computed.
+        cutouts : Cutouts or CutoutSequence, optional
+            One cutout per row, which show what light connects.
+        hosts : `~astropy.table.Table`, optional
+            Large galaxies with their ellipses, as returned by `~shredfinder.hosts.read_nsa`.
+        threshold : float, optional
+            Rows with ``p_cnn`` at or above this are shreds.
+        id_column : str, optional
+            Column of unique identifiers; by default found by its name.
+        position : str, tuple of str or `~astropy.coordinates.SkyCoord`, optional
+            Positions of the sources; by default found in the table.
+        survey : str, optional
+            Survey whose names the columns of fluxes have; by default all are tried.
+
+        Returns
+        -------
+        merged : ShredTable
+            One row per galaxy, with the columns of this table, ``n_shreds``, ``shred_ids``,
+            ``merge_kind`` and ``merge_flag``.
+
+        See Also
+        --------
+        shredfinder.hosts.merge_shreds : the same for any table, with all columns explained.
+
+        Examples
+        --------
+        >>> from shredfinder import ShredTable
+        >>> table = ShredTable({"objID": [11, 12], "ra": [150.0, 150.003], "dec": [2.0, 2.0],
+        ...                     "r": [15.0, 18.0], "radius": [8.0, 1.5], "p_cnn": [0.02, 0.97]})
+        >>> galaxies = table.merge_shreds()
+        >>> galaxies["r"].format = ".3f"
+        >>> galaxies["objID", "r", "shred_ids"].pprint()
+        objID   r    shred_ids
+        ----- ------ ---------
+           11 14.934        12
+        """
+        from shredfinder.hosts import merge_shreds
+
+        return merge_shreds(
+            self,
+            method,
+            parents=parents,
+            cutouts=cutouts,
+            hosts=hosts,
+            threshold=threshold,
+            p_column=P_NAME,
+            id_column=id_column,
+            position=position,
+            survey=survey,
         )
 
     def _repr_html_(self):

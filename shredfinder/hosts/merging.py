@@ -1,0 +1,335 @@
+"""Catalogues with one row per galaxy: the photometry of shreds added to that of their galaxy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column
+
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.positions import find_position, get_degrees
+from shredfinder.hosts.fluxes import find_bands, find_identifiers, read_flux
+from shredfinder.hosts.parents import find_parents
+from shredfinder.hosts.sphere import unit_vectors
+from shredfinder.hosts.sums import Groups, sum_photometry
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+
+    from shredfinder.imaging import Cutouts, CutoutSequence
+
+__all__ = ["merge_shreds"]
+
+_GALAXY, _HOST, _RECOVERED = "galaxy", "host", "recovered"
+_KINDS = {"host": _HOST, "orphan": _RECOVERED}
+_SEPARATOR = ";"
+# Fixed-length text that needs more memory than this becomes Python objects.
+_MAX_TEXT = 2**30
+_DESCRIPTIONS = {
+    "n_shreds": "Number of shreds that were merged",
+    "shred_ids": "Identifiers of the merged shreds, separated by semicolons",
+    "merge_kind": "galaxy, host (listed only as shreds of a known host) or recovered",
+    "merge_flag": "Bands in which the flux of an entry is missing",
+}
+
+
+def merge_shreds(
+    table: Table,
+    method: Literal["catalog"] = "catalog",
+    *,
+    parents: Table | None = None,
+    cutouts: Cutouts | CutoutSequence | None = None,
+    hosts: Table | None = None,
+    threshold: float = 0.5,
+    p_column: str = "p_cnn",
+    id_column: str | None = None,
+    position: str | tuple[str, str] | SkyCoord | None = None,
+    survey: str | None = None,
+) -> Table:
+    """Merge the shreds of a scored catalogue with their galaxies: one row per galaxy.
+
+    The fluxes of a galaxy's entry and of its shreds are added up, since the fluxes of a deblender
+    share the light of the galaxy. Shreds without a galaxy become one recovered galaxy per group.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Scored catalogue with positions and fluxes or magnitudes. It is not changed.
+    method : {"catalog"}, optional
+        How the photometry is made: the sum of the catalogue's fluxes.
+    parents : `~astropy.table.Table`, optional
+        The result of `find_parents` for ``table``; by default it is computed from the arguments
+        that follow.
+    cutouts, hosts, threshold, p_column, id_column, position, survey
+        As for `find_parents`.
+
+    Returns
+    -------
+    merged : `~astropy.table.Table`
+        One row per galaxy, in the order of ``table``, of its class and with its columns:
+
+        - a galaxy's row keeps its position and all columns but the photometry;
+        - a group of orphans has the columns of its brightest entry, the light-weighted centre as
+          position, and no ``p_cnn``;
+        - shreds of a host that is not in the table are the same, with the host's position.
+
+        Fluxes and magnitudes of all bands are sums over all entries, with the errors combined. The
+        half-light radius is that of the merged light distribution. Further columns:
+
+        ========== ==========================================================================
+        n_shreds   number of merged shreds
+        shred_ids  their identifiers, separated by semicolons; text, or Python objects if that
+                   would need more than 1 GB
+        merge_kind ``galaxy``, ``recovered`` (all entries are shreds) or ``host`` (the same, of a
+                   host in ``hosts``, whose name is in ``merge_host``)
+        merge_flag bands in which an entry has no flux, such as ``"missing g z"``; the others are
+                   added up, but if it is the galaxy's own flux that is missing, so is the sum
+        ========== ==========================================================================
+
+        Every row of ``table`` is named in exactly one row, by the identifier or in ``shred_ids``.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If the table has no fluxes or magnitudes, ``method`` is unknown, ``parents`` does not
+        belong to the table, or as for `find_parents`.
+    TypeError, astropy.units.UnitsError
+        If a column is of the wrong type or unit.
+
+    Warns
+    -----
+    ShredfinderWarning
+        As for `find_parents`.
+
+    Notes
+    -----
+    Negative fluxes are added like others; a sum that is not positive has no magnitude. The errors
+    of the entries are taken as independent. Fluxes are added as observed, and corrected for
+    extinction once: the transmission of the merged row is the flux-weighted mean, so that observed
+    and corrected columns agree. Corrected magnitudes without observed fluxes are added as they are.
+    Columns of fluxes are found under the names of the surveys and of `shredfinder.catalogs`.
+    Other columns, such as quality flags, are those of the galaxy's entry.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from shredfinder.hosts import merge_shreds
+    >>> table = Table({"objID": [11, 12, 13, 14], "ra": [150.0, 150.003, 150.1, 150.101],
+    ...                "dec": [2.0, 2.0, 2.0, 2.0], "r": [15.0, 15.0, 18.5, 18.5],
+    ...                "radius": [8.0, 1.5, 2.0, 2.0], "p_cnn": [0.02, 0.97, 0.91, 0.88]})
+    >>> merged = merge_shreds(table)
+    >>> merged["ra"].format, merged["r"].format = ".4f", ".3f"
+    >>> merged["objID", "ra", "r", "n_shreds", "shred_ids", "merge_kind"].pprint()
+    objID    ra      r    n_shreds shred_ids merge_kind
+    ----- -------- ------ -------- --------- ----------
+       11 150.0000 14.247        1        12     galaxy
+       13 150.1005 17.747        2     13;14  recovered
+    """
+    if method != "catalog":
+        raise ValueError(f"method must be 'catalog', not {method!r}")
+    bands = find_bands(table, survey)
+    if not bands:
+        raise ValueError(
+            "the table has no fluxes or magnitudes to merge, among the columns "
+            f"{', '.join(table.colnames) or '(none)'}: add them under a survey's names, such as "
+            "flux_r and flux_ivar_r, or as r and r_err"
+        )
+    id_name, identifiers = find_identifiers(table, id_column)
+    if parents is None:
+        parents = find_parents(
+            table,
+            cutouts,
+            hosts=hosts,
+            threshold=threshold,
+            p_column=p_column,
+            id_column=id_column,
+            position=position,
+            survey=survey,
+        )
+    kind, index = _check_parents(parents, identifiers)
+    weight = _read_weights(table, bands[0])
+    groups = _make_groups(kind, index, weight)
+    main = groups.main
+    merged = table[main]
+    if id_name is None:
+        merged.add_column(Column(main, name="row", description="Row of the input"), index=0)
+    _add_names(merged, groups, kind, identifiers)
+    if hosts is not None or (kind == "host").any():
+        _add_host_names(merged, parents, main, kind)
+    ra, dec = get_degrees(table, position)
+    centers = _find_centers(ra, dec, weight, groups)
+    if hosts is not None:
+        host_ra, host_dec = get_degrees(hosts, name="hosts")
+        at_host = np.flatnonzero(kind[main] == "host")
+        centers[:, at_host] = host_ra[index[main[at_host]]], host_dec[index[main[at_host]]]
+    changed = groups.size > 1
+    moved = np.isin(kind[main], list(_KINDS))
+    if moved.any() and not hasattr(position, "icrs"):
+        _write_positions(merged, position or find_position(table), centers, moved)
+    apart = _separations(ra, dec, centers, groups)
+    merged["merge_flag"] = sum_photometry(table, merged, bands, groups, weight, apart, changed)
+    _blank_scores(merged, find_column(table, p_column, required=False), moved)
+    for name, words in _DESCRIPTIONS.items():
+        merged[name].info.description = words
+    return merged
+
+
+def _check_parents(parents, identifiers):
+    """Return kinds and indices of parents that belong to the table."""
+    kind = np.asarray(parents[find_column(parents, "parent_kind")]).astype(str)
+    index = np.asarray(parents[find_column(parents, "parent_index")])
+    own = np.asarray(parents[find_column(parents, "id")])
+    if len(parents) != identifiers.size or not np.array_equal(
+        own.astype(str), identifiers.astype(str)
+    ):
+        raise ValueError(
+            f"parents of {len(parents)} rows do not belong to the table of {identifiers.size} "
+            "rows: pass the result of find_parents for this table, with rows in the same order"
+        )
+    unknown = sorted({*kind.tolist()} - {"self", "row", "host", "orphan"})
+    if unknown:
+        raise ValueError(
+            f"parent_kind must be self, row, host or orphan, not {', '.join(map(repr, unknown))}"
+        )
+    in_table = kind != "host"
+    if np.any(index < 0) or np.any(index[in_table] >= identifiers.size):
+        raise ValueError("parent_index must be a row of the table, or of the hosts for host")
+    rows = np.flatnonzero((kind == "row") | (kind == "orphan"))
+    parent = index[rows]
+    # The parent of a piece is a galaxy, and that of an orphan the orphan that stands for all.
+    right = np.where(
+        kind[rows] == "row",
+        kind[parent] == "self",
+        (kind[parent] == "orphan") & (index[parent] == parent),
+    )
+    if not right.all():
+        row = rows[~right][0]
+        raise ValueError(
+            f"row {row} is of the kind '{kind[row]}', but its parent, row {index[row]}, is not the "
+            "main row of such a galaxy: correct parent_kind and parent_index"
+        )
+    return kind, index
+
+
+def _read_weights(table, bands):
+    """Return each row's light in the reference band, 0 where it is missing or negative."""
+    flux = np.zeros(len(table))
+    for dereddened in (True, False):
+        values, _ = read_flux(table, bands, bands.reference, dereddened=dereddened)
+        if values is not None:
+            flux = np.where(np.isfinite(values), values, flux)
+    return np.maximum(flux, 0.0)
+
+
+def _make_groups(kind, index, weight):
+    """Group the rows of each galaxy; the main row is the galaxy, or the brightest piece."""
+    n = kind.size
+    main = np.where(kind == "self", np.arange(n), index)
+    host = np.flatnonzero(kind == "host")
+    if host.size:
+        # The host is in another table: its brightest piece stands for it.
+        order = host[np.lexsort((host, -weight[host], index[host]))]
+        first = np.r_[True, np.diff(index[order]) != 0]
+        main[order] = order[first][np.cumsum(first) - 1]
+    mains, number = np.unique(main, return_inverse=True)
+    return Groups(mains, number, np.bincount(number, minlength=mains.size))
+
+
+def _add_names(merged, groups, kind, identifiers):
+    n_groups = groups.main.size
+    piece = kind != "self"
+    number = groups.number[piece]
+    merged["n_shreds"] = np.bincount(number, minlength=n_groups)
+    names = identifiers[piece].astype(str)
+    if any(_SEPARATOR in name for name in names.tolist()):
+        raise ValueError(
+            f"identifiers of shreds contain {_SEPARATOR!r}, which separates them in shred_ids: "
+            "choose another column with id_column"
+        )
+    joined = np.full(n_groups, "", dtype=object)
+    for group, name in zip(number.tolist(), names.tolist(), strict=True):
+        joined[group] = f"{joined[group]}{_SEPARATOR}{name}" if joined[group] else name
+    longest = max(map(len, joined), default=0)
+    merged["shred_ids"] = joined.astype(str) if 4 * longest * n_groups < _MAX_TEXT else joined
+    kinds = np.full(n_groups, _GALAXY, dtype="U9")
+    for name, word in _KINDS.items():
+        kinds[kind[groups.main] == name] = word
+    merged["merge_kind"] = kinds
+
+
+def _add_host_names(merged, parents, main, kind):
+    names = np.asarray(parents["parent_id"])[main].astype(str)
+    merged["merge_host"] = np.where(kind[main] == "host", names, "")
+    merged["merge_host"].info.description = "The host of which only shreds are in the catalogue"
+
+
+def _find_centers(ra, dec, weight, groups):
+    """Return the light-weighted centres of all groups, and the galaxies' own positions."""
+    points = np.nan_to_num(unit_vectors(ra, dec))
+    # Without any light, all entries count alike.
+    light = groups.add(weight)
+    weight = np.where(light[groups.number] > 0, weight, 1.0)
+    x, y, z = (groups.add(weight * values) for values in points.T)
+    centers = np.array(
+        [np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))]
+    )
+    unplaced = ~np.isfinite(ra[groups.main])
+    centers[:, unplaced] = np.nan
+    return centers
+
+
+def _separations(ra, dec, centers, groups):
+    """Return each row's distance from its galaxy's centre in arcsec, 0 for galaxies."""
+    center = unit_vectors(*centers)[groups.number]
+    apart = np.linalg.norm(unit_vectors(ra, dec) - center, axis=1)
+    return np.nan_to_num(np.degrees(apart) * 3600.0)
+
+
+def _write_positions(merged, position, centers, moved):
+    """Write the centres of recovered galaxies, in the form of the position columns."""
+    from astropy.coordinates import SkyCoord
+
+    if isinstance(position, str):
+        column = merged[position]
+        coords = column.copy()
+        new = SkyCoord(*centers[:, moved], unit=u.deg).transform_to(coords.frame)
+        coords[moved] = new
+        merged[position] = coords
+        return
+    for name, values, hours in zip(position, centers, (True, False), strict=True):
+        column = merged[name]
+        if column.dtype.kind in "SUO":
+            from astropy.coordinates import Angle
+
+            unit = u.hourangle if hours else u.deg
+            text = np.asarray(column).astype(str).astype(object)
+            text[moved] = Angle(values[moved], u.deg).to_string(unit=unit, sep=":", precision=4)
+            merged[name] = text.astype(str)
+            continue
+        unit = u.Unit(column.unit or "", parse_strict="silent")
+        degrees = u.Quantity(values[moved], u.deg)
+        if isinstance(column, u.Quantity):
+            column[moved] = degrees
+        else:
+            # Columns without a known angle as unit were read as degrees.
+            column[moved] = degrees.to_value(unit if unit.is_equivalent(u.deg) else u.deg)
+
+
+def _blank_scores(merged, p_name, moved):
+    """Remove the scores of recovered galaxies: they are those of a piece."""
+    if p_name is None or not moved.any():
+        return
+    for name in (p_name, f"{p_name}_std", f"{p_name}_novelty"):
+        found = find_column(merged, name, required=False)
+        if found is not None and merged[found].dtype.kind == "f":
+            merged[found][moved] = np.nan
+    flag = find_column(merged, f"{p_name}_flag", required=False)
+    if flag is not None and merged[flag].dtype.kind == "U":
+        text = np.asarray(merged[flag]).astype("U16")
+        text[moved] = _RECOVERED
+        merged[flag] = text

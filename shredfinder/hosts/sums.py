@@ -1,0 +1,261 @@
+"""Sums of the photometry of groups of catalogue entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy import units as u
+
+from shredfinder._utils.columns import find_column
+from shredfinder._utils.units import to_floats
+from shredfinder.hosts.fluxes import find_size, read_column, read_flux
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from shredfinder.hosts.fluxes import Bands
+
+__all__ = ["Groups", "sum_photometry"]
+
+# d(mag)/d(ln flux)
+_MAG_PER_LN = 2.5 / np.log(10.0)
+# Half-light over root mean square radius of an exponential disc.
+_HALF_PER_RMS = 1.678 / np.sqrt(6.0)
+_SIZE_ERRORS = ("shape_r_ivar", "petroR50Err_r", "rpetR50Err")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of rows.
+
+    Attributes
+    ----------
+    main : `~numpy.ndarray` of int, of shape (n_groups,)
+        Main row of each group, ascending.
+    number : `~numpy.ndarray` of int, of shape (n,)
+        Group of each row.
+    size : `~numpy.ndarray` of int, of shape (n_groups,)
+        Number of rows of each group.
+    """
+
+    main: np.ndarray
+    number: np.ndarray
+    size: np.ndarray
+
+    def add(self, values: np.ndarray) -> np.ndarray:
+        """Add up values of shape (n,) within each group."""
+        # Without any rows, bincount returns integers.
+        return np.bincount(self.number, values, self.main.size).astype(float)
+
+
+def sum_photometry(
+    table: Table,
+    merged: Table,
+    bands: list[Bands],
+    groups: Groups,
+    weight: np.ndarray,
+    apart: np.ndarray,
+    changed: np.ndarray,
+) -> np.ndarray:
+    """Write the photometry of the groups into the merged table.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The catalogue, of ``n`` rows.
+    merged : `~astropy.table.Table`
+        The main rows, whose columns are changed.
+    bands : list of Bands
+        Columns of the photometry.
+    groups : Groups
+        The rows of each galaxy.
+    weight, apart : `~numpy.ndarray` of shape (n,)
+        Light of each row, and its separation from the galaxy's centre in arcsec.
+    changed : `~numpy.ndarray` of bool, of shape (n_groups,)
+        Groups of several rows; the others keep their values exactly.
+
+    Returns
+    -------
+    flag : `~numpy.ndarray` of str, of shape (n_groups,)
+        Bands in which an entry has no flux.
+    """
+    missing: dict[str, np.ndarray] = {}
+    for scheme in bands:
+        for band in scheme.columns:
+            lacking = _sum_band(table, merged, scheme, band, groups, changed)
+            missing[band] = missing.get(band, False) | lacking
+    _merge_reddening(table, merged, groups, weight, changed)
+    _merge_size(table, merged, groups, weight, apart, changed)
+    _update_derived(merged, changed)
+    flag = np.full(changed.size, "", dtype=object)
+    for band, lacking in missing.items():
+        flag[lacking] += f" {band}"
+    words = [f"missing{value}" if value else "" for value in flag.tolist()]
+    return np.array(words, dtype=str) if words else np.zeros(0, dtype="U1")
+
+
+def _sum_band(table, merged, scheme, band, groups, changed):
+    """Write the columns of one band; return the groups in which a flux is missing."""
+    roles = scheme.columns[band]
+    observed, variance = read_flux(table, scheme, band, dereddened=False)
+    corrected, corrected_variance = read_flux(table, scheme, band, dereddened=True)
+    transmission = _find_transmission(table, scheme, band, observed, corrected)
+    lacking = np.zeros(changed.size, dtype=bool)
+    total = total_variance = mean = None
+    if observed is not None:
+        total, total_variance, lacking = _add(observed, variance, groups)
+        if "flux" in roles:
+            _write(merged, roles["flux"], total, changed, u.nmgy)
+        if "flux_ivar" in roles and total_variance is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ivar = np.nan_to_num(1.0 / total_variance, nan=0.0, posinf=0.0)
+            _write(merged, roles["flux_ivar"], ivar, changed, u.nmgy**-2)
+        if "mag" in roles:
+            _write(merged, roles["mag"], _to_mag(_first_known(table, scheme, band, groups, total)),
+                   changed, u.mag)  # fmt: skip
+        if transmission is not None:
+            mean = _mean_transmission(observed, transmission, groups)
+    if "mw_transmission" in roles and mean is not None:
+        _write(merged, roles["mw_transmission"], mean, changed)
+    if "extinction" in roles and mean is not None:
+        _write(merged, roles["extinction"], -2.5 * np.log10(mean), changed, u.mag)
+    if "dered_mag" in roles:
+        if total is not None and mean is not None:
+            dereddened = total / mean
+        else:
+            dereddened, total_variance, lacking = _add(corrected, corrected_variance, groups)
+            total = dereddened
+        _write(merged, roles["dered_mag"], _to_mag(dereddened), changed, u.mag)
+    if "mag_err" in roles:
+        if total_variance is None:
+            source, spread = read_flux(table, scheme, band, dereddened="dered_mag" in roles)
+            total, total_variance, _ = _add(source, spread, groups)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = _MAG_PER_LN * np.sqrt(total_variance) / total
+            error = np.where(np.isfinite(error) & (error >= 0), error, np.nan)
+        _write(merged, roles["mag_err"], error, changed, u.mag)
+    return lacking & changed
+
+
+def _first_known(table, scheme, band, groups, total):
+    """Return the total flux behind the observed magnitudes."""
+    if "flux" not in scheme.columns[band]:
+        return total
+    mags = read_column(table, scheme.columns[band]["mag"], scheme.missing, u.mag)
+    return _add(10 ** (0.4 * (22.5 - mags)), None, groups)[0]
+
+
+def _add(flux, variance, groups):
+    """Return sums of fluxes and variances, and the groups in which a flux is missing."""
+    known = np.isfinite(flux)
+    total = groups.add(np.where(known, flux, 0.0))
+    # Pieces alone are no galaxy.
+    total[~known[groups.main]] = np.nan
+    lacking = groups.add(~known) > 0
+    if variance is None:
+        return total, None, lacking
+    # An unknown error makes that of the sum unknown; a missing flux does not contribute.
+    return total, groups.add(np.where(known, variance, 0.0)), lacking
+
+
+def _find_transmission(table, scheme, band, observed, corrected):
+    """Return the Milky Way's transmission of each row, or None."""
+    roles = scheme.columns[band]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if "mw_transmission" in roles:
+            values = read_column(table, roles["mw_transmission"], scheme.missing)
+        elif "extinction" in roles:
+            mags = read_column(table, roles["extinction"], scheme.missing, u.mag)
+            values = 10 ** (-0.4 * mags)
+        elif observed is not None and corrected is not None:
+            values = observed / corrected
+        else:
+            return None
+        return np.where((values > 0) & np.isfinite(values), values, np.nan)
+
+
+def _mean_transmission(flux, transmission, groups):
+    """Return the transmission that turns the sum of corrected fluxes into that of observed ones."""
+    known = np.isfinite(flux) & np.isfinite(transmission)
+    light = np.where(known, np.abs(flux), 0.0)
+    corrected = np.where(known, light / np.where(known, transmission, 1.0), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return groups.add(light) / groups.add(corrected)
+
+
+def _merge_reddening(table, merged, groups, weight, changed):
+    """Write the light-weighted mean of E(B-V)."""
+    name = find_column(table, "ebv", required=False)
+    if name is None:
+        return
+    ebv = to_floats(table[name], name, u.mag)
+    known = np.where(np.isfinite(ebv), weight, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = groups.add(known * np.nan_to_num(ebv)) / groups.add(known)
+    _write(merged, name, np.where(np.isfinite(mean), mean, ebv[groups.main]), changed, u.mag)
+
+
+def _merge_size(table, merged, groups, weight, apart, changed):
+    """Write the half-light radius of the merged light, from its mean square radius."""
+    name = find_size(table)
+    if name is None:
+        return
+    radius = to_floats(table[name], name, u.arcsec)
+    known = (radius > 0) & np.isfinite(radius)
+    light = np.where(known, weight, 0.0)
+    square = apart**2 + np.where(known, radius / _HALF_PER_RMS, 0.0) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = _HALF_PER_RMS * np.sqrt(groups.add(light * square) / groups.add(light))
+    old = radius[groups.main]
+    size = np.where(np.isfinite(size), size, old)
+    _write(merged, name, size, changed, u.arcsec)
+    # The relative error stays that of the main entry.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(old > 0, size / old, np.nan)
+    for wanted in _SIZE_ERRORS:
+        error = find_column(merged, wanted, required=False)
+        if error is not None:
+            unit = u.arcsec**-2 if wanted.endswith("ivar") else u.arcsec
+            values = to_floats(merged[error], error, unit)
+            values *= ratio**-2 if wanted.endswith("ivar") else ratio
+            _write(merged, error, values, changed, unit)
+
+
+def _update_derived(merged, changed):
+    """Update the columns that the package computes from magnitudes and sizes."""
+    names = {name: find_column(merged, name, required=False)
+             for name in ("g_err", "r_err", "gr_err", "r", "r_eff", "mu_eff")}  # fmt: skip
+    if None not in (names["gr_err"], names["g_err"], names["r_err"]):
+        errors = (to_floats(merged[names[band]], band, u.mag) for band in ("g_err", "r_err"))
+        _write(merged, names["gr_err"], np.hypot(*errors), changed, u.mag)
+    if None not in (names["mu_eff"], names["r"], names["r_eff"]):
+        mag = to_floats(merged[names["r"]], "r", u.mag)
+        radius = to_floats(merged[names["r_eff"]], "r_eff", u.arcsec)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mu = mag + 2.5 * np.log10(2 * np.pi * radius**2)
+        _write(merged, names["mu_eff"], mu, changed, u.mag / u.arcsec**2)
+
+
+def _to_mag(flux):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(flux > 0, 22.5 - 2.5 * np.log10(flux), np.nan)
+
+
+def _write(merged, name, values, rows, unit=u.dimensionless_unscaled):
+    """Write some rows of a column, in its own unit; what is NaN is masked if the column can be."""
+    column = merged[name]
+    own = column.unit
+    values = values[rows]
+    if isinstance(own, u.UnitBase) and own != unit and own.is_equivalent(unit):
+        values = values * unit.to(own)
+    if isinstance(column, u.Quantity):
+        column[rows] = u.Quantity(values, own)
+        return
+    if column.dtype.kind != "f":
+        # Magnitudes as whole numbers would lose their fractions.
+        merged[name] = column = column.astype(float)
+    column[rows] = values
+    if hasattr(column, "mask"):
+        column.mask[rows] = np.isnan(values)
