@@ -347,8 +347,9 @@ def _to_tables(builder, flux, error, radius, wcs, scale):
     for i, band in enumerate(BANDS):
         sources[band] = mags[:, i] * u.mag
     for i, band in enumerate(BANDS):
-        sources[f"flux_{band}"] = flux[:, i] * u.nmgy
-        sources[f"flux_ivar_{band}"] = error[:, i] ** -2 / u.nmgy**2
+        # Without units, as in the survey's files: FITS does not know nanomaggies.
+        sources[f"flux_{band}"] = flux[:, i]
+        sources[f"flux_ivar_{band}"] = error[:, i] ** -2
     sources["radius"] = radius * scale * u.arcsec
     sources["label"] = np.where(shred, "shred", "galaxy")
     sources["type"] = kinds

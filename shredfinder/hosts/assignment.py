@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder.hosts.sphere import iter_pairs, label_components
+from shredfinder.hosts.sphere import iter_pairs, label_components, tangent_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,9 @@ _DECAY = 1.678
 _MU = 21.8
 # A galaxy extends as far as the mean surface brightness of its entries exceeds this.
 _MU_MEAN = 24.0
+_DENSITY = 10 ** (0.4 * (22.5 - _MU_MEAN))  # nanomaggies per arcsec²
+# Half-light over root mean square radius of an exponential disc.
+_HALF_PER_RMS = _DECAY / np.sqrt(6.0)
 # Shreds lie within this number of half-light radii; farther out if light connects them.
 _REACH, _LIGHT_REACH = 2.0, 4.0
 # A nucleus has a small part of its galaxy's light: shreds are looked for within this number of its
@@ -36,9 +39,12 @@ _MAX_RADIUS = 300.0
 _DEFAULT_RADIUS = 2.0
 # Flux in nanomaggies of a source without a positive flux.
 _MIN_FLUX = 1e-3
+# Weights of a galaxy's own light, besides that of its shreds, and of the square of its distance
+# from the centre of the shreds around it.
+_OWN, _BALANCE = 1.0, 8.0
 # Weights of the evidence from cutouts: one step (0.3 mag/arcsec²) of brighter light, and the square
 # of the offset from the centre of light.
-_LEVEL, _OFFSET = 1.0, 10.0
+_LEVEL, _OFFSET = 0.5, 10.0
 # A galaxy is not in the middle of the light around the shred, or the light rises by this number of
 # steps away from it: then the shred is part of something else.
 _MAX_OFFSET, _MAX_RISE = 0.6, 4
@@ -120,8 +126,7 @@ def assign(
             sources.points,
             tuple(np.concatenate(values) for values in zip(pairs[:2], own_pairs, strict=True)),
         )
-    shred, near, apart = pairs
-    chosen, weight = _grow(own, flux, shred, near, apart, links)
+    chosen, weight = _grow(sources.points, own, flux, pairs, links)
     lost = np.flatnonzero(wanted & (chosen < 0))
     if lost.size:
         chosen[lost] = _group(sources.points, own, flux, lost, links)
@@ -140,9 +145,10 @@ def _sizes(radius, flux):
     return np.minimum(np.where(np.isfinite(largest), largest, _DEFAULT_RADIUS), _MAX_RADIUS)
 
 
-def _grow(own, flux, shred, parent, apart, links):
+def _grow(points, own, flux, pairs, links):
     """Assign shreds to galaxies, whose light and size include those of their shreds."""
     n = own.size
+    shred, parent, apart = pairs
     step, offset = np.full(shred.size, -2), np.zeros(shred.size)
     if links is not None:
         step, offset = links.steps(shred, parent), links.offsets(shred, parent)
@@ -151,7 +157,12 @@ def _grow(own, flux, shred, parent, apart, links):
         shred, parent, apart, step, offset = (
             values[possible] for values in (shred, parent, apart, step, offset)
         )
-    bonus = _LEVEL * step - _OFFSET * offset**2
+    # Galaxies in front of a disc are surrounded by as many shreds as the nucleus, but are fainter
+    # and not in the middle.
+    prior = (
+        _OWN * np.log(flux) - _BALANCE * _imbalance(points, own, flux, shred, parent, apart) ** 2
+    )
+    bonus = _LEVEL * step - _OFFSET * offset**2 + prior[parent]
     chosen, weight = np.full(n, -1, dtype=np.intp), np.zeros(n)
     for _ in range(_MAX_ROUNDS):
         # A galaxy grows with its own shreds and with those that have no galaxy yet.
@@ -179,6 +190,26 @@ def _find_pairs(points, own, wanted, galaxy):
     return shred[order], parent[order], apart[order]
 
 
+def _imbalance(points, own, flux, shred, parent, apart):
+    """Return how far each galaxy is from the centre of the shreds around it.
+
+    The distance is in units of the root mean square radius: pieces surround their nucleus, but not
+    a galaxy that is seen in front of the disc.
+    """
+    n = own.size
+    total, _ = _extend(own, flux, shred, parent, apart)
+    within = np.pi * apart**2 * _DENSITY <= total[parent]
+    shred, parent, apart = shred[within], parent[within], apart[within]
+    light = flux[shred]
+    east, north = tangent_offsets(points[parent], points[shred])
+    center = np.hypot(
+        np.bincount(parent, light * east, n).astype(float), np.bincount(parent, light * north, n)
+    )
+    spread = np.bincount(parent, light * (apart**2 + own[shred] ** 2), n) + flux * own**2
+    light = np.bincount(parent, light, n) + flux
+    return center / np.sqrt(spread * light)
+
+
 def _extend(own, flux, shred, parent, apart):
     """Return the flux and the half-light radius of each galaxy with the shreds around it.
 
@@ -192,11 +223,24 @@ def _extend(own, flux, shred, parent, apart):
         start = np.where(first, running - np.maximum(flux[shred], 0), 0)
         start = np.maximum.accumulate(np.where(first, start, -np.inf))
         within = flux[parent] + running - start
-        dense = within / (np.pi * apart**2) >= 10 ** (0.4 * (22.5 - _MU_MEAN))
+        dense = np.pi * apart**2 * _DENSITY <= within
         # The last dense one counts: later assignments overwrite earlier ones.
         total[parent[dense]] = within[dense]
-    grown = total > flux
-    size[grown] = np.fmax(own, _sizes(np.full(own.size, np.nan), total))[grown]
+        # Light of extended discs is fainter than the typical surface brightness: their shreds show
+        # how large they are.
+        inside = np.pi * apart**2 * _DENSITY <= total[parent]
+        square = apart[inside] ** 2 + (own[shred[inside]] / _HALF_PER_RMS) ** 2
+        spread = np.bincount(parent[inside], flux[shred[inside]] * square, own.size)
+        spread = spread + flux * (own / _HALF_PER_RMS) ** 2
+        grown = total > flux
+        size[grown] = np.minimum(
+            np.fmax(
+                _sizes(np.full(own.size, np.nan), total),
+                _HALF_PER_RMS * np.sqrt(spread / total),
+            ),
+            _MAX_RADIUS,
+        )[grown]
+        size = np.fmax(size, own)
     return total, size
 
 

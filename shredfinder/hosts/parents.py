@@ -47,15 +47,15 @@ def find_parents(
     id_column: str | None = None,
     position: str | tuple[str, str] | SkyCoord | None = None,
     survey: str | None = None,
-    surface_brightness: float | Quantity = 25.5,
+    surface_brightness: float | Quantity = 25.0,
 ) -> Table:
     """Find the galaxy to which each row of a scored catalogue belongs.
 
     A row with ``p_cnn`` below the threshold is a galaxy of its own. A shred belongs to the galaxy
     with the most light at its position, judged by magnitude, half-light radius and separation; a
-    galaxy grows with the shreds that it gets. Cutouts show in addition which sources are connected
-    by light. Shreds without a galaxy are grouped as orphans: together they are a galaxy of which
-    every entry is a shred.
+    galaxy grows with the shreds around it, and galaxies in the middle of their shreds are
+    preferred. Cutouts show in addition which sources are connected by light. Shreds without a
+    galaxy are grouped as orphans: together they are a galaxy of which every entry is a shred.
 
     Parameters
     ----------

@@ -1,0 +1,193 @@
+"""Measure parents and merged magnitudes on simulated fields with known truth, and the speed.
+
+python benchmarks/merging.py --n-fields 20 -o docs/measured/merging.txt
+
+Each field is merged with perfect scores and with those of the embedded model, with and without
+cutouts. The fields are harder than the sky: they are crowded with large, heavily shredded discs.
+"""
+
+import argparse
+import sys
+import time
+import warnings
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from shredfinder import ShredClassifier
+from shredfinder.datasets import make_field, make_shredded_field
+from shredfinder.hosts import find_parents, merge_shreds
+
+# Galaxies that lie in front of a large disc or behind it.
+ON_DISC = ("on disc", "behind")
+
+
+def judge(field, parents):
+    """Count right and wrong parents of one field; return counts and magnitude differences."""
+    sources, galaxies = field.sources, field.galaxies
+    kind, main = np.asarray(parents["parent_kind"]), np.asarray(parents["parent_index"])
+    shred = np.asarray(sources["label"]) == "shred"
+    truth, flux = np.asarray(sources["galaxy_id"]), np.asarray(sources["flux_r"])
+    n = len(sources)
+    # The galaxy to which most of each group's light belongs.
+    light = defaultdict(Counter)
+    for row in range(n):
+        light[main[row]][truth[row]] += max(flux[row], 0)
+    owner = {group: max(parts, key=parts.get) for group, parts in light.items()}
+    counts = Counter()
+    flagged = kind != "self"
+    # Where each galaxy's light is: its own row, or the group with most of it.
+    place = {}
+    for group, parts in light.items():
+        for galaxy, value in parts.items():
+            if galaxy not in place or value > place[galaxy][1]:
+                place[galaxy] = group, value
+    for row in np.flatnonzero(shred):
+        counts["shreds"] += 1
+        right = place[truth[row]][0] == main[row] and owner[main[row]] == truth[row]
+        if flagged[row]:
+            counts["flagged"] += 1
+            counts["right"] += right
+    for row in np.flatnonzero(~shred):
+        where = "on a disc" if sources["type"][row] in ON_DISC else "elsewhere"
+        counts["galaxies", where] += 1
+        # A galaxy is swallowed if it is a part of something else.
+        counts["swallowed", where] += owner[main[row]] != truth[row]
+    total = np.bincount(main, flux, n)
+    offsets = []
+    for galaxy in galaxies:
+        rows = truth == galaxy["galaxy_id"]
+        lost = not galaxy["catalogued"]
+        if not lost and rows.sum() < 2:
+            continue
+        with np.errstate(invalid="ignore", divide="ignore"):
+            merged = 22.5 - 2.5 * np.log10(total[place[galaxy["galaxy_id"]][0]])
+            entry = 22.5 - 2.5 * np.log10(flux[rows & ~shred].sum()) if not lost else np.nan
+        offsets.append((merged - galaxy["r"], entry - galaxy["r"], lost))
+        if lost:
+            counts["lost"] += 1
+            # Its light is in a row of its own, not in that of another galaxy.
+            counts["recovered"] += truth[place[galaxy["galaxy_id"]][0]] == galaxy["galaxy_id"]
+    return counts, offsets
+
+
+def summarize(name, counts, offsets):
+    """Return one block of the report."""
+    merged, entry, _ = np.array(offsets, dtype=float).T
+    good = np.isfinite(merged)
+    low, high = np.percentile(merged[good], [16, 84])
+    lines = [
+        name,
+        f"  right parent of shreds that are scored as shreds  "
+        f"{counts['right'] / counts['flagged']:.3f}  "
+        f"({counts['flagged']} of {counts['shreds']} shreds)",
+        f"  lost galaxies recovered                           "
+        f"{counts['recovered'] / counts['lost']:.3f}  (of {counts['lost']})",
+    ]
+    for where in ("elsewhere", "on a disc"):
+        n = counts["galaxies", where]
+        lines.append(
+            f"  true galaxies swallowed, {where:10}               "
+            f"{counts['swallowed', where] / n:.4f} (of {n})"
+        )
+    lines += [
+        f"  r - true r, median (half of 16-84 %)              "
+        f"{np.median(merged[good]):+.3f} ({(high - low) / 2:.3f})",
+        f"  fraction off by more than 0.1 mag                 "
+        f"{np.mean(np.abs(merged[good]) > 0.1):.3f}  (of {good.sum()} shredded galaxies)",
+        f"  the same of the entries before                    {np.nanmedian(entry):+.3f}",
+    ]
+    return lines
+
+
+def measure_fields(n_fields, first):
+    """Return the report of the simulated fields."""
+    classifier = ShredClassifier.load()
+    results = defaultdict(lambda: (Counter(), []))
+    for seed in range(first, first + n_fields):
+        # Every third field has room for a galaxy of 3′.
+        field = make_shredded_field(1536 if seed % 3 == 0 else 1024, random_state=seed)
+        cutouts = field.cutouts()
+        p_cnn, _ = classifier.predict_p_cnn(cutouts)
+        perfect = np.where(np.asarray(field.sources["label"]) == "shred", 0.99, 0.01)
+        for scores, values in (("perfect scores", perfect), ("the model's scores", p_cnn)):
+            field.sources["p_cnn"] = values
+            for images, given in (("with cutouts", cutouts), ("catalogue only", None)):
+                counts, offsets = judge(field, find_parents(field.sources, given))
+                results[f"{scores}, {images}"][0].update(counts)
+                results[f"{scores}, {images}"][1].extend(offsets)
+        print(f"field {seed}: {len(field.sources)} sources", file=sys.stderr, flush=True)
+    return [line for name, found in results.items() for line in ["", *summarize(name, *found)]]
+
+
+def measure_usual_fields(n_fields):
+    """Return the fraction of galaxies swallowed in fields with the usual mix of sources."""
+    classifier = ShredClassifier.load()
+    counts = Counter()
+    for seed in range(n_fields):
+        field = make_field(random_state=seed)
+        sources, cutouts = field.sources, field.cutouts()
+        sources["p_cnn"], _ = classifier.predict_p_cnn(cutouts)
+        truth = np.where(sources["label"] == "shred", sources["host_id"], sources["objID"])
+        found = find_parents(sources, cutouts)
+        main = np.asarray(found["parent_index"])
+        for row in range(len(sources)):
+            if sources["label"][row] == "galaxy":
+                counts["galaxies"] += 1
+                counts["flagged"] += sources["p_cnn"][row] >= 0.5
+                counts["swallowed"] += truth[main[row]] != truth[row]
+            elif sources["p_cnn"][row] >= 0.5:
+                counts["shreds"] += 1
+                counts["right"] += truth[main[row]] == truth[row]
+    return [
+        "",
+        f"the mix of make_field, the model's scores, with cutouts ({n_fields} fields)",
+        f"  right parent of shreds that are scored as shreds  "
+        f"{counts['right'] / counts['shreds']:.3f}  (of {counts['shreds']})",
+        f"  true galaxies swallowed                           "
+        f"{counts['swallowed'] / counts['galaxies']:.4f} (of {counts['galaxies']}, of which "
+        f"{counts['flagged']} were scored as shreds)",
+    ]
+
+
+def measure_speed(n):
+    """Return rows per second for a catalogue of random positions."""
+    rng = np.random.default_rng(1)
+    side = np.sqrt(n / 5000)
+    table = Table({"objID": np.arange(n), "ra": 150 + rng.uniform(0, side, n)})
+    table["dec"] = rng.uniform(0, side, n)
+    mag = 21.5 + np.log10(rng.uniform(10 ** (-0.6 * 6), 1, n)) / 0.6
+    for band, color in zip("grz", (0.6, 0, -0.4), strict=True):
+        table[f"flux_{band}"] = 10 ** (0.4 * (22.5 - mag - color))
+        table[f"flux_ivar_{band}"] = 100.0
+        table[f"mw_transmission_{band}"] = 0.95
+    table["shape_r"] = rng.lognormal(0.3, 0.4, n)
+    table["p_cnn"] = np.where(rng.uniform(size=n) < 0.05, 0.9, 0.1)
+    start = time.perf_counter()
+    merged = merge_shreds(table)
+    seconds = time.perf_counter() - start
+    return ["", f"{n} rows merged to {len(merged)} in {seconds:.1f} s: {n / seconds:.0f} rows/s"]
+
+
+def main():
+    """Run all measurements and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--n-fields", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--n-rows", type=int, default=1_000_000)
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    lines = [f"{args.n_fields} shredded fields, seeds from {args.first_seed}"]
+    lines += measure_fields(args.n_fields, args.first_seed)
+    lines += measure_usual_fields(args.n_fields)
+    lines += measure_speed(args.n_rows)
+    print("\n".join(lines))
+    if args.output is not None:
+        args.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
