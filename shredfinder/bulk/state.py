@@ -125,8 +125,6 @@ class RunState:
         ValueError
             If the chunks belong to a run with other settings.
         """
-        # Of a run that was killed while it wrote the output or removed its state.
-        remove_leftovers(self.folder.parent)
         self.folder.mkdir(exist_ok=True)
         self._lock = acquire_lock(self.folder, self.folder.with_suffix(""))
         self._started = True
@@ -261,6 +259,8 @@ def remove_finished(output: PathLike) -> None:
         Output file of the run. Without it, the state is kept.
     """
     folder, output = get_state_folder(output), Path(output)
+    # Of a run that was killed while it wrote the output or removed its state.
+    remove_leftovers(output.parent)
     if not (output.is_file() and folder.is_dir()):
         return
     try:

@@ -481,6 +481,10 @@ def check_output(path: Path, overwrite: bool) -> None:
     FileNotFoundError
         If its folder does not exist.
     """
+    from shredfinder._utils.leftovers import remove_leftovers
+
+    # Of killed processes, also if this command ends here.
+    remove_leftovers(path.parent)
     if path.is_dir():
         raise IsADirectoryError(f"the output {str(path)!r} is a folder: name a file")
     if path.exists() and not path.is_file():

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 N_ROWS = 12
 # Kills of each run: every step, or as many as fit.
-MOST = int(os.environ.get("SHREDFINDER_KILLS", "24"))
+MOST = int(os.environ.get("SHREDFINDER_KILLS", "14"))
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,9 @@ def report(name, n_kills, n_steps):
 
 
 def choose_steps(n_steps):
-    """Return every step, or evenly spaced ones with the first and the last."""
-    return sorted({*np.linspace(1, n_steps, min(n_steps, MOST)).astype(int).tolist()})
+    """Return every step, or evenly spaced ones and all of the final clean-up."""
+    spaced = np.linspace(1, n_steps, min(n_steps, MOST)).astype(int).tolist()
+    return sorted({*spaced, *range(max(n_steps - 12, 1), n_steps + 1)})
 
 
 @pytest.mark.parametrize(
