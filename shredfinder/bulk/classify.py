@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,6 +113,7 @@ def classify_catalogue(
     overwrite: bool = False,
     resume: bool = False,
     chunk_size: int | None = None,
+    workers: int | None = None,
 ) -> ScoredCatalogue:
     """Score a catalogue file and write it, with the new columns, to another file.
 
@@ -143,6 +144,9 @@ def classify_catalogue(
         Replace an existing output and the state of an interrupted run.
     resume : bool, optional
         Continue an interrupted run, if there is one.
+    workers : int, optional
+        Processes that cut local images, as for `~shredfinder.cutouts.LocalImages`; for a service
+        given by name.
     chunk_size : int, optional
         Rows per chunk, by default 16,384, or 1,024 for a remote service.
 
@@ -201,6 +205,9 @@ def classify_catalogue(
         novelty=novelty,
     )
     check_count(chunk_size, "chunk_size")
+    check_count(workers, "workers")
+    if workers is not None and cutouts is not None:
+        raise ValueError("workers cut local images, got cutouts=: leave out one of them")
     # Columns, format and permissions are checked before the model is loaded or anything is fetched.
     store = open_store(catalogue, output, table, options.optional_names, list_exact_names(pattern))
     if not store.n_rows:
@@ -213,7 +220,7 @@ def classify_catalogue(
     classifier = load_classifier(classifier)
     images: _Folder | _Service
     if cutouts is None:
-        images = _Service(store, classifier, options)
+        images = _Service(store, classifier, options, workers)
     else:
         images = _Folder(store, classifier, options)
     # Scores are stored without a prior, which can be estimated only from all of them.
@@ -319,20 +326,27 @@ class _Folder:
 class _Service:
     """Cutouts by position, in an order in which neighbours follow each other."""
 
-    def __init__(self, store, classifier, options):
+    def __init__(self, store, classifier, options, workers):
         coords = _read_positions(store, options.position)
         fetcher = make_fetcher(classifier, options.service)
+        if workers is not None:
+            given = dict(fetcher.service_options or {})
+            fetcher = replace(fetcher, service_options=given | {"workers": workers})
         # Chunks follow this order, not that of the rows: `rows` maps them back.
         self._order = fetcher.order(coords)
         source = fetcher.cutout_service
-        names = ("base_url", "service_options", "size", "pixel_scale", "group")
+        names = ("base_url", "size", "pixel_scale", "group")
         self.description = {name: str(getattr(fetcher, name)) for name in names}
+        # A run may resume with another number of processes.
+        given = {k: v for k, v in (fetcher.service_options or {}).items() if k != "workers"}
+        self.description["service_options"] = str(given or None)
         self.description |= {"service": source.name, "layer": source.layer}
         self.description["position"] = str(options.position)
         remote = source.remote
         self.chunk_size = _REMOTE_CHUNK if remote else _LOCAL_CHUNK
         # A remote service keeps its own chunk, which it needs for grouping requests.
-        parts = {} if remote else {"chunk": _LOCAL_PART}
+        # Parts are longer than a brick's sources are many, where processes share them.
+        parts = {} if remote else {"chunk": _LOCAL_PART * source.max_workers}
         self._stream = fetcher.stream(coords[self._order], progress=False, **parts)
 
     def __enter__(self):

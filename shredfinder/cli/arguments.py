@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shredfinder._utils.runtime import count_threads
 from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ __all__ = [
 DEFAULT_PATTERN = "{objID}.png"
 # Names of the arguments for fetching cutouts.
 _SERVICE_ARGUMENTS = (
-    *("service", "layer", "base_url", "flux_scale", "no_jpeg", "cache", "rate", "offline"),
-    "refresh",
+    *("service", "layer", "base_url", "flux_scale", "no_jpeg", "workers", "cache", "rate"),
+    *("offline", "refresh"),
 )
 
 
@@ -181,6 +182,12 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         help="for local: do not JPEG-compress colours as the survey's viewer does",
     )
     group.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="for local: processes that cut the images (default: one per processor)",
+    )
+    group.add_argument(
         "--cache", metavar="DIR", type=Path, help="cache folder (default: in astropy's cache)"
     )
     group.add_argument(
@@ -235,6 +242,10 @@ def _get_service_options(args: argparse.Namespace) -> dict[str, Any]:
     further: dict[str, Any] = {} if args.flux_scale is None else {"flux_scale": args.flux_scale}
     if args.no_jpeg:
         further["jpeg"] = False
+    if args.workers is not None:
+        further["workers"] = args.workers
+    elif args.service == "local":
+        further["workers"] = count_threads()
     if further:
         options["service_options"] = further
     if args.rate is not None:

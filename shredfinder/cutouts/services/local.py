@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder._utils.runtime import count_threads
+from shredfinder._utils.validation import check_count
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
 from shredfinder.cutouts.services.footprints import FieldIndex, locate_brick, resample
 from shredfinder.cutouts.services.image_files import find_bricks, find_planes
 from shredfinder.cutouts.services.planes import OpenFiles, Plane
+from shredfinder.cutouts.services.processes import ServiceProcesses
 from shredfinder.exceptions import (
     BadResponseError,
     NoCoverageError,
@@ -42,6 +46,8 @@ _UNIT_TOLERANCE = 0.05
 # Bricks whose headers are all read at once, with all checks; of more, some are read at first.
 _FEW_BRICKS = 16
 _N_SAMPLES = 5
+# Cutouts that are made without starting processes.
+_FEW_REQUESTS = 1000
 
 
 @register_service("local")
@@ -80,6 +86,10 @@ class LocalImages(CutoutService):
         Another way to give a folder, for the command line.
     layer : str, optional
         Name for the record.
+    workers : int, optional
+        Processes that make the cutouts, once there are a thousand of them. A script needs
+        ``if __name__ == "__main__":``. By default, threads make them, which share one core for
+        about a third of the time.
 
     Raises
     ------
@@ -119,16 +129,31 @@ class LocalImages(CutoutService):
         jpeg: bool = True,
         base_url: PathLike | None = None,
         layer: str = "",
+        workers: int | None = None,
     ) -> None:
         images = base_url if images is None else images
         if images is None:
             raise ValueError(
                 "the service 'local' needs images: a folder, FITS files, or arrays with a WCS"
             )
+        check_count(workers, "workers")
+        self._make = partial(
+            LocalImages,
+            images,
+            bands=bands,
+            color_mapping=color_mapping,
+            flux_scale=flux_scale,
+            jpeg=jpeg,
+            layer=layer,
+        )
+        self._n_workers, self._n_requests = workers or 1, 0
+        self._processes: ServiceProcesses | None = None
+        self._starting = threading.Lock()
         self.layer = layer
         self.color_mapping = color_mapping
         self._jpeg = jpeg
-        self.max_workers = count_threads()
+        # With processes, the threads only wait for them.
+        self.max_workers = count_threads() if workers is None else workers
         self._files = OpenFiles()
         self._flux_scale = flux_scale
         try:
@@ -255,8 +280,12 @@ class LocalImages(CutoutService):
             )
 
     def close(self) -> None:
-        """Close the files; they are reopened when they are needed."""
+        """Close the files and end the processes; both start again when they are needed."""
         self._files.close()
+        with self._starting:
+            processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.close()
 
     def order(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
         """Return an order of positions, brick by brick; NaN is last."""
@@ -283,6 +312,14 @@ class LocalImages(CutoutService):
         self, requests: Sequence[CutoutRequest], client: HttpClient | None = None
     ) -> list[FetchedImage | ServiceError]:
         """Combine and resample images; see `CutoutService.fetch_many`."""
+        with self._starting:
+            self._n_requests += len(requests)
+            # A few cutouts are made before a process has started.
+            if self._n_workers > 1 and self._n_requests > _FEW_REQUESTS and not self._processes:
+                self._processes = ServiceProcesses(self._make, self._n_workers)
+            processes = self._processes
+        if processes is not None:
+            return processes.fetch_many(requests)
         cubes = resample(self._fields, requests, self.bands)
         return [self._finish(cube) for cube in cubes]
 
