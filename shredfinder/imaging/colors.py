@@ -85,7 +85,11 @@ def flux_to_rgb(
         )
     planes = (fluxes.take(bands.index(band), axis=axis) for band in mapping.bands)
     values = [
-        np.asarray(np.nan_to_num(plane.astype(np.float32), posinf=0.0, neginf=0.0))
+        np.asarray(
+            plane.astype(np.float32)
+            if np.isfinite(plane.sum())
+            else np.nan_to_num(plane.astype(np.float32), posinf=0.0, neginf=0.0)
+        )
         for plane in planes
     ]
     for value, scale in zip(values, mapping.scales, strict=True):

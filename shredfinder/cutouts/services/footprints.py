@@ -39,7 +39,7 @@ _TOLERANCE = 1.1
 # Largest error in pixels of fitted positions.
 _MAX_ERROR = 2e-4
 # Sources of one field at which its images are decoded as a whole.
-_DENSE = 75
+_DENSE = 40
 
 
 def locate_brick(name: str) -> tuple[float, float] | None:
@@ -274,7 +274,8 @@ def _choose_parts(
 
 def _read(planes: list[Plane], part: Part, *, whole: bool) -> np.ndarray:
     """Read the same part of several images, averaged, as an array of all of them."""
-    return np.stack([plane.read(part, whole=whole) for plane in planes])
+    images = [plane.read(part, whole=whole) for plane in planes]
+    return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
 
 
 def _locate_all(plane: Plane, request: CutoutRequest) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +33,7 @@ from shredfinder.exceptions import ShredfinderWarning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from astropy.io.fits import Header
+    from astropy.io.fits import HDUList, Header
     from astropy.wcs import WCS
 
     from shredfinder._utils.validation import PathLike
@@ -48,6 +50,16 @@ _SUFFIXES = tuple(
 )
 # Images whose centres are nearer than this fraction of their size show the same field.
 _SAME_FIELD = 0.25
+# Keywords of coordinates, and those of distortions, of other standards, or of further WCS.
+_COORDINATES = re.compile(
+    r"(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|NAXIS|WCSAXES)\d*$|(CD|PC)\d+_\d+$|"
+    r"RADE(CSYS|SYS)$|EQUINOX$|(LON|LAT)POLE$"
+)
+_DISTORTION = re.compile(
+    r"P[VS]\d|[AB]P?_|CPDIS|CPERR|D[PQ]\d|D2IM|DVERR|WAT\d|CD\d{6}|PC\d{6}|CNPIX|PLT|OBSGEO|EPOCH"
+)
+_MAX_SHARED = 64
+_shared: dict[tuple[Any, ...], WCS] = {}
 
 
 class _Image(NamedTuple):
@@ -153,7 +165,7 @@ def _read_images(source: str | tuple[Any, ...], files: OpenFiles) -> list[_Image
                     source,
                     i,
                     hdus[i].shape,
-                    read_wcs(hdus[i].header, hdus),
+                    _read_wcs(hdus[i].header, hdus),
                     hdus[i].header,
                     primary,
                     read_unit(hdus[i].header, primary),
@@ -164,7 +176,7 @@ def _read_images(source: str | tuple[Any, ...], files: OpenFiles) -> list[_Image
     images = []
     for image in found:
         with reading_errors(image.label, "the image"):
-            celestial = get_celestial(image.wcs)
+            celestial = _get_celestial(image.wcs)
         if celestial is not None:
             images.append(image._replace(wcs=celestial))
     # Thumbnails have no coordinates; but at least one image needs them.
@@ -174,6 +186,27 @@ def _read_images(source: str | tuple[Any, ...], files: OpenFiles) -> list[_Image
             f"{found[0].label} needs equatorial or galactic coordinates, but its axes are {axes!r}"
         )
     return images
+
+
+def _read_wcs(header: Header, hdus: HDUList) -> WCS:
+    """Read the coordinates in a header, or return those that the last files had too.
+
+    The bands of a brick have the same coordinates, and reading them takes most of the time.
+    """
+    if any(_DISTORTION.match(keyword) for keyword in header):
+        return read_wcs(header, hdus)
+    key = tuple((keyword, header[keyword]) for keyword in header if _COORDINATES.match(keyword))
+    wcs = _shared.get(key)
+    if wcs is None:
+        wcs = read_wcs(header, hdus)
+        if len(_shared) >= _MAX_SHARED:
+            _shared.clear()
+        _shared[key] = wcs
+    return wcs
+
+
+# The same object for the same coordinates.
+_get_celestial = lru_cache(maxsize=_MAX_SHARED)(get_celestial)
 
 
 def _name_planes(image: _Image, bands: tuple[str, ...]) -> tuple[str, ...]:

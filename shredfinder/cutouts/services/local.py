@@ -312,6 +312,8 @@ class LocalImages(CutoutService):
         self, requests: Sequence[CutoutRequest], client: HttpClient | None = None
     ) -> list[FetchedImage | ServiceError]:
         """Combine and resample images; see `CutoutService.fetch_many`."""
+        if not requests:
+            return []
         with self._starting:
             self._n_requests += len(requests)
             # A few cutouts are made before a process has started.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -172,7 +173,8 @@ class OpenFiles:
             scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
             plain = not scaled and not isinstance(hdu, CompImageHDU)
             data = hdu.data if plain else hdu.section
-            return np.array(data[where])
+            # Converted at once, since bytes are swapped anyway.
+            return np.array(data[where], dtype=np.float32)
 
     def close(self) -> None:
         """Close all files."""
@@ -197,7 +199,7 @@ class _Tiles:
 
     def read(self, rows: slice, columns: slice, *, whole: bool) -> np.ndarray:
         if whole and not self._done.any():
-            self._values[...] = self._section[...]
+            self._values = np.asarray(self._section[...], dtype=np.float32)
             self._done[...] = True
         first = [part.start // step for part, step in zip((rows, columns), self._tile, strict=True)]
         last = [
@@ -258,27 +260,16 @@ class Plane:
         unit: FluxUnit | None = None,
         label: str = "the image",
     ) -> None:
-        from astropy.wcs.utils import proj_plane_pixel_scales
-
         self.band = band
         self.wcs = wcs
         self.shape = tuple(shape)
         self._read = read
-        # A WCS is not thread-safe.
-        self._lock = threading.Lock()
         self.unit = FluxUnit() if unit is None else unit
         self.label = label
         self.flux_scale = 1.0
-        # Bands of a brick have the same pixel grid, and share what `cut` finds out of it.
-        self.grid: tuple[Any, ...] = (wcs.to_header_string(relax=True), self.shape)
-        if wcs.has_distortion:  # which that header does not hold completely
-            self.grid = (id(wcs), self.shape)
+        geometry = _measure_geometry(wcs, self.shape)
+        self.grid, self.pixel_scale, self.center, self.radius, self._lock = geometry
         self._is_icrs = wcs.wcs.radesys == "ICRS" and wcs.wcs.lngtyp.strip() == "RA"
-        self.pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
-        ny, nx = self.shape
-        middle = wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).icrs
-        self.center = to_vectors(middle.ra.deg, middle.dec.deg)
-        self.radius = np.radians(np.hypot(nx, ny) / 2 * self.pixel_scale / 3600)
 
     def locate(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the pixels of positions in degrees (ICRS), NaN where there are none."""
@@ -319,6 +310,28 @@ class Plane:
         if self.flux_scale != 1:
             values = values * np.float32(self.flux_scale)
         return smooth_and_average(values, part.level)
+
+
+# Bands of a brick share their coordinates.
+@lru_cache(maxsize=64)
+def _measure_geometry(
+    wcs: WCS, shape: tuple[int, ...]
+) -> tuple[tuple[Any, ...], float, np.ndarray, float, threading.Lock]:
+    """Return the grid, pixel scale, centre and radius of an image, and a lock for its WCS.
+
+    A WCS is not thread-safe.
+    """
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    grid: tuple[Any, ...] = (wcs.to_header_string(relax=True), shape)
+    if wcs.has_distortion:  # which that header does not hold completely
+        grid = (id(wcs), shape)
+    pixel_scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
+    ny, nx = shape
+    middle = wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).icrs
+    center = to_vectors(middle.ra.deg, middle.dec.deg)
+    radius = float(np.radians(np.hypot(nx, ny) / 2 * pixel_scale / 3600))
+    return grid, pixel_scale, center, radius, threading.Lock()
 
 
 class Part(NamedTuple):
