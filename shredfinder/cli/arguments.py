@@ -215,20 +215,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def get_fetcher(args: argparse.Namespace, **options: Any) -> CutoutFetcher:
-    """Convert the service arguments to a `~shredfinder.cutouts.CutoutFetcher`.
-
-    Parameters
-    ----------
-    args : `~argparse.Namespace`
-        The arguments.
-    **options
-        Further options of the fetcher.
-
-    Returns
-    -------
-    fetcher : CutoutFetcher
-        The fetcher.
-    """
+    """Convert the service arguments, and further options, to a fetcher of cutouts."""
     from shredfinder.cutouts import CutoutFetcher
 
     if args.timeout is not None:
