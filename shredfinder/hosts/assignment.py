@@ -47,7 +47,9 @@ _OWN, _BALANCE = 1.0, 8.0
 _LEVEL, _OFFSET = 0.5, 10.0
 # A galaxy is not in the middle of the light around the shred, or the light rises by this number of
 # steps away from it: then the shred is part of something else.
-_MAX_OFFSET, _MAX_RISE = 0.6, 4
+_MAX_OFFSET, _MAX_RISE = 0.6, 5
+# Brighter light, by this number of steps, connects the shred with another galaxy.
+_MAX_FAINTER = 3
 # Shreds without a galaxy are one group if they are closer than this times the sum of their radii.
 _LINK = 1.5
 _MAX_ROUNDS = 8
@@ -154,6 +156,9 @@ def _grow(points, own, flux, pairs, links):
         step, offset = links.steps(shred, parent), links.offsets(shred, parent)
         rise = np.where(step >= 0, links.crest[shred] - step, 0)
         possible = (step != -1) & (offset <= _MAX_OFFSET) & (rise <= _MAX_RISE)
+        brightest = np.full(n, -1)
+        np.maximum.at(brightest, shred, step)
+        possible &= (step == -2) | (step >= brightest[shred] - _MAX_FAINTER)
         shred, parent, apart, step, offset = (
             values[possible] for values in (shred, parent, apart, step, offset)
         )

@@ -60,6 +60,7 @@ def test_parents_of_a_simple_field():
 
 
 def test_parents_do_not_depend_on_the_order_of_rows():
+    pytest.importorskip("photutils")
     from shredfinder.datasets import make_shredded_field
 
     field = make_shredded_field(512, n_hosts=3, n_dwarfs=1, n_pairs=1, random_state=4)
