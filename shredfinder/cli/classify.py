@@ -126,7 +126,10 @@ def _classify_images(args: argparse.Namespace) -> None:
     }
     for option, value in given.items():
         if value not in (None, False):
-            raise ValueError(f"images have no catalogue: leave out {option}")
+            kind = "a folder of images" if path.is_dir() else "an image"
+            raise ValueError(
+                f"{str(path)!r} is {kind}, not a catalogue: leave out {option}, or give a table"
+            )
     # Refuses options for fetching.
     args.cutouts = path if path.is_dir() else path.parent
     get_image_options(args)

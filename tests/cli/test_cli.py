@@ -64,7 +64,8 @@ def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
     ("change", "message"),
     [
         ({"catalogue": "absent.fits"}, "the catalogue 'absent.fits' does not exist"),
-        ({"catalogue": "page.png"}, "format"),
+        ({"catalogue": "page.png"}, "'page.png' is an image, not a catalogue"),
+        ({"catalogue": "page.xyz"}, "does not recognise its table format"),
         ({"--cutouts": "absent"}, "absent"),
         ({"--pattern": "{name}.png"}, "name"),
         ({"--pattern": "{objID"}, "pattern"),
@@ -79,6 +80,7 @@ def test_a_prior_and_a_threshold(catalogue, tmp_path, capsys):
 )
 def test_an_error_is_one_line_and_a_status(catalogue, monkeypatch, capsys, change, message):
     monkeypatch.chdir(catalogue.parent)
+    Path("page.xyz").write_bytes(Path("page.png").read_bytes())
     arguments = {"catalogue": "catalogue.ecsv", "--cutouts": ".", "-o": "out.ecsv"} | change
     argv = ["classify", arguments.pop("catalogue")]
     for option, value in arguments.items():

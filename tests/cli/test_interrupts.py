@@ -36,6 +36,7 @@ def folder(tmp_path_factory):
         Image.fromarray(images[i % 16]).save(folder / "cutouts" / f"{i}.png", compress_level=0)
     table = Table({"objID": np.arange(N_ROWS), "ra": rng.uniform(10, 11, N_ROWS)})
     table["dec"] = rng.uniform(-1, 1, N_ROWS)
+    table.write(folder / "unlabelled.fits")
     table["label"] = np.where(np.arange(N_ROWS) % 2, "shred", "galaxy")
     table.write(folder / "sources.fits")
     Table({"ra": [10.5], "dec": [0.0], "z": [0.001]}).write(folder / "hosts.ecsv")
@@ -60,7 +61,8 @@ def make_command(name, folder, output, url):
         "run": ["run", "--center", "10 0", "--radius", "0.1", "--hosts", hosts, *fetched,
                 "--legacy-tap-url", url, "--save", str(output / "steps"), *out],
         "run with a name": ["run", "--host", "NGC 1", "--resolver-url", url, *fetched, *out],
-        "pool": ["pool", sources, "--hosts", hosts, "--host-radius", "100000", *fetched, *out],
+        "pool": ["pool", str(folder / "unlabelled.fits"), "--hosts", hosts,
+                 "--host-radius", "100000", *fetched, *out],
         "train": ["train", sources, *cutouts, "--architecture", "published", "--epochs", "50",
                   "--checkpoint", str(output / "state"), "-o", str(output / "out.shredmodel")],
         "evaluate": ["evaluate", sources, *cutouts, "--cross-validate", "4", "--epochs", "50",
@@ -84,8 +86,13 @@ COMMANDS = [
 ]
 
 
+@pytest.fixture(autouse=True)
 def restore_interrupts():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let commands be interrupted as in a terminal: in the background, Ctrl-C is ignored."""
+    # Of the parent, since JAX warns of functions that are called between fork and exec.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 def interrupt(arguments, delay, number, folder):
@@ -94,8 +101,6 @@ def interrupt(arguments, delay, number, folder):
         [sys.executable, "-m", "shredfinder", *arguments],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder,
         env=os.environ | {"PYTHONPATH": os.getcwd()},
-        # As in a terminal: pytest itself may run in the background, where Ctrl-C is ignored.
-        preexec_fn=restore_interrupts,  # noqa: PLW1509
     )  # fmt: skip
     with process:
         try:
