@@ -70,6 +70,7 @@ def add_p_cnn(
     replace_columns: bool = False,
     std: bool = False,
     novelty: bool = False,
+    other: bool = False,
     threads: int = 1,
     fetching: int = 1,
 ) -> Catalog:
@@ -100,7 +101,7 @@ def add_p_cnn(
     prior : float, optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, for which probabilities are
         corrected. By default that of the training set.
-    pixel_scale, bands, allow_other_colors, std, novelty
+    pixel_scale, bands, allow_other_colors, std, novelty, other
         As for `shredfinder.add_p_cnn`.
     replace_columns : bool, optional
         Replace existing score columns, including shredfinder's own: a lazy catalogue does not
@@ -163,6 +164,7 @@ def add_p_cnn(
         replace_columns=replace_columns,
         std=std,
         novelty=novelty,
+        other=other,
     )
     check_count(threads, "threads")
     check_count(fetching, "fetching")

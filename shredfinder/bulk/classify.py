@@ -109,6 +109,7 @@ def classify_catalogue(
     replace_columns: bool = False,
     std: bool = False,
     novelty: bool = False,
+    other: bool = False,
     progress: bool | Literal["auto"] = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -138,7 +139,7 @@ def classify_catalogue(
         a file is read into memory.
     pattern, position, service, prior, pixel_scale, bands, allow_other_colors, replace_columns
         As for `~shredfinder.add_p_cnn`.
-    std, novelty, progress
+    std, novelty, other, progress
         As for `~shredfinder.add_p_cnn`.
     overwrite : bool, optional
         Replace an existing output and the state of an interrupted run.
@@ -203,6 +204,7 @@ def classify_catalogue(
         replace_columns=replace_columns,
         std=std,
         novelty=novelty,
+        other=other,
     )
     check_count(chunk_size, "chunk_size")
     check_count(workers, "workers")
@@ -226,6 +228,7 @@ def classify_catalogue(
     # Scores are stored without a prior, which can be estimated only from all of them.
     shapes: dict[str, tuple[int, ...]] = {"views": (classifier.model_.n_views,)} if std else {}
     shapes |= {"novelty": ()} if novelty else {}
+    shapes |= {"other": ()} if other else {}
     scores = CompactScores(store.n_rows, shapes)
     with images:
         size = chunk_size or images.chunk_size

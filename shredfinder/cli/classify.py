@@ -45,6 +45,8 @@ in real ones: where 5 % have p_cnn >= 0.5, about 2.6 % are shreds. --prior estim
 
 --std adds p_cnn_std, the standard deviation over the 8 rotations and reflections of the image, at 8
 times the cost. --novelty adds p_cnn_novelty, which is above 1 for images unlike the training set.
+Rows whose image shows a star, an artefact or blank sky are flagged "not a galaxy" and have no
+p_cnn; --other adds p_other, the probability of that.
 """
 
 
@@ -82,6 +84,11 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
         "--novelty",
         action="store_true",
         help="add p_cnn_novelty, above 1 for images unlike the training set",
+    )
+    parser.add_argument(
+        "--other",
+        action="store_true",
+        help="add p_other, the probability of a star, an artefact or blank sky",
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run, if any")
     parser.add_argument(
@@ -188,6 +195,7 @@ def _classify_catalogue(args: argparse.Namespace) -> None:
             chunk_size=args.chunk_size,
             std=args.std,
             novelty=args.novelty,
+            other=args.other,
             **images,
         )
     except KeyboardInterrupt:

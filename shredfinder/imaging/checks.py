@@ -287,6 +287,8 @@ class CutoutFlag(enum.StrEnum):
     """The service did not deliver the cutout. A rerun may succeed."""
     NOT_SCORED = "not scored"
     """The row has not been scored, for example after a join or a stack."""
+    NOT_A_GALAXY = "not a galaxy"
+    """The image shows a star, an artefact or blank sky, according to the model."""
     OTHER_COLORS = "other colors"
     """Scored on request, although the colours differ from the training images."""
 

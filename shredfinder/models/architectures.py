@@ -146,19 +146,21 @@ def _import_keras_anyway() -> ModuleType:
                 os.environ["KERAS_HOME"] = home
 
 
-def build_published(input_shape: tuple[int, ...]) -> Model:
+def build_published(input_shape: tuple[int, ...], n_classes: int = 2) -> Model:
     """Build the network of Di Teodoro, Peek & Wu (arXiv 2301.09648, figure 2).
 
     Parameters
     ----------
     input_shape : tuple of int
         Height, width and number of bands; 128, 128, 3 in the paper.
+    n_classes : int, optional
+        Number of classes; 2 in the paper.
 
     Returns
     -------
     network : `keras.Model`
-        Maps images in 0–1, ``(n, height, width, bands)``, to the probabilities of galaxy and
-        shred, ``(n, 2)``. It has 10,580,258 parameters for the paper's input shape.
+        Maps images in 0–1, ``(n, height, width, bands)``, to the probabilities of the classes,
+        ``(n, n_classes)``. It has 10,580,258 parameters for the paper's input shape.
     """
     from keras import Model, layers
 
@@ -173,10 +175,10 @@ def build_published(input_shape: tuple[int, ...]) -> Model:
     x = layers.Flatten()(x)
     x = layers.Dense(1024, activation="relu")(x)
     x = layers.Dropout(0.2)(x)
-    return Model(inputs, _add_probabilities(x), name="published")
+    return Model(inputs, _add_probabilities(x, n_classes), name="published")
 
 
-def build_compact(input_shape: tuple[int, ...]) -> Model:
+def build_compact(input_shape: tuple[int, ...], n_classes: int = 2) -> Model:
     """Build the package's own network.
 
     It sees the source at three scales, each a quarter of the cutout's width in pixels: the
@@ -188,12 +190,14 @@ def build_compact(input_shape: tuple[int, ...]) -> Model:
     ----------
     input_shape : tuple of int
         Height, width and number of bands. Height and width must be multiples of 16.
+    n_classes : int, optional
+        Number of classes.
 
     Returns
     -------
     network : `keras.Model`
-        Maps images in 0–1, ``(n, height, width, bands)``, to the probabilities of galaxy and
-        shred, ``(n, 2)``.
+        Maps images in 0–1, ``(n, height, width, bands)``, to the probabilities of the classes,
+        ``(n, n_classes)``.
     """
     from keras import Model, layers
 
@@ -231,24 +235,24 @@ def build_compact(input_shape: tuple[int, ...]) -> Model:
     )
     x = layers.Dropout(0.3)(x)
     x = layers.Dense(64, activation="relu")(x)
-    return Model(inputs, _add_probabilities(x), name="compact")
+    return Model(inputs, _add_probabilities(x, n_classes), name="compact")
 
 
-def _add_probabilities(x: KerasTensor) -> KerasTensor:
+def _add_probabilities(x: KerasTensor, n_classes: int) -> KerasTensor:
     from keras import layers
 
     # Single precision whatever Keras's policy: half precision would round probabilities.
-    return layers.Dense(2, activation="softmax", name="probabilities", dtype="float32")(x)
+    return layers.Dense(n_classes, activation="softmax", name="probabilities", dtype="float32")(x)
 
 
 #: Builders of the networks by name of the architecture.
-ARCHITECTURES: dict[str, Callable[[tuple[int, ...]], Model]] = {
+ARCHITECTURES: dict[str, Callable[..., Model]] = {
     "compact": build_compact,
     "published": build_published,
 }
 
 
-def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
+def build_network(architecture: str, input_shape: tuple[int, ...], n_classes: int = 2) -> Model:
     """Build a network with newly initialised weights.
 
     Parameters
@@ -257,6 +261,8 @@ def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
         Key of `ARCHITECTURES`.
     input_shape : tuple of int
         Height, width and number of bands.
+    n_classes : int, optional
+        Number of classes: 2, or 3 with a class for sources that are no galaxy.
 
     Returns
     -------
@@ -283,4 +289,4 @@ def build_network(architecture: str, input_shape: tuple[int, ...]) -> Model:
             f"unknown architecture {architecture!r}: use one of {', '.join(ARCHITECTURES)}"
         ) from None
     with standard_settings():
-        return build(tuple(int(side) for side in input_shape))
+        return build(tuple(int(side) for side in input_shape), n_classes)

@@ -39,9 +39,9 @@ EMBEDDED_MODELS = {
 EMBEDDED_MODEL = EMBEDDED_MODELS["embedded"]
 
 _FORMAT = "shredfinder-model"
-# Format 2 adds isotonic calibration. Models without it are written as format 1, which earlier
-# versions of shredfinder can read.
-_FORMAT_VERSION = 2
+# Format 2 adds isotonic calibration, and format 3 a third class, "other". Models without them are
+# written in the earlier formats, which earlier versions of shredfinder can read.
+_FORMAT_VERSION = 3
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
 # The published network takes 42 MB as a graph and 42 MB as weights; the limit is generous.
 _MAX_BYTES = 512 * 1024**2
@@ -107,7 +107,7 @@ def write_model(
     files = {_GRAPH: graph, _WEIGHTS: buffer.getvalue()}
     head = {
         "format": _FORMAT,
-        "format_version": 2 if description.knots else 1,
+        "format_version": 3 if len(description.classes) > 2 else 2 if description.knots else 1,
         "description": description.to_dict(),
         "sha256": {name: _digest(data) for name, data in files.items()},
     }

@@ -84,8 +84,9 @@ class Scores:
     training_prior : float
         Fraction of shreds in the training set.
     optional : dict of `~numpy.ndarray`
-        On request: ``views``, the probabilities of all symmetries, shape ``(n, n_views)``, and
-        ``novelty``, the distance from the training set, shape ``(n,)``. Both are float32.
+        On request: ``views``, the probabilities of all symmetries, shape ``(n, n_views)``;
+        ``novelty``, the distance from the training set, and ``other``, the probability of being
+        neither galaxy nor shred, of shape ``(n,)``. All are float32.
     """
 
     p_cnn: np.ndarray
@@ -143,8 +144,8 @@ class Scores:
         Returns
         -------
         columns : dict of `~numpy.ndarray`
-            ``p_cnn`` (float32), ``p_cnn_flag`` and, on request, ``p_cnn_std`` and
-            ``p_cnn_novelty`` (float32).
+            ``p_cnn`` (float32), ``p_cnn_flag`` and, on request, ``p_cnn_std``,
+            ``p_cnn_novelty`` and ``p_other`` (float32).
         """
         p_cnn = self.p_cnn
         if prior is not None:
@@ -156,6 +157,8 @@ class Scores:
             columns["p_cnn_std"] = views.std(axis=1).astype(np.float32)
         if "novelty" in self.optional:
             columns["p_cnn_novelty"] = self.optional["novelty"].astype(np.float32)
+        if "other" in self.optional:
+            columns["p_other"] = self.optional["other"].astype(np.float32)
         return columns
 
 

@@ -31,8 +31,10 @@ _MAX_PIXELS = 2_000_000
 _ABOVE_WHITE = 1e-3
 # Pixel scales are equal within this fraction: over 128 px they then differ by less than 1 px.
 _SCALE_TOLERANCE = 0.005
+# Outputs of the networks. The third is for sources that are neither galaxy nor shred.
+_CLASSES = (["galaxy", "shred"], ["galaxy", "shred", "other"])
 # Optional entries of a description.
-_OPTIONAL = ("knots", "novelty")
+_OPTIONAL = ("knots", "novelty", "other_limit")
 
 
 @dataclass
@@ -76,6 +78,9 @@ class ModelDescription:
     novelty : dict or None
         Statistics of the training images, from which `~shredfinder.models.NoveltyMeasure`
         recognises unfamiliar images.
+    other_limit : float or None
+        Sources with a higher probability of the class ``"other"`` are not scored. None for
+        networks without that class.
 
     Examples
     --------
@@ -101,6 +106,7 @@ class ModelDescription:
     training: dict = field(default_factory=dict)
     knots: list | None = None
     novelty: dict | None = None
+    other_limit: float | None = None
 
     @property
     def calibration(self) -> Calibration:
@@ -127,7 +133,8 @@ class ModelDescription:
         stretch : dict, optional
             Conversion of their values to the network's input.
         **facts
-            Architecture, survey, symmetry, training prior and training record.
+            Architecture, survey, symmetry, training prior and training record; classes, if there
+            are others than galaxy and shred.
 
         Returns
         -------
@@ -139,15 +146,14 @@ class ModelDescription:
         return cls(
             name=name,
             version=__version__,
-            # The order of the network's outputs, and of the files' labels 0 and 1.
-            classes=["galaxy", "shred"],
             bands=list(cutouts.bands),
             size=[int(side) for side in cutouts.size],
             pixel_scale=cutouts.pixel_scale,
             color_mapping=cutouts.color_mapping,
             stretch=dict(stretch),
             temperature=1.0,
-            **facts,
+            # The order of the network's outputs, and of the files' labels 0 and 1.
+            **{"classes": ["galaxy", "shred"]} | facts,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -179,7 +185,7 @@ class ModelDescription:
             "name": _is_text,
             "version": _is_text,
             "architecture": _is_text,
-            "classes": lambda value: value == ["galaxy", "shred"],
+            "classes": lambda value: value in _CLASSES,
             "survey": _is_text,
             "bands": lambda value: _is_list(value, str) and 0 < len(value) <= 64,
             "size": lambda value: (
@@ -194,6 +200,7 @@ class ModelDescription:
             "training": lambda value: isinstance(value, dict),
             "knots": _are_knots,
             "novelty": _is_measure,
+            "other_limit": lambda value: _is_number(value) and 0 < value <= 1,
         }
         # Files written before an optional entry existed lack it.
         checks = {key: check for key, check in checks.items() if key in {*values, *_NEEDED}}

@@ -127,14 +127,21 @@ class _Models:
         }
 
     def score(self, images, symmetry):
-        return _average([model.score(images, symmetry) for model in self.models])
+        p_cnn, p_other = zip(*(model.score(images, symmetry) for model in self.models), strict=True)
+        return _average(p_cnn), _average_known(p_other)
 
     def score_views(self, images, symmetry):
         scored = [model.score_views(images, symmetry) for model in self.models]
-        p_cnn, views = zip(*scored, strict=True)
-        return _average(p_cnn), np.concatenate(views, axis=1)
+        p_cnn, p_other, views = zip(*scored, strict=True)
+        return _average(p_cnn), _average_known(p_other), np.concatenate(views, axis=1)
 
 
 def _average(p_cnn):
     """Average probabilities in logits."""
     return 1 / (1 + np.exp(-np.mean([to_logits(p) for p in p_cnn], axis=0)))
+
+
+def _average_known(p_other):
+    """Average the probabilities of the members that know the class "other"; NaN if none does."""
+    known = [p for p in p_other if not np.isnan(p).any()]
+    return np.mean(known, axis=0) if known else p_other[0]

@@ -52,6 +52,8 @@ class OnnxNetwork:
         ONNX model with the input ``images``.
     input_shape : tuple of int
         Height, width and number of bands according to the model's description.
+    n_classes : int, optional
+        Number of outputs according to the description.
 
     Raises
     ------
@@ -77,7 +79,7 @@ class OnnxNetwork:
     after each layer; threads with their own images do not, and can decode in the meantime.
     """
 
-    def __init__(self, graph: bytes, input_shape: tuple[int, ...]) -> None:
+    def __init__(self, graph: bytes, input_shape: tuple[int, ...], n_classes: int = 2) -> None:
         # Without this, ONNX Runtime writes a device identifier and contacts a collector. A value
         # that the user has set stays.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -108,10 +110,10 @@ class OnnxNetwork:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         # The first axis is the batch, of any length.
         shapes = [tuple(node.shape[1:]) for node in (*inputs, *outputs)]
-        if len(inputs) != 1 or len(outputs) != 1 or shapes != [tuple(input_shape), (2,)]:
+        if len(inputs) != 1 or len(outputs) != 1 or shapes != [tuple(input_shape), (n_classes,)]:
             raise ModelFileError(
                 f"the model's network maps {shapes[:-1]} to {shapes[-1:]}, its description says "
-                f"{tuple(input_shape)} to (2,)"
+                f"{tuple(input_shape)} to ({n_classes},)"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
         self._batch = _CPU_BATCH if self.providers == (_CPU,) else None
@@ -149,6 +151,24 @@ class OnnxNetwork:
         logits : `~numpy.ndarray`
             ln p(shred) − ln p(galaxy), float64 of shape ``(n,)``.
         """
+        return self.evaluate(images)[0]
+
+    def evaluate(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate a batch of images, with the probability of being neither galaxy nor shred.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`
+            As for `logits`.
+
+        Returns
+        -------
+        logits : `~numpy.ndarray`
+            As from `logits`.
+        p_other : `~numpy.ndarray`
+            Probability of the class ``"other"``, float32 of shape ``(n,)``; NaN for networks
+            without it.
+        """
         size = self._batch or max(len(images), 1)
         parts = []
         for start in range(0, max(len(images), 1), size):
@@ -162,7 +182,8 @@ class OnnxNetwork:
         probabilities = np.concatenate(parts)
         # Both probabilities are used, since the smaller one is precise down to 1e-38.
         logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny, dtype=np.float64))
-        return logs[:, 1] - logs[:, 0]
+        other = probabilities[:, 2] if probabilities.shape[1] > 2 else np.full(len(logs), np.nan)
+        return logs[:, 1] - logs[:, 0], other.astype(np.float32)
 
 
 def symmetric_views(images: np.ndarray) -> Iterator[np.ndarray]:
@@ -250,7 +271,7 @@ class TrainedModel:
     @cached_property
     def network(self) -> OnnxNetwork:
         """``OnnxNetwork``: the network, opened on first use."""
-        return OnnxNetwork(self.graph, self.description.input_shape)
+        return OnnxNetwork(self.graph, self.description.input_shape, len(self.description.classes))
 
     @cached_property
     def novelty(self) -> NoveltyMeasure | None:
@@ -284,7 +305,8 @@ class TrainedModel:
         from shredfinder.models.architectures import import_keras
 
         import_keras()
-        network = build_network(self.description.architecture, self.description.input_shape)
+        known = self.description
+        network = build_network(known.architecture, known.input_shape, len(known.classes))
         network.set_weights(self.weights)
         return network
 
@@ -323,7 +345,7 @@ class TrainedModel:
         """Convert images to the network's input, float32, with the description's stretch."""
         return apply_stretch(images, self.description.stretch)
 
-    def score(self, images: np.ndarray, symmetry: str) -> np.ndarray:
+    def score(self, images: np.ndarray, symmetry: str) -> tuple[np.ndarray, np.ndarray]:
         """Score images.
 
         Parameters
@@ -336,20 +358,25 @@ class TrainedModel:
         Returns
         -------
         p_cnn : `~numpy.ndarray`
-            Probabilities of being a shred at the training set's fraction, float64 of shape
-            ``(n,)``.
+            Probabilities of being a shred at the training set's fraction, among galaxies and
+            shreds, float64 of shape ``(n,)``.
+        p_other : `~numpy.ndarray`
+            Probabilities of being neither, float32 of shape ``(n,)``; NaN if the network does not
+            know that class.
         """
         images = apply_stretch(images, self.description.stretch)
-        logits = self.network.logits(images)
+        logits, p_other = self.network.evaluate(images)
         if symmetry != "none" and images.shape[1] == images.shape[2]:
             # The limit is on calibrated logits, these are not yet divided by the temperature.
             limit = _UNCERTAIN_LOGIT * self.description.temperature
             rows = np.flatnonzero((np.abs(logits) < limit) | (symmetry == "all"))
             if len(rows):
                 logits[rows] = self._view_logits(images[rows], logits[rows]).mean(axis=1)
-        return self.calibration.from_logits(logits)
+        return self.calibration.from_logits(logits), p_other
 
-    def score_views(self, images: np.ndarray, symmetry: str) -> tuple[np.ndarray, np.ndarray]:
+    def score_views(
+        self, images: np.ndarray, symmetry: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Score images, and each of their rotations and reflections.
 
         Parameters
@@ -359,21 +386,22 @@ class TrainedModel:
 
         Returns
         -------
-        p_cnn : `~numpy.ndarray`
+        p_cnn, p_other : `~numpy.ndarray`
             As from `score`.
         views : `~numpy.ndarray`
             Probabilities of the 8 rotations and reflections, shape ``(n, 8)``.
         """
         images = apply_stretch(images, self.description.stretch)
         if not len(images):
-            return np.empty(0), np.empty((0, self.n_views))
-        logits = self._view_logits(images, self.network.logits(images))
+            return np.empty(0), np.empty(0), np.empty((0, self.n_views))
+        logits, p_other = self.network.evaluate(images)
+        logits = self._view_logits(images, logits)
         first = logits[:, 0]
         averaged = np.full(len(images), symmetry == "all")
         if symmetry == "uncertain":
             averaged = np.abs(first) < _UNCERTAIN_LOGIT * self.description.temperature
         means = np.where(averaged, logits.mean(axis=1), first)
-        return self.calibration.from_logits(means), self.calibration.from_logits(logits)
+        return self.calibration.from_logits(means), p_other, self.calibration.from_logits(logits)
 
     def _view_logits(self, images, first):
         """Return the logits of all 8 symmetries, shape ``(n, 8)``; the first are known."""

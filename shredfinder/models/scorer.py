@@ -118,6 +118,7 @@ class ImageScorer:
         progress: bool | Literal["auto"] = False,
         std: bool = False,
         novelty: bool = False,
+        other: bool = False,
     ) -> Scores:
         """Score images at the training set's fraction of shreds.
 
@@ -128,7 +129,7 @@ class ImageScorer:
         ----------
         X, pixel_scale, bands, allow_other_colors, batch_size, progress
             As for `predict_p_cnn`.
-        std, novelty : bool, optional
+        std, novelty, other : bool, optional
             As for `predict_details`.
 
         Returns
@@ -150,6 +151,12 @@ class ImageScorer:
                 f"the model {model.description.name!r} has no statistics of its training images, "
                 "which p_cnn_novelty needs: fit it again with at least 100 images"
             )
+        limit = model.description.other_limit
+        if other and limit is None:
+            raise ValueError(
+                f"the model {model.description.name!r} has no class for sources that are neither "
+                "galaxy nor shred, which p_other needs: use the embedded model"
+            )
         source = self.open_images(X, pixel_scale=pixel_scale, bands=bands)
         n = len(source)
         flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
@@ -158,6 +165,8 @@ class ImageScorer:
             scores.optional["views"] = np.full((n, model.n_views), np.nan, np.float32)
         if novelty:
             scores.optional["novelty"] = np.full(n, np.nan, np.float32)
+        if other:
+            scores.optional["other"] = np.full(n, np.nan, np.float32)
 
         def score(start: int, batch: Cutouts) -> int:
             """Score a batch into its rows; threads write to different rows."""
@@ -172,16 +181,20 @@ class ImageScorer:
                 scores.flags[rows] = reasons
                 return len(rows)
             if std:
-                p_cnn, scores.optional["views"][rows[good]] = model.score_views(
-                    images, self.symmetry
-                )
+                p_cnn, p_other, views = model.score_views(images, self.symmetry)
+                scores.optional["views"][rows[good]] = views
             else:
-                p_cnn = model.score(images, self.symmetry)
+                p_cnn, p_other = model.score(images, self.symmetry)
+            if other:
+                scores.optional["other"][rows[good]] = p_other
             if novelty and model.novelty is not None:
                 scores.optional["novelty"][rows[good]] = model.novelty.measure(images)
-            scores.p_cnn[rows[good]] = p_cnn
+            # False for models without the class, whose p_other is NaN.
+            not_a_galaxy = p_other > (1 if limit is None else limit)
+            scores.p_cnn[rows[good]] = np.where(not_a_galaxy, np.nan, p_cnn)
             if other_colors:
                 reasons[good] = CutoutFlag.OTHER_COLORS
+            reasons[np.flatnonzero(good)[not_a_galaxy]] = CutoutFlag.NOT_A_GALAXY
             # A network whose training diverged returns NaN for usable images.
             unscored = np.isnan(scores.p_cnn[rows]) & (reasons == CutoutFlag.GOOD)
             reasons[unscored] = CutoutFlag.NOT_SCORED
@@ -309,6 +322,7 @@ class ImageScorer:
         prior: float | Literal["estimate"] | None = None,
         std: bool = True,
         novelty: bool = True,
+        other: bool = False,
         **kwargs: Any,
     ) -> Table:
         """Compute ``p_cnn`` with its scatter and the distance from the training set.
@@ -324,6 +338,8 @@ class ImageScorer:
             per source.
         novelty : bool, optional
             Compute the distance from the training set. It costs about one forward pass.
+        other : bool, optional
+            Give the probability of being neither galaxy nor shred.
         **kwargs
             Further arguments of `predict_p_cnn`.
 
@@ -333,13 +349,14 @@ class ImageScorer:
             One row per image: ``p_cnn`` and ``p_cnn_flag`` as from `predict_p_cnn`;
             ``p_cnn_std``, the standard deviation over the 8 rotations/reflections at the same
             prior; ``p_cnn_novelty``, above 1 for images unlike the training set and for 1 % of
-            images like it (`~shredfinder.models.NoveltyMeasure`). NaN for unscored images.
+            images like it (`~shredfinder.models.NoveltyMeasure`); ``p_other``. NaN for unscored
+            images.
 
         Raises
         ------
         ValueError
-            If the model has no statistics of its training images (``novelty``), or its images
-            are not square (``std``).
+            If the model has no statistics of its training images (``novelty``), its images are
+            not square (``std``), or it has no such class (``other``).
 
         Notes
         -----
@@ -362,7 +379,7 @@ class ImageScorer:
         """
         if prior is not None:
             check_prior(prior, words=("estimate",))
-        scores = self.score_images(X, std=std, novelty=novelty, **kwargs)
+        scores = self.score_images(X, std=std, novelty=novelty, other=other, **kwargs)
         fraction = scores.estimate_prior() if prior == "estimate" else prior
         return Table(scores.at_prior(fraction))
 

@@ -27,6 +27,7 @@ __all__ = [
     "FLAG_WIDTH",
     "NOVELTY_NAME",
     "OPTIONAL_NAMES",
+    "OTHER_NAME",
     "P_NAME",
     "STD_NAME",
     "blank_row",
@@ -43,8 +44,9 @@ P_NAME = "p_cnn"
 FLAG_NAME = "p_cnn_flag"
 STD_NAME = "p_cnn_std"
 NOVELTY_NAME = "p_cnn_novelty"
+OTHER_NAME = "p_other"
 # Columns that are written on request only, in this order.
-OPTIONAL_NAMES = (STD_NAME, NOVELTY_NAME)
+OPTIONAL_NAMES = (STD_NAME, NOVELTY_NAME, OTHER_NAME)
 # Key of the model's name, version and hash in the columns' meta.
 _META_KEY = "shredfinder"
 # VOTable keeps descriptions but no other metadata. This text identifies our columns.
@@ -54,6 +56,7 @@ _UCDS = {
     FLAG_NAME: "meta.code",
     STD_NAME: "stat.stdev",
     NOVELTY_NAME: "stat.value",
+    OTHER_NAME: "stat.probability",
 }
 # Characters per flag, also in formats whose strings have a fixed width.
 FLAG_WIDTH = 16
@@ -152,6 +155,7 @@ def write_columns(
         FLAG_NAME: "Why p_cnn is NaN or of limited use; empty otherwise",
         STD_NAME: f"Standard deviation of p_cnn over the 8 rotations/reflections, {condition}",
         NOVELTY_NAME: "Distance from the training set; above 1 is unlike it",
+        OTHER_NAME: "Probability of a star, an artefact or blank sky",
     }
     for name in OPTIONAL_NAMES:
         if name not in columns and name in table.colnames and _is_own(table, name):

@@ -52,7 +52,7 @@ class ScoreOptions:
     ----------
     cutouts, pattern, position, service, prior, pixel_scale, bands
         As for `add_p_cnn`.
-    allow_other_colors, replace_columns, std, novelty
+    allow_other_colors, replace_columns, std, novelty, other
         As for `add_p_cnn`.
     optional_names : tuple of str
         The optional columns that are requested.
@@ -76,6 +76,7 @@ class ScoreOptions:
     replace_columns: bool = False
     std: bool = False
     novelty: bool = False
+    other: bool = False
     optional_names: tuple[str, ...] = field(init=False)
     scoring: dict[str, Any] = field(init=False)
 
@@ -99,11 +100,11 @@ class ScoreOptions:
                 "folder as cutouts="
             )
         # In the order in which the columns are written.
-        requested = zip(OPTIONAL_NAMES, (self.std, self.novelty), strict=True)
+        requested = zip(OPTIONAL_NAMES, (self.std, self.novelty, self.other), strict=True)
         names = tuple(name for name, is_requested in requested if is_requested)
         # The dataclass is frozen, also for its own __post_init__.
         object.__setattr__(self, "optional_names", names)
-        arguments = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty")
+        arguments = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty", "other")
         scoring = {name: getattr(self, name) for name in arguments}
         object.__setattr__(self, "scoring", scoring)
 
@@ -123,6 +124,7 @@ def add_p_cnn(
     replace_columns: bool = False,
     std: bool = False,
     novelty: bool = False,
+    other: bool = False,
     progress: bool | Literal["auto"] = "auto",
 ) -> None:
     """Add to a table the probability that each row is a shred.
@@ -172,6 +174,8 @@ def add_p_cnn(
     novelty : bool, optional
         Add ``p_cnn_novelty``, above 1 for images unlike the training set. See
         `~shredfinder.ShredClassifier.predict_details` for both.
+    other : bool, optional
+        Add ``p_other``, the probability that the source is a star, an artefact or blank sky.
     progress : bool or "auto", optional
         Show a progress bar; ``"auto"`` shows it on a terminal and in a notebook. In a notebook, a
         line with the numbers of scored sources, shreds and unscored sources follows.
@@ -251,6 +255,7 @@ def add_p_cnn(
         replace_columns=replace_columns,
         std=std,
         novelty=novelty,
+        other=other,
     )
     if not len(table):
         warnings.warn("the table has no rows: nothing is scored", ShredfinderWarning, stacklevel=2)

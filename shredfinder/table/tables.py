@@ -132,6 +132,7 @@ class ShredTableMixin(_Extended):
         replace_columns: bool = False,
         std: bool = False,
         novelty: bool = False,
+        other: bool = False,
         progress: bool | Literal["auto"] = "auto",
     ) -> None:
         """Add to the table the probability that each row is a shred, in place.
@@ -160,8 +161,8 @@ class ShredTableMixin(_Extended):
             Score images with other colours than the training images, and flag them.
         replace_columns : bool, optional
             Replace columns of these names that shredfinder did not write.
-        std, novelty : bool, optional
-            Add the columns ``p_cnn_std`` and ``p_cnn_novelty``.
+        std, novelty, other : bool, optional
+            Add the columns ``p_cnn_std``, ``p_cnn_novelty`` and ``p_other``.
         progress : bool or "auto", optional
             Show a progress bar.
 
@@ -198,6 +199,7 @@ class ShredTableMixin(_Extended):
             replace_columns=replace_columns,
             std=std,
             novelty=novelty,
+            other=other,
             progress=progress,
         )
 

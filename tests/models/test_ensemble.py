@@ -37,7 +37,7 @@ def test_std_is_the_scatter_over_symmetries_and_members(members, images):
     details = ShredEnsemble(members).predict_details(images)
     views = []
     for member in members:
-        _, member_views = member.model_.score_views(images[:5], "none")
+        _, _, member_views = member.model_.score_views(images[:5], "none")
         views.append(member_views)
     assert views[0].shape == (5, 8)
     expected = np.concatenate(views, axis=1).std(axis=1)
