@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.validation import check_weights
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "CLASSES",
     "combine_raters",
     "encode_labels",
+    "find_others",
     "list_classes",
     "split_groups",
     "warn_of_others",
@@ -37,12 +39,14 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
     ----------
     y : array_like
         Labels of shape ``(n,)``: ``"galaxy"``, ``"shred"``, ``"other"`` (neither) or
-        ``"disputed"``; or 0 (galaxy) and 1 (shred), booleans, or soft labels between 0 and 1.
+        ``"disputed"``; or 0 (galaxy) and 1 (shred), booleans, or soft labels between 0 and 1. Soft
+        labels of shape ``(n, 3)`` are the probabilities of galaxy, shred and other.
 
     Returns
     -------
     p_shred : `~numpy.ndarray`
-        Float, of shape ``(n,)``; NaN for ``"other"``, ``"disputed"``, NaN and masked entries.
+        Probability of shred among galaxy and shred, float of shape ``(n,)``; NaN for
+        ``"other"``, ``"disputed"``, NaN and masked entries.
 
     Raises
     ------
@@ -57,6 +61,8 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
     """
     mask = np.ma.getmaskarray(np.ma.asarray(y))
     y = np.ma.getdata(np.ma.asarray(y))
+    if y.ndim == 2 and y.shape[1] == 3 and y.dtype.kind in "biuf":
+        return _encode_three(y)
     if y.ndim != 1:
         raise ValueError(f"labels must have the shape (n,), got {y.shape}")
     # Numbers and booleans are probabilities; everything else is compared as text.
@@ -77,6 +83,45 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
             "and 'disputed', or numbers from 0 (galaxy) to 1 (shred)"
         )
     return p_shred
+
+
+def _encode_three(y: np.ndarray) -> np.ndarray:
+    """Convert probabilities of galaxy, shred and other; NaN where other is the most probable."""
+    y = y.astype(float)
+    known = np.isfinite(y).all(axis=1)
+    wrong = known & ((y < 0).any(axis=1) | (np.abs(y.sum(axis=1) - 1) > 1e-3))
+    if wrong.any():
+        raise ValueError(
+            "labels of three columns must be probabilities of galaxy, shred and other that add up "
+            f"to 1, got {y[wrong][0].tolist()}"
+        )
+    among = y[:, 0] + y[:, 1]
+    p_shred = np.divide(y[:, 1], among, out=np.full(len(y), np.nan), where=among > 0)
+    p_shred[~known | (y[:, 2] >= 0.5)] = np.nan
+    return p_shred
+
+
+def find_others(y: ArrayLike) -> np.ndarray:
+    """Find the sources that are labelled neither galaxy nor shred, but ``"other"``.
+
+    Parameters
+    ----------
+    y : array_like
+        Labels that `encode_labels` accepts.
+
+    Returns
+    -------
+    is_other : `~numpy.ndarray` of bool
+        Whether each label is ``"other"``, of shape ``(n,)``; False for numbers of one dimension.
+    """
+    labels: np.ma.MaskedArray = np.ma.asarray(y)
+    values: np.ndarray = np.ma.getdata(labels)
+    if values.ndim == 2:
+        return values[:, 2] >= 0.5
+    if values.dtype.kind in "biuf":
+        return np.zeros(len(values), bool)
+    names = np.array([_to_text(label) for label in values])
+    return (names == "other") & ~np.ma.getmaskarray(labels)
 
 
 def list_classes(y: ArrayLike) -> np.ndarray:
@@ -108,6 +153,7 @@ def combine_raters(
     confidences: Sequence[ArrayLike],
     *,
     error_rates: Mapping[Any, float] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Combine labels of several raters, each with a confidence, into soft labels.
 
@@ -128,6 +174,9 @@ def combine_raters(
         0.07 for 2 (likely) and 0.02 for 3 (certain). These are more cautious than the rates at
         which the second rater of the package's training data contradicts the first: 0.16, 0.03
         and 0.004.
+    weights : sequence of float, optional
+        Weight of each rater, for example of one who saw larger images; by default all count
+        alike.
 
     Returns
     -------
@@ -178,9 +227,12 @@ def combine_raters(
             f"the raters labelled {', '.join(str(len(opinion)) for opinion in opinions)} sources: "
             "give each the same sources, masked where a rater has no label"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # sources without a label: NaN
-        return np.nanmean(opinions, axis=0)
+    known = np.isfinite(opinions)
+    share = np.ones(len(opinions)) if weights is None else check_weights(weights, len(opinions))
+    total = share @ known
+    weighted = share @ np.where(known, opinions, 0.0)
+    # Sources without a label are NaN.
+    return np.divide(weighted, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
 def split_groups(

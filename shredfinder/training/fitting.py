@@ -14,7 +14,6 @@ from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.models.architectures import import_keras, standard_settings
-from shredfinder.training.recipes import augment_image
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from keras.utils import PyDataset
 
     from shredfinder._utils.validation import PathLike
-    from shredfinder.training.recipes import Recipe
+    from shredfinder.training.recipes import Augmentation, Recipe
 
 __all__ = ["check_fit_options", "fit_network"]
 
@@ -84,6 +83,8 @@ def fit_network(
     sample_weight: np.ndarray,
     *,
     recipe: Recipe,
+    radii: np.ndarray | None = None,
+    color_mapping: str | None = None,
     validation_data: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     epochs: int | None = None,
     patience: int | None = None,
@@ -101,11 +102,15 @@ def fit_network(
     images : `~numpy.ndarray`
         Images of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1.
     targets : `~numpy.ndarray`
-        Probability of each class, of shape ``(n, 2)``.
+        Probability of each class, of shape ``(n, n_classes)``.
     sample_weight : `~numpy.ndarray`
         Weights in the loss, of shape ``(n,)``.
     recipe : Recipe
         Training settings.
+    radii : `~numpy.ndarray`, optional
+        Isophotal radius of each source in pixels, for augmentation by other centres.
+    color_mapping : str, optional
+        Mapping of the images' colours, for augmentation in fluxes.
     validation_data : tuple of `~numpy.ndarray`, optional
         Images, targets and weights, evaluated after each epoch. The weights of the epoch with
         the lowest validation loss are kept.
@@ -155,8 +160,14 @@ def fit_network(
     # With fewer images than the batch size there would be no full batch.
     batch_size = min(recipe.batch_size if batch_size is None else batch_size, len(images))
     patience = recipe.patience if patience is None else patience
+    radii = np.full(len(images), np.nan) if radii is None else radii
     batches = _make_batches(
-        keras, images, targets, sample_weight, batch_size, recipe.augmentation, random_state
+        keras,
+        (images, targets, sample_weight, radii),
+        batch_size,
+        recipe.augmentation,
+        color_mapping,
+        random_state,
     )
     network.compile(
         optimizer=recipe.make_optimizer(keras, len(batches) * epochs),
@@ -196,13 +207,13 @@ def fit_network(
 
 def _make_batches(
     keras: ModuleType,
-    images: np.ndarray,
-    targets: np.ndarray,
-    sample_weight: np.ndarray,
+    data: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     batch_size: int,
-    augmentation: dict[str, Any],
+    augmentation: Augmentation,
+    color_mapping: str | None,
     random_state: int | None,
 ) -> PyDataset:
+    images, targets, sample_weight, radii = data
     # Without a seed this draws one, which all batches of the run then share.
     entropy: Any = np.random.SeedSequence(random_state).entropy
 
@@ -221,8 +232,14 @@ def _make_batches(
             order = np.random.default_rng([entropy, self.epoch]).permutation(len(images))
             rows = order[index * batch_size : (index + 1) * batch_size]
             rng = np.random.default_rng([entropy, self.epoch, index + 1])
-            batch = np.stack([augment_image(images[row], rng, **augmentation) for row in rows])
-            return _to_unit(batch), targets[rows], sample_weight[rows]
+            changed = [
+                augmentation.apply(
+                    images[row], targets[row], radii[row], rng, color_mapping=color_mapping
+                )
+                for row in rows
+            ]
+            batch, labels = (np.stack(part) for part in zip(*changed, strict=True))
+            return _to_unit(batch), labels, sample_weight[rows]
 
     return Batches()
 

@@ -7,16 +7,187 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+
+from shredfinder.surveys import COLOR_MAPPINGS
+from shredfinder.training.augmentation import (
+    augment_image,
+    fill_border,
+    move_center,
+    redden_image,
+)
+from shredfinder.training.others import draw_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-    from typing import Any
 
     from keras.optimizers import Optimizer
 
-__all__ = ["RECIPES", "Recipe", "augment_image", "get_recipe"]
+__all__ = ["RECIPES", "Augmentation", "Recipe", "get_recipe"]
+
+# A centre this many radii off the nucleus is on a piece of the galaxy, and below _ON_NUCLEUS it is
+# on the nucleus (the raters were told: within about 15 % of the visible diameter).
+_OFF_NUCLEUS, _ON_NUCLEUS = 0.4, 0.2
+_FARTHEST = 1.05
+# Below the first offset in pixels nobody sees that an image is off-centre; above the second anybody
+# may.
+_UNSEEN, _SEEN = 1.2, 3.0
+# Larger offsets fill too much of the image.
+_MAX_OFFSET = 30
+# Smaller galaxies have no pieces that a survey resolves.
+_MIN_RADIUS = 5.5
+# Only images whose label is this sure can be moved.
+_SURE = 0.05
+# Probability that the centre of a moved image is a shred.
+_MOVED_SHRED = 0.97
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed, at random.
+
+    Attributes
+    ----------
+    max_scale, max_shift, unresampled : float
+        As for `~shredfinder.training.augment_image`.
+    moved : float
+        Fraction of the images of certain galaxies that are moved so that another part of the galaxy
+        lies at the centre. The label follows: shred from 0.4 radii, galaxy up to 0.2 radii.
+    filled : float
+        Fraction of the other images whose border is filled as that of moved images, so that the
+        border tells nothing of the label.
+    reddened : float
+        Fraction of the images that are reddened, by up to ``max_ebv``, and whose zero-points
+        change.
+    others : float
+        Fraction of the images that are replaced by a star, an artefact or blank sky, made from
+        them (`~shredfinder.training.draw_other`), with the label ``"other"``.
+    max_ebv : float
+        Largest E(B−V) in mag.
+    zero_point : float
+        Standard deviation of the zero-points' changes in mag.
+
+    Examples
+    --------
+    >>> from shredfinder.training import RECIPES
+    >>> RECIPES["catalogue"].augmentation.moved
+    0.3
+    """
+
+    max_scale: float = 1.15
+    max_shift: float = 1.0
+    unresampled: float = 0.0
+    moved: float = 0.0
+    filled: float = 0.0
+    reddened: float = 0.0
+    others: float = 0.0
+    max_ebv: float = 0.6
+    zero_point: float = 0.04
+
+    @property
+    def needs_colors(self) -> bool:
+        """`bool`: whether images in a survey's colours are needed."""
+        return bool(self.moved or self.filled or self.reddened or self.others)
+
+    def apply(
+        self,
+        image: np.ndarray,
+        target: np.ndarray,
+        radius: float,
+        rng: np.random.Generator,
+        *,
+        color_mapping: str | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Change an image, and its label where the change demands it.
+
+        Parameters
+        ----------
+        image : `~numpy.ndarray`
+            Image of shape ``(height, width, bands)``, uint8 or float32.
+        target : `~numpy.ndarray`
+            Probability of each class: galaxy, shred and, for three classes, other.
+        radius : float
+            Isophotal radius of the source in pixels; NaN if unknown, which excludes it from
+            moving.
+        rng : `~numpy.random.Generator`
+            Random number generator.
+        color_mapping : str, optional
+            Mapping of the image's colours. Without it, or for fluxes, images are only rotated,
+            scaled and shifted.
+
+        Returns
+        -------
+        image : `~numpy.ndarray`
+            Image of the same shape and type.
+        target : `~numpy.ndarray`
+            Its label.
+        """
+        if self.needs_colors and color_mapping in COLOR_MAPPINGS:
+            image, target = self._change(image, target, radius, rng, str(color_mapping))
+        augmented = augment_image(
+            image,
+            rng,
+            max_scale=self.max_scale,
+            max_shift=self.max_shift,
+            unresampled=self.unresampled,
+        )
+        return augmented, target
+
+    def _change(
+        self,
+        image: np.ndarray,
+        target: np.ndarray,
+        radius: float,
+        rng: np.random.Generator,
+        color_mapping: str,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        is_other = len(target) > 2 and target[2] > 0.5
+        if len(target) > 2 and not is_other and rng.random() < self.others:
+            drawn = draw_other(image, rng, color_mapping=color_mapping)
+            if drawn is not None:
+                image, target = drawn, np.array([0, 0, 1], target.dtype)
+                is_other = True
+        elif radius >= _MIN_RADIUS and target[0] >= 1 - _SURE and rng.random() < self.moved:
+            distance = radius * (
+                rng.uniform(_OFF_NUCLEUS, _FARTHEST)
+                if rng.random() < 0.6
+                else rng.uniform(0, _OFF_NUCLEUS)
+            )
+            if distance <= _MAX_OFFSET:
+                x, y = _draw_offset(distance, rng)
+                image = move_center(image, x, y)
+                p = _MOVED_SHRED * _get_moved_label(float(np.hypot(x, y)), radius)
+                target = target * (1 - p)
+                target[1] += p
+        elif rng.random() < self.filled:
+            image = fill_border(image, *_draw_offset(_draw_distance(radius, rng), rng))
+        if rng.random() < self.reddened:
+            # Some change in their zero-points only.
+            ebv = rng.uniform(0, self.max_ebv) if rng.random() < 0.7 else 0.0
+            bands = COLOR_MAPPINGS[color_mapping].bands
+            offsets = dict(zip(bands, rng.normal(0, self.zero_point, len(bands)), strict=True))
+            image = redden_image(image, ebv, rng, zero_points=offsets, color_mapping=color_mapping)
+        return image, target
+
+
+def _draw_offset(distance: float, rng: np.random.Generator) -> tuple[int, int]:
+    angle = rng.uniform(0, 2 * np.pi)
+    return round(distance * np.cos(angle)), round(distance * np.sin(angle))
+
+
+def _draw_distance(radius: float, rng: np.random.Generator) -> float:
+    """Draw an offset like those of moved images, or sometimes any."""
+    if rng.random() < 0.3 or not radius > 0:
+        return rng.uniform(0, _MAX_OFFSET)
+    return min(rng.uniform(0, _FARTHEST) * radius, _MAX_OFFSET)
+
+
+def _get_moved_label(offset: float, radius: float) -> float:
+    """Return the share of "shred" in the label of an image moved by an offset in pixels."""
+    relative = offset / radius
+    share = np.clip((relative - _ON_NUCLEUS) / (_OFF_NUCLEUS - _ON_NUCLEUS), 0, 1)
+    seen = np.clip((offset - _UNSEEN) / (_SEEN - _UNSEEN), 0, 1)
+    return float(min(share, seen))
 
 
 @dataclass(frozen=True)
@@ -35,8 +206,8 @@ class Recipe:
         Fraction of the training images set aside for validation; None sets none aside.
     batch_size : int
         Batch size.
-    augmentation : dict
-        Keyword arguments of `~shredfinder.training.augment_image`.
+    augmentation : Augmentation
+        Changes to the training images.
 
     Examples
     --------
@@ -51,7 +222,7 @@ class Recipe:
     patience: int | None
     validation: float | None
     batch_size: int
-    augmentation: dict[str, Any] = field(default_factory=dict)
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 def _make_published_optimizer(keras: ModuleType, n_steps: int) -> Optimizer:
@@ -84,7 +255,7 @@ _PUBLISHED = Recipe(
     patience=5,
     validation=0.2,
     batch_size=32,
-    augmentation={"max_scale": 1.0, "max_shift": 0.0},
+    augmentation=Augmentation(max_scale=1.0, max_shift=0.0),
 )
 _COMPACT = Recipe(
     make_optimizer=partial(_make_one_cycle, 3e-3),
@@ -92,7 +263,19 @@ _COMPACT = Recipe(
     patience=None,
     validation=None,
     batch_size=64,
-    augmentation={"max_scale": 1.2, "max_shift": 1.0, "unresampled": 0.5},
+    augmentation=Augmentation(max_scale=1.2, max_shift=1.0, unresampled=0.5),
+)
+
+# Catalogues hold what labelled sources do not show enough of: pieces of small galaxies, reddened
+# galaxies, stars and artefacts.
+_ROBUST = Augmentation(
+    max_scale=1.2,
+    max_shift=1.0,
+    unresampled=0.5,
+    moved=0.3,
+    filled=0.3,
+    reddened=0.3,
+    others=0.12,
 )
 
 #: Recipes by name. An architecture's default recipe has the architecture's name.
@@ -100,6 +283,7 @@ RECIPES: dict[str, Recipe] = {
     "published": _PUBLISHED,
     "published-text": replace(_PUBLISHED, make_optimizer=_make_text_optimizer),
     "compact": _COMPACT,
+    "catalogue": replace(_COMPACT, augmentation=_ROBUST),
     # A low rate preserves what the network has learnt. With few labels, small batches keep the
     # number of steps up.
     "fine-tuning": replace(
@@ -150,79 +334,3 @@ def get_recipe(
             f"recipe must be a shredfinder.training.Recipe or one of {', '.join(RECIPES)}, got "
             f"{recipe!r}"
         ) from None
-
-
-def augment_image(
-    image: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    max_scale: float = 1.15,
-    max_shift: float = 1.0,
-    unresampled: float = 0.0,
-) -> np.ndarray:
-    """Rotate, mirror, scale and shift an image at random, in a single resampling.
-
-    Parameters
-    ----------
-    image : `~numpy.ndarray`
-        Image of shape ``(height, width, bands)``, uint8 or float32.
-    rng : `~numpy.random.Generator`
-        Random number generator.
-    max_scale : float, optional
-        The scale factor lies between ``1 / max_scale`` and ``max_scale``, uniform in its
-        logarithm; 1 keeps the scale.
-    max_shift : float, optional
-        Largest shift in pixels along either axis. The source must stay at the centre, so keep
-        this within the accuracy of catalogue positions.
-    unresampled : float, optional
-        Fraction of the images that are only rotated by right angles and mirrored. Resampling
-        smooths the noise; with these the network also sees images as sharp as the real ones.
-        Images that are not square are always resampled.
-
-    Returns
-    -------
-    augmented : `~numpy.ndarray`
-        Image of the same shape and type. Corners outside the rotated image are filled by
-        reflection.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from shredfinder.training import augment_image
-    >>> rng = np.random.default_rng(1)
-    >>> image = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
-    >>> augmented = augment_image(image, rng, max_scale=1.2)
-    >>> augmented.shape, augmented.dtype
-    ((128, 128, 3), dtype('uint8'))
-    """
-    height, width = image.shape[:2]
-    if unresampled and height == width and rng.uniform() < unresampled:
-        rotated = np.rot90(image, int(rng.integers(4)))
-        return np.ascontiguousarray(rotated[:, ::-1] if rng.integers(2) else rotated)
-    angle = rng.uniform(0, 2 * np.pi)
-    scale = np.exp(rng.uniform(-1, 1) * np.log(max_scale))
-    shift = rng.uniform(-max_shift, max_shift, 2)
-    mirror = rng.choice((-1.0, 1.0))
-    # Pad so that a rotated and shrunk image still covers the corners.
-    pad = int(np.ceil(max(height, width) * (np.sqrt(2) * max_scale - 1) / 2 + max_shift)) + 1
-    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
-    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # Broadcasting multiplies the first column by ±1, which mirrors x.
-    matrix = scale * matrix * (mirror, 1.0)
-    # Pillow maps each output pixel's position (its centre at +0.5) back to the input.
-    center_out, center_in = np.array([width, height]) / 2, np.array(padded.shape[1::-1]) / 2
-    offset = center_in - matrix @ center_out + shift
-    # x_in = a x + b y + c, y_in = d x + e y + f.
-    coefficients = (*matrix[0], offset[0], *matrix[1], offset[1])
-
-    def transform(channels: np.ndarray) -> np.ndarray:
-        transformed = Image.fromarray(channels).transform(
-            (width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
-        )
-        return np.asarray(transformed)
-
-    if image.dtype == np.uint8 and image.shape[2] == 3:
-        return transform(padded)
-    # Pillow supports colour images only as three bands of uint8.
-    bands = np.moveaxis(padded, -1, 0)
-    return np.stack([transform(np.ascontiguousarray(band)) for band in bands], axis=-1)

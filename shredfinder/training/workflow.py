@@ -11,6 +11,7 @@ import numpy as np
 
 from shredfinder._utils.validation import check_weights
 from shredfinder.exceptions import ShredfinderWarning
+from shredfinder.imaging.appearance import measure_appearance
 from shredfinder.imaging.cutouts import FLUX
 from shredfinder.models.architectures import (
     build_network,
@@ -18,10 +19,16 @@ from shredfinder.models.architectures import (
     preserve_random_state,
 )
 from shredfinder.models.description import LINEAR, ModelDescription, apply_stretch, fit_stretch
-from shredfinder.models.labels import CLASSES, encode_labels, split_groups, warn_of_others
+from shredfinder.models.labels import (
+    CLASSES,
+    encode_labels,
+    find_others,
+    split_groups,
+    warn_of_others,
+)
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
-from shredfinder.surveys import get_wavelength
+from shredfinder.surveys import COLOR_MAPPINGS, get_wavelength
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.recipes import get_recipe
 
@@ -35,6 +42,9 @@ if TYPE_CHECKING:
     from shredfinder.training.recipes import Recipe
 
 __all__ = ["adapt_weights", "train_model"]
+
+# A source above it is not scored. Chosen in cross-validation: see the model card.
+_OTHER_LIMIT = 0.9
 
 
 def train_model(
@@ -106,36 +116,44 @@ def train_model(
     keras = import_keras()
     recipe = get_recipe(recipe, architecture, fine_tuning=initial_model is not None)
     # From here on, all arrays have one row per usable source.
-    rows, p_shred, weight = _select_usable(cutouts, y, sample_weight)
+    is_other = find_others(y) if recipe.augmentation.others else np.zeros(len(cutouts), bool)
+    rows, p_shred, weight = _select_usable(cutouts, y, sample_weight, is_other)
+    is_other = is_other[rows]
     groups = None if groups is None else _check_length("groups", groups, len(cutouts))[rows]
     stretch = _choose_stretch(cutouts, rows, initial_model)
     images = _stretch_images(cutouts, rows, stretch)
+    targets = _to_targets(p_shred, is_other if recipe.augmentation.others else None)
+    radii = _measure_radii(cutouts, rows, recipe)
     if isinstance(validation, str):
         validation = recipe.validation
     validation_data = None
     if isinstance(validation, tuple):
         held_cutouts, held_y = validation
         held, held_p, held_weight = _select_usable(held_cutouts, held_y, None)
+        held_targets = _to_targets(held_p, np.zeros(len(held), bool))[:, : targets.shape[1]]
         # The stretch of the training images: validation must not influence the model.
         held_images = _stretch_images(held_cutouts, held, stretch)
-        validation_data = held_images, _to_targets(held_p), held_weight
+        validation_data = held_images, held_targets, held_weight
     elif validation is not None:
         kept, aside = split_groups(p_shred, groups, validation, random_state)
-        validation_data = images[aside], _to_targets(p_shred[aside]), weight[aside]
-        images, p_shred, weight = images[kept], p_shred[kept], weight[kept]
+        validation_data = images[aside], targets[aside], weight[aside]
+        images, targets, weight, radii = images[kept], targets[kept], weight[kept], radii[kept]
+        p_shred, is_other = p_shred[kept], is_other[kept]
     with preserve_random_state():
         # Keras seeds each initialiser and dropout layer from Python's global generator.
         # keras.utils.set_random_seed would also reseed NumPy and the backends, for good.
         random.seed(random_state)
-        network = build_network(architecture, images.shape[1:])
+        network = build_network(architecture, images.shape[1:], targets.shape[1])
     if initial_model is not None:
         network.set_weights(adapt_weights(initial_model, network, cutouts.bands))
     history = fit_network(
         network,
         images,
-        _to_targets(p_shred),
+        targets,
         weight,
         recipe=recipe,
+        radii=radii,
+        color_mapping=cutouts.color_mapping,
         validation_data=validation_data,
         random_state=random_state,
         **loop,
@@ -152,7 +170,8 @@ def train_model(
         )
     training = {
         "n_sources": len(images),
-        "n_shreds": int(np.count_nonzero(p_shred >= 0.5)),
+        "n_shreds": int(np.count_nonzero((p_shred >= 0.5) & ~is_other)),
+        "n_others": int(is_other.sum()),
         "data_sha256": _hash_data(images, p_shred, weight),
         "n_epochs": len(history["loss"]),
         "random_state": random_state,
@@ -169,9 +188,12 @@ def train_model(
         survey=survey,
         symmetry=symmetry,
         # By weight, as the loss saw the classes: this is what priors are corrected from.
-        training_prior=float(np.average(p_shred, weights=weight)),
+        training_prior=float(np.average(p_shred[~is_other], weights=weight[~is_other])),
         training=training,
+        classes=[*CLASSES, "other"][: targets.shape[1]],
     )
+    if targets.shape[1] > 2:
+        description.other_limit = _OTHER_LIMIT
     # Of the images that were trained on, without those set aside for validation.
     measure = NoveltyMeasure.of_images(images)
     description.novelty = None if measure is None else measure.to_dict()
@@ -261,17 +283,33 @@ def _stretch_images(cutouts: Cutouts, rows: np.ndarray, stretch: dict[str, Any])
     return images if stretch == LINEAR else apply_stretch(images, stretch)
 
 
+def _measure_radii(cutouts: Cutouts, rows: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Measure the isophotal radius of each source in pixels; NaN where it is not needed."""
+    if not recipe.augmentation.moved or cutouts.color_mapping not in COLOR_MAPPINGS:
+        return np.full(len(rows), np.nan)
+    band = COLOR_MAPPINGS[str(cutouts.color_mapping)].bands[1]
+    measured = measure_appearance(cutouts[rows], band=band)["isophotal_radius"]
+    return np.asarray(measured, dtype=float) / cutouts.pixel_scale
+
+
 def _select_usable(
-    cutouts: Cutouts, y: ArrayLike, sample_weight: ArrayLike | None
+    cutouts: Cutouts,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    is_other: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows with an image, a class and a weight, their labels and weights."""
     n = len(cutouts)
     p_shred = _check_length("labels", encode_labels(y), n)
     weight = check_weights(sample_weight, n)
+    if is_other is not None:
+        # Among galaxies and shreds they are neither, and the network is not told which.
+        p_shred = np.where(_check_length("labels", is_other, n), 0.5, p_shred)
     warn_of_others(int(np.isnan(p_shred).sum()), n)
     # A weight of zero means "not in the training set", so it does not count as a class either.
     rows = np.flatnonzero(cutouts.good & np.isfinite(p_shred) & (weight > 0))
-    present = np.unique(p_shred[rows] >= 0.5)
+    known = rows if is_other is None else rows[~is_other[rows]]
+    present = np.unique(p_shred[known] >= 0.5)
     if len(present) < 2:
         found = f"only {CLASSES[int(present[0])]} sources" if len(present) else "no sources"
         raise ValueError(
@@ -302,5 +340,9 @@ def _check_length(what: str, values: ArrayLike, n: int) -> np.ndarray:
     return np.asarray(values)
 
 
-def _to_targets(p_shred: np.ndarray) -> np.ndarray:
-    return np.stack([1 - p_shred, p_shred], axis=1).astype(np.float32)
+def _to_targets(p_shred: np.ndarray, is_other: np.ndarray | None = None) -> np.ndarray:
+    """Return the probabilities of galaxy and shred and, if others are known, of other."""
+    targets = np.stack([1 - p_shred, p_shred], axis=1).astype(np.float32)
+    if is_other is None:
+        return targets
+    return np.concatenate([np.where(is_other[:, None], 0, targets), is_other[:, None]], axis=1)
