@@ -96,7 +96,7 @@ def tiny():
     if not HAS_BACKEND:
         pytest.skip("training needs torch, jax or tensorflow")
     from shredfinder.models import ARCHITECTURES
-    from shredfinder.training import RECIPES, Recipe
+    from shredfinder.training import RECIPES, Augmentation, Recipe
 
     recipe = Recipe(
         make_optimizer=lambda keras, n_steps: keras.optimizers.Adam(0.02),
@@ -104,7 +104,7 @@ def tiny():
         patience=None,
         validation=None,
         batch_size=8,
-        augmentation={"max_scale": 1.0, "max_shift": 0.0},
+        augmentation=Augmentation(max_scale=1.0, max_shift=0.0),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ARCHITECTURES, "tiny", build_tiny)

@@ -289,4 +289,6 @@ def build_network(architecture: str, input_shape: tuple[int, ...], n_classes: in
             f"unknown architecture {architecture!r}: use one of {', '.join(ARCHITECTURES)}"
         ) from None
     with standard_settings():
-        return build(tuple(int(side) for side in input_shape), n_classes)
+        shape = tuple(int(side) for side in input_shape)
+        # Networks for two classes need not know of others.
+        return build(shape) if n_classes == 2 else build(shape, n_classes)

@@ -126,7 +126,7 @@ class OnnxNetwork:
         timer.daemon = True
         timer.start()
         try:
-            self.logits(np.zeros((1, *input_shape), np.float32), options)
+            self.evaluate(np.zeros((1, *input_shape), np.float32), options)
         except ModelFileError as error:
             if options.terminate:
                 raise ModelFileError(
@@ -136,15 +136,13 @@ class OnnxNetwork:
         finally:
             timer.cancel()
 
-    def logits(self, images: np.ndarray, options: Any = None) -> np.ndarray:
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """Evaluate a batch of images.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
             Images of shape ``(n, height, width, bands)``, float32 in 0–1.
-        options : `onnxruntime.RunOptions`, optional
-            Options of the run, by which another thread can end it.
 
         Returns
         -------
@@ -153,13 +151,15 @@ class OnnxNetwork:
         """
         return self.evaluate(images)[0]
 
-    def evaluate(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def evaluate(self, images: np.ndarray, options: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate a batch of images, with the probability of being neither galaxy nor shred.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
             As for `logits`.
+        options : `onnxruntime.RunOptions`, optional
+            Options of the run, by which another thread can end it.
 
         Returns
         -------
