@@ -353,7 +353,7 @@ def test_fit_without_a_backend_names_the_extra(monkeypatch, toy_images):
 def test_a_score_that_is_not_finite_is_flagged(toy_classifier, toy_images, monkeypatch):
     images = toy_images[0][:2]
     monkeypatch.setattr(
-        type(toy_classifier.model_), "score", lambda *_: np.full(len(images), np.nan)
+        type(toy_classifier.model_), "score", lambda *_: (np.full(len(images), np.nan),) * 2
     )
     p_cnn, flags = toy_classifier.predict_p_cnn(images)
     assert np.isnan(p_cnn).all()

@@ -199,7 +199,9 @@ def classifier(monkeypatch):
         classifier = ShredClassifier.load()
         assert classifier.model_.network.threads == 3
     monkeypatch.setattr(
-        classifier.model_, "score", lambda images, symmetry: images[:, 0, 0, 0] / 1000
+        classifier.model_,
+        "score",
+        lambda images, symmetry: (images[:, 0, 0, 0] / 1000, np.full(len(images), np.nan)),
     )
     return classifier
 

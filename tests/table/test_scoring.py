@@ -60,7 +60,13 @@ def test_ucds_are_valid():
 
     from shredfinder.table import columns
 
-    assert set(columns._UCDS) == {"p_cnn", "p_cnn_flag", "p_cnn_std", "p_cnn_novelty"}
+    assert set(columns._UCDS) == {
+        "p_cnn",
+        "p_cnn_flag",
+        "p_cnn_std",
+        "p_cnn_novelty",
+        "p_other",
+    }
     for word in columns._UCDS.values():
         assert check_ucd(word, check_controlled_vocabulary=True)
 
@@ -74,6 +80,7 @@ def test_options_reach_the_classifier(classifier, cutouts):
         "progress": False,
         "std": False,
         "novelty": False,
+        "other": False,
     }
     add_p_cnn(make_table(), classifier, cutouts.images, pixel_scale=0.3, bands="zrg")
     assert classifier.options["pixel_scale"] == 0.3
