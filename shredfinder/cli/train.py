@@ -263,7 +263,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--recipe",
         type=_recipe,
-        help="training recipe: compact, fine-tuning, published or published-text (default: that of "
+        help="training recipe: compact, catalogue, fine-tuning, published or published-text (default: that of "
         "the network)",
     )
     training.add_argument("--epochs", type=count, help="maximum number of epochs")
