@@ -263,8 +263,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--recipe",
         type=_recipe,
-        help="training recipe: compact, catalogue (more kinds of images), fine-tuning, published or "
-        "published-text (default: that of the network)",
+        help="training recipe: compact, catalogue (more kinds of images), fine-tuning, published "
+        "or published-text (default: that of the network)",
     )
     training.add_argument("--epochs", type=count, help="maximum number of epochs")
     training.add_argument("--batch-size", type=count, metavar="N", help="batch size")
