@@ -355,7 +355,7 @@ def test_invalid_arguments_are_refused(world, catalog, tmp_path, toy_classifier)
         (FileNotFoundError, "no.model", {"classifier": tmp_path / "no.model"}),
         (ValueError, "scores of all partitions", {"prior": "estimate"}),
         (ValueError, "prior must be", {"prior": 1.5}),
-        (ValueError, "which the table does not have", {"pattern": "{objid}.png"}),
+        (ValueError, "which the table does not have", {"pattern": "{object}.png"}),
         (FileNotFoundError, "nowhere' does not exist", {"cutouts": tmp_path / "nowhere"}),
         (
             ValueError,

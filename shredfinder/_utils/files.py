@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "atomic_write",
-    "check_extensions",
     "check_no_address",
     "describe_cache_error",
     "has_external_stream",
@@ -206,31 +205,6 @@ def list_extensions(hdus: fits.HDUList) -> list:
         found.append(hdu)
         last = offset
     return found
-
-
-def check_extensions(path: PathLike) -> None:
-    """Check that a file, if it is a FITS file by name, can be read to its end.
-
-    Parameters
-    ----------
-    path : path-like
-        A file of any type.
-
-    Raises
-    ------
-    ValueError
-        If its headers form a loop; see `list_extensions`.
-
-    Examples
-    --------
-    >>> from shredfinder._utils.files import check_extensions
-    >>> check_extensions("table.csv")
-    """
-    from astropy.io import fits
-
-    if any(part in str(path).lower() for part in (".fit", ".fts")):
-        with contextlib.suppress(OSError), fits.open(path, memmap=True) as hdus:
-            list_extensions(hdus)
 
 
 def has_external_stream(file: BinaryIO) -> bool:

@@ -123,6 +123,7 @@ def read_table(
     table_class: type[_TableType] = Table,
     what: str = "the catalogue",
     exact: Iterable[str] = (),
+    file_format: str | None = None,
 ) -> _TableType:
     """Read a table from a file, whatever its format and compression.
 
@@ -140,6 +141,8 @@ def read_table(
         What messages call the file.
     exact : iterable of str, optional
         Columns of separated values that are read as text if any number would print differently.
+    file_format : str, optional
+        Name of the format in astropy's registry, by default recognised by content or extension.
 
     Returns
     -------
@@ -159,9 +162,10 @@ def read_table(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            kind = identify_file(path)
+            kind = identify_file(path) if file_format is None else file_format
             options = _choose_table(path, kind, table, what)
-            if kind == "votable":
+            # Also of votable.parquet, which names its data in another file.
+            if "votable" in kind:
                 check_streams(path)
             if kind in CSV_FORMATS:
                 options |= describe_csv(path, kind)
@@ -179,9 +183,12 @@ def read_table(
                 )
                 rename_first(rows)
         except registry.IORegistryError as error:
+            problem = "astropy does not recognise its table format"
+            if file_format is not None:
+                problem = f"astropy does not know the format {file_format!r}"
             raise ValueError(
-                f"cannot read {what} {str(path)!r}: astropy does not recognise its table format: "
-                "use FITS, ECSV, VOTable, Parquet, HDF5 or CSV, with the usual extension"
+                f"cannot read {what} {str(path)!r}: {problem}: use FITS, ECSV, VOTable, Parquet, "
+                "HDF5 or CSV, with the usual extension"
             ) from error
         # A missing package is not a broken file: the error keeps its advice on what to install.
         except (ImportError, PermissionError):

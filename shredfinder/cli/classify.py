@@ -213,13 +213,15 @@ def _classify_catalogue(args: argparse.Namespace) -> None:
     # A wrong pattern is the usual reason for no file at all.
     if args.cutouts is not None:
         _show_expected_name(scored, **images)
-    check_any(
-        np.isfinite(scored["p_cnn"]),
-        "scored",
-        args.output,
-        flags=scored["p_cnn_flag"],
-        offline=args.offline,
-    )
+    # Of a catalogue without rows, classify_catalogue has warned.
+    if len(scored):
+        check_any(
+            np.isfinite(scored["p_cnn"]),
+            "scored",
+            args.output,
+            flags=scored["p_cnn_flag"],
+            offline=args.offline,
+        )
 
 
 def _show_expected_name(scored: Any, cutouts: Any, pattern: str) -> None:

@@ -11,14 +11,9 @@ from astropy.io import registry
 from astropy.table import Column, Table
 
 from shredfinder._utils.columns import as_table, find_column
-from shredfinder._utils.files import check_extensions, list_extensions, reading_errors
+from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.positions import get_degrees
-from shredfinder._utils.table_files import (
-    check_input,
-    check_streams,
-    identify_file,
-    read_table,
-)
+from shredfinder._utils.table_files import check_input, identify_file, read_table
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.nsa import read_nsa
 
@@ -113,13 +108,7 @@ def read_hosts(
             # Columns named by the user are read as they are, even from the atlas.
             if _is_nsa(path) and not (host_id or position or redshift or distance or extra):
                 return read_nsa(path)
-            if format is None:
-                table: Table = read_table(path, what="the hosts")
-            else:
-                check_extensions(path)
-                if "votable" in format:
-                    check_streams(path)
-                table = Table.read(path, format=format)
+            table: Table = read_table(path, what="the hosts", file_format=format)
     else:
         table = as_table(source, "the hosts")
     if redshift is None and distance is None:

@@ -141,18 +141,19 @@ def _find_gaps(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarr
     _, height, width, _ = images.shape
     # Pan-STARRS1's images are white beyond the edge of a skycell.
     bright = np.asarray(center.mean(axis=(1, 2)).min(axis=1) >= white * (1 - _WHITE_RIPPLE))
-    bright[bright] = [_has_white_frame(image, white) for image in images[bright]]
+    for i in np.flatnonzero(bright):
+        bright[i] = _has_white_frame(images[i], white)
     if min(height, width) < _CENTER_SIZE + 2:
         return bright
     # Triples of neighbours along a diagonal show most images to have no flat region.
-    first, second, third = (
-        images[:, k : height - 2 + k : _FLAT_STRIDE, k : width - 2 + k : _FLAT_STRIDE]
-        for k in range(3)
-    )
+    first = images[:, : height - 2 : _FLAT_STRIDE, : width - 2 : _FLAT_STRIDE]
+    second = images[:, 1 : height - 1 : _FLAT_STRIDE, 1 : width - 1 : _FLAT_STRIDE]
+    third = images[:, 2::_FLAT_STRIDE, 2::_FLAT_STRIDE]
     flat = ((first == second) & (second == third)).all(axis=-1).mean(axis=(1, 2))
     # Half of the share: the grid is coarse.
     found = np.asarray(flat >= _GAP_SHARE / 2)
-    found[found] = [_touches_gap(image, white) for image in images[found]]
+    for i in np.flatnonzero(found):
+        found[i] = _touches_gap(images[i], white)
     return found | bright
 
 

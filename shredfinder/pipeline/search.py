@@ -251,7 +251,7 @@ def find_satellites(
         )
         scored = steps.run(
             "score",
-            lambda: _score(matched, classifier, images, scoring, progress),
+            lambda: _score(matched, classifier, images, scoring, progress, nearby),
             {
                 "model": classifier.provenance,
                 **scoring,
@@ -422,10 +422,15 @@ def _score(
     images: dict[str, Any],
     scoring: dict[str, Any],
     progress: bool | Literal["auto"],
+    hosts: Table | None,
 ) -> ShredTable:
     # A step's table is kept as it is, for the steps' record and the counts.
     scored = candidates.copy()
-    scored.add_p_cnn(classifier, **images, **scoring, progress=progress)
+    with warnings.catch_warnings():
+        if hosts is not None and not len(hosts):
+            # A warning has said already that no host is near, so that no candidate is left.
+            warnings.filterwarnings("ignore", "the table has no rows", ShredfinderWarning)
+        scored.add_p_cnn(classifier, **images, **scoring, progress=progress)
     return scored
 
 

@@ -168,6 +168,8 @@ def write_columns(
         column = Column(
             np.array(columns[name], np.float32) if values is None else values,
             name=name,
+            # Only tables of the package write all digits of a column with a format.
+            format=_FORMAT if name == P_NAME and hasattr(table, "add_p_cnn") else None,
             description=f"{words} {source}",
             meta={"ucd": _UCDS[name], _META_KEY: dict(meta)},
         )
@@ -177,9 +179,6 @@ def write_columns(
             Table.replace_column(table, name, column)
         else:
             Table.add_column(table, column, name=name)
-    # Tables with this method write all digits.
-    if hasattr(table, "add_p_cnn"):
-        format_scores(table)
 
 
 def score_template(

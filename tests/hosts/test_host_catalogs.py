@@ -7,6 +7,7 @@ from astropy.table import Table
 from shredfinder.config import conf
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts import match_hosts, read_hosts, read_nsa
+from tests.conftest import needs
 
 N = 50
 
@@ -175,3 +176,23 @@ def test_read_hosts_wrong_input(table):
     table["D"].unit = "mag"
     with pytest.raises(u.UnitsError, match="D must be in Mpc"):
         read_hosts(table, distance="D")
+
+
+@needs("pyarrow")
+@pytest.mark.parametrize("format", [None, "parquet"])
+def test_parquet_is_read_as_for_catalogues(tmp_path, format):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {"ra": [1.0, 2.0], "dec": [3.0, 4.0], "z": [0.01, 0.02], "pgc": [2**62 + 1, None]}
+    # astropy's reader fails on null strings, and its threads may abort Python at its exit.
+    rows = pa.table(columns | {"type": ["Sc", None]})
+    parquet.write_table(rows, tmp_path / "hosts.parquet")
+    hosts = read_hosts(tmp_path / "hosts.parquet", host_id="pgc", format=format)
+    assert int(hosts["host_id"][0]) == 2**62 + 1
+
+
+def test_an_unknown_format_is_named(tmp_path):
+    (tmp_path / "hosts.csv").write_text("ra,dec,z\n1,2,0.01\n")
+    with pytest.raises(ValueError, match="astropy does not know the format 'cvs'"):
+        read_hosts(tmp_path / "hosts.csv", format="cvs")

@@ -156,7 +156,7 @@ def rehash(members):
 
 
 def test_an_invalid_graph(write, members):
-    with pytest.raises(ModelFileError, match="ONNX Runtime cannot read"):
+    with pytest.raises(ModelFileError, match="network is damaged: a field is truncated"):
         ShredClassifier.load(write(rehash(members | {"network.onnx": b"\x00garbage"})))
 
 

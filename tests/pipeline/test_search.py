@@ -107,6 +107,8 @@ def test_no_host_near_the_region_is_a_warning(services, tmp_path):
     assert len(found.candidates) == len(found.satellites) == 0
     assert found.candidates["p_cnn"].dtype == np.float32
     assert np.isnan(found.shred_fraction["shred_fraction"][0])
+    # One cause, one warning.
+    assert len(found.warnings) == 1
     assert "no host" in found.warnings[0]
 
 

@@ -9,7 +9,7 @@ from astropy.coordinates import SkyCoord
 from shredfinder import conf
 from shredfinder.catalogs import count_sources, paging, query_candidates, read_candidates
 from shredfinder.cuts import candidate_cut
-from shredfinder.exceptions import ServiceError
+from shredfinder.exceptions import ServiceError, ShredfinderWarning
 from tests.catalogs.loopback import CatalogServer, SkyDatabase
 from tests.catalogs.skies import CENTER, make_ps1
 
@@ -191,7 +191,10 @@ def test_marks_of_missing_values_are_nan(open_services, sky, tmp_path):
     rows["raMean"][0], rows["decMean"][0] = -999.0, -999.0
     rows["ebv"] = 0.04
     rows.write(tmp_path / "ps1.csv")
-    found = read_candidates(tmp_path / "ps1.csv", "ps1", cuts=None, columns="all", progress=False)
+    options = {"cuts": None, "columns": "all", "progress": False}
+    # Without cuts, secondary detections of an object are kept.
+    with pytest.warns(ShredfinderWarning, match="repeat the objid of another"):
+        found = read_candidates(tmp_path / "ps1.csv", "ps1", **options)
     assert len(found) == len(sky)
     assert np.isnan(found["ra"][0])
     assert np.isnan(found["dec"][0])
