@@ -144,6 +144,12 @@ def get_cache_folder(name: str) -> Path:
     folder : `~pathlib.Path`
         The folder of that name in ``conf.cache_dir`` or, if this is empty, in shredfinder's
         folder in astropy's cache.
+
+    Raises
+    ------
+    OSError
+        If astropy's cache folder does not exist and cannot be created. What fetches or queries
+        warns, and continues without a cache.
     """
     try:
         root = conf.cache_dir or config.get_cache_dir("shredfinder")

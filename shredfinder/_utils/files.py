@@ -1,8 +1,9 @@
-"""Atomic writing, clear errors on reading, and a guard against endless FITS files."""
+"""Atomic writing, clear errors of reading and writing, and a guard against endless FITS files."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from typing import TYPE_CHECKING
@@ -22,9 +23,11 @@ __all__ = [
     "atomic_write",
     "check_no_address",
     "describe_cache_error",
+    "describe_full_disk",
     "has_external_stream",
     "list_extensions",
     "reading_errors",
+    "writing_errors",
 ]
 
 
@@ -55,14 +58,109 @@ def atomic_write(path: PathLike, *, parents: bool = False) -> Iterator[Path]:
         If the folder does not exist.
     IsADirectoryError
         If `path` is a folder.
+    OSError
+        If the disk is full, or the file too large; see `writing_errors`.
     """
     # A symbolic link stays; the file that it points to is replaced.
     target = os.path.realpath(path)
     if parents:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-    with temporary_beside(target) as temporary:
+    with temporary_beside(target) as temporary, writing_errors(path):
         yield temporary
         os.replace(temporary, target)
+
+
+# Errors of NumPy, Pillow and astropy on a short write, which lack the system's number.
+_SHORT = re.compile(r"requested and \d+ written|encoder error|Not enough space on disk")
+# HDF5 has the number in its message only.
+_NUMBER = re.compile(r"\berrno = (\d+)")
+
+
+@contextlib.contextmanager
+def writing_errors(path: PathLike) -> Iterator[None]:
+    """Name the file and what to do if the disk is full or a limit on file sizes is reached.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or the folder of several files.
+
+    Raises
+    ------
+    OSError
+        In place of any error that a full disk or a limit caused, with its ``errno``. All other
+        errors pass.
+
+    Examples
+    --------
+    >>> import errno
+    >>> from shredfinder._utils.files import writing_errors
+    >>> with writing_errors("a.fits"):
+    ...     raise OSError(errno.EDQUOT, "Disk quota exceeded")
+    Traceback (most recent call last):
+        ...
+    OSError: cannot write 'a.fits': your disk quota is used up: free some space, or choose ...
+    """
+    try:
+        yield
+    except Exception as error:  # the formats' writers convert errors to many types
+        number = _find_limit(error)
+        # Without the system's text, an error has been described already, in an inner block.
+        described = isinstance(error, OSError) and error.errno and error.strerror is None
+        if number is None or described:
+            raise
+        full = OSError(f"cannot write {str(path)!r}: {describe_full_disk(number)}")
+        full.errno = number
+        raise full from error
+
+
+def describe_full_disk(number: int | None) -> str:
+    """Return what a full disk or a limit means and what to do about it.
+
+    Parameters
+    ----------
+    number : int or None
+        The system's number of the error.
+
+    Returns
+    -------
+    message : str
+        Empty for any other error.
+    """
+    advice = "free some space, or choose a folder on another disk"
+    if number == errno.ENOSPC:
+        return f"no space is left on the disk: {advice}"
+    if number == errno.EDQUOT:
+        return f"your disk quota is used up: {advice}"
+    if number == errno.EFBIG:
+        return (
+            "the file is larger than this process or disk allows: raise the limit (ulimit -f), "
+            "choose a folder on another disk, or write fewer rows at a time"
+        )
+    return ""
+
+
+def _find_limit(error: BaseException | None) -> int | None:
+    """Return the number of a full disk or a limit that caused an error; None if none did."""
+    while error is not None:
+        text = str(error)
+        match = _NUMBER.search(text)
+        number = int(match[1]) if match else getattr(error, "errno", None)
+        if describe_full_disk(number):
+            return number
+        if number is None and isinstance(error, OSError) and _SHORT.search(text):
+            return errno.EFBIG if _is_limited() else errno.ENOSPC
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_limited():
+    """Return whether this process may not write files of any size."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -90,13 +188,13 @@ def check_no_address(path: PathLike, name: str) -> None:
         raise ValueError(f"{name} must be on this computer, got the address {text!r}: {advice}")
 
 
-def describe_cache_error(folder: PathLike, error: OSError) -> str:
-    """Return the warning of a cache that the system cannot read or write.
+def describe_cache_error(folder: PathLike | None, error: OSError) -> str:
+    """Return the warning of a cache that the system cannot create, read or write.
 
     Parameters
     ----------
-    folder : path-like
-        The cache.
+    folder : path-like or None
+        The cache; None if the error says which.
     error : OSError
         The system's error.
 
@@ -105,7 +203,10 @@ def describe_cache_error(folder: PathLike, error: OSError) -> str:
     message : str
         What is wrong, what follows, and what to do.
     """
-    reason = error.strerror or str(error)
+    if folder is None:
+        return f"{error}; until then, nothing is stored"
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    reason = cause.strerror or str(cause)
     return (
         f"the cache {str(folder)!r} cannot be used ({reason}), so nothing is stored: "
         "free some space or make the folder writable, or choose another folder with cache= or "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._utils.arrow import column_from_arrow
-from shredfinder._utils.files import atomic_write, temporary_beside
+from shredfinder._utils.files import atomic_write, temporary_beside, writing_errors
 from shredfinder._utils.parquet import check_names, describe_columns, table_from_arrow
 from shredfinder._utils.runtime import import_optional
 from shredfinder.table.columns import (
@@ -82,7 +82,7 @@ class ParquetStore:
     def check(self, output: PathLike, added: Sequence[str]) -> None:
         """Check that the output can be written; see `TableStore.check`."""
         parquet = import_optional("pyarrow.parquet", "writing Parquet")
-        with temporary_beside(output) as temporary:
+        with temporary_beside(output) as temporary, writing_errors(output):
             parquet.ParquetWriter(temporary, self._schema).close()
 
     def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> Table:

@@ -56,7 +56,7 @@ def query_candidates(
     columns: Sequence[str] | Literal["all"] | None = None,
     ebv: Reddening | None = None,
     endpoint: str | None = None,
-    cache: bool | PathLike | QueryCache = True,
+    cache: bool | PathLike | QueryCache | None = True,
     max_rows: int = 8000,
     timeout: float | Quantity = 300.0,
     mode: Literal["auto", "sync", "async"] = "auto",
@@ -158,6 +158,8 @@ def query_candidates(
         raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
     seconds = _to_seconds(timeout)
     raw_columns(preset, columns)  # refuses an invalid choice before the first request
+    # One cache for all queries, which warns once.
+    cache = open_cache(cache)
     # A TAP service describes its tables, so missing columns are found before any row is fetched.
     service, preset, described, lacking = _choose_service(
         preset, endpoint, columns, cache=cache, seconds=seconds, mode=mode
@@ -233,7 +235,7 @@ def count_sources(
     radius: float | Quantity,
     *,
     endpoint: str | None = None,
-    cache: bool | PathLike | QueryCache = True,
+    cache: bool | PathLike | QueryCache | None = True,
     timeout: float | Quantity = 300.0,
 ) -> int:
     """Count all rows of a survey's catalogue around a position.
@@ -271,6 +273,7 @@ def count_sources(
     preset = get_catalog_preset(survey)
     circle = Circle.of(center, radius)
     seconds = _to_seconds(timeout)
+    cache = open_cache(cache)
     service, preset, described, _ = _choose_service(
         preset, endpoint, None, cache=cache, seconds=seconds, mode="sync"
     )
@@ -291,7 +294,7 @@ def _choose_service(
     endpoint: str | None,
     columns: Sequence[str] | Literal["all"] | None,
     *,
-    cache: bool | PathLike | QueryCache,
+    cache: QueryCache | None,
     seconds: float,
     mode: Literal["auto", "sync", "async"],
 ) -> tuple[CachedService, CatalogPreset, Described, tuple[str, ...]]:
@@ -336,21 +339,18 @@ def _choose_service(
         raise
 
 
-def _is_known(
-    preset: CatalogPreset, endpoint: str | None, cache: bool | PathLike | QueryCache
-) -> bool:
+def _is_known(preset: CatalogPreset, endpoint: str | None, cache: QueryCache | None) -> bool:
     """Return whether the cache holds the columns of a service."""
-    store = open_cache(cache)
     address = (endpoint or getattr(conf, preset.endpoint)).rstrip("/")
     key = preset.survey, address, schema_query(list(preset.tables))
-    return store is not None and store.read(key) is not None
+    return cache is not None and cache.read(key) is not None
 
 
 def _open_service(
     preset: CatalogPreset,
     endpoint: str | None,
     *,
-    cache: bool | PathLike | QueryCache,
+    cache: QueryCache | None,
     seconds: float,
     mode: str,
 ) -> CachedService:
@@ -360,7 +360,7 @@ def _open_service(
         backend = TapService(address, timeout=seconds, mode=mode, async_rows=conf.async_rows)
     else:
         backend = SkyServer(address, timeout=seconds)
-    return CachedService(backend, preset.survey, open_cache(cache))
+    return CachedService(backend, preset.survey, cache)
 
 
 def _max_extinction(ebv: Reddening | None, preset: CatalogPreset) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,8 @@ from shredfinder.config import get_cache_folder
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shredfinder._utils.validation import PathLike
 
 __all__ = ["QueryCache", "open_cache"]
@@ -49,6 +53,7 @@ class QueryCache:
 
     def __init__(self, path: PathLike | None = None) -> None:
         self.path = Path(path or get_cache_folder("catalogs")).expanduser()
+        self._has_warned = False
 
     def __repr__(self) -> str:
         return f"QueryCache({str(self.path)!r})"
@@ -64,18 +69,25 @@ class QueryCache:
         Returns
         -------
         table : `~astropy.table.Table` or None
-            The result; None if it is not cached. An unreadable file is removed.
+            The result; None if it is not cached. A damaged file is removed.
+
+        Warns
+        -----
+        shredfinder.exceptions.ShredfinderWarning
+            Once, if the system cannot read the folder or the file.
         """
-        path = self._file(key)
-        if not path.exists():
+        content = self.read_file(key)
+        if content is None:
             return None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return Table.read(path, format="fits", hdu=1, character_as_bytes=False)
+                file = io.BytesIO(content)
+                return Table.read(file, format="fits", hdu=1, character_as_bytes=False)
         except Exception:
             # Whatever is wrong with the file, the service can be queried again.
-            path.unlink(missing_ok=True)
+            with self._warned_errors():
+                self._file(key).unlink(missing_ok=True)
             return None
 
     def write(self, key: tuple[str, ...], table: Table) -> None:
@@ -87,16 +99,19 @@ class QueryCache:
             Survey, service URL and query text.
         table : `~astropy.table.Table`
             The result.
+
+        Warns
+        -----
+        shredfinder.exceptions.ShredfinderWarning
+            Once, if the folder cannot be written.
         """
-        try:
-            with (
-                atomic_write(self._file(key), parents=True) as temporary,
-                warnings.catch_warnings(),
-            ):
-                warnings.simplefilter("ignore")
-                table.write(temporary, format="fits")
-        except OSError as error:
-            warnings.warn(describe_cache_error(self.path, error), ShredfinderWarning, stacklevel=2)
+        with (
+            self._warned_errors(),
+            atomic_write(self._file(key), parents=True) as temporary,
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            table.write(temporary, format="fits")
 
     def read_file(self, key: tuple[str, ...]) -> bytes | None:
         """Read a stored file.
@@ -111,8 +126,9 @@ class QueryCache:
         content : bytes or None
             Its content; None if it is not cached.
         """
-        path = self._file(key)
-        return path.read_bytes() if path.is_file() else None
+        with self._warned_errors(), contextlib.suppress(FileNotFoundError):
+            return self._file(key).read_bytes()
+        return None
 
     def write_file(self, key: tuple[str, ...], content: bytes) -> None:
         """Store a file as it was received.
@@ -124,11 +140,8 @@ class QueryCache:
         content : bytes
             A FITS file, already validated.
         """
-        try:
-            with atomic_write(self._file(key), parents=True) as temporary:
-                temporary.write_bytes(content)
-        except OSError as error:
-            warnings.warn(describe_cache_error(self.path, error), ShredfinderWarning, stacklevel=2)
+        with self._warned_errors(), atomic_write(self._file(key), parents=True) as temporary:
+            temporary.write_bytes(content)
 
     def clear(self) -> int:
         """Remove all results.
@@ -143,6 +156,16 @@ class QueryCache:
             path.unlink(missing_ok=True)
         return len(files)
 
+    @contextlib.contextmanager
+    def _warned_errors(self) -> Iterator[None]:
+        """Convert the first error of the system to a warning, and drop all later ones."""
+        try:
+            yield
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(describe_cache_error(self.path, error), ShredfinderWarning)
+
     def _file(self, key: tuple[str, ...]) -> Path:
         # A separator that no part contains, so that different keys cannot give the same text.
         digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
@@ -151,9 +174,13 @@ class QueryCache:
 
 
 def open_cache(cache: bool | PathLike | QueryCache | None) -> QueryCache | None:
-    """Convert a ``cache`` argument to a cache, or to None for no cache."""
+    """Convert a ``cache`` argument to a cache, or to None for no cache and where none can be."""
     if cache is True:
-        return QueryCache()
+        try:
+            return QueryCache()
+        except OSError as error:
+            warnings.warn(describe_cache_error(None, error), ShredfinderWarning)
+            return None
     if cache is False or cache is None:
         return None
     return cache if isinstance(cache, QueryCache) else QueryCache(cache)

@@ -102,7 +102,7 @@ def fetch_dust_map(
     *,
     url: str,
     timeout: float = 60.0,
-    cache: bool | PathLike | QueryCache = True,
+    cache: bool | PathLike | QueryCache | None = True,
 ) -> DustMap:
     """Fetch the map of Schlegel, Finkbeiner & Davis (1998) from IRSA's dust service.
 

@@ -205,8 +205,13 @@ def _run(args: argparse.Namespace) -> int:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        print(f"shredfinder: warning: {_word(message, args.options)}", file=sys.stderr)
+        text = f"shredfinder: warning: {_word(message, args.options)}"
+        # Several steps may use what is wrong, such as a cache that cannot be written.
+        if text not in shown:
+            shown.add(text)
+            print(text, file=sys.stderr)
 
+    shown: set[str] = set()
     with warnings.catch_warnings():
         # Each warning is shown, also those of the same line of code.
         warnings.simplefilter("always", AstropyUserWarning)
@@ -264,6 +269,11 @@ def _check_settings() -> None:
 def _describe(error: Exception, options: dict[str, str]) -> str:
     """Describe an error in one line, without the words of Python."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        from shredfinder._utils.files import describe_full_disk
+
+        reason = describe_full_disk(error.errno)
+        if reason:
+            return f"cannot write {str(error.filename)!r}: {reason}"
         return f"{error.strerror}: {str(error.filename)!r}"
     meant = isinstance(error, (ValueError, OSError, ImportError, RuntimeError))
     if not (meant or _is_raised_here(error)) or not error.args:

@@ -432,13 +432,14 @@ class Failures:
         return timer
 
     @contextlib.contextmanager
-    def note_errors(self, cache: Cache) -> Iterator[None]:
-        """Keep the error of a cache that the system cannot read or write, for one warning."""
+    def note_errors(self, cache: Cache | None = None) -> Iterator[None]:
+        """Keep the error of a cache that cannot be created, read or written, for one warning."""
         try:
             yield
         except OSError as error:
+            text = describe_cache_error(None if cache is None else cache.path, error)
             with self._lock:
-                self._cache_error = self._cache_error or describe_cache_error(cache.path, error)
+                self._cache_error = self._cache_error or text
 
     def stop_run(self, reason: str) -> None:
         """End the run; the first reason is kept for the warning."""

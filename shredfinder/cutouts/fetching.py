@@ -247,11 +247,12 @@ class CutoutFetcher:
             timeout=self.timeout,
             retry=retry,
         )
-        cache = self.cache or None
-        if cache is not None and not isinstance(cache, Cache):
-            cache = Cache(None if cache is True else cache)
         # A server that asks for a longer pause than all retries may take ends the run.
         failures = Failures(service.name, client.stop, patience=retry.total)
+        cache = self.cache or None
+        if cache is not None and not isinstance(cache, Cache):
+            with failures.note_errors():
+                cache = Cache(None if cache is True else cache)
         # No request outlives the run, not even one without a response.
         client.end = min(client.end, time.monotonic() + (self.time_limit or math.inf))
         timer = failures.start_timer(client.end)
@@ -261,7 +262,7 @@ class CutoutFetcher:
                 service,
                 size=int(service.size if self.size is None else self.size),
                 pixel_scale=(service.pixel_scale if self.pixel_scale is None else self.pixel_scale),
-                cache=cache if service.remote else None,
+                cache=cache if service.remote and isinstance(cache, Cache) else None,
                 client=client,
                 executor=executor,
                 failures=failures,

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import registry
 from astropy.table import serialize
 
-from shredfinder._utils.files import atomic_write
+from shredfinder._utils.files import atomic_write, writing_errors
 from shredfinder._utils.leftovers import temporary_beside
 from shredfinder._utils.table_files import import_packages, read_table
 from shredfinder.table.columns import FLAG_NAME, P_NAME, with_all_digits
@@ -169,7 +169,7 @@ def check_writing(table: Table, path: PathLike, added: Iterable[str] = (P_NAME, 
     if kind == "ascii.ecsv":
         _check_ecsv(table, path)
     # Writing the whole table warns later.
-    with warnings.catch_warnings(), temporary_beside(path) as temporary:
+    with warnings.catch_warnings(), temporary_beside(path) as temporary, writing_errors(path):
         warnings.simplefilter("ignore")
         _write(table[:1], temporary, kind, path)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from shredfinder._utils.files import atomic_write
+from shredfinder._utils.files import atomic_write, writing_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.models.architectures import import_keras, standard_settings
@@ -324,7 +324,8 @@ class _TrainingState:
         if is_best:
             self.best_weights = network.get_weights()
         if self.folder is not None:
-            self._save(self.folder, network, is_best)
+            with writing_errors(self.folder):
+                self._save(self.folder, network, is_best)
 
     def _save(self, folder: Path, network: Model, is_best: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -121,3 +121,15 @@ def test_a_cache_of_queries_that_cannot_be_written_costs_a_warning(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.warns(ShredfinderWarning, match="cannot be used"):
         QueryCache(tmp_path / "file").write(("legacy-dr9", "x", "y"), Table({"n": [1]}))
+
+
+def test_a_cache_of_queries_that_cannot_be_read_costs_one_warning(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    cache = QueryCache(tmp_path / "file")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert cache.read(("legacy-dr9", "x", "y")) is None
+        assert cache.read_file(("dust", "x", "y")) is None
+        cache.write(("legacy-dr9", "x", "y"), Table({"n": [1]}))
+    assert [w.category for w in caught] == [ShredfinderWarning]
+    assert "cannot be used" in str(caught[0].message)
