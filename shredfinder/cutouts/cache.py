@@ -88,15 +88,17 @@ class Cache:
         stem : str
             Path in the cache's folder.
         """
-        # Each part becomes one folder: further slashes, as in HiPS identifiers, are replaced.
+        # Each part becomes one folder: further slashes, as in HiPS identifiers, are replaced, as is
+        # what troubles a file system. ".." would lead out of the cache, and leading dots mark
+        # temporary files.
         kind, _, layer = service.cache_folder().partition("/")
+        folders = [re.sub(r"[^\w@+,=.-]", "_", part) for part in (kind, layer)]
         size = f"{request.width}"
         if request.height != request.width:
             size += f"x{request.height}"
         return os.path.join(
             self.path,
-            _name_folder(kind),
-            _name_folder(layer),
+            *(re.sub(r"^\.+", "_", folder) or "all" for folder in folders),
             f"{size}px-{request.pixel_scale:g}",
             f"{int(request.ra):03d}",
             # floor, not int: otherwise -0.5° and +0.5° would share a folder.
@@ -348,10 +350,3 @@ class Cache:
 
 def _date(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
-
-
-def _name_folder(text: str) -> str:
-    """Replace characters that could lead out of a folder or trouble a file system."""
-    name = re.sub(r"[^\w@+,=.-]", "_", text)
-    # ".." would lead out of the cache, and leading dots mark temporary files.
-    return re.sub(r"^\.+", "_", name) or "all"

@@ -197,9 +197,30 @@ class Batch:
         return self._fetch(next(g for g in self._groups if only[g.rows].any()).select(only))
 
     def _fetch(self, group: Group) -> int:
-        """Fetch an image and take the cutouts of a group from it; return the number of rows."""
+        """Fetch an image and take the cutouts of a group from it; return the number of rows.
+
+        A uniform image is requested again before it is believed.
+        """
+        run = self._run
+        doubts = run.client.retry.doubts if run.service.remote else 0
         try:
-            fetched, cutouts, flags = self._fetch_believed(group)
+            for n_attempts in itertools.count(1):
+                if run.client.stop.is_set():
+                    raise StoppedError("the run was stopped")
+                fetched = run.service.fetch(group.request, run.client)
+                cutouts = [
+                    fetched.image[top : top + run.size, left : left + run.size]
+                    for left, top in zip(group.left, group.top, strict=True)
+                ]
+                # Each cutout is checked here once, and not again in `result`.
+                flags = [_check(cutout) for cutout in cutouts]
+                doubtful = set(flags) <= {CutoutFlag.BLANK, CutoutFlag.WRONG_SIZE}
+                if n_attempts > doubts or not doubtful:
+                    break
+                # An outage may send a uniform image too, or a drawn text.
+                run.client.pause(run.client.retry.draw_pause(n_attempts))
+            if set(flags) == {CutoutFlag.WRONG_SIZE}:
+                raise BadResponseError("a grey image in place of colours", CutoutFlag.WRONG_SIZE)
         # Raised in `result`: a wrong layer or certificate would fail for every source.
         except UnusableServiceError:
             raise
@@ -250,30 +271,6 @@ class Batch:
             else:
                 n_rows += self._put(request, flag, reason="the image holds no data")
         return n_rows
-
-    def _fetch_believed(
-        self, group: Group
-    ) -> tuple[FetchedImage, list[np.ndarray], list[CutoutFlag]]:
-        """Fetch an image, its cutouts and their flags; request a uniform image again."""
-        run = self._run
-        doubts = run.client.retry.doubts if run.service.remote else 0
-        for n_attempts in itertools.count(1):
-            if run.client.stop.is_set():
-                raise StoppedError("the run was stopped")
-            fetched = run.service.fetch(group.request, run.client)
-            cutouts = [
-                fetched.image[top : top + run.size, left : left + run.size]
-                for left, top in zip(group.left, group.top, strict=True)
-            ]
-            # Each cutout is checked here once, and not again in `result`.
-            flags = [_check(cutout) for cutout in cutouts]
-            if n_attempts > doubts or not set(flags) <= {CutoutFlag.BLANK, CutoutFlag.WRONG_SIZE}:
-                break
-            # An outage may send a uniform image too, or a drawn text.
-            run.client.pause(run.client.retry.draw_pause(n_attempts))
-        if set(flags) == {CutoutFlag.WRONG_SIZE}:
-            raise BadResponseError("a grey image in place of colours", CutoutFlag.WRONG_SIZE)
-        return fetched, cutouts, flags
 
     def _fail(self, group: Group, error: ServiceError) -> int:
         """Flag the rows of a group, or fetch its sources one by one."""
