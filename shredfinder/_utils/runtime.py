@@ -8,6 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+from shredfinder.config import conf
 from shredfinder.exceptions import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -76,9 +77,6 @@ def count_threads() -> int:
         ``shredfinder.conf.threads``; if that is 0, the number of processors that this process may
         use.
     """
-    # Imported here, since it imports astropy, for which --help need not wait.
-    from shredfinder.config import conf
-
     if conf.threads:
         return conf.threads
     try:

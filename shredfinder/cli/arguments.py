@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shredfinder._utils.runtime import count_threads
 from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
 
 if TYPE_CHECKING:
@@ -232,6 +231,9 @@ def _get_service_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.workers is not None:
         further["workers"] = args.workers
     elif args.service == "local":
+        # Imported here, so that --help is fast.
+        from shredfinder._utils.runtime import count_threads
+
         further["workers"] = count_threads()
     if further:
         options["service_options"] = further
