@@ -138,7 +138,7 @@ def test_a_model_that_takes_too_long_is_refused(monkeypatch):
             time.sleep(0.01)
         raise ModelFileError("terminated")
 
-    monkeypatch.setattr("shredfinder.models.model.OnnxNetwork.logits", run)
+    monkeypatch.setattr("shredfinder.models.model.OnnxNetwork.evaluate", run)
     monkeypatch.setattr("shredfinder.models.model._MAX_SECONDS", 0.2)
     with pytest.raises(ModelFileError, match=r"more than 0\.2 s per image"):
         TrainedModel.read()

@@ -227,7 +227,8 @@ class TrainedModel:
     >>> from shredfinder.models import TrainedModel
     >>> model = TrainedModel.read()  # the embedded model
     >>> images = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
-    >>> model.n_parameters, model.score(images, "none").shape
+    >>> p_cnn, p_other = model.score(images, "none")
+    >>> model.n_parameters, p_cnn.shape
     (314850, (2,))
     """
 

@@ -81,7 +81,10 @@ def run(argv, model="a", kill_at=None, folder=None, number=signal.SIGKILL):
 def _run(argv, model, kill_at, folder, number, counter):
     conf.threads = 1
     classifier = _load()
-    TrainedModel.score = lambda self, images, symmetry: _score(images, model)
+    TrainedModel.score = lambda self, images, symmetry: (
+        _score(images, model),
+        np.full(len(images), np.nan),
+    )
     provenance = classifier.provenance | {"model": model}
     TrainedModel.provenance = property(lambda self: provenance)
     ShredClassifier.load = classmethod(lambda cls, path=None: classifier)
