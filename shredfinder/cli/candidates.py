@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from shredfinder.cli.arguments import (
     add_catalogue_argument,
-    add_cutout_arguments,
     add_host_arguments,
     add_output_arguments,
     add_position_argument,
     add_scoring_arguments,
     add_seed_argument,
-    add_service_arguments,
     add_survey_argument,
     check_output,
     count,
     fraction,
-    get_image_options,
     load_hosts,
+)
+from shredfinder.cli.cutout_arguments import (
+    add_cutout_arguments,
+    add_service_arguments,
+    get_image_options,
 )
 
 if TYPE_CHECKING:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from shredfinder.cli.arguments import (
     add_catalogue_argument,
-    add_cutout_arguments,
     add_output_arguments,
     add_position_argument,
     add_prior_argument,
     add_scoring_arguments,
-    add_service_arguments,
     check_any,
     check_output,
     count,
+)
+from shredfinder.cli.cutout_arguments import (
+    add_cutout_arguments,
+    add_service_arguments,
     get_image_options,
 )
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from shredfinder.cli.arguments import (
     add_catalogue_argument,
     add_output_arguments,
-    add_pattern_argument,
     add_position_argument,
-    add_service_arguments,
     check_any,
     count,
-    get_fetcher,
     list_reasons,
+)
+from shredfinder.cli.cutout_arguments import (
+    add_pattern_argument,
+    add_service_arguments,
+    get_fetcher,
 )
 
 if TYPE_CHECKING:

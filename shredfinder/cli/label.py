@@ -7,12 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shredfinder.cli.arguments import (
-    add_catalogue_argument,
-    add_cutout_arguments,
-    add_seed_argument,
-    port,
-)
+from shredfinder.cli.arguments import add_catalogue_argument, add_seed_argument, port
+from shredfinder.cli.cutout_arguments import add_cutout_arguments
 
 if TYPE_CHECKING:
     import argparse

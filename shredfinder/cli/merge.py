@@ -6,15 +6,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from shredfinder.cli.arguments import (
-    DEFAULT_PATTERN,
     add_catalogue_argument,
-    add_cutout_arguments,
+    add_host_table_argument,
     add_output_arguments,
     add_position_argument,
+    add_threshold_argument,
     check_output,
-    fraction,
     load_hosts,
 )
+from shredfinder.cli.cutout_arguments import DEFAULT_PATTERN, add_cutout_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -44,19 +44,9 @@ def configure_merge(parser: argparse.ArgumentParser) -> None:
     add_catalogue_argument(
         parser, "catalogue", help="scored table, with positions, p_cnn, and fluxes or magnitudes"
     )
-    parser.add_argument(
-        "--p-threshold",
-        type=fraction,
-        default=0.5,
-        metavar="P",
-        help="sources with p_cnn at or above P count as shreds (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--hosts",
-        metavar="FILE",
-        default="none",
-        help="'nsa' (NASA-Sloan Atlas, downloaded once, some gigabytes), 'none', or a table of "
-        "galaxies with petro_th90, petro_ba90 and petro_phi90 (default: %(default)s)",
+    add_threshold_argument(parser)
+    add_host_table_argument(
+        parser, default="none", columns="of galaxies with petro_th90, petro_ba90 and petro_phi90"
     )
     parser.add_argument(
         "--id", metavar="COLUMN", help="column of unique identifiers (default: found by name)"

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shredfinder.cli.arguments import (
-    add_cutout_arguments,
     add_host_arguments,
     add_output_arguments,
     add_prior_argument,
     add_scoring_arguments,
-    add_service_arguments,
     add_survey_argument,
     check_any,
     check_output,
     describe_prior,
+)
+from shredfinder.cli.cutout_arguments import (
+    add_cutout_arguments,
+    add_service_arguments,
     get_image_options,
 )
 

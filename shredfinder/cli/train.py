@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from shredfinder.cli.arguments import (
     add_catalogue_argument,
-    add_cutout_arguments,
     add_model_argument,
     add_output_arguments,
     add_seed_argument,
@@ -18,6 +17,7 @@ from shredfinder.cli.arguments import (
     count,
     fraction,
 )
+from shredfinder.cli.cutout_arguments import add_cutout_arguments
 from shredfinder.surveys import DEFAULT_SURVEY, get_survey
 
 if TYPE_CHECKING:

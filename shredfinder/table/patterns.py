@@ -28,7 +28,7 @@ __all__ = ["PatternFiles", "find_image_files", "list_exact_names", "warn_of_name
 # Values with one of these could leave the folder, or are not file names.
 _SEPARATORS = ("/", "\\", "\0")
 _LISTED_COLUMNS = 20
-# As of the commands, which have it in cli/arguments.py without importing this module.
+# As of the commands, which have it in cli/cutout_arguments.py without importing this module.
 DEFAULT_PATTERN = "{objID}.png"
 
 
