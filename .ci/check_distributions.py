@@ -22,7 +22,10 @@ _MODELS = (
     "shredfinder/models/data/robust.shredmodel",
 )
 _IN_SDIST = ("tests/", "docs/", "benchmarks/", "conftest.py", "tox.ini", "CHANGES.rst")
-_FORBIDDEN = ("__pycache__", ".pyc", ".hypothesis", ".pytest_cache", "docs/_build", "docs/api/")
+_FORBIDDEN = (
+    *("__pycache__", ".pyc", ".hypothesis", ".pytest_cache"),
+    *("docs/_build", "docs/api/", "docs/examples/"),
+)
 
 
 def main():

@@ -1,8 +1,10 @@
 """Sphinx configuration of shredfinder's documentation."""
 
 import os
+import re
 import sys
 from importlib import metadata
+from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -10,13 +12,17 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx_astropy.conf.v2 import *  # noqa: F403
 from sphinx_astropy.conf.v2 import extensions, intersphinx_mapping
 
+# The gallery's scripts need `docs` and `tests`, from which they get simulated services.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from docs import gallery_support
+
 project = "shredfinder"
 author = "The shredfinder developers"
 project_copyright = f"2026, {author}"
 version = release = metadata.version("shredfinder")
 
-extensions += ["sphinx_design"]
-exclude_patterns = ["_build", "_templates", "notebooks"]
+extensions += ["sphinx_design", "sphinx_gallery.gen_gallery"]
+exclude_patterns = ["_build", "_templates", "gallery", "notebooks"]
 default_role = "obj"
 rst_epilog = ""
 
@@ -55,7 +61,7 @@ _TOP_LEVEL = (
     "index",
     "installation",
     "getting_started",
-    "gallery",
+    "examples/index",
     "changes",
     "search",
     "genindex",
@@ -63,6 +69,28 @@ _TOP_LEVEL = (
 html_sidebars = {page: [] for page in _TOP_LEVEL} | {"**": ["sidebar-nav-bs"]}
 htmlhelp_basename = "shredfinderdoc"
 numpydoc_show_class_members = False
+
+
+# Scripts in docs/gallery become pages in docs/examples. A build executes only those that changed.
+_MISSING = "|".join(re.escape(name) for name in gallery_support.list_missing())
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    # Scripts whose optional packages are missing are shown without output.
+    "filename_pattern": rf"/(?!{_MISSING or '$'})plot_\w+\.py$",
+    "within_subsection_order": "docs.gallery_support.ScriptOrder",
+    "image_scrapers": ("docs.gallery_support.scrape_figures",),
+    "reset_modules": ("matplotlib", "docs.gallery_support.prepare_script"),
+    # Figures are collected already; their text representation says nothing.
+    "ignore_repr_types": r"matplotlib",
+    "doc_module": ("shredfinder",),
+    "reference_url": {"shredfinder": None},
+    "backreferences_dir": None,
+    "remove_config_comments": True,
+    "show_signature": False,
+    "write_computation_times": False,
+    "first_notebook_cell": "%matplotlib inline",
+}
 
 
 def _hide_internal_bases(app, name, obj, options, bases):
@@ -110,6 +138,8 @@ def _visit_math(translator, node):
 
 def setup(app):
     """Connect the functions above to Sphinx."""
+    app.connect("builder-inited", gallery_support.report_missing)
+    app.connect("build-finished", gallery_support.close_services)
     app.connect("autodoc-process-bases", _hide_internal_bases)
     app.connect("autodoc-process-docstring", _describe_data)
     app.connect("autodoc-process-docstring", _shorten_inherited)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent
-# These need Sphinx or Matplotlib, and have no examples.
-collect_ignore = ["conf.py", "pictures.py"]
+# Without examples. The gallery is tested by building it, which creates docs/examples.
+collect_ignore = ["conf.py", "examples", "gallery", "gallery_support.py", "pictures.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,8 @@
-"""Plot the figures of the documentation: ``python -m docs.pictures`` in a checkout.
+"""Plot the figure of the landing page: ``python -m docs.pictures`` in a checkout.
 
-The figures of the landing page and the gallery show simulated fields. The examples on the gallery
-page save its figures. Run this only to change a figure.
+It shows a simulated field. Run this only to change the figure.
 """
 
-import contextlib
-import doctest
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +76,5 @@ def _draw_cutout(ax, image, p_cnn):
     )  # fmt: skip
 
 
-def run_gallery():
-    """Run the gallery's examples, which save their figures in the static folder."""
-    page = Path(__file__).with_name("gallery.rst")
-    with contextlib.chdir(STATIC):
-        failed, _ = doctest.testfile(str(page), module_relative=False)
-    if failed:
-        raise SystemExit("an example in docs/gallery.rst failed")
-
-
 if __name__ == "__main__":
-    run_gallery()
     draw_overview().savefig(STATIC / "overview.jpg", dpi=115, pil_kwargs={"quality": 86})
