@@ -29,7 +29,7 @@ from shredfinder.exceptions import (
     UnreachableServiceError,
     UnusableServiceError,
 )
-from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images, find_grey
+from shredfinder.imaging.checks import CutoutFlag, check_file, check_fluxes, check_images
 from shredfinder.imaging.cutouts import FLUX, Cutouts
 
 if TYPE_CHECKING:
@@ -213,8 +213,8 @@ class Batch:
                     for left, top in zip(group.left, group.top, strict=True)
                 ]
                 # Each cutout is checked here once, and not again in `result`.
-                flags = [_check(cutout) for cutout in cutouts]
-                doubtful = set(flags) <= {CutoutFlag.BLANK, CutoutFlag.WRONG_SIZE}
+                flags = [_check(cutout, fetched) for cutout in cutouts]
+                doubtful = set(flags) <= {*_EMPTY_FLAGS, CutoutFlag.WRONG_SIZE}
                 if n_attempts > doubts or not doubtful:
                     break
                 # An outage may send a uniform image too, or a drawn text.
@@ -242,7 +242,7 @@ class Batch:
             if isinstance(result, ServiceError):
                 n_rows += self._fail(group, result)
             else:
-                flag = _check(result.image)
+                flag = _check(result.image, result)
                 n_rows += self._keep(group, result, [result.image], [flag])
         return n_rows
 
@@ -340,11 +340,12 @@ class Batch:
         )
 
 
-def _check(image: np.ndarray) -> CutoutFlag:
-    images, is_color = image[np.newaxis], image.dtype == np.uint8
-    if is_color and find_grey(images)[0]:  # as of files
-        return CutoutFlag.WRONG_SIZE
-    return CutoutFlag((check_images if is_color else check_fluxes)(images)[0])
+def _check(cutout: np.ndarray, fetched: FetchedImage) -> CutoutFlag:
+    """Check a cutout of an image; files of colours have the same flags as in a folder."""
+    if cutout.dtype != np.uint8:
+        return CutoutFlag(check_fluxes(cutout[np.newaxis])[0])
+    flag = CutoutFlag.GOOD if fetched.body is None else check_file(cutout)
+    return flag or CutoutFlag(check_images(cutout[np.newaxis])[0])
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shredfinder._utils.files import list_extensions
-from shredfinder.imaging.checks import CutoutFlag, find_grey
+from shredfinder.imaging.checks import CutoutFlag, check_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def read_image(
 
 
 def decode_image(picture: Image) -> tuple[np.ndarray | None, CutoutFlag]:
-    """Decode a Pillow image, and refuse it if it is grey.
+    """Decode a Pillow image, and refuse it if it is grey or a drawing.
 
     Parameters
     ----------
@@ -115,11 +115,11 @@ def decode_image(picture: Image) -> tuple[np.ndarray | None, CutoutFlag]:
         As from `read_image`.
     """
     image = load_colors(picture)
+    flag = check_file(image)
     # Conversion to RGB clips 16 bits; what is white then may not be blank.
-    deep = picture.mode.startswith(("I", "F"))
-    grey = np.ptp(np.asarray(picture)) > 0 if deep else find_grey(image[np.newaxis])[0]
-    # A single band saved as grey or as RGB has the wrong number of channels for a colour model.
-    return (None, CutoutFlag.WRONG_SIZE) if grey else (image, CutoutFlag.GOOD)
+    if picture.mode.startswith(("I", "F")) and np.ptp(np.asarray(picture)) > 0:
+        flag = CutoutFlag.WRONG_SIZE
+    return (image, flag) if flag == CutoutFlag.GOOD else (None, flag)
 
 
 def _is_grey_fits(path: PathLike) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from shredfinder.cutouts import LegacyViewer, RetryPolicy, fetch_cutouts
 from shredfinder.exceptions import UnusableServiceError
@@ -274,10 +274,10 @@ def test_a_response_takes_little_more_memory_than_its_image(name):
     assert peak < 24 * 2**20
 
 
-def _draw(text_color, background, mode="RGB"):
-    image = Image.new(mode, (128, 128), background)
-    text = "\n".join(["No image here, sorry"] * 5)
-    ImageDraw.Draw(image).multiline_text((2, 30), text, text_color)
+def _draw(text_color, background, text="No image here, sorry", lines=5, size=10, top=30):
+    image = Image.new("RGB", (128, 128), background)
+    text, font = "\n".join([text] * lines), ImageFont.load_default(size)
+    ImageDraw.Draw(image).multiline_text((2, top), text, text_color, font)
     return np.asarray(image)
 
 
@@ -296,6 +296,9 @@ NOT_SKY = {
     "grey text": (_draw((255, 255, 255), (0, 0, 0)), "wrong size"),
     "red text": (_draw((255, 0, 0), (255, 255, 255)), "no coverage"),
     "yellow text": (_draw((255, 255, 0), (10, 20, 60)), "no coverage"),
+    "blue text": (_draw((255, 255, 255), (0, 0, 160), "Error 503", 2, 26, 20), "no coverage"),
+    "dark text": (_draw((200, 30, 0), (32, 32, 32), "Try again later", 3, 16), "no coverage"),
+    "line of text": (_draw((0, 90, 0), (250, 250, 240), lines=1, top=58), "no coverage"),
     "border": (_gap(66), "no coverage"),
     "border beyond the centre": (_gap(80), "no coverage"),
     "white border": (_gap(110, 255), "no coverage"),
@@ -309,8 +312,8 @@ NOT_SKY = {
 @pytest.mark.parametrize("name", NOT_SKY)
 def test_what_is_not_sky_has_the_same_flag_from_a_server_and_a_file(name, suffix, tmp_path):
     image, flag = NOT_SKY[name]
-    if suffix == ".jpg" and (image.shape[-1] == 4 or name in ("red text", "yellow text")):
-        pytest.skip("JPEG has no transparency, and blurs small text in colours beyond recognition")
+    if suffix == ".jpg" and image.shape[-1] == 4:
+        pytest.skip("JPEG has no transparency")
     buffer = io.BytesIO()
     Image.fromarray(image.astype(np.uint8)).save(buffer, "PNG" if suffix == ".png" else "JPEG")
     path = tmp_path / f"image{suffix}"
@@ -326,3 +329,30 @@ def test_what_is_not_sky_has_the_same_flag_from_a_server_and_a_file(name, suffix
     assert set(cutouts.flags) == {flag}
     stored = list((tmp_path / "cache").rglob("*.[jp][pn]g"))
     assert len(stored) == (0 if flag else len(COORDS))
+
+
+def test_a_text_in_place_of_an_image_is_requested_again():
+    text = io.BytesIO()
+    Image.fromarray(NOT_SKY["blue text"][0]).save(text, "JPEG")
+    n_texts = 0
+
+    def respond(handler):
+        nonlocal n_texts
+        if not is_bad(handler) or n_texts:
+            return send_good(handler)
+        n_texts += 1
+        return handler.reply(200, text.getvalue(), Content_Type="image/jpeg")
+
+    with serve(respond) as server:
+        cutouts, messages = fetch(server, size=128)
+    assert n_texts == 1
+    assert cutouts.good.all()
+    assert not messages
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 3), (1, 40), (7, 7)])
+def test_tiny_files_have_a_flag(shape, tmp_path):
+    image = np.random.default_rng(2).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    files = as_cutouts([tmp_path / "image.png"], size=shape, pixel_scale=1, bands="zrg")
+    assert len(files[:].flags) == 1

@@ -8,7 +8,7 @@ from astropy.utils.masked import Masked
 from PIL import Image, ImageFile
 
 from shredfinder import Cutouts
-from shredfinder.imaging import ImageFiles, as_cutouts, read_image
+from shredfinder.imaging import ImageFiles, as_cutouts, flux_to_rgb, read_image
 
 EXPECTED = {
     "good.png": "",
@@ -192,3 +192,38 @@ def test_a_folder_stands_for_its_images(tmp_path, image_files):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no image: images end in"):
         as_cutouts(tmp_path / "empty", **FACTS)
+
+
+@pytest.mark.slow
+def test_real_cutouts_are_no_drawings(data_folder, tmp_path):
+    files = sorted((data_folder / "cutouts").glob("*.png"))
+    found = ImageFiles(files, **FACTS)[:]
+    # The survey has no data at the centre of one.
+    assert np.count_nonzero(~found.good) <= 1
+    quiet = np.argsort(found.images.std(axis=(1, 2, 3)))[:100]
+    for quality in (50, 75, 85, 95):
+        paths = [tmp_path / f"{i}.jpg" for i in range(len(quiet))]
+        for path, i in zip(paths, quiet, strict=True):
+            Image.fromarray(found.images[i]).save(path, quality=quality)
+        assert ImageFiles(paths, **FACTS)[:].good.all()
+
+
+@pytest.mark.parametrize("quality", [None, 75, 90])
+# Relative to the Legacy Surveys: 30 s of SDSS, Pan-STARRS1, and a survey with ten times the time.
+@pytest.mark.parametrize("noise", [6, 2.5, 1, 0.3])
+def test_empty_fields_of_any_depth_are_no_drawings(tmp_path, noise, quality):
+    rng = np.random.default_rng(6)
+    # In g, r and z, in nanomaggies per native pixel.
+    sigma = np.array([0.0026, 0.0046, 0.0096])[:, np.newaxis, np.newaxis] * noise
+    fluxes = rng.normal(size=(3, 128, 128)) * sigma
+    path = tmp_path / ("sky.png" if quality is None else "sky.jpg")
+    options = {} if quality is None else {"quality": quality}
+    Image.fromarray(flux_to_rgb(fluxes, "grz")).save(path, **options)
+    assert read_image(path)[1] == ""
+
+
+def test_arrays_may_have_a_flat_background():
+    y, x = np.mgrid[:128, :128] - 64
+    light = 220 * np.exp(-np.hypot(x, y) / 6)
+    image = (light[..., np.newaxis] * (1, 0.8, 0.5) + 20).astype(np.uint8)
+    assert as_cutouts(image, **FACTS).flags.tolist() == [""]
