@@ -140,7 +140,7 @@ def check_file(image: np.ndarray) -> CutoutFlag:
         return CutoutFlag.WRONG_SIZE
     if not _has_white_frame(image, 255):
         # Saturated stars are flat too.
-        flat &= (image[: -2 : _FLAT_STRIDE, : -2 : _FLAT_STRIDE] < 255 * _SATURATED).any(axis=-1)
+        flat &= (image[:-2:_FLAT_STRIDE, :-2:_FLAT_STRIDE] < 255 * _SATURATED).any(axis=-1)
     quadrants = [q for half in np.array_split(flat, 2) for q in np.array_split(half, 2, axis=1)]
     is_drawn = np.count_nonzero(flat) > _DRAWN_SHARE * flat.size and all(
         np.count_nonzero(quadrant) > _DRAWN_QUADRANT * quadrant.size for quadrant in quadrants
