@@ -56,6 +56,9 @@ class _Galaxy:
     radius: float
     kind: str
     catalogued: bool
+    # Of shredded galaxies: axis ratio, and position angle in radians from north to east.
+    axis_ratio: float = np.nan
+    position_angle: float = np.nan
     # Image of a shredded galaxy without seeing.
     stamp: Stamp | None = field(default=None, repr=False)
 
@@ -108,8 +111,8 @@ def make_shredded_field(
         ``flux_ivar_g`` and so on (nanomaggies), and ``galaxy_id``, the true galaxy of each row.
         ``host_id`` is the galaxy that the row is a piece of (-1 for galaxies). ``galaxies`` lists
         the true galaxies: ``galaxy_id`` (that of its row, or negative if the catalogue lists only
-        its pieces), ``ra``, ``dec``, total ``g``, ``r`` and ``z``, ``radius``, ``type`` and
-        ``catalogued``.
+        its pieces), ``ra``, ``dec``, total ``g``, ``r`` and ``z``, ``radius``, ``type``,
+        ``catalogued``, and, of shredded galaxies, ``axis_ratio`` and ``position_angle``.
 
     Raises
     ------
@@ -126,8 +129,8 @@ def make_shredded_field(
     >>> field = make_shredded_field(512, n_hosts=2, n_dwarfs=1, n_pairs=0, random_state=1)
     >>> bool((field.sources["label"] == "shred").any())
     True
-    >>> field.galaxies.colnames
-    ['galaxy_id', 'ra', 'dec', 'g', 'r', 'z', 'radius', 'type', 'catalogued']
+    >>> field.galaxies.colnames[:6]
+    ['galaxy_id', 'ra', 'dec', 'g', 'r', 'z']
     """
     survey = LEGACY
     check_size(size, survey.size, n_hosts=n_hosts, n_dwarfs=n_dwarfs, n_pairs=n_pairs)
@@ -223,6 +226,8 @@ class _Builder:
         catalogued = kind != "dwarf"
         galaxy = self._add_galaxy(x, y, mags, arcsec, kind, catalogued=catalogued)
         self.galaxies[galaxy].stamp = _crop(self.scene, before)
+        self.galaxies[galaxy].axis_ratio = disc.axis_ratio
+        self.galaxies[galaxy].position_angle = disc.position_angle
         if catalogued:
             fraction = _draw_log(_NUCLEUS, 1, rng)[0]
             # The deblender finds no disc that is thinner than the seeing.
@@ -364,6 +369,8 @@ def _to_tables(builder, flux, error, radius, wcs, scale):
     for i, band in enumerate(BANDS):
         truth[band] = total[:, i] * u.mag
     truth["radius"] = [galaxy.radius for galaxy in galaxies] * u.arcsec
+    truth["axis_ratio"] = [galaxy.axis_ratio for galaxy in galaxies]
+    truth["position_angle"] = [np.degrees(galaxy.position_angle) for galaxy in galaxies] * u.deg
     truth["type"] = [galaxy.kind for galaxy in galaxies]
     truth["catalogued"] = [galaxy.catalogued for galaxy in galaxies]
     # Dwarfs of which nothing was bright enough for the catalogue are in no table.

@@ -8,11 +8,13 @@ from shredfinder.hosts.matching import match_hosts
 from shredfinder.hosts.merging import merge_shreds
 from shredfinder.hosts.nsa import read_nsa
 from shredfinder.hosts.parents import find_parents
+from shredfinder.hosts.saga_rule import compare_removals, saga_shreds
 from shredfinder.hosts.selection import find_host, join_hosts, select_hosts
 
 __all__ = [
     "ShredAssociation",
     "associate_shreds",
+    "compare_removals",
     "find_host",
     "find_parents",
     "host_distances",
@@ -23,6 +25,7 @@ __all__ = [
     "merge_shreds",
     "read_hosts",
     "read_nsa",
+    "saga_shreds",
     "select_hosts",
     "shreds_by_rule",
 ]

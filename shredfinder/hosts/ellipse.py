@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["in_host_ellipse", "is_large_galaxy_entry", "shreds_by_rule"]
 
-_SPEED_OF_LIGHT = constants.c.to_value(u.km / u.s)
+SPEED_OF_LIGHT = constants.c.to_value(u.km / u.s)
 _ARCSEC = np.radians(1.0 / 3600.0)
 
 
@@ -99,7 +99,7 @@ def in_host_ellipse(
     )
     vectors = [_vectors(c, name) for c, name in ((coords, "coords"), (host_coords, "host_coords"))]
     # Hosts without a usable ellipse have NaN radii, which are never within the limit.
-    radii = elliptical_radii(vectors[1], vectors[0], *_clean(*ellipse))
+    radii = elliptical_radii(vectors[1], vectors[0], *clean_ellipses(*ellipse))
     with np.errstate(invalid="ignore"):
         inside = radii <= to_value(scale, "scale", u.dimensionless_unscaled)
     if redshift is not None and host_redshift is not None:
@@ -260,7 +260,7 @@ def usable_ellipses(hosts):
         to_floats(hosts[find_column(hosts, name)], name, unit)
         for name, unit in zip(names, units, strict=True)
     ]
-    return _clean(*columns)
+    return clean_ellipses(*columns)
 
 
 def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
@@ -289,7 +289,8 @@ def elliptical_radii(centers, points, semi_major, axis_ratio, angle):
     return np.hypot(along, across / axis_ratio) / semi_major
 
 
-def _clean(semi_major, axis_ratio, degrees):
+def clean_ellipses(semi_major, axis_ratio, degrees):
+    """Return axes, ratios and angles (converted from degrees to rad); NaN where unusable."""
     with np.errstate(invalid="ignore"):
         good = (
             (semi_major > 0)
@@ -313,7 +314,7 @@ def _vectors(coords, name):
 def _same_redshift(redshift, host_redshift, max_velocity):
     # A comparison with NaN is False: an unknown redshift does not exclude the source.
     with np.errstate(invalid="ignore"):
-        apart = np.abs(redshift - host_redshift) * _SPEED_OF_LIGHT >= max_velocity
+        apart = np.abs(redshift - host_redshift) * SPEED_OF_LIGHT >= max_velocity
     return ~apart
 
 

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
     from shredfinder.imaging import Cutouts, CutoutSequence
 
-__all__ = ["find_parents"]
+__all__ = ["find_parents", "name_parents"]
 
 _ARCSEC = np.radians(1.0 / 3600.0)
 # As in SAGA's rule, sources inside this multiple of the 90 % light radius may be shreds.
 _ELLIPSE_SCALE = 2.0
 # A galaxy this near to a host's centre, in units of its 90 % radius or in arcsec, is its entry.
 _ENTRY_RADIUS, _ENTRY_ARCSEC = 0.15, 3.0
-_ORPHAN, _HOST, _ROW, _SELF = "orphan", "host", "row", "self"
+#: Kinds of parents.
+ORPHAN, HOST, ROW, SELF = "orphan", "host", "row", "self"
 
 
 def find_parents(
@@ -160,7 +161,7 @@ def find_parents(
     wanted = shred & placed
     if hosts is not None:
         parents.claim(sources, wanted, hosts, order)
-        wanted &= parents.kind == _SELF
+        wanted &= parents.kind == SELF
     find_links = None
     if cutouts is not None:
         if len(cutouts) != n:
@@ -173,12 +174,12 @@ def find_parents(
             ),
         )
     parent, share = assign(sources, wanted, order, find_links)
-    parents.add(wanted, parent, share, np.where(shred[parent], _ORPHAN, _ROW))
+    parents.add(wanted, parent, share, np.where(shred[parent], ORPHAN, ROW))
     # A shred without a position is a group of its own.
-    parents.kind[shred & ~placed] = _ORPHAN
+    parents.kind[shred & ~placed] = ORPHAN
     table = Table()
     table["id"] = identifiers
-    table["parent_id"] = parents.names(identifiers, hosts)
+    table["parent_id"] = name_parents(parents.kind, parents.index, identifiers, hosts)
     table["parent_kind"] = parents.kind
     table["parent_confidence"] = Column(parents.confidence.astype(np.float32), format=".2f")
     table["parent_index"] = parents.index
@@ -192,7 +193,7 @@ class _Parents:
     """The columns of the result, while they are filled."""
 
     def __init__(self, shred: np.ndarray, p_cnn: np.ndarray) -> None:
-        self.kind = np.full(shred.size, _SELF, dtype="U6")
+        self.kind = np.full(shred.size, SELF, dtype="U6")
         self.index = np.arange(shred.size)
         # Entries of the large-galaxy atlas are galaxies whatever their score.
         galaxy = np.where(np.isfinite(p_cnn), 1.0 - p_cnn, np.nan)
@@ -210,27 +211,45 @@ class _Parents:
         if not inside.any():
             return
         entry = _find_entries(sources, hosts, order)
-        kind = np.where(entry[best] >= 0, _ROW, _HOST)
+        kind = np.where(entry[best] >= 0, ROW, HOST)
         index = np.where(entry[best] >= 0, entry[best], best)
         # 1 at the centre, 1/2 on the ellipse.
         with np.errstate(invalid="ignore"):
             confidence = 1.0 - 0.5 * (radii / _ELLIPSE_SCALE) ** 2
         self.add(inside, index, confidence, kind)
 
-    def names(self, identifiers, hosts):
-        """Return the identifiers of the parents."""
-        host = self.kind == _HOST
-        own = identifiers[np.where(host, 0, self.index)] if identifiers.size else identifiers
-        if hosts is None:
-            return own
-        column = find_column(hosts, "host_id", required=False)
-        names = np.arange(len(hosts)) if column is None else np.asarray(hosts[column])
-        # Numbers and names have no common type: the result is text.
-        if names.dtype.kind not in "iu" or own.dtype.kind not in "iu":
-            names, own = names.astype(str), own.astype(str)
-        if not host.any():
-            return own
-        return np.where(host, names[np.where(host, self.index, 0)], own)
+
+def name_parents(
+    kind: np.ndarray, index: np.ndarray, identifiers: np.ndarray, hosts: Table | None
+) -> np.ndarray:
+    """Return the identifiers of parents, from the table's or from ``host_id`` of the hosts.
+
+    Parameters
+    ----------
+    kind, index : `~numpy.ndarray` of shape (n,)
+        The columns ``parent_kind`` and ``parent_index``.
+    identifiers : `~numpy.ndarray` of shape (n,)
+        Identifiers of the table's rows.
+    hosts : `~astropy.table.Table` or None
+        The hosts.
+
+    Returns
+    -------
+    names : `~numpy.ndarray` of shape (n,)
+        Integers or text.
+    """
+    host = kind == HOST
+    own = identifiers[np.where(host, 0, index)] if identifiers.size else identifiers
+    if hosts is None:
+        return own
+    column = find_column(hosts, "host_id", required=False)
+    names = np.arange(len(hosts)) if column is None else np.asarray(hosts[column])
+    # Numbers and names have no common type: the result is text.
+    if names.dtype.kind not in "iu" or own.dtype.kind not in "iu":
+        names, own = names.astype(str), own.astype(str)
+    if not host.any():
+        return own
+    return np.where(host, names[np.where(host, index, 0)], own)
 
 
 def _warn_of_gaps(scored, placed):
