@@ -256,11 +256,13 @@ def _read_r(table, survey):
         )
     flux, variance = read_flux(table, found, "r", dereddened=True)
     if flux is None:
+        # Fluxes that are not corrected yet.
         flux, variance = read_flux(table, found, "r", dereddened=False)
         transmission = found.columns["r"].get("mw_transmission")
         if transmission is not None:
             factor = to_floats(table[transmission], transmission)
             flux, variance = flux / factor, None if variance is None else variance / factor**2
+    flux = np.full(len(table), np.nan) if flux is None else flux
     with np.errstate(divide="ignore", invalid="ignore"):
         mag = np.where(flux > 0, 22.5 - 2.5 * np.log10(flux), np.nan)
         # Unknown errors are not large ones: NaN fails the comparison.
