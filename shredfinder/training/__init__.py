@@ -8,6 +8,7 @@ from shredfinder.training.augmentation import (
     move_center,
     redden_image,
 )
+from shredfinder.training.companions import draw_companion
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.others import OTHER_KINDS, draw_other
 from shredfinder.training.recipes import RECIPES, Augmentation, Recipe, get_recipe
@@ -20,6 +21,7 @@ __all__ = [
     "Recipe",
     "augment_image",
     "combine_raters",
+    "draw_companion",
     "draw_other",
     "encode_labels",
     "fill_border",

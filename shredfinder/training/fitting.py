@@ -14,6 +14,7 @@ from shredfinder._utils.files import atomic_write, writing_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.models.architectures import import_keras, standard_settings
+from shredfinder.training.companions import find_small_galaxies
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -214,6 +215,7 @@ def _make_batches(
     random_state: int | None,
 ) -> PyDataset:
     images, targets, sample_weight, radii = data
+    small = find_small_galaxies(images, targets, radii) if augmentation.companions else []
     # Without a seed this draws one, which all batches of the run then share.
     entropy: Any = np.random.SeedSequence(random_state).entropy
 
@@ -234,7 +236,12 @@ def _make_batches(
             rng = np.random.default_rng([entropy, self.epoch, index + 1])
             changed = [
                 augmentation.apply(
-                    images[row], targets[row], radii[row], rng, color_mapping=color_mapping
+                    images[row],
+                    targets[row],
+                    radii[row],
+                    rng,
+                    color_mapping=color_mapping,
+                    small=small,
                 )
                 for row in rows
             ]

@@ -15,10 +15,11 @@ from shredfinder.training.augmentation import (
     move_center,
     redden_image,
 )
+from shredfinder.training.companions import HOST_RADIUS, draw_companion
 from shredfinder.training.others import draw_other
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from keras.optimizers import Optimizer
@@ -40,6 +41,8 @@ _MIN_RADIUS = 5.5
 _SURE = 0.05
 # Probability that the centre of a moved image is a shred.
 _MOVED_SHRED = 0.97
+# Probability that a drawn companion is a galaxy: some would pass for a knot of their host.
+_COMPANION_GALAXY = 0.9
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class Augmentation:
     filled : float
         Fraction of the other images whose border is filled as that of moved images, so that the
         border tells nothing of the label.
+    companions : float
+        Fraction of the images of certain, large galaxies on which a small galaxy is drawn
+        (`~shredfinder.training.draw_companion`). It lies at the centre, and the label is galaxy.
     reddened : float
         Fraction of the images that are reddened, by up to ``max_ebv``, and whose zero-points
         change.
@@ -71,7 +77,7 @@ class Augmentation:
     --------
     >>> from shredfinder.training import RECIPES
     >>> RECIPES["catalogue"].augmentation.moved
-    0.3
+    0.15
     """
 
     max_scale: float = 1.15
@@ -79,6 +85,7 @@ class Augmentation:
     unresampled: float = 0.0
     moved: float = 0.0
     filled: float = 0.0
+    companions: float = 0.0
     reddened: float = 0.0
     others: float = 0.0
     max_ebv: float = 0.6
@@ -87,7 +94,7 @@ class Augmentation:
     @property
     def needs_colors(self) -> bool:
         """`bool`: whether images in a survey's colours are needed."""
-        return bool(self.moved or self.filled or self.reddened or self.others)
+        return any((self.moved, self.filled, self.companions, self.reddened, self.others))
 
     def apply(
         self,
@@ -97,6 +104,7 @@ class Augmentation:
         rng: np.random.Generator,
         *,
         color_mapping: str | None = None,
+        small: Sequence[tuple[np.ndarray, float]] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change an image, and its label where the change demands it.
 
@@ -114,6 +122,8 @@ class Augmentation:
         color_mapping : str, optional
             Mapping of the image's colours. Without it, or for fluxes, images are only rotated,
             scaled and shifted.
+        small : sequence of tuple, optional
+            Images of small galaxies and their radii in pixels, to be drawn as companions.
 
         Returns
         -------
@@ -123,7 +133,7 @@ class Augmentation:
             Its label.
         """
         if self.needs_colors and color_mapping in COLOR_MAPPINGS:
-            image, target = self._change(image, target, radius, rng, str(color_mapping))
+            image, target = self._change(image, target, radius, rng, str(color_mapping), small)
         augmented = augment_image(
             image,
             rng,
@@ -140,13 +150,25 @@ class Augmentation:
         radius: float,
         rng: np.random.Generator,
         color_mapping: str,
+        small: Sequence[tuple[np.ndarray, float]],
     ) -> tuple[np.ndarray, np.ndarray]:
         is_other = len(target) > 2 and target[2] > 0.5
         if len(target) > 2 and not is_other and rng.random() < self.others:
             drawn = draw_other(image, rng, color_mapping=color_mapping)
             if drawn is not None:
                 image, target = drawn, np.array([0, 0, 1], target.dtype)
-                is_other = True
+        elif (
+            small
+            and radius >= HOST_RADIUS
+            and target[0] >= 1 - _SURE
+            and rng.random() < self.companions
+        ):
+            drawn = draw_companion(
+                image, radius, *small[rng.integers(len(small))], rng, color_mapping=color_mapping
+            )
+            if drawn is not None:
+                image, target = drawn, np.zeros_like(target)
+                target[:2] = _COMPANION_GALAXY, 1 - _COMPANION_GALAXY
         elif radius >= _MIN_RADIUS and target[0] >= 1 - _SURE and rng.random() < self.moved:
             distance = radius * (
                 rng.uniform(_OFF_NUCLEUS, _FARTHEST)
@@ -272,9 +294,10 @@ _ROBUST = Augmentation(
     max_scale=1.2,
     max_shift=1.0,
     unresampled=0.5,
-    moved=0.3,
+    moved=0.15,
     filled=0.3,
-    reddened=0.3,
+    companions=0.2,
+    reddened=0.5,
     others=0.12,
 )
 

@@ -11,6 +11,7 @@ from shredfinder.training import (
     OTHER_KINDS,
     RECIPES,
     Augmentation,
+    draw_companion,
     draw_other,
     encode_labels,
     fill_border,
@@ -18,6 +19,7 @@ from shredfinder.training import (
     move_center,
     redden_image,
 )
+from shredfinder.training.companions import find_small_galaxies
 
 STILL = Augmentation(max_scale=1.0, max_shift=0.0, unresampled=1.0)
 RADIUS = 12.0  # pixels
@@ -188,3 +190,43 @@ def test_the_recipe_has_them_all():
     assert min(augmentation.moved, augmentation.filled, augmentation.reddened) > 0
     assert augmentation.others > 0
     assert not RECIPES["compact"].augmentation.needs_colors
+
+
+def test_companions_are_drawn_on_large_galaxies_only(galaxy):
+    small = [(galaxy, 6.0)]
+    augmentation = dataclasses.replace(STILL, companions=1.0)
+    for radius, changes in ((25.0, True), (6.0, False)):
+        image, label = augmentation.apply(
+            galaxy,
+            np.array([1, 0, 0], np.float32),
+            radius,
+            np.random.default_rng(5),
+            color_mapping="legacy-grz",
+            small=small,
+        )
+        assert (
+            np.bincount(image.ravel(), minlength=256) != np.bincount(galaxy.ravel(), minlength=256)
+        ).any() == changes
+        assert label[0] == pytest.approx(0.9 if changes else 1.0)
+
+
+def test_a_companion_lies_at_the_centre_and_its_host_beside_it(galaxy):
+    drawn = draw_companion(galaxy, 25.0, galaxy, 6.0, np.random.default_rng(2))
+    light = drawn.sum(axis=-1).astype(float)
+    assert light[62:66, 62:66].mean() > 1.2 * np.median(light[56:72, 56:72])
+    # The host's nucleus is elsewhere.
+    peaks = light.copy()
+    peaks[54:74, 54:74] = 0
+    assert peaks.max() > 200
+
+
+def test_a_companion_fainter_than_its_host_is_not_drawn(galaxy, sky):
+    bright = np.full_like(galaxy, 200)
+    assert draw_companion(bright, 25.0, sky, 6.0, np.random.default_rng(2)) is None
+
+
+def test_only_certain_small_galaxies_become_companions(galaxy):
+    images = np.stack([galaxy] * 5)
+    targets = np.array([[1, 0], [1, 0], [0, 1], [0.8, 0.2], [1, 0]])
+    small = find_small_galaxies(images, targets, np.array([6.0, 30.0, 6.0, 6.0, np.nan]))
+    assert [radius for _, radius in small] == [6.0]
