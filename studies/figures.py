@@ -1,6 +1,6 @@
 """Plot the figures of the documentation from the study's cross-validated scores.
 
-    python studies/figures.py state/ distilled --against soft
+    python studies/figures.py state/ catalogue --against compact-first-labels
 
 As in `summary.py`, they use the sources on which the raters agree. The images are written to
 ``docs/_static``.
@@ -43,18 +43,11 @@ def main():
     parser.add_argument("run")
     parser.add_argument("--against", help="another run to compare with")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--symmetry", default="none", choices=["uncertain", "all", "none"])
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
     sources = load_sources(args.data)
     scores = {
-        run: compute_scores(
-            gather(args.state, run, len(sources.table)),
-            sources.shred,
-            sources.fold,
-            sources.agreed,
-            args.symmetry,
-        )
+        run: compute_scores(gather(args.state, run, len(sources.table))[0], sources)
         for run in (args.run, args.against)
         if run
     }
@@ -103,7 +96,7 @@ def plot_calibration(y, scores):
 
 def plot_bins(sources, rows, y, p):
     """Plot metrics by the raters' confidence, by brightness and by size."""
-    groups = np.asarray(sources.table["sky_group"])[rows]
+    groups = sources.groups[rows]
     less = np.minimum(sources.table["confidence"], sources.table["confidence2"])
     appearance = measure_appearance(sources.cutouts(rows))
     words = np.array(["", "guess", "likely", "certain"])[np.asarray(less)[rows]]

@@ -1,12 +1,12 @@
 """Fit the AUC of the compact network over the number of labels and extrapolate it.
 
-    python studies/study.py state/ labels-160 labels-320 labels-640 labels-1280 soft --folds 0
+    python studies/study.py state/ labels-160 labels-320 labels-640 labels-1280 catalogue --folds 0
     python studies/learning_curve.py state/ --folds 0
 
-As in ``summary.py``, the test set is the sources on which the raters agree, with single
-evaluations. A power law of the number of labels is fitted to 1 − AUC by least squares in
-logarithms. The 95 % intervals are from 1,000 resamples of the groups on the sky, the same for all
-numbers of labels. The figure is written to ``docs/_static``.
+As in ``summary.py``, the test set is the sources on which the raters agree. A power law of the
+number of labels is fitted to 1 − AUC by least squares in logarithms. The 95 % intervals are from
+1,000 resamples of the groups on the sky, the same for all numbers of labels. The figure is
+written to ``docs/_static``.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from figures import save
-from runs import RUNS
-from scores import gather
+from scores import gather, to_probability
 from sources import load_sources
+from study import RUNS
 
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics
 from shredfinder.plotting.style import make_figure
 
-DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "soft")
+DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "catalogue")
 
 
 def main():
@@ -36,12 +36,12 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
-    sources = load_sources(args.data, images=False)
+    sources = load_sources(args.data)
     use = sources.agreed & np.isin(sources.fold, args.folds)
-    y, groups = sources.shred[use].astype(int), np.asarray(sources.table["sky_group"])[use]
-    logits = [gather(args.state, name, len(use), args.folds)[use, 0] for name in args.runs]
-    scores = [1 / (1 + np.exp(-values)) for values in logits]
-    everything = np.mean([np.sum((sources.fold >= 0) & (sources.fold != k)) for k in args.folds])
+    y, groups = sources.shred[use].astype(int), sources.groups[use]
+    logits = [gather(args.state, name, len(use), args.folds)[0][use] for name in args.runs]
+    scores = [to_probability(values) for values in logits]
+    everything = np.mean([np.sum(sources.fold != k) for k in args.folds])
     n = np.array([RUNS[name].n_labels or everything for name in args.runs], float)
 
     def curve(y, index):

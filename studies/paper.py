@@ -42,7 +42,8 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", choices=["published", "compact"], help="train one network only")
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(N_FOLDS)))
-    parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument("--labels", default="final", choices=["final", "final4"])
+    parser.add_argument("--records", type=Path, default=RECORDS, help="one folder for each labels")
     parser.add_argument(
         "--mixed",
         action="store_true",
@@ -54,7 +55,7 @@ def main():
         import_keras().config.set_dtype_policy("mixed_bfloat16")
     for folder in (args.state, args.records):
         folder.mkdir(parents=True, exist_ok=True)
-    sources = load_sources(args.data)
+    sources = load_sources(args.data, args.labels)
     reserved, folds = split(sources)
     trainings = Trainings(args, sources, reserved, folds)
     if args.only != "published":
@@ -77,8 +78,8 @@ def choose_setting(firsts):
 
 def split(sources):
     """Reserve one fifth of the sources and split the rest, by whole groups on the sky."""
-    groups = np.asarray(sources.table["sky_group"])
-    labels = sources.targets["hard"]
+    groups = sources.groups
+    labels = sources.hard
     reserved = make_folds(labels, groups, n_splits=5, random_state=1) == 0
     folds = make_folds(np.where(reserved, np.nan, labels), groups, n_splits=N_FOLDS, random_state=2)
     return np.flatnonzero(reserved), folds
@@ -97,7 +98,7 @@ class Trainings:
             return json.loads(path.read_text())
         folder = self.args.state / f"{recipe}-{fold}"
         folder.mkdir(exist_ok=True)
-        labels = self.sources.targets["hard"]
+        labels = self.sources.hard
         kept = np.flatnonzero((self.folds >= 0) & (self.folds != fold))
         held = np.flatnonzero(self.folds == fold)
         classifier = ShredClassifier(architecture, SURVEY.name, symmetry="none", random_state=fold)
@@ -156,7 +157,7 @@ def summarize(folder, sources, reserved):
     """Print the table of all records: means over the folds, intervals by group."""
     agreed = sources.agreed[reserved]
     y = sources.shred[reserved][agreed].astype(int)
-    groups = np.asarray(sources.table["sky_group"])[reserved][agreed]
+    groups = sources.groups[reserved][agreed]
     names = [str(name) for name in sources.table["objID"][reserved]]
     # All models use the same resamples, because the source indices are resampled.
     numbers = np.arange(len(y), dtype=float)

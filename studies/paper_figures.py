@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
-    sources = load_sources(args.data)
+    sources = load_sources(args.data, "final")
     rows, _ = split(sources)
     agreed = sources.agreed[rows]
     rows = rows[agreed]

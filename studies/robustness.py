@@ -1,6 +1,6 @@
 """Measure the AUC at other surveys' seeing and depth, with and without training on such images.
 
-    python studies/robustness.py state/ distilled robust
+    python studies/robustness.py state/ catalogue robust
 
 Each source is scored once by the network trained without its fold, on the original image and on
 images degraded to the seeing, depth and pixel scale of SDSS and PS1
@@ -13,11 +13,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
-from runs import RUNS
+from scores import to_probability
 from sources import load_sources
-from study import NETWORKS, degrade, score
+from study import RUNS, score
 
+from shredfinder import ShredClassifier
+from shredfinder.datasets import degrade_cutouts
 from shredfinder.evaluation import bootstrap_metrics, compare_models, compute_metrics
 from shredfinder.surveys import DEFAULT_SURVEY, SURVEYS
 
@@ -29,20 +30,18 @@ def main():
     parser.add_argument("runs", nargs="+", choices=sorted(RUNS))
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     sources = load_sources(args.data)
     rows = np.flatnonzero(sources.agreed & np.isin(sources.fold, args.folds))
     y = sources.shred[rows].astype(int)
-    groups = np.asarray(sources.table["sky_group"])[rows]
+    groups = sources.groups[rows]
     print(f"{len(rows)} sources in folds {', '.join(map(str, args.folds))}")
     for kind in SURVEYS:
-        images = sources.images[rows]
+        cutouts = sources.cutouts(rows)
         if kind != DEFAULT_SURVEY:
-            images = degrade(images, kind, random_state=0)
-        logits = [score_folds(args, name, images, sources.fold[rows]) for name in args.runs]
-        scores = [1 / (1 + np.exp(-values)) for values in logits]
+            cutouts = degrade_cutouts(cutouts, kind, random_state=0)
+        logits = [score_folds(args, name, cutouts, sources.fold[rows]) for name in args.runs]
+        scores = [to_probability(values) for values in logits]
         for name, p_cnn in zip(args.runs, scores, strict=True):
             values = compute_metrics(y, p_cnn)
             low, high = bootstrap_metrics(y, p_cnn, groups)["auc"]
@@ -54,14 +53,13 @@ def main():
             print(f"{'':12} {name} over {args.runs[0]}: {gain}")
 
 
-def score_folds(args, name, images, folds):
+def score_folds(args, name, cutouts, folds):
     """Return the logits of sources, each from the network trained without it."""
-    logits = np.full(len(images), np.nan)
+    logits = np.full(len(cutouts), np.nan)
     for fold in args.folds:
-        network = NETWORKS[RUNS[name].network]()
-        network.load_state_dict(torch.load(args.state / f"{name}-{fold}-0.pt"))
+        model = ShredClassifier.load(args.state / f"{name}-{fold}.shredmodel")
         rows = np.flatnonzero(folds == fold)
-        logits[rows] = score(network, images[rows], n_symmetries=1)[:, 0]
+        logits[rows], _ = score(model, cutouts[rows])
     return logits
 
 

@@ -1,58 +1,48 @@
-"""Cross-validated scores of the study's networks, computed as the package computes them."""
+"""Cross-validated scores of the study's networks."""
 
 import numpy as np
 
 from shredfinder.evaluation import fit_calibration
 
-_UNCERTAIN = np.log(0.95 / 0.05)
+
+def gather(state, name, n_sources, folds=range(5)):
+    """Combine the folds that exist.
+
+    Returns
+    -------
+    logits, other : `~numpy.ndarray`
+        Logit for shred against galaxy and probability of other, of shape ``(n_sources,)``; NaN for
+        sources that no fold has scored.
+    """
+    logits, other = np.full((2, n_sources), np.nan)
+    paths = [path for k in folds if (path := state / f"{name}-{k}.npz").exists()]
+    if not paths:
+        raise FileNotFoundError(f"no fold of {name!r} in {str(state)!r}: run studies/study.py")
+    for path in paths:
+        with np.load(path) as saved:
+            logits[saved["rows"]], other[saved["rows"]] = saved["logits"], saved["other"]
+    return logits, other
 
 
-def read_logits(state, name, fold, seed):
-    """Read the row numbers and logits ``(n, 8)`` of one training."""
-    with np.load(state / f"{name}-{fold}-{seed}.npz") as saved:
-        return saved["rows"], saved["logits"].astype(float)
-
-
-def gather(state, name, n_sources, folds=range(5), seeds=(0,)):
-    """Combine the folds to logits ``(n_sources, 8)``; NaN for sources that no fold has scored."""
-    logits = np.full((n_sources, 8), np.nan)
-    for fold in folds:
-        parts = [read_logits(state, name, fold, seed) for seed in seeds]
-        logits[parts[0][0]] = np.mean([logits for _, logits in parts], axis=0)
-    return logits
+def to_probability(logits):
+    """Return the probability of each logit."""
+    return 1 / (1 + np.exp(-logits))
 
 
 def calibrate(logits, shred):
     """Fit the temperature that minimises the cross-entropy."""
-    return fit_calibration(shred, 1 / (1 + np.exp(-logits))).temperature
+    return fit_calibration(shred, to_probability(logits)).temperature
 
 
-def compute_scores(logits, shred, fold, usable, symmetry="uncertain"):
-    """Return calibrated probabilities; the temperature of each fold is fitted to the others.
-
-    Parameters
-    ----------
-    logits : `~numpy.ndarray`
-        Logits of the 8 rotations and reflections, ``(n, 8)``.
-    shred, fold, usable : `~numpy.ndarray`
-        Label and fold of each source, and whether it is used for the calibration.
-    symmetry : {"uncertain", "all", "none"}
-        As in `shredfinder.ShredClassifier`.
-    """
+def compute_scores(logits, sources):
+    """Return calibrated probabilities; the temperature of each fold is fitted to the others."""
+    usable = sources.agreed & np.isfinite(logits)
     p = np.full(len(logits), np.nan)
-    for k in np.unique(fold[fold >= 0]):
-        others = usable & (fold != k) & (fold >= 0) & np.isfinite(logits[:, 0])
-        held = (fold == k) & np.isfinite(logits[:, 0])
-        if not others.any():
-            others = usable & held
-        temperature = calibrate(average(logits[others], symmetry, 1.0), shred[others])
-        p[held] = 1 / (1 + np.exp(-average(logits[held], symmetry, temperature) / temperature))
+    for k in np.unique(sources.fold):
+        others, held = usable & (sources.fold != k), (sources.fold == k) & np.isfinite(logits)
+        if not held.any():
+            continue
+        fitted = others if others.any() else usable & held
+        temperature = calibrate(logits[fitted], sources.shred[fitted])
+        p[held] = to_probability(logits[held] / temperature)
     return p
-
-
-def average(logits, symmetry, temperature):
-    """Average over the symmetries for all, for uncertain or for no sources."""
-    mean = logits.mean(1)
-    if symmetry == "uncertain":
-        return np.where(np.abs(logits[:, 0] / temperature) < _UNCERTAIN, mean, logits[:, 0])
-    return mean if symmetry == "all" else logits[:, 0]

@@ -1,10 +1,11 @@
 """Print the study's table: runs, metrics, and the gain over a reference run.
 
-    python studies/summary.py state/ --runs plain first soft distilled
+    python studies/summary.py state/ catalogue first-labels compact --against compact
+    python studies/summary.py state/ catalogue first-labels --labels final
 
-The metrics are for the sources on which the raters agree, with 95 % intervals from 1,000 resamples
-of the groups on the sky. The gain is paired: both networks use the same resamples and the folds
-that both have.
+The metrics are for the galaxies and shreds on which the raters agree, or of which both first raters
+were certain (``--certain``), with 95 % intervals from 1,000 resamples of the groups on the sky. The
+gain is paired: both networks use the same resamples and the folds that both have.
 """
 
 import argparse
@@ -28,57 +29,52 @@ def main():
     """Read the scores and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
-    parser.add_argument("--runs", nargs="+", required=True, help="NAME, or NAME+NAME to average")
+    parser.add_argument("runs", nargs="+")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--against", default="plain")
+    parser.add_argument("--against", help="reference run")
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
-    parser.add_argument("--corrected", action="store_true", help="test on corrected labels")
+    parser.add_argument("--labels", default="final4", choices=["final4", "final"])
+    parser.add_argument("--certain", action="store_true", help="only certain sources")
     args = parser.parse_args()
-    sources = load_sources(args.data, images=False, corrected=args.corrected)
-    groups = np.asarray(sources.table["sky_group"])
+    sources = load_sources(args.data, args.labels)
+    tested = sources.agreed & (sources.certain | (not args.certain))
 
-    def probabilities(runs):
-        logits = np.mean(
-            [gather(args.state, run, len(groups), args.folds) for run in runs.split("+")], axis=0
-        )
-        usable = sources.agreed & np.isfinite(logits[:, 0])
-        return compute_scores(logits, sources.shred, sources.fold, usable, args.symmetry)
+    def probabilities(run):
+        return compute_scores(gather(args.state, run, len(tested), args.folds)[0], sources)
 
-    try:
-        reference = probabilities(args.against)
-    except FileNotFoundError:
-        reference = None
+    reference = probabilities(args.against) if args.against else None
     rows = []
-    for runs in args.runs:
-        p = probabilities(runs)
-        use = sources.agreed & np.isfinite(p)
-        metrics = lambda y, p: compute_metrics(y, p) | operating_point(y, p)  # noqa: E731
-        y = sources.shred[use].astype(int)
+    for run in args.runs:
+        p = probabilities(run)
+        use = tested & np.isfinite(p)
+        y, groups = sources.shred[use].astype(int), sources.groups[use]
         values = metrics(y, p[use])
-        intervals = bootstrap_metrics(y, p[use], groups[use], metric=metrics)
-        row = {"run": runs, "n": len(y)}
-        for name in ("auc", "accuracy", "calibration_error", "purity", "pure"):
+        intervals = bootstrap_metrics(y, p[use], groups, metric=metrics)
+        row = {"run": run, "n": len(y)}
+        for name in values:
             digits = 4 if name == "auc" else 3
             low, high = intervals[name]
             row[name] = f"{values[name]:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
-        if reference is not None and runs != args.against:
+        row["gain"] = ""
+        if reference is not None and run != args.against:
             both = use & np.isfinite(reference)
             found = compare_models(
-                sources.shred[both].astype(int), p[both], reference[both], groups[both]
+                sources.shred[both].astype(int), p[both], reference[both], sources.groups[both]
             )["auc"]
             row["gain"] = "{difference:+.4f} ({low:+.4f} to {high:+.4f})".format(**found)
-        else:
-            row["gain"] = ""
         rows.append(row)
     Table(rows).pprint(max_lines=-1, max_width=-1)
 
 
-def operating_point(y, p, prevalence=0.05, completeness=0.95):
-    """Compute the purity at 5 % shreds for a threshold of 0.5 and for 95 % completeness."""
+def metrics(y, p, prevalence=0.05, completeness=0.95):
+    """Compute the table's metrics; the purities are for 5 % shreds."""
+    everything = compute_metrics(y, p)
+    chosen = choose_threshold(y, p, prevalence, completeness=completeness)
     return {
+        **{name: everything[name] for name in ("auc", "accuracy", "calibration_error")},
+        "specificity": everything["specificity"],
         "purity": prevalence_metrics(y, p, prevalence)["purity"],
-        "pure": choose_threshold(y, p, prevalence, completeness=completeness)["purity"],
+        "purity at 95 %": chosen["purity"],
     }
 
 

@@ -1,6 +1,6 @@
 """Tabulate performance by rater agreement, kind of source and prior, and plot the worst errors.
 
-    python studies/trust.py state/ distilled --gallery worst_errors.png
+    python studies/trust.py state/ catalogue --gallery worst_errors.png
 
 Everything uses the cross-validated scores of the study.
 """
@@ -26,12 +26,10 @@ def main():
     parser.add_argument("state", type=Path)
     parser.add_argument("run")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--symmetry", default="uncertain", choices=["uncertain", "all", "none"])
     parser.add_argument("--gallery", type=Path, help="image file for the worst errors")
     args = parser.parse_args()
-    sources = load_sources(args.data, images=args.gallery is not None)
-    logits = gather(args.state, args.run, len(sources.table))
-    p = compute_scores(logits, sources.shred, sources.fold, sources.agreed, args.symmetry)
+    sources = load_sources(args.data)
+    p = compute_scores(gather(args.state, args.run, len(sources.table))[0], sources)
     print(by_agreement(sources, p), by_kind(sources, p), priors(sources, p), sep="\n\n")
     if args.gallery:
         plot_worst(sources, p, args.gallery)
@@ -40,12 +38,14 @@ def main():
 def by_agreement(sources, p):
     """Tabulate metrics by agreement and confidence of the raters."""
     table = sources.table
+    same = np.asarray(table["label"] == table["label2"])
     surer, less = (f(table["confidence"], table["confidence2"]) for f in (np.maximum, np.minimum))
     rows = [
-        ("agree, both certain", sources.agreed & (less == 3)),
-        ("agree, one certain, one likely", sources.agreed & (less == 2) & (surer == 3)),
-        ("agree, less sure", sources.agreed & ((less == 1) | (surer < 3))),
-        ("disagree; judged by the third label", ~sources.agreed & (sources.fold >= 0)),
+        ("first two agree, both certain", sources.agreed & same & (less == 3)),
+        ("agree, one certain, one likely", sources.agreed & same & (less == 2) & (surer == 3)),
+        ("agree, less sure", sources.agreed & same & ((less == 1) | (surer < 3))),
+        ("disagree, settled by the others", sources.agreed & ~same),
+        ("not settled; judged by the vote", ~sources.agreed & np.isfinite(sources.hard)),
     ]
     return _tabulate("raters", rows, sources, p)
 
@@ -68,7 +68,7 @@ def priors(sources, p, n_resamples=200):
     scores; the table gives how often it contains the true fraction.
     """
     rng = np.random.default_rng(0)
-    training_prior = float(np.mean(sources.shred[sources.fold >= 0]))
+    training_prior = float(np.mean(sources.shred[np.isfinite(sources.hard)]))
     rows = []
     for prior in (0.05, 0.2):
         estimates, covered, adjusted, truth = [], [], [], []
@@ -131,7 +131,7 @@ def plot_worst(sources, p, path, n=24):
     wrong = sources.agreed & np.isfinite(p) & ((p >= 0.5) != sources.shred)
     rows = np.flatnonzero(wrong)
     rows = rows[np.argsort(-np.abs(p[rows] - 0.5))][:n]
-    labels = sources.table["final", "confidence", "confidence2"][rows]
+    labels = sources.table["final4", "confidence", "confidence2"][rows]
     titles = [
         f"{label} ({sure}, {sure2})\np = {score:.2f}"
         for (label, sure, sure2), score in zip(labels, p[rows], strict=True)

@@ -41,17 +41,17 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     args = parser.parse_args()
     sources = load_sources(args.data)
-    trained = np.flatnonzero(sources.fold >= 0)
-    images = sources.cutouts(np.arange(len(sources.table))).images
+    trained = np.flatnonzero(np.isfinite(sources.hard))
+    images = sources.all_cutouts.images
     rng = np.random.default_rng(1)
-    groups = np.asarray(sources.table["sky_group"])
+    groups = sources.groups
     names = np.unique(groups)
     fitted = np.isin(groups, rng.permutation(names)[: len(names) // 2])
     measure = NoveltyMeasure.of_images(images[trained[fitted[trained]]])
     held = images[trained[~fitted[trained]]]
     rows = [("real, held out", held)]
     rows += list(make_others(held[rng.permutation(len(held))[:300]], rng))
-    neither = images[sources.fold < 0]
+    neither = images[~np.isfinite(sources.hard)]
     rows.append(("real, neither galaxy nor shred", neither))
     table = Table(names=("images", "n", "median", "above 1"), dtype=(object, int, float, float))
     for name, some in rows:
