@@ -71,6 +71,7 @@ def add_p_cnn(
     std: bool = False,
     novelty: bool = False,
     other: bool = False,
+    robust: bool = False,
     threads: int = 1,
     fetching: int = 1,
 ) -> Catalog:
@@ -101,7 +102,7 @@ def add_p_cnn(
     prior : float, optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, for which probabilities are
         corrected. By default that of the training set.
-    pixel_scale, bands, allow_other_colors, std, novelty, other
+    pixel_scale, bands, allow_other_colors, std, novelty, other, robust
         As for `shredfinder.add_p_cnn`.
     replace_columns : bool, optional
         Replace existing score columns, including shredfinder's own: a lazy catalogue does not
@@ -165,6 +166,7 @@ def add_p_cnn(
         std=std,
         novelty=novelty,
         other=other,
+        robust=robust,
     )
     check_count(threads, "threads")
     check_count(fetching, "fetching")

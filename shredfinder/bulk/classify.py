@@ -110,6 +110,7 @@ def classify_catalogue(
     std: bool = False,
     novelty: bool = False,
     other: bool = False,
+    robust: bool = False,
     progress: bool | Literal["auto"] = "auto",
     overwrite: bool = False,
     resume: bool = False,
@@ -139,7 +140,7 @@ def classify_catalogue(
         a file is read into memory.
     pattern, position, service, prior, pixel_scale, bands, allow_other_colors, replace_columns
         As for `~shredfinder.add_p_cnn`.
-    std, novelty, other, progress
+    std, novelty, other, robust, progress
         As for `~shredfinder.add_p_cnn`.
     overwrite : bool, optional
         Replace an existing output and the state of an interrupted run.
@@ -205,6 +206,7 @@ def classify_catalogue(
         std=std,
         novelty=novelty,
         other=other,
+        robust=robust,
     )
     check_count(chunk_size, "chunk_size")
     check_count(workers, "workers")
@@ -229,6 +231,7 @@ def classify_catalogue(
     shapes: dict[str, tuple[int, ...]] = {"views": (classifier.model_.n_views,)} if std else {}
     shapes |= {"novelty": ()} if novelty else {}
     shapes |= {"other": ()} if other else {}
+    shapes |= {"robust": ()} if robust else {}
     scores = CompactScores(store.n_rows, shapes)
     with images:
         size = chunk_size or images.chunk_size

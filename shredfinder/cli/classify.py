@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["classify", "configure_classify"]
 
-_NUMBERS = ("p_cnn", "p_cnn_std", "p_cnn_novelty")
+_NUMBERS = ("p_cnn", "p_cnn_std", "p_cnn_novelty", "p_other", "p_cnn_robust")
 _EPILOG = """\
 examples:
   shredfinder classify candidates.fits -o scored.fits
@@ -92,6 +92,11 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add p_other, the probability of a star, an artefact or blank sky",
     )
+    parser.add_argument(
+        "--robust",
+        action="store_true",
+        help="add p_cnn_robust, the score of the model for poorer images",
+    )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run, if any")
     parser.add_argument(
         "--chunk-size",
@@ -154,6 +159,8 @@ def _classify_images(args: argparse.Namespace) -> None:
         allow_other_colors=args.allow_other_colors,
         std=args.std,
         novelty=args.novelty,
+        other=args.other,
+        robust=args.robust,
     )
     if args.output is not None:
         write_catalogue(table, args.output)
@@ -198,6 +205,7 @@ def _classify_catalogue(args: argparse.Namespace) -> None:
             std=args.std,
             novelty=args.novelty,
             other=args.other,
+            robust=args.robust,
             **images,
         )
     except KeyboardInterrupt:

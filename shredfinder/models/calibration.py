@@ -85,8 +85,9 @@ class Scores:
         Fraction of shreds in the training set.
     optional : dict of `~numpy.ndarray`
         On request: ``views``, the probabilities of all symmetries, shape ``(n, n_views)``;
-        ``novelty``, the distance from the training set, and ``other``, the probability of being
-        neither galaxy nor shred, of shape ``(n,)``. All are float32.
+        ``novelty``, the distance from the training set, ``other``, the probability of being
+        neither galaxy nor shred, and ``robust``, the probability of being a shred by the model for
+        poorer images, of shape ``(n,)``. All are float32.
     """
 
     p_cnn: np.ndarray
@@ -145,7 +146,7 @@ class Scores:
         -------
         columns : dict of `~numpy.ndarray`
             ``p_cnn`` (float32), ``p_cnn_flag`` and, on request, ``p_cnn_std``,
-            ``p_cnn_novelty`` and ``p_other`` (float32).
+            ``p_cnn_novelty``, ``p_other`` and ``p_cnn_robust`` (float32).
         """
         p_cnn = self.p_cnn
         if prior is not None:
@@ -159,6 +160,9 @@ class Scores:
             columns["p_cnn_novelty"] = self.optional["novelty"].astype(np.float32)
         if "other" in self.optional:
             columns["p_other"] = self.optional["other"].astype(np.float32)
+        if "robust" in self.optional:
+            robust = apply_prior(self.optional["robust"].astype(float), prior, self.training_prior)
+            columns["p_cnn_robust"] = robust.astype(np.float32)
         return columns
 
 

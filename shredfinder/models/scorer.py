@@ -14,15 +14,16 @@ from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
+from shredfinder.models.archive import EMBEDDED_MODELS
 from shredfinder.models.calibration import Scores
 from shredfinder.models.description import SYMMETRIES
-from shredfinder.models.priors import check_prior
+from shredfinder.models.model import TrainedModel
+from shredfinder.models.priors import apply_prior, check_prior
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from shredfinder.imaging.cutouts import CutoutSequence, Images
-    from shredfinder.models.model import TrainedModel
 
 __all__ = ["ImageScorer"]
 
@@ -119,6 +120,7 @@ class ImageScorer:
         std: bool = False,
         novelty: bool = False,
         other: bool = False,
+        robust: bool = False,
     ) -> Scores:
         """Score images at the training set's fraction of shreds.
 
@@ -129,7 +131,7 @@ class ImageScorer:
         ----------
         X, pixel_scale, bands, allow_other_colors, batch_size, progress
             As for `predict_p_cnn`.
-        std, novelty, other : bool, optional
+        std, novelty, other, robust : bool, optional
             As for `predict_details`.
 
         Returns
@@ -167,6 +169,10 @@ class ImageScorer:
             scores.optional["novelty"] = np.full(n, np.nan, np.float32)
         if other:
             scores.optional["other"] = np.full(n, np.nan, np.float32)
+        second = None
+        if robust:
+            second = TrainedModel.read(EMBEDDED_MODELS["robust"])
+            scores.optional["robust"] = np.full(n, np.nan, np.float32)
 
         def score(start: int, batch: Cutouts) -> int:
             """Score a batch into its rows; threads write to different rows."""
@@ -189,6 +195,12 @@ class ImageScorer:
                 scores.optional["other"][rows[good]] = p_other
             if novelty and model.novelty is not None:
                 scores.optional["novelty"][rows[good]] = model.novelty.measure(images)
+            if second is not None:
+                second.description.check_cutouts(batch, allow_other_colors=allow_other_colors)
+                p_robust, _ = second.score(images, "none")
+                scores.optional["robust"][rows[good]] = apply_prior(
+                    p_robust, scores.training_prior, second.description.training_prior
+                )
             # False for models without the class, whose p_other is NaN.
             not_a_galaxy = p_other > (1 if limit is None else limit)
             scores.p_cnn[rows[good]] = np.where(not_a_galaxy, np.nan, p_cnn)
@@ -323,6 +335,7 @@ class ImageScorer:
         std: bool = True,
         novelty: bool = True,
         other: bool = False,
+        robust: bool = False,
         **kwargs: Any,
     ) -> Table:
         """Compute ``p_cnn`` with its scatter and the distance from the training set.
@@ -340,6 +353,9 @@ class ImageScorer:
             Compute the distance from the training set. It costs about one forward pass.
         other : bool, optional
             Give the probability of being neither galaxy nor shred.
+        robust : bool, optional
+            Give the score of the package's model for poorer images, at the cost of another forward
+            pass. Where the two models differ, look at the image.
         **kwargs
             Further arguments of `predict_p_cnn`.
 
@@ -349,8 +365,8 @@ class ImageScorer:
             One row per image: ``p_cnn`` and ``p_cnn_flag`` as from `predict_p_cnn`;
             ``p_cnn_std``, the standard deviation over the 8 rotations/reflections at the same
             prior; ``p_cnn_novelty``, above 1 for images unlike the training set and for 1 % of
-            images like it (`~shredfinder.models.NoveltyMeasure`); ``p_other``. NaN for unscored
-            images.
+            images like it (`~shredfinder.models.NoveltyMeasure`); ``p_other``; and
+            ``p_cnn_robust``. NaN for unscored images.
 
         Raises
         ------
@@ -379,7 +395,9 @@ class ImageScorer:
         """
         if prior is not None:
             check_prior(prior, words=("estimate",))
-        scores = self.score_images(X, std=std, novelty=novelty, other=other, **kwargs)
+        scores = self.score_images(
+            X, std=std, novelty=novelty, other=other, robust=robust, **kwargs
+        )
         fraction = scores.estimate_prior() if prior == "estimate" else prior
         return Table(scores.at_prior(fraction))
 

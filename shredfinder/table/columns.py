@@ -29,6 +29,7 @@ __all__ = [
     "OPTIONAL_NAMES",
     "OTHER_NAME",
     "P_NAME",
+    "ROBUST_NAME",
     "STD_NAME",
     "blank_row",
     "check_columns",
@@ -45,8 +46,9 @@ FLAG_NAME = "p_cnn_flag"
 STD_NAME = "p_cnn_std"
 NOVELTY_NAME = "p_cnn_novelty"
 OTHER_NAME = "p_other"
+ROBUST_NAME = "p_cnn_robust"
 # Columns that are written on request only, in this order.
-OPTIONAL_NAMES = (STD_NAME, NOVELTY_NAME, OTHER_NAME)
+OPTIONAL_NAMES = (STD_NAME, NOVELTY_NAME, OTHER_NAME, ROBUST_NAME)
 # Key of the model's name, version and hash in the columns' meta.
 _META_KEY = "shredfinder"
 # VOTable keeps descriptions but no other metadata. This text identifies our columns.
@@ -57,6 +59,7 @@ _UCDS = {
     STD_NAME: "stat.stdev",
     NOVELTY_NAME: "stat.value",
     OTHER_NAME: "stat.probability",
+    ROBUST_NAME: "stat.probability",
 }
 # Characters per flag, also in formats whose strings have a fixed width.
 FLAG_WIDTH = 16
@@ -156,6 +159,7 @@ def write_columns(
         STD_NAME: f"Standard deviation of p_cnn over the 8 rotations/reflections, {condition}",
         NOVELTY_NAME: "Distance from the training set; above 1 is unlike it",
         OTHER_NAME: "Probability of a star, an artefact or blank sky",
+        ROBUST_NAME: f"p_cnn of the model for poorer images, {condition}",
     }
     for name in OPTIONAL_NAMES:
         if name not in columns and name in table.colnames and _is_own(table, name):

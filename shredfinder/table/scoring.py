@@ -6,6 +6,7 @@ import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ class ScoreOptions:
     ----------
     cutouts, pattern, position, service, prior, pixel_scale, bands
         As for `add_p_cnn`.
-    allow_other_colors, replace_columns, std, novelty, other
+    allow_other_colors, replace_columns, std, novelty, other, robust
         As for `add_p_cnn`.
     optional_names : tuple of str
         The optional columns that are requested.
@@ -77,6 +78,7 @@ class ScoreOptions:
     std: bool = False
     novelty: bool = False
     other: bool = False
+    robust: bool = False
     optional_names: tuple[str, ...] = field(init=False)
     scoring: dict[str, Any] = field(init=False)
 
@@ -100,11 +102,12 @@ class ScoreOptions:
                 "folder as cutouts="
             )
         # In the order in which the columns are written.
-        requested = zip(OPTIONAL_NAMES, (self.std, self.novelty, self.other), strict=True)
-        names = tuple(name for name, is_requested in requested if is_requested)
+        requested = (self.std, self.novelty, self.other, self.robust)
+        names = tuple(compress(OPTIONAL_NAMES, requested))
         # The dataclass is frozen, also for its own __post_init__.
         object.__setattr__(self, "optional_names", names)
-        arguments = ("pixel_scale", "bands", "allow_other_colors", "std", "novelty", "other")
+        arguments = ("pixel_scale", "bands", "allow_other_colors")
+        arguments += ("std", "novelty", "other", "robust")
         scoring = {name: getattr(self, name) for name in arguments}
         object.__setattr__(self, "scoring", scoring)
 
@@ -125,6 +128,7 @@ def add_p_cnn(
     std: bool = False,
     novelty: bool = False,
     other: bool = False,
+    robust: bool = False,
     progress: bool | Literal["auto"] = "auto",
 ) -> None:
     """Add to a table the probability that each row is a shred.
@@ -176,6 +180,9 @@ def add_p_cnn(
         `~shredfinder.ShredClassifier.predict_details` for both.
     other : bool, optional
         Add ``p_other``, the probability that the source is a star, an artefact or blank sky.
+    robust : bool, optional
+        Add ``p_cnn_robust``, the score of the model for poorer images. Inspect sources on which the
+        two models disagree.
     progress : bool or "auto", optional
         Show a progress bar; ``"auto"`` shows it on a terminal and in a notebook. In a notebook, a
         line with the numbers of scored sources, shreds and unscored sources follows.
@@ -256,6 +263,7 @@ def add_p_cnn(
         std=std,
         novelty=novelty,
         other=other,
+        robust=robust,
     )
     if not len(table):
         warnings.warn("the table has no rows: nothing is scored", ShredfinderWarning, stacklevel=2)

@@ -133,6 +133,7 @@ class ShredTableMixin(_Extended):
         std: bool = False,
         novelty: bool = False,
         other: bool = False,
+        robust: bool = False,
         progress: bool | Literal["auto"] = "auto",
     ) -> None:
         """Add to the table the probability that each row is a shred, in place.
@@ -161,8 +162,8 @@ class ShredTableMixin(_Extended):
             Score images with other colours than the training images, and flag them.
         replace_columns : bool, optional
             Replace columns of these names that shredfinder did not write.
-        std, novelty, other : bool, optional
-            Add the columns ``p_cnn_std``, ``p_cnn_novelty`` and ``p_other``.
+        std, novelty, other, robust : bool, optional
+            Add the columns ``p_cnn_std``, ``p_cnn_novelty``, ``p_other`` and ``p_cnn_robust``.
         progress : bool or "auto", optional
             Show a progress bar.
 
@@ -200,6 +201,7 @@ class ShredTableMixin(_Extended):
             std=std,
             novelty=novelty,
             other=other,
+            robust=robust,
             progress=progress,
         )
 

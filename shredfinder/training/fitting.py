@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -219,6 +220,15 @@ def _make_batches(
     # Without a seed this draws one, which all batches of the run then share.
     entropy: Any = np.random.SeedSequence(random_state).entropy
 
+    def change(row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return augmentation.apply(
+            images[row], targets[row], radii[row], rng, color_mapping=color_mapping, small=small
+        )
+
+    @cache
+    def get_variant(row: int, variant: int) -> tuple[np.ndarray, np.ndarray]:
+        return change(row, np.random.default_rng([entropy, variant, row]))
+
     # The base class exists only once Keras is imported, which scoring never does.
     class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
         """Augmented batches, determined by seed, epoch and index alone."""
@@ -233,22 +243,27 @@ def _make_batches(
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             order = np.random.default_rng([entropy, self.epoch]).permutation(len(images))
             rows = order[index * batch_size : (index + 1) * batch_size]
-            rng = np.random.default_rng([entropy, self.epoch, index + 1])
-            changed = [
-                augmentation.apply(
-                    images[row],
-                    targets[row],
-                    radii[row],
-                    rng,
-                    color_mapping=color_mapping,
-                    small=small,
-                )
-                for row in rows
-            ]
+            if not augmentation.variants:
+                rng = np.random.default_rng([entropy, self.epoch, index + 1])
+                changed = [change(row, rng) for row in rows]
+            else:
+                variant = self.epoch % augmentation.variants
+                symmetry = int(np.random.default_rng([entropy, self.epoch, index + 1]).integers(8))
+                changed = [
+                    (_rotate(image, symmetry), label)
+                    for image, label in (get_variant(row, variant) for row in rows)
+                ]
             batch, labels = (np.stack(part) for part in zip(*changed, strict=True))
             return _to_unit(batch), labels, sample_weight[rows]
 
     return Batches()
+
+
+def _rotate(image: np.ndarray, symmetry: int) -> np.ndarray:
+    """Rotate by right angles and mirror; sides of different length stay in place."""
+    turns = symmetry // 2 if image.shape[0] == image.shape[1] else symmetry // 4 * 2
+    rotated = np.rot90(image, turns)
+    return rotated[:, ::-1] if symmetry % 2 else rotated
 
 
 def _to_unit(images: np.ndarray) -> np.ndarray:

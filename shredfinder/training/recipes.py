@@ -72,6 +72,10 @@ class Augmentation:
         Largest E(B−V) in mag.
     zero_point : float
         Standard deviation of the zero-points' changes in mag.
+    variants : int
+        Number of changed images of each source, which the epochs use in turn, rotated and mirrored
+        at random. They are kept in memory, 49 kB each for 128 × 128 px. 0 changes the images anew
+        in each epoch, which takes longer than training on them.
 
     Examples
     --------
@@ -90,6 +94,7 @@ class Augmentation:
     others: float = 0.0
     max_ebv: float = 0.6
     zero_point: float = 0.04
+    variants: int = 0
 
     @property
     def needs_colors(self) -> bool:
@@ -299,6 +304,7 @@ _ROBUST = Augmentation(
     companions=0.2,
     reddened=0.5,
     others=0.12,
+    variants=8,
 )
 
 #: Recipes by name. An architecture's default recipe has the architecture's name.

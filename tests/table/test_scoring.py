@@ -66,6 +66,7 @@ def test_ucds_are_valid():
         "p_cnn_std",
         "p_cnn_novelty",
         "p_other",
+        "p_cnn_robust",
     }
     for word in columns._UCDS.values():
         assert check_ucd(word, check_controlled_vocabulary=True)
@@ -81,6 +82,7 @@ def test_options_reach_the_classifier(classifier, cutouts):
         "std": False,
         "novelty": False,
         "other": False,
+        "robust": False,
     }
     add_p_cnn(make_table(), classifier, cutouts.images, pixel_scale=0.3, bands="zrg")
     assert classifier.options["pixel_scale"] == 0.3
