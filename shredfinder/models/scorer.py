@@ -14,7 +14,6 @@ from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
-from shredfinder.models.archive import EMBEDDED_MODELS
 from shredfinder.models.calibration import Scores
 from shredfinder.models.description import SYMMETRIES
 from shredfinder.models.model import TrainedModel
@@ -171,7 +170,7 @@ class ImageScorer:
             scores.optional["other"] = np.full(n, np.nan, np.float32)
         second = None
         if robust:
-            second = TrainedModel.read(EMBEDDED_MODELS["robust"])
+            second = TrainedModel.read("robust")
             scores.optional["robust"] = np.full(n, np.nan, np.float32)
 
         def score(start: int, batch: Cutouts) -> int:

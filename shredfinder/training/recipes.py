@@ -168,9 +168,8 @@ class Augmentation:
             and target[0] >= 1 - _SURE
             and rng.random() < self.companions
         ):
-            drawn = draw_companion(
-                image, radius, *small[rng.integers(len(small))], rng, color_mapping=color_mapping
-            )
+            other, size = small[int(rng.integers(len(small)))]
+            drawn = draw_companion(image, radius, other, size, rng, color_mapping=color_mapping)
             if drawn is not None:
                 image, target = drawn, np.zeros_like(target)
                 target[:2] = _COMPANION_GALAXY, 1 - _COMPANION_GALAXY
