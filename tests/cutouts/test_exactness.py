@@ -11,13 +11,8 @@ from scipy import ndimage
 
 from shredfinder.cutouts import CutoutRequest, LocalImages
 from shredfinder.imaging import flux_to_rgb
-from shredfinder.imaging.resampling import (
-    fit_grids,
-    make_nodes,
-    resample_grid,
-    resample_lanczos,
-    smooth_and_average,
-)
+from shredfinder.imaging.grids import fit_grids, make_nodes, resample_grid
+from shredfinder.imaging.resampling import resample_lanczos, smooth_and_average
 
 NATIVE = 0.262
 NOISE = {"g": 0.002, "r": 0.004, "z": 0.01}

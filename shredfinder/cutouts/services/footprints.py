@@ -12,13 +12,8 @@ import numpy as np
 from shredfinder.cutouts.grouping import deproject
 from shredfinder.cutouts.services.planes import to_vectors
 from shredfinder.exceptions import BadResponseError
-from shredfinder.imaging.resampling import (
-    GridFit,
-    fit_grids,
-    make_nodes,
-    resample_grid,
-    resample_lanczos,
-)
+from shredfinder.imaging.grids import GridFit, fit_grids, make_nodes, resample_grid
+from shredfinder.imaging.resampling import resample_lanczos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +34,7 @@ _TOLERANCE = 1.1
 # Largest error in pixels of fitted positions.
 _MAX_ERROR = 2e-4
 # Sources of one field at which its images are decoded as a whole.
-_DENSE = 40
+_DENSE = 100
 
 
 def locate_brick(name: str) -> tuple[float, float] | None:

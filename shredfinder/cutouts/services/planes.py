@@ -194,29 +194,50 @@ class _Tiles:
         self._tile = hdu.tile_shape
         counts = [-(-n // step) for n, step in zip(self._shape, self._tile, strict=True)]
         self._done = np.zeros(counts, bool)
-        # Memory is taken only where tiles are written.
-        self._values = np.empty(self._shape, np.float32)
+        # Tiles by themselves: an array of the whole image would take memory, and time, for all
+        # the rows that a few tiles touch.
+        self._tiles: dict[tuple[int, int], np.ndarray] = {}
+        self._whole: np.ndarray | None = None
 
     def read(self, rows: slice, columns: slice, *, whole: bool) -> np.ndarray:
-        if whole and not self._done.any():
-            self._values = np.asarray(self._section[...], dtype=np.float32)
-            self._done[...] = True
-        first = [part.start // step for part, step in zip((rows, columns), self._tile, strict=True)]
-        last = [
-            (part.stop - 1) // step for part, step in zip((rows, columns), self._tile, strict=True)
-        ]
-        needed = ~self._done[first[0] : last[0] + 1, first[1] : last[1] + 1]
+        if whole and self._whole is None:
+            self._whole = np.asarray(self._section[...], dtype=np.float32)
+            self._tiles.clear()
+        if self._whole is not None:
+            return self._whole[rows, columns]
+        parts, steps = (rows, columns), self._tile
+        first = [part.start // step for part, step in zip(parts, steps, strict=True)]
+        last = [(part.stop - 1) // step + 1 for part, step in zip(parts, steps, strict=True)]
+        needed = ~self._done[first[0] : last[0], first[1] : last[1]]
         if needed.any():
             # One call per rectangle of missing tiles costs less than one per tile.
             found = np.argwhere(needed)
-            low, high = found.min(axis=0) + first, found.max(axis=0) + first + 1
-            part = tuple(
-                slice(a * step, min(b * step, n))
-                for a, b, step, n in zip(low, high, self._tile, self._shape, strict=True)
-            )
-            self._values[part] = self._section[part]
-            self._done[low[0] : high[0], low[1] : high[1]] = True
-        return self._values[rows, columns]
+            self._decode(found.min(axis=0) + first, found.max(axis=0) + first + 1)
+        values = np.empty([part.stop - part.start for part in parts], np.float32)
+        for i in range(first[0], last[0]):
+            to_rows, from_rows = _intersect(rows, i * steps[0], steps[0])
+            for j in range(first[1], last[1]):
+                to_columns, from_columns = _intersect(columns, j * steps[1], steps[1])
+                values[to_rows, to_columns] = self._tiles[i, j][from_rows, from_columns]
+        return values
+
+    def _decode(self, low: np.ndarray, high: np.ndarray) -> None:
+        """Decode a rectangle of tiles."""
+        top, left = low * self._tile
+        bottom, right = np.minimum(high * self._tile, self._shape)
+        values = np.asarray(self._section[top:bottom, left:right], dtype=np.float32)
+        ny, nx = self._tile
+        for i in range(low[0], high[0]):
+            for j in range(low[1], high[1]):
+                y, x = i * ny - top, j * nx - left
+                self._tiles[i, j] = values[y : y + ny, x : x + nx]
+        self._done[low[0] : high[0], low[1] : high[1]] = True
+
+
+def _intersect(part: slice, start: int, step: int) -> tuple[slice, slice]:
+    """Return where a tile's pixels are in a part of an image, and which of the tile's they are."""
+    low, high = max(part.start, start), min(part.stop, start + step)
+    return slice(low - part.start, high - part.start), slice(low - start, high - start)
 
 
 class Plane:
