@@ -124,6 +124,14 @@ def _shorten_inherited(app, what, name, obj, options, lines):
         del lines[1:]
 
 
+def _widen_scripts(app, page, template, context, doctree):
+    """Remove the right sidebar from the pages of scripts, whose figures need the width."""
+    if page.startswith("examples/") and "/plot_" in page:
+        context["meta"] = (context.get("meta") or {}) | {
+            "html_theme.sidebar_secondary.remove": True
+        }
+
+
 def _visit_math(translator, node):
     """Convert a formula to MathML, which browsers display without fetching a script."""
     block = isinstance(node, nodes.math_block)
@@ -140,6 +148,7 @@ def setup(app):
     """Connect the functions above to Sphinx."""
     app.connect("builder-inited", gallery_support.report_missing)
     app.connect("build-finished", gallery_support.close_services)
+    app.connect("html-page-context", _widen_scripts)
     app.connect("autodoc-process-bases", _hide_internal_bases)
     app.connect("autodoc-process-docstring", _describe_data)
     app.connect("autodoc-process-docstring", _shorten_inherited)

@@ -104,7 +104,7 @@ def plot_roc(
     ax.set_xlabel("false positive rate")
     ax.set_ylabel("true positive rate")
     # The inset fills the lower right.
-    ax.legend(loc="lower center" if zoom else "lower right", fontsize=8, frameon=False)
+    ax.legend(loc="lower center" if zoom else "lower right", fontsize=9, frameon=False)
     return ax
 
 
@@ -164,7 +164,7 @@ def plot_precision_recall(
     _add_legend_entry(ax, f"{label}, {at}", color)
     ax.set_xlabel("recall of shreds (completeness)")
     ax.set_ylabel("precision (purity)")
-    ax.legend(loc="lower left", fontsize=8, frameon=False)
+    ax.legend(loc="lower left", fontsize=9, frameon=False)
     return ax
 
 
@@ -244,7 +244,7 @@ def plot_reliability(
     )
     ax.set_xlabel("mean p_cnn")
     ax.set_ylabel("fraction of shreds")
-    ax.legend(loc="upper left", fontsize=8, frameon=False)
+    ax.legend(loc="upper left", fontsize=9, frameon=False)
     return ax
 
 
@@ -326,7 +326,7 @@ def _add_inset(ax: Axes) -> Axes:
     inset = ax.inset_axes((0.42, 0.24, 0.54, 0.54))
     inset.set_xlim(0, 0.1)
     inset.set_ylim(0.9, 1.002)
-    inset.tick_params(labelsize=7)
+    inset.tick_params(labelsize=9)
     return inset
 
 

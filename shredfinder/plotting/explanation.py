@@ -114,14 +114,14 @@ def plot_explanation(
             panels[1].imshow(maps[i], cmap=scale, norm=norm, alpha=0.75 * strength)
         elif not cutouts.good[i]:
             middle = images.shape[2] / 2, images.shape[1] / 2
-            panels[0].text(*middle, cutouts.flags[i], color="white", ha="center", fontsize=7)
+            panels[0].text(*middle, cutouts.flags[i], color="white", ha="center", fontsize=9)
         if titles is not None:
-            panels[0].set_title(titles[i], fontsize=8, pad=2, loc="left")
+            panels[0].set_title(titles[i], fontsize=9, pad=2, loc="left")
     if limit:
         text = "decrease of the logit" if label == "auto" else label
         # Drawn even if no cutout is usable.
         mappable = import_optional("matplotlib.cm", "plotting").ScalarMappable(norm, scale)
         figure.colorbar(mappable, ax=figure.axes, shrink=0.8, pad=0.01).set_label(
-            f"{text}\n← galaxy    shred →", fontsize=7
+            f"{text}\n← galaxy    shred →", fontsize=9
         )
     return figure

@@ -372,11 +372,11 @@ def plot_field_view(view: FieldView, *, threshold: float = 0.5, panel_size: floa
 
 def _label_axes(ax: WCSAxes, *, first: bool) -> None:
     longitude, latitude = ax.coords
-    longitude.set_axislabel("Right ascension", fontsize=8)
-    longitude.set_ticklabel(size=7)
-    longitude.set_ticks(number=4)
-    latitude.set_ticklabel(size=7)
-    latitude.set_axislabel("Declination" if first else " ", fontsize=8)
+    longitude.set_axislabel("Right ascension", fontsize=9)
+    longitude.set_ticklabel(size=9)
+    longitude.set_ticks(number=3)
+    latitude.set_ticklabel(size=9)
+    latitude.set_axislabel("Declination" if first else " ", fontsize=9)
     latitude.set_ticklabel_visible(first)
 
 
@@ -397,7 +397,7 @@ def _mark_host(ax: WCSAxes, view: FieldView) -> None:
     if view.name:
         ax.text(
             x, y - 1.25 * (gap + length), view.name, color="#5ad1ff", ha="center", va="top",
-            fontsize=8, bbox={"facecolor": "black", "alpha": 0.45, "pad": 1.2, "linewidth": 0},
+            fontsize=9, bbox={"facecolor": "black", "alpha": 0.45, "pad": 1.2, "linewidth": 0},
         )  # fmt: skip
 
 

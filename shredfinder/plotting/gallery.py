@@ -82,7 +82,7 @@ def plot_gallery(
     # Rounded up.
     n_rows = -(-n // n_columns)
     # Inches for the titles.
-    extra = (0.17 if titles is not None else 0.0) * n_rows + (0.3 if heading else 0.0)
+    extra = (0.2 if titles is not None else 0.0) * n_rows + (0.3 if heading else 0.0)
     figure = make_figure(
         1.6 * n_columns, 1.6 * n_rows + extra, w_pad=0.02, h_pad=0.02, wspace=0, hspace=0
     )
@@ -94,7 +94,7 @@ def plot_gallery(
         if scores is not None:
             _write_score(ax, scores[i])
         if titles is not None:
-            ax.set_title(titles[i], fontsize=7, pad=2)
+            ax.set_title(titles[i], fontsize=9, pad=2)
     return figure
 
 
@@ -201,7 +201,7 @@ def _draw_cutout(ax: Axes, cutouts: Cutouts, i: int, cross: bool, framed: bool) 
     # The source is at the centre, between pixels if their number is even.
     y, x = (np.array(image.shape[:2]) - 1) / 2
     if not cutouts.good[i]:
-        ax.text(x, y, cutouts.flags[i], color="white", ha="center", fontsize=7)
+        ax.text(x, y, cutouts.flags[i], color="white", ha="center", fontsize=9)
     elif cross:
         size = 0.06 * image.shape[0]
         draw_cross(ax, x, y, 0.6 * size, 1.2 * size, color="#ff4d4d", linewidth=0.9)
@@ -212,6 +212,6 @@ def _draw_cutout(ax: Axes, cutouts: Cutouts, i: int, cross: bool, framed: bool) 
 
 def _write_score(ax: Axes, score: float) -> None:
     ax.text(
-        0.04, 0.04, f"{score:.2f}", transform=ax.transAxes, color="white", fontsize=7,
+        0.04, 0.04, f"{score:.2f}", transform=ax.transAxes, color="white", fontsize=9,
         bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.2, "linewidth": 0},
     )  # fmt: skip

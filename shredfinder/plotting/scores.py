@@ -97,7 +97,7 @@ def plot_p_cnn(
     ax.set_xlim(0, 1)
     ax.set_xlabel("p_cnn")
     ax.set_ylabel("sources")
-    ax.legend(loc="upper center", fontsize=8, framealpha=0.95, edgecolor="none")
+    ax.legend(loc="upper center", fontsize=9, framealpha=0.95, edgecolor="none")
     return ax
 
 
@@ -192,10 +192,10 @@ def plot_binned_metrics(
     # Numbers of sources are above the axes, in their own coordinates vertically.
     transform = ax.get_xaxis_transform()
     for x, n in zip(middle, table["n"], strict=True):
-        ax.text(x, 1.015, str(n), transform=transform, ha="center", fontsize=7, color="0.35")
+        ax.text(x, 1.015, str(n), transform=transform, ha="center", fontsize=9, color="0.35")
     ax.set_xlabel(label)
     ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=4, fontsize=8, frameon=False
+        loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=4, fontsize=9, frameon=False
     )  # fmt: skip
     return ax
 
@@ -263,7 +263,7 @@ def plot_shred_fractions(
     ):
         ax.annotate(
             str(n), (x, min(y, top)), xytext=(0, 3), textcoords="offset points", ha="center",
-            fontsize=7, color="0.35",
+            fontsize=9, color="0.35",
         )  # fmt: skip
     if overall is not None and np.isfinite(overall):
         ax.axhline(overall, color="0.5", linestyle="dashed", linewidth=1)

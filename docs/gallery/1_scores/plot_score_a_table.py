@@ -2,8 +2,8 @@
 Score a table and show the result
 =================================
 
-Add the probability of being a shred to each row of a table, and show the cutouts of the most
-probable shreds. The field is simulated.
+Add the probability of being a shred to each row of a table, and show the cutouts of the
+most probable shreds. The field is simulated.
 """
 
 from shredfinder import ShredTable
@@ -15,8 +15,8 @@ table = ShredTable(field.sources["objID", "ra", "dec", "r"])
 cutouts = field.cutouts()
 
 # %%
-# Score the rows. `~shredfinder.add_p_cnn` uses the model that is part of the package. Without
-# ``cutouts``, it fetches them from the survey's service by position.
+# Score the rows. `~shredfinder.add_p_cnn` uses the model that is part of the package.
+# Without ``cutouts``, it fetches them from the survey's service by position.
 
 table.add_p_cnn(cutouts=cutouts, progress=False)
 table["r"].format = ".2f"
@@ -28,7 +28,8 @@ table[:6]
 ax = plot_field(field.image, field.wcs, table)
 
 # %%
-# Plot the twelve most probable shreds, with ``p_cnn`` in the corner and the r magnitude above.
+# Plot the twelve most probable shreds, with ``p_cnn`` in the corner and the r magnitude
+# above.
 
 best = table["p_cnn"].argsort()[::-1][:12]
 figure = plot_gallery(

@@ -3,8 +3,8 @@ Choose a threshold
 ==================
 
 A threshold of 0.5 is a compromise. Labelled sources show which threshold keeps a required
-fraction of the galaxies, or removes shreds with a required purity. Here they come from three
-simulated fields, whose true classes are known.
+fraction of the galaxies, or removes shreds with a required purity. Here they come from
+three simulated fields, whose true classes are known.
 """
 
 import numpy as np
@@ -21,9 +21,10 @@ p_cnn = np.concatenate([classifier.predict_p_cnn(field.cutouts())[0] for field i
 print(f"{len(y)} sources, of which {y.sum()} are shreds")
 
 # %%
-# Among real satellite candidates, a few per cent are shreds: fewer than among these sources.
-# `~shredfinder.evaluation.choose_threshold` takes the fraction in your catalogue, and finds the
-# purest selection that is complete enough, or the most complete one that is pure enough.
+# Among real satellite candidates, a few per cent are shreds: fewer than among these
+# sources. `~shredfinder.evaluation.choose_threshold` takes the fraction in your catalogue,
+# and finds the purest selection that is complete enough, or the most complete one that is
+# pure enough.
 
 PREVALENCE = 0.05
 kept = choose_threshold(y, p_cnn, PREVALENCE, completeness=0.99, of="galaxy")
@@ -41,9 +42,18 @@ for name, choice in (("galaxies kept", kept), ("shreds removed", removed)):
 thresholds = 1 / (1 + np.exp(-np.linspace(-4, 6, 101)))
 curves = [prevalence_metrics(y, p_cnn, PREVALENCE, threshold=t) for t in thresholds]
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
-ax.plot(thresholds, [curve["completeness"] for curve in curves], label="completeness of the shreds")
+ax.plot(
+    thresholds,
+    [curve["completeness"] for curve in curves],
+    label="completeness of the shreds",
+)
 ax.plot(thresholds, [curve["purity"] for curve in curves], label="purity of the shreds")
-ax.axvline(kept["threshold"], color="0.4", linestyle="dashed", label="99 % of galaxies kept")
+ax.axvline(
+    kept["threshold"],
+    color="0.4",
+    linestyle="dashed",
+    label="99 % of galaxies kept",
+)
 ax.set_xscale("logit")
 ax.set_xlabel("threshold of p_cnn")
 ax.set_ylabel("fraction")

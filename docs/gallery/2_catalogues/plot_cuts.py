@@ -2,9 +2,9 @@
 Select candidates by colour and surface brightness
 ==================================================
 
-Satellite galaxies are blue and diffuse for their magnitude. The cuts of the SAGA survey, with the
-thresholds of Di Teodoro, Peek & Wu (2023), select them in two planes. Shreds pass these cuts as
-galaxies do, so that the scores are needed as well. The fields are simulated.
+Satellite galaxies are blue and diffuse for their magnitude. The cuts of the SAGA survey,
+with the thresholds of Di Teodoro, Peek & Wu (2023), select them in two planes. Shreds pass
+these cuts as galaxies do, so that the scores are needed as well. The fields are simulated.
 """
 
 import numpy as np
@@ -21,17 +21,17 @@ g, r, radius = (np.asarray(sources[name]) for name in ("g", "r", "radius"))
 is_shred = sources["label"] == "shred"
 
 # %%
-# Apply all cuts at once: magnitude, surface brightness and colour. With a real catalogue, use
-# `~shredfinder.cuts.candidate_cut`, which finds the survey's columns, corrects for extinction and
-# applies the quality cuts too.
+# Apply all cuts at once: magnitude, surface brightness and colour. With a real catalogue,
+# use `~shredfinder.cuts.candidate_cut`, which finds the survey's columns, corrects for
+# extinction and applies the quality cuts too.
 
 passed = saga_cut(g, r, radius)
 for name, rows in (("galaxies", ~is_shred), ("shreds", is_shred)):
     print(f"{np.sum(passed & rows)} of {rows.sum()} {name} pass")
 
 # %%
-# Plot both planes. The shaded side of each line is excluded, as are sources fainter than the
-# limit.
+# Plot both planes. The shaded side of each line is excluded, as are sources fainter than
+# the limit.
 
 limits = SAGA_THRESHOLDS
 line = np.array([13.0, 23.0])
@@ -51,7 +51,10 @@ planes = (
 )
 fig, axes = plt.subplots(2, 1, figsize=(6.4, 8.2), sharex=True)
 for ax, (label, values, boundary, ylim) in zip(axes, planes, strict=True):
-    for name, rows, color in (("galaxy", ~is_shred, "#0072b2"), ("shred", is_shred, "#e69f00")):
+    for name, rows, color in (
+        ("galaxy", ~is_shred, "#0072b2"),
+        ("shred", is_shred, "#e69f00"),
+    ):
         for chosen, face in ((rows & passed, color), (rows & ~passed, "none")):
             ax.scatter(r[chosen], values[chosen], 22, facecolors=face, edgecolors=color)
         ax.scatter([], [], 22, color=color, label=name)

@@ -2,10 +2,10 @@
 From a host to its satellites
 =============================
 
-One call queries a survey's catalogue around a host, applies the cuts, matches the candidates to
-hosts, fetches and scores their cutouts, and returns a clean table. As built for this page, all
-queries go to servers on the same machine, which simulate the sky around NGC 2903. On your machine
-the script queries the real services.
+One call queries a survey's catalogue around a host, applies the cuts, matches the
+candidates to hosts, fetches and scores their cutouts, and returns a clean table. As built
+for this page, all queries go to servers on the same machine, which simulate the sky around
+NGC 2903. On your machine the script queries the real services.
 """
 
 from astropy import units as u
@@ -21,14 +21,19 @@ print(search.summary())
 
 satellites = search.satellites
 satellites.sort("r")
-for name, format_ in (("ra", ".5f"), ("dec", ".5f"), ("r", ".2f"), ("projected_separation", ".1f")):
+for name, format_ in (
+    ("ra", ".5f"),
+    ("dec", ".5f"),
+    ("r", ".2f"),
+    ("projected_separation", ".1f"),
+):
     satellites[name].format = format_
 satellites["ra", "dec", "r", "projected_separation", "p_cnn"][:8]
 
 # %%
 # All sources of the catalogue, and those that pass the cuts in two surveys: shreds in solid
-# yellow, galaxies in dashed red. ``search.write_report("report.html")`` writes this figure, the
-# tables and the settings to one file.
+# yellow, galaxies in dashed red. ``search.write_report("report.html")`` writes this figure,
+# the tables and the settings to one file.
 
 figure = plot_field_view(search.view, panel_size=3.2)
 

@@ -2,9 +2,10 @@
 Merge shreds with their galaxies
 ================================
 
-Instead of dropping shreds, add their light to the galaxy that they belong to. The result has one
-row per galaxy. The field is simulated, with the catalogue of a deblender: the fluxes of a
-galaxy's entries add up to its total. This script needs the extra ``photometry``.
+Instead of dropping shreds, add their light to the galaxy that they belong to. The result
+has one row per galaxy. The field is simulated, with the catalogue of a deblender: the
+fluxes of a galaxy's entries add up to its total. This script needs the extra
+``photometry``.
 """
 
 import numpy as np
@@ -27,11 +28,11 @@ galaxies = table.merge_shreds(cutouts=cutouts)
 print(f"{len(table)} rows, {len(galaxies)} galaxies")
 brightest = galaxies[np.argsort(galaxies["r"])][:6]
 brightest["r"].format = ".2f"
-brightest["objID", "r", "n_shreds", "merge_kind", "shred_ids"]
+brightest["objID", "r", "n_shreds", "merge_kind"]
 
 # %%
-# The magnitudes of the galaxies before and after, compared with the truth of the simulation. A
-# galaxy without shreds does not change.
+# The magnitudes of the galaxies before and after, compared with the truth of the
+# simulation. A galaxy without shreds does not change.
 
 truth = dict(field.galaxies.iterrows("galaxy_id", "r"))
 before = dict(table.iterrows("objID", "r"))

@@ -2,9 +2,10 @@
 Cut images from your own bricks
 ===============================
 
-If the survey's images are on your disk, no service is needed. `~shredfinder.cutouts.LocalImages`
-finds the images of each band in a folder and cuts, resamples and colours them as the survey's
-viewer does. Here the folder holds simulated images.
+If the survey's images are on your disk, no service is needed.
+`~shredfinder.cutouts.LocalImages` finds the images of each band in a folder and cuts,
+resamples and colours them as the survey's viewer does. Here the folder holds simulated
+images.
 """
 
 import tempfile
@@ -19,8 +20,8 @@ from shredfinder.datasets import make_field
 from shredfinder.plotting import plot_gallery
 
 # %%
-# Write a brick: one FITS file per band, named like those of the Legacy Surveys. For real bricks,
-# use the folder of the data release instead, such as ``"dr9/south/coadd"``.
+# Write a brick: one FITS file per band, named like those of the Legacy Surveys. For real
+# bricks, use the folder of the data release instead, such as ``"dr9/south/coadd"``.
 
 field = make_field(700, 3, random_state=3)
 folder = tempfile.TemporaryDirectory()
@@ -30,9 +31,9 @@ for band, image in zip(field.bands, field.fluxes, strict=True):
 print(*sorted(path.name for path in Path(folder.name).iterdir()), sep="\n")
 
 # %%
-# Cut the images. A position outside all bricks keeps its row, with the reason. ``flux_scale=1``
-# states that the values are per native pixel of the survey, although the pixels of the simulation
-# are larger. Real bricks do not need it.
+# Cut the images. A position outside all bricks keeps its row, with the reason.
+# ``flux_scale=1`` states that the values are per native pixel of the survey, although the
+# pixels of the simulation are larger. Real bricks do not need it.
 
 table = ShredTable(field.sources["objID", "ra", "dec", "r"])
 table.add_row((0, 10.0, 2.0, 20.0))
@@ -41,11 +42,11 @@ cutouts = fetch_cutouts(table, service=bricks)
 cutouts
 
 # %%
-# Score them. On the command line, the same is ``shredfinder classify candidates.fits --service
-# local --base-url FOLDER -o scored.fits``.
+# Score them. On the command line, the same is ``shredfinder classify candidates.fits
+# --service local --base-url FOLDER -o scored.fits``.
 
 table.add_p_cnn(cutouts=cutouts, progress=False)
-table["p_cnn_flag"][-1]
+print(table["p_cnn_flag"][-1])
 
 # %%
 # The cutouts of the brightest sources, with ``p_cnn``.

@@ -2,18 +2,21 @@
 Fetch cutouts from each service
 ===============================
 
-`~shredfinder.cutouts.fetch_cutouts` fetches cutouts at positions from any of the services, as one
-`~shredfinder.Cutouts` object. Images are cached, so that the second call is fast. As built for
-this page, the requests go to a server on the same machine that shows one simulated field for all
-services; on your machine the script queries the real ones.
+`~shredfinder.cutouts.fetch_cutouts` fetches cutouts at positions from any of the services,
+as one `~shredfinder.Cutouts` object. Images are cached, so that the second call is fast. As
+built for this page, the requests go to a server on the same machine that shows one
+simulated field for all services; on your machine the script queries the real ones.
 """
 
+import numpy as np
 from astropy.coordinates import SkyCoord
 from matplotlib import pyplot as plt
 
+from shredfinder.catalogs import resolve_name
 from shredfinder.cutouts import PanSTARRS, SDSSFrames, VOImages, fetch_cutouts
 
-center = SkyCoord([143.0421], [21.5008], unit="deg")
+galaxy = resolve_name("NGC 2903")
+center = SkyCoord([galaxy.ra], [galaxy.dec])
 
 # %%
 # Colour images. The embedded model accepts those of the Legacy Surveys; other colours need
@@ -47,7 +50,9 @@ for ax, (name, cutouts) in zip(axes[0], colors.items(), strict=True):
     ax.imshow(cutouts.images[0])
     ax.set_title(name, fontsize=11)
 for ax, (name, cutouts) in zip(axes[1], fluxes.items(), strict=False):
-    ax.imshow(cutouts.images[0, ..., 1], cmap="gray", vmin=-0.02, vmax=0.15)
+    image = cutouts.images[0, ..., 1]
+    vmin, vmax = np.percentile(image, [1, 99])
+    ax.imshow(image, cmap="gray", vmin=vmin, vmax=vmax)
     ax.set_title(f"{name}, {cutouts.bands[1]}", fontsize=11)
 for ax in axes.flat:
     ax.set_axis_off()

@@ -30,7 +30,8 @@ _HIPS = (
 )
 _SDSS_LIMITS = (64, 2048)
 _OUTSIDE_SDSS = "Requested (ra, dec) is outside the SDSS footprint."
-_FIELD = 0.06
+# Side of SDSS's frames in degrees; here they do not overlap.
+FRAME_SIZE = 0.06
 
 
 def respond(path, params, fault, url):
@@ -214,9 +215,9 @@ def _sdss_fields(params, fault):
     dec0, dec1, ra0, ra1 = (float(x) for x in re.findall(r"-?\d+\.\d+", query))
     if dec1 < SOUTHERN_LIMIT:
         return 200, b"#Table1\nrun,rerun,camcol,field\n", _TEXT
-    runs = range(int(ra0 // _FIELD), int((ra1 + 360 * (ra1 < ra0)) // _FIELD) + 1)
-    fields = range(int((dec0 + 90) // _FIELD), int((dec1 + 90) // _FIELD) + 1)
-    lines = [f"{run % round(360 / _FIELD)},301,3,{field}" for run in runs for field in fields]
+    runs = range(int(ra0 // FRAME_SIZE), int((ra1 + 360 * (ra1 < ra0)) // FRAME_SIZE) + 1)
+    fields = range(int((dec0 + 90) // FRAME_SIZE), int((dec1 + 90) // FRAME_SIZE) + 1)
+    lines = [f"{run % round(360 / FRAME_SIZE)},301,3,{field}" for run in runs for field in fields]
     return 200, "\n".join(["#Table1", "run,rerun,camcol,field", *lines, ""]).encode(), _TEXT
 
 
@@ -224,7 +225,7 @@ def _sdss_fields(params, fault):
 def _sdss_frame(path):
     """Return a frame, whose rows are columns of the sky."""
     _, band, run, _, field = path.rsplit("/", 1)[1].split(".")[0].split("-")
-    ra, dec = (int(run) + 0.5) * _FIELD, (int(field) + 0.5) * _FIELD - 90
+    ra, dec = (int(run) + 0.5) * FRAME_SIZE, (int(field) + 0.5) * FRAME_SIZE - 90
     # Coarser than SDSS's 0.396127" per pixel, to be quick.
     scale, size = 0.8, 310
     fluxes = render_fluxes(ra, dec, size, size, scale, 5)[::-1, :, "ugriz".index(band)]

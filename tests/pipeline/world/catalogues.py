@@ -9,6 +9,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from tests.cutouts.loopback.services import FRAME_SIZE
+
 # Chance that a source of each kind has a bad RCHISQ, and a bad FRACFLUX.
 _BAD_FIT = {"shred": 0.35, "host": 0.3, "galaxy": 0.02, "star": 0.01}
 _BLENDED = {"shred": 0.35, "host": 0.0, "galaxy": 0.03, "star": 0.05}
@@ -86,6 +88,10 @@ def make_sdss(sky):
     outside = rng.uniform(size=n) < 0.08
     table["dec"][outside] -= 0.12
     table["type"] = np.where(extended, 3, 6)
+    # The frames of the image server, by position.
+    table["run"] = np.asarray(table["ra"] // FRAME_SIZE, dtype=np.int64)
+    table["rerun"], table["camcol"] = np.full(n, 301), np.full(n, 3)
+    table["field"] = np.asarray((table["dec"] + 90) // FRAME_SIZE, dtype=np.int64)
     good = ~_chance(kinds, _BAD_FIT, rng)
     table["flags_r"] = np.where(good, 0x10000000, 0x10040000).astype(np.int64)
     table["petroR50_r"], table["petroR50Err_r"] = radius, 0.05 * radius
