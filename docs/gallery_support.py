@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import tempfile
+import textwrap
 from pathlib import Path
 
 from sphinx.util import logging
@@ -36,6 +37,8 @@ _STACK = contextlib.ExitStack()
 _URLS = {}
 # Resolution of the figures; screens with small pixels get twice as many.
 _DPI = 100
+# Wider figures (in inches) are scrolled on narrow screens, where their text would be too small.
+_WIDE = 8
 
 
 def list_missing():
@@ -110,6 +113,9 @@ def scrape_figures(block, block_vars, gallery_conf):
         figure.savefig(path, dpi=_DPI)
         figure.savefig(double, dpi=2 * _DPI)
         sources = [{0: str(path), 2.0: str(double)}]
-        parts.append(figure_rst([path], gallery_conf["src_dir"], srcsetpaths=sources))
+        rst = figure_rst([path], gallery_conf["src_dir"], srcsetpaths=sources)
+        if figure.get_figwidth() > _WIDE:
+            rst = ".. container:: wide-figure\n" + textwrap.indent(rst, "   ")
+        parts.append(rst)
     plt.close("all")
     return "\n".join(parts)

@@ -19,16 +19,10 @@ print(search.summary())
 # %%
 # The clean table has the candidates with ``p_cnn`` below 0.5, without the hosts themselves.
 
-satellites = search.satellites
+satellites = search.satellites["ra", "dec", "r", "projected_separation", "p_cnn"]
 satellites.sort("r")
-for name, format_ in (
-    ("ra", ".5f"),
-    ("dec", ".5f"),
-    ("r", ".2f"),
-    ("projected_separation", ".1f"),
-):
-    satellites[name].format = format_
-satellites["ra", "dec", "r", "projected_separation", "p_cnn"][:8]
+satellites.round({"ra": 5, "dec": 5, "r": 2, "projected_separation": 1})
+satellites[:8]
 
 # %%
 # All sources of the catalogue, and those that pass the cuts in two surveys: shreds in solid

@@ -55,12 +55,9 @@ print(f"{len(near)} of {len(table)} sources are near a host, {near['host_entry']
 # Count candidates and shreds per host, with binomial intervals.
 
 counts = associate_shreds(near[~near["host_entry"]], hosts, 8 * u.kpc).hosts
-for name in ("shred_fraction", "shred_fraction_low", "shred_fraction_high"):
-    counts[name].format = ".2f"
-counts.keep_columns(
-    [name for name in counts.colnames if name.startswith(("host_id", "n_c", "n_s", "shred"))]
-)
-counts
+counts.round(2)
+fractions = [name for name in counts.colnames if "fraction" in name]
+counts["host_id", "n_candidates", "n_shreds", *fractions]
 
 # %%
 # SAGA's rule classifies every source in the ellipse of 2 × ``petro_th90`` as a shred,
