@@ -31,7 +31,7 @@ __all__ = [
 
 # A field of about a hundred candidates, which is simulated in less than a second.
 SEED = 31
-_FIELD = {"n_hosts": 7, "n_dwarfs": 1, "n_pairs": 0}
+_N_LARGE, _N_DWARFS = 7, 1
 # The brightest galaxies are hosts. Each is at the distance where it has this absolute magnitude in
 # r, that of a galaxy somewhat fainter than the Milky Way.
 _N_HOSTS, _HOST_ABSOLUTE = 3, -20.5
@@ -186,7 +186,9 @@ def simulate_examples(random_state: int = SEED) -> Examples:
     examples : Examples
         The data, which must not be modified: later calls return the same objects.
     """
-    field = make_shredded_field(**_FIELD, random_state=random_state)
+    field = make_shredded_field(
+        n_hosts=_N_LARGE, n_dwarfs=_N_DWARFS, n_pairs=0, random_state=random_state
+    )
     hosts = _select_hosts(field.galaxies)
     candidates = join_hosts(_measure(field.sources), hosts)
     for name, description in _TRUTH.items():
