@@ -50,7 +50,7 @@ html_theme_options = {
     "logo": {"text": "shredfinder"},
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     # The search field does not fit next to the page links.
     "navbar_persistent": ["search-button"],
 }

@@ -13,12 +13,12 @@ from tests.test_architecture import HEIGHTS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-MODULES = list(
-    dict.fromkeys(
-        re.findall(
-            r"^\.\. automodapi:: (\S+)$", (DOCS / "api.rst").read_text("utf-8"), re.MULTILINE
-        )
-    )
+MODULES = sorted(
+    {
+        name
+        for page in (DOCS / "reference").glob("*.rst")
+        for name in re.findall(r"^\.\. automodapi:: (\S+)$", page.read_text("utf-8"), re.MULTILINE)
+    }
 )
 OPERATORS = {"__init__", "__call__", "__getitem__", "__len__", "__iter__", "__enter__", "__exit__"}
 
@@ -53,6 +53,12 @@ def test_every_public_subpackage_is_in_the_reference():
     parts = {module.name for module in pkgutil.iter_modules(shredfinder.__path__)}
     public = {name for name in parts if not name.startswith("_")} - {"cli", "classifier", "config"}
     assert public == {name.partition(".")[2] for name in MODULES} - {""}
+
+
+def test_every_reference_page_is_linked_with_a_description():
+    text = (DOCS / "api.rst").read_text(encoding="utf-8")
+    described = set(re.findall(r"^:doc:`(reference/\w+)`\n   \S", text, re.MULTILINE))
+    assert described == {f"reference/{page.stem}" for page in (DOCS / "reference").glob("*.rst")}
 
 
 def test_public_names_have_docstring_and_example():
