@@ -1,4 +1,4 @@
-"""``shredfinder demo``: score a simulated field, offline."""
+"""``shredfinder demo``: score a simulated field, offline, and write it as example data."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from shredfinder.cli.arguments import add_seed_argument, check_output
 if TYPE_CHECKING:
     import argparse
 
-    from shredfinder.datasets import SimulatedField
+    from shredfinder.datasets.examples import Examples
     from shredfinder.table import ShredTable
 
 __all__ = ["configure_demo", "demo"]
 
 _EPILOG = """\
-example:
-  shredfinder demo --random-state 2 -o field.png
+examples:
+  shredfinder demo
+  shredfinder demo -o field.png
+  shredfinder demo --save example/
+  shredfinder classify example/candidates.fits --cutouts example/cutouts/ -o scored.fits
 
-The field is simulated: large discs with arms and knots, smaller galaxies, stars and noise. The true
-classes are known and given in the column label, beside the model's p_cnn. The model's performance
+The field is simulated: three bright hosts and their shreds, satellites, background galaxies, stars
+and noise. The column label holds the true class, beside the model's p_cnn. The model's performance
 on simulated images is not its performance on real ones; see the model card for those.
+
+--save writes candidates.fits, cutouts/, hosts.ecsv and images/ (FITS images in g, r and z), with
+which the examples of the documentation run offline. Nothing is written without --save and -o.
 """
+# As `shredfinder.datasets.examples.SEED`, which is not imported for --help.
+_SEED = 31
+# The largest number of lines of the printed table.
+_MAX_LINES = 24
 
 
 def configure_demo(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = (
-        "Simulate a small g, r, z field, score its sources with the embedded model, print the "
-        "table and save an image of the field with the shreds marked."
+        "Simulate a small g, r, z field, score its sources with the embedded model and print the "
+        "table. The field is the example data of the documentation."
     )
     parser.epilog = _EPILOG
     parser.add_argument(
@@ -38,30 +48,49 @@ def configure_demo(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="PNG",
         type=Path,
-        default=Path("shredfinder-demo.png"),
-        help="image of the field, replaced if it exists (default: %(default)s)",
+        help="image of the field with the shreds marked, replaced if it exists",
     )
-    add_seed_argument(parser, help="random seed of the field")
+    parser.add_argument(
+        "--save",
+        metavar="DIR",
+        type=Path,
+        help="folder for the catalogue, cutouts, hosts and images of the field",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the files in the folder if they exist"
+    )
+    add_seed_argument(parser, help="random seed of the field", default=_SEED)
 
 
 def demo(args: argparse.Namespace) -> None:
-    """Simulate, score, print and plot a field."""
+    """Simulate, score and print a field; plot and save it on request."""
     from shredfinder._utils.runtime import import_optional
-    from shredfinder.datasets import make_field
-    from shredfinder.table import ShredTable
+    from shredfinder.datasets.examples import simulate_examples
 
-    check_output(args.output, overwrite=True)
-    # Fails before the simulation if it is not installed.
-    import_optional("matplotlib", "plotting the field")
-    # A simulated field takes a while: check the output first.
-    _check_format(args.output)
+    # Fail before the simulation.
+    if args.output is not None:
+        check_output(args.output, overwrite=True)
+        import_optional("matplotlib", "plotting the field")
+        _check_format(args.output)
+    if args.save is not None:
+        _check_folder(args.save, args.overwrite)
     print("simulating a field …", file=sys.stderr)
-    field = make_field(random_state=args.random_state)
-    table = ShredTable(field.sources)
-    table.add_p_cnn(cutouts=field.cutouts())
+    examples = simulate_examples(args.random_state)
+    table = examples.candidates.copy()
+    table.add_p_cnn(cutouts=examples.cutouts)
     _print_table(table)
-    _plot(field, table, args.output)
-    print(f"image of the field: {args.output}", file=sys.stderr)
+    if args.output is not None:
+        _plot(examples, table, args.output)
+        print(f"image of the field: {args.output}", file=sys.stderr)
+    if args.save is not None:
+        _save(examples, args.save)
+        print(f"example data: {args.save}", file=sys.stderr)
+    if args.output is None and args.save is None:
+        print(
+            "nothing was written: -o PNG plots the field, --save DIR writes the catalogue and its "
+            "cutouts",
+            file=sys.stderr,
+        )
 
 
 def _check_format(path: Path) -> None:
@@ -73,15 +102,24 @@ def _check_format(path: Path) -> None:
         )
 
 
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    if not folder.exists():
+        if not folder.absolute().parent.is_dir():
+            raise FileNotFoundError(f"the folder of {str(folder)!r} does not exist: create it")
+        return
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{str(folder)!r} is a file: name a folder")
+    for name in ("candidates.fits", "hosts.ecsv"):
+        check_output(folder / name, overwrite)
+
+
 def _print_table(table: ShredTable) -> None:
     import numpy as np
 
     from shredfinder.table.scoring import summarize_scores
 
-    shown = table["objID", "ra", "dec", "r", "label", "p_cnn", "p_cnn_flag"].copy()
-    for name, form in (("ra", ".5f"), ("dec", ".5f"), ("r", ".2f")):
-        shown[name].info.format = form
-    print("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
+    shown = table["objid", "ra", "dec", "r", "type", "label", "p_cnn", "p_cnn_flag"]
+    print("\n".join(shown.pformat(max_lines=_MAX_LINES, max_width=-1)))
     print("\n".join(summarize_scores(table)))
     called, is_shred = np.asarray(table["p_cnn"]) >= 0.5, np.asarray(table["label"]) == "shred"
     print(
@@ -91,10 +129,32 @@ def _print_table(table: ShredTable) -> None:
     )
 
 
-def _plot(field: SimulatedField, table: ShredTable, path: Path) -> None:
+def _plot(examples: Examples, table: ShredTable, path: Path) -> None:
     from shredfinder._utils.files import atomic_write
     from shredfinder.plotting import plot_field
 
-    ax = plot_field(field.image, field.wcs, table)
+    ax = plot_field(examples.field.image, examples.field.wcs, table)
     with atomic_write(path) as temporary:
         ax.figure.savefig(temporary, dpi=130)
+
+
+def _save(examples: Examples, folder: Path) -> None:
+    from astropy.io import fits
+
+    from shredfinder._utils.files import atomic_write
+    from shredfinder.table import write_catalogue
+
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    names = [f"{objid}.png" for objid in examples.candidates["objid"]]
+    examples.cutouts.write(folder / "cutouts", names=names, overwrite=True)
+    field = examples.field
+    for band, pixels in zip(field.bands, field.fluxes, strict=True):
+        header = field.wcs.to_header()
+        header["FILTER"] = band
+        header["BUNIT"] = "nanomaggy"
+        image = fits.CompImageHDU(pixels, header, compression_type="RICE_1")
+        with atomic_write(folder / "images" / f"field-{band}.fits.fz") as temporary:
+            fits.HDUList([fits.PrimaryHDU(), image]).writeto(temporary)
+    write_catalogue(examples.hosts, folder / "hosts.ecsv")
+    # Last, since its existence means that the folder is complete.
+    write_catalogue(examples.candidates, folder / "candidates.fits")

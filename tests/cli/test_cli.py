@@ -9,7 +9,9 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
+from shredfinder import ShredTable
 from shredfinder.cli import main
+from shredfinder.datasets import example_candidates, example_cutouts
 from tests.conftest import make_images, need_format, needs, needs_backend
 
 
@@ -296,6 +298,38 @@ def test_demo_prints_a_table_and_saves_a_picture(tmp_path, capsys):
     with Image.open(output) as picture:
         assert min(picture.size) > 500
     assert [path.name for path in tmp_path.iterdir()] == ["field.png"]
+
+
+def test_demo_leaves_nothing_unasked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    assert "--save DIR" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_saves_data_for_the_other_commands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--save", "example"]) == 0
+    cutouts = ["--cutouts", "example/cutouts"]
+    assert main(["classify", "example/candidates.fits", *cutouts, "-o", "scored.fits"]) == 0
+    scored = ShredTable.read("scored.fits")
+    expected = example_candidates()
+    expected.add_p_cnn(cutouts=example_cutouts())
+    np.testing.assert_allclose(scored["p_cnn"], expected["p_cnn"], atol=1e-5)
+    local = ["--service", "local", "--base-url", "example/images", "--flux-scale", "1"]
+    assert main(["classify", "example/candidates.fits", *local, "-o", "local.fits"]) == 0
+    both = np.asarray(ShredTable.read("local.fits")["p_cnn"]) >= 0.5
+    # Cutouts from images are resampled, which changes a few scores.
+    assert np.mean(both == (np.asarray(scored["p_cnn"]) >= 0.5)) > 0.95
+    hosts = ["--hosts", "example/hosts.ecsv"]
+    assert main(["merge", "scored.fits", *hosts, "-o", "galaxies.fits"]) == 0
+    capsys.readouterr()
+    # The folder is not replaced unasked.
+    assert main(["demo", "--save", "example"]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["demo", "--save", "example", "--overwrite"]) == 0
+    assert main(["demo", "--save", "scored.fits"]) == 1
+    assert "is a file: name a folder" in capsys.readouterr().err
 
 
 @needs_backend
