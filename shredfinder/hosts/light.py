@@ -12,12 +12,12 @@ from shredfinder._utils.runtime import import_optional
 from shredfinder.hosts.sphere import iter_pairs, label_components, tangent_offsets
 from shredfinder.imaging import rgb_to_flux
 from shredfinder.imaging.cutouts import FLUX
-from shredfinder.surveys import COLOR_MAPPINGS
+from shredfinder.surveys import COLOR_MAPPINGS, LEGACY
 
 if TYPE_CHECKING:
     from shredfinder.imaging import Cutouts, CutoutSequence
 
-__all__ = ["LightLinks", "find_light_links"]
+__all__ = ["LightLinks", "find_light_links", "to_surface_brightness"]
 
 _ARCSEC = np.radians(1.0 / 3600.0)
 # Standard deviation in arcsec of the smoothing: it joins the noisy pixels of faint discs.
@@ -242,7 +242,10 @@ def _smooth(cutout, faintest):
     from scipy.ndimage import gaussian_filter
 
     scale = cutout.pixel_scale
-    image = gaussian_filter(_to_fluxes(cutout), _SMOOTHING / scale)
+    planes, bands = to_surface_brightness(cutout)
+    # r, or the middle band.
+    image = planes[bands.index("r") if "r" in bands else len(bands) // 2]
+    image = gaussian_filter(np.nan_to_num(image), _SMOOTHING / scale)
     # Differences of pixels far enough apart to be independent measure the noise, also where a
     # galaxy covers the whole cutout.
     step = max(int(np.ceil(4 * _SMOOTHING / scale)), 1)
@@ -262,20 +265,30 @@ def _segment(image, threshold, n_pixels):
     return None if found is None else found.data
 
 
-def _to_fluxes(cutout):
-    """Return the image in r, or in the middle band, in nanomaggies per arcsec²."""
+def to_surface_brightness(cutout: Cutouts) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Convert a cutout of fluxes or colours to surface brightness.
+
+    Parameters
+    ----------
+    cutout : Cutouts
+        One cutout, of fluxes in nanomaggies per native pixel of the Legacy Surveys, or in colours
+        whose mapping is known.
+
+    Returns
+    -------
+    planes : `~numpy.ndarray` of shape (n_bands, height, width)
+        Nanomaggies per square arcsec.
+    bands : tuple of str
+        The bands.
+    """
     image = cutout.images[0]
     if cutout.color_mapping == FLUX:
-        fluxes = np.moveaxis(np.nan_to_num(image), -1, 0)
-        bands, area = cutout.bands, 0.262**2
-    else:
-        mapping = COLOR_MAPPINGS[cutout.color_mapping]
-        if image.dtype != np.uint8:
-            image = np.clip(image * 255, 0, 255)
-        fluxes = rgb_to_flux(image, color_mapping=cutout.color_mapping)
-        bands, area = mapping.bands, mapping.native_pixel_scale**2
-    middle = bands.index("r") if "r" in bands else len(bands) // 2
-    return fluxes[middle] / area
+        return np.moveaxis(image, -1, 0) / LEGACY.native_pixel_scale**2, cutout.bands
+    mapping = COLOR_MAPPINGS[str(cutout.color_mapping)]
+    if image.dtype != np.uint8:
+        image = np.clip(image * 255, 0, 255)
+    fluxes = rgb_to_flux(image, color_mapping=mapping.name)
+    return fluxes / mapping.native_pixel_scale**2, mapping.bands
 
 
 def _label_at(segments, x, y):

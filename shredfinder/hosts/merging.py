@@ -10,15 +10,18 @@ from astropy.table import Column
 
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import find_position, get_degrees
-from shredfinder.hosts.fluxes import find_bands, find_identifiers, read_flux
+from shredfinder.hosts.fluxes import find_bands, find_identifiers
+from shredfinder.hosts.groups import check_parents, find_centers, make_groups, read_weights
 from shredfinder.hosts.parents import find_parents
+from shredfinder.hosts.photometry import Targets, measure_targets
 from shredfinder.hosts.sphere import unit_vectors
-from shredfinder.hosts.sums import Groups, sum_photometry
+from shredfinder.hosts.sums import Measured, sum_photometry
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
+    from shredfinder.hosts.image_source import ImageSource
     from shredfinder.imaging import Cutouts, CutoutSequence
 
 __all__ = ["merge_shreds"]
@@ -38,9 +41,10 @@ _DESCRIPTIONS = {
 
 def merge_shreds(
     table: Table,
-    method: Literal["catalog"] = "catalog",
+    method: Literal["catalog", "image"] = "catalog",
     *,
     parents: Table | None = None,
+    images: ImageSource | None = None,
     cutouts: Cutouts | CutoutSequence | None = None,
     hosts: Table | None = None,
     threshold: float = 0.5,
@@ -52,17 +56,25 @@ def merge_shreds(
     """Merge the shreds of a scored catalogue with their galaxies: one row per galaxy.
 
     The fluxes of a galaxy's entry and of its shreds are added up, since the fluxes of a deblender
-    share the light of the galaxy. Shreds without a galaxy become one recovered galaxy per group.
+    share the light of the galaxy; or they are measured in images of each galaxy with shreds.
+    Shreds without a galaxy become one recovered galaxy per group.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         Scored catalogue with positions and fluxes or magnitudes. It is not changed.
-    method : {"catalog"}, optional
-        How the photometry is made: the sum of the catalogue's fluxes.
+    method : {"catalog", "image"}, optional
+        How the photometry is made: the sum of the catalogue's fluxes, or, for galaxies with
+        shreds, the total flux in images (see Notes).
     parents : `~astropy.table.Table`, optional
         The result of `find_parents` for ``table``; by default it is computed from the arguments
         that follow.
+    images : str, path-like, dict, CutoutService, CutoutFetcher, Cutouts or CutoutSequence, optional
+        For the method ``"image"``: the name of a service or survey, by default the Legacy Surveys'
+        viewer (fluxes, ``fits-cutout``); a folder of bricks or other FITS images, or a dict of
+        band → images, as for `~shredfinder.cutouts.LocalImages`; a configured service or fetcher;
+        or one cutout per row of ``table``, of fluxes in nanomaggies per pixel of 0.262″ squared, or
+        of colours, which are converted by `~shredfinder.imaging.rgb_to_flux` with its limits.
     cutouts, hosts, threshold, p_column, id_column, position, survey
         As for `find_parents`.
 
@@ -130,8 +142,10 @@ def merge_shreds(
        11 150.0000 14.247        1        12     galaxy
        13 150.1005 17.747        2     13;14  recovered
     """
-    if method != "catalog":
-        raise ValueError(f"method must be 'catalog', not {method!r}")
+    if method not in ("catalog", "image"):
+        raise ValueError(f"method must be 'catalog' or 'image', not {method!r}")
+    if images is not None and method == "catalog":
+        raise ValueError("images are for the photometry of method='image': give it, or cutouts=")
     bands = find_bands(table, survey)
     if not bands:
         raise ValueError(
@@ -151,9 +165,9 @@ def merge_shreds(
             position=position,
             survey=survey,
         )
-    kind, index = _check_parents(parents, identifiers)
-    weight = _read_weights(table, bands[0])
-    groups = _make_groups(kind, index, weight)
+    kind, index = check_parents(parents, identifiers)
+    weight = read_weights(table, bands[0])
+    groups = make_groups(kind, index, weight)
     main = groups.main
     merged = table[main]
     if id_name is None:
@@ -162,82 +176,55 @@ def merge_shreds(
     if hosts is not None or (kind == "host").any():
         _add_host_names(merged, parents, main, kind)
     ra, dec = get_degrees(table, position)
-    centers = _find_centers(ra, dec, weight, groups)
-    if hosts is not None:
-        host_ra, host_dec = get_degrees(hosts, name="hosts")
-        at_host = np.flatnonzero(kind[main] == "host")
-        centers[:, at_host] = host_ra[index[main[at_host]]], host_dec[index[main[at_host]]]
+    centers = find_centers(ra, dec, weight, groups, kind, index, hosts)
     changed = groups.size > 1
     moved = np.isin(kind[main], list(_KINDS))
     if moved.any() and not hasattr(position, "icrs"):
         _write_positions(merged, position or find_position(table), centers, moved)
     apart = _separations(ra, dec, centers, groups)
-    merged["merge_flag"] = sum_photometry(table, merged, bands, groups, weight, apart, changed)
+    measured, notes = None, np.full(main.size, "", dtype=object)
+    if method == "image":
+        rows = np.flatnonzero(changed | moved)
+        targets = Targets.of_table(
+            table, main[groups.number], main[rows], centers[:, rows], position
+        )
+        measured = _measure(targets, rows, images, bands, notes)
+        changed = changed | np.isfinite(measured.radius)
+        merged["half_light_radius"] = Column(measured.radius, unit=u.arcsec, format=".2f")
+    missing = sum_photometry(table, merged, bands, groups, weight, apart, changed, measured)
+    merged["merge_flag"] = np.array(
+        [", ".join(filter(None, pair)) for pair in zip(notes, missing, strict=True)] or [""]
+    )[: main.size]
     _blank_scores(merged, find_column(table, p_column, required=False), moved)
     for name, words in _DESCRIPTIONS.items():
         merged[name].info.description = words
+    if method == "image":
+        merged["half_light_radius"].info.description = "Half-light radius along the major axis"
     return merged
 
 
-def _check_parents(parents, identifiers):
-    """Return kinds and indices of parents that belong to the table."""
-    kind = np.asarray(parents[find_column(parents, "parent_kind")]).astype(str)
-    index = np.asarray(parents[find_column(parents, "parent_index")])
-    own = np.asarray(parents[find_column(parents, "id")])
-    if len(parents) != identifiers.size or not np.array_equal(
-        own.astype(str), identifiers.astype(str)
-    ):
-        raise ValueError(
-            f"parents of {len(parents)} rows do not belong to the table of {identifiers.size} "
-            "rows: pass the result of find_parents for this table, with rows in the same order"
-        )
-    unknown = sorted({*kind.tolist()} - {"self", "row", "host", "orphan"})
-    if unknown:
-        raise ValueError(
-            f"parent_kind must be self, row, host or orphan, not {', '.join(map(repr, unknown))}"
-        )
-    in_table = kind != "host"
-    if np.any(index < 0) or np.any(index[in_table] >= identifiers.size):
-        raise ValueError("parent_index must be a row of the table, or of the hosts for host")
-    rows = np.flatnonzero((kind == "row") | (kind == "orphan"))
-    parent = index[rows]
-    # The parent of a piece is a galaxy, and that of an orphan the orphan that stands for all.
-    right = np.where(
-        kind[rows] == "row",
-        kind[parent] == "self",
-        (kind[parent] == "orphan") & (index[parent] == parent),
-    )
-    if not right.all():
-        row = rows[~right][0]
-        raise ValueError(
-            f"row {row} is of the kind '{kind[row]}', but its parent, row {index[row]}, is not the "
-            "main row of such a galaxy: correct parent_kind and parent_index"
-        )
-    return kind, index
+def _measure(targets, rows, images, bands, notes):
+    """Measure galaxies in images; ``notes`` gets the flags of each group."""
+    names = {band for scheme in bands for band in scheme.columns}
+    fluxes = {band: np.full((2, notes.size), np.nan) for band in names}
+    radius = np.full(notes.size, np.nan)
 
+    def on_light(target, light, reason):
+        group = rows[target]
+        if light is None:
+            notes[group] = f"{reason}, sum"
+            return
+        notes[group] = ", ".join(light.flags)
+        radius[group] = light.half_light_radius
+        for band, flux, error in zip(light.bands, light.flux, light.error, strict=True):
+            if band in fluxes:
+                fluxes[band][:, group] = flux, error**2
+        lacking = sorted(names.difference(light.bands))
+        if lacking:
+            notes[group] = ", ".join(filter(None, [notes[group], f"sum {' '.join(lacking)}"]))
 
-def _read_weights(table, bands):
-    """Return each row's light in the reference band, 0 where it is missing or negative."""
-    flux = np.zeros(len(table))
-    for dereddened in (True, False):
-        values, _ = read_flux(table, bands, bands.reference, dereddened=dereddened)
-        if values is not None:
-            flux = np.where(np.isfinite(values), values, flux)
-    return np.maximum(flux, 0.0)
-
-
-def _make_groups(kind, index, weight):
-    """Group the rows of each galaxy; the main row is the galaxy, or the brightest piece."""
-    n = kind.size
-    main = np.where(kind == "self", np.arange(n), index)
-    host = np.flatnonzero(kind == "host")
-    if host.size:
-        # The host is in another table: its brightest piece stands for it.
-        order = host[np.lexsort((host, -weight[host], index[host]))]
-        first = np.r_[True, np.diff(index[order]) != 0]
-        main[order] = order[first][np.cumsum(first) - 1]
-    mains, number = np.unique(main, return_inverse=True)
-    return Groups(mains, number, np.bincount(number, minlength=mains.size))
+    measure_targets(targets, images, bands[0].reference, on_light=on_light)
+    return Measured({band: tuple(values) for band, values in fluxes.items()}, radius)
 
 
 def _add_names(merged, groups, kind, identifiers):
@@ -266,21 +253,6 @@ def _add_host_names(merged, parents, main, kind):
     names = np.asarray(parents["parent_id"])[main].astype(str)
     merged["merge_host"] = np.where(kind[main] == "host", names, "")
     merged["merge_host"].info.description = "The host of which only shreds are in the catalogue"
-
-
-def _find_centers(ra, dec, weight, groups):
-    """Return the light-weighted centres of all groups, and the galaxies' own positions."""
-    points = np.nan_to_num(unit_vectors(ra, dec))
-    # Without any light, all entries count alike.
-    light = groups.add(weight)
-    weight = np.where(light[groups.number] > 0, weight, 1.0)
-    x, y, z = (groups.add(weight * values) for values in points.T)
-    centers = np.array(
-        [np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))]
-    )
-    unplaced = ~np.isfinite(ra[groups.main])
-    centers[:, unplaced] = np.nan
-    return centers
 
 
 def _separations(ra, dec, centers, groups):

@@ -11,13 +11,15 @@ from astropy import units as u
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.units import to_floats
 from shredfinder.hosts.fluxes import find_size, read_column, read_flux
+from shredfinder.surveys import SURVEYS
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
     from shredfinder.hosts.fluxes import Bands
+    from shredfinder.hosts.groups import Groups
 
-__all__ = ["Groups", "sum_photometry"]
+__all__ = ["Measured", "sum_photometry"]
 
 # d(mag)/d(ln flux)
 _MAG_PER_LN = 2.5 / np.log(10.0)
@@ -27,27 +29,20 @@ _SIZE_ERRORS = ("shape_r_ivar", "petroR50Err_r", "rpetR50Err")
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Groups of rows.
+class Measured:
+    """Fluxes and sizes of groups that were measured in images.
 
     Attributes
     ----------
-    main : `~numpy.ndarray` of int, of shape (n_groups,)
-        Main row of each group, ascending.
-    number : `~numpy.ndarray` of int, of shape (n,)
-        Group of each row.
-    size : `~numpy.ndarray` of int, of shape (n_groups,)
-        Number of rows of each group.
+    bands : dict of tuple
+        Fluxes in nanomaggies, not corrected for extinction, and their variances, of shape
+        (n_groups,), by band; NaN where nothing was measured.
+    radius : `~numpy.ndarray` of shape (n_groups,)
+        Half-light radii in arcsec.
     """
 
-    main: np.ndarray
-    number: np.ndarray
-    size: np.ndarray
-
-    def add(self, values: np.ndarray) -> np.ndarray:
-        """Add up values of shape (n,) within each group."""
-        # Without any rows, bincount returns integers.
-        return np.bincount(self.number, values, self.main.size).astype(float)
+    bands: dict[str, tuple[np.ndarray, np.ndarray]]
+    radius: np.ndarray
 
 
 def sum_photometry(
@@ -58,6 +53,7 @@ def sum_photometry(
     weight: np.ndarray,
     apart: np.ndarray,
     changed: np.ndarray,
+    measured: Measured | None = None,
 ) -> np.ndarray:
     """Write the photometry of the groups into the merged table.
 
@@ -74,7 +70,9 @@ def sum_photometry(
     weight, apart : `~numpy.ndarray` of shape (n,)
         Light of each row, and its separation from the galaxy's centre in arcsec.
     changed : `~numpy.ndarray` of bool, of shape (n_groups,)
-        Groups of several rows; the others keep their values exactly.
+        Groups of several rows, or measured ones; the others keep their values exactly.
+    measured : Measured, optional
+        Fluxes measured in images, which replace the sums.
 
     Returns
     -------
@@ -82,12 +80,17 @@ def sum_photometry(
         Bands in which an entry has no flux.
     """
     missing: dict[str, np.ndarray] = {}
+    transmission = {} if measured is None else _find_all_transmissions(table, bands, groups)
     for scheme in bands:
         for band in scheme.columns:
-            lacking = _sum_band(table, merged, scheme, band, groups, changed)
+            flux = None if measured is None else measured.bands.get(band)
+            lacking = _sum_band(
+                table, merged, scheme, band, groups, changed, flux, transmission.get(band)
+            )
             missing[band] = missing.get(band, False) | lacking
     _merge_reddening(table, merged, groups, weight, changed)
-    _merge_size(table, merged, groups, weight, apart, changed)
+    sizes = None if measured is None else measured.radius
+    _merge_size(table, merged, groups, weight, apart, changed, sizes)
     _update_derived(merged, changed)
     flag = np.full(changed.size, "", dtype=object)
     for band, lacking in missing.items():
@@ -96,7 +99,7 @@ def sum_photometry(
     return np.array(words, dtype=str) if words else np.zeros(0, dtype="U1")
 
 
-def _sum_band(table, merged, scheme, band, groups, changed):
+def _sum_band(table, merged, scheme, band, groups, changed, measured, known_transmission):
     """Write the columns of one band; return the groups in which a flux is missing."""
     roles = scheme.columns[band]
     observed, variance = read_flux(table, scheme, band, dereddened=False)
@@ -105,7 +108,7 @@ def _sum_band(table, merged, scheme, band, groups, changed):
     lacking = np.zeros(changed.size, dtype=bool)
     total = total_variance = mean = None
     if observed is not None:
-        total, total_variance, lacking = _add(observed, variance, groups)
+        total, total_variance, lacking = _add(observed, variance, groups, measured)
         if "flux" in roles:
             _write(merged, roles["flux"], total, changed, u.nmgy)
         if "flux_ivar" in roles and total_variance is not None:
@@ -113,8 +116,8 @@ def _sum_band(table, merged, scheme, band, groups, changed):
                 ivar = np.nan_to_num(1.0 / total_variance, nan=0.0, posinf=0.0)
             _write(merged, roles["flux_ivar"], ivar, changed, u.nmgy**-2)
         if "mag" in roles:
-            _write(merged, roles["mag"], _to_mag(_first_known(table, scheme, band, groups, total)),
-                   changed, u.mag)  # fmt: skip
+            known = _first_known(table, scheme, band, groups, total, measured)
+            _write(merged, roles["mag"], _to_mag(known), changed, u.mag)
         if transmission is not None:
             mean = _mean_transmission(observed, transmission, groups)
     if "mw_transmission" in roles and mean is not None:
@@ -125,13 +128,17 @@ def _sum_band(table, merged, scheme, band, groups, changed):
         if total is not None and mean is not None:
             dereddened = total / mean
         else:
-            dereddened, total_variance, lacking = _add(corrected, corrected_variance, groups)
+            if measured is not None and known_transmission is not None:
+                measured = measured[0] / known_transmission, measured[1] / known_transmission**2
+            dereddened, total_variance, lacking = _add(
+                corrected, corrected_variance, groups, measured
+            )
             total = dereddened
         _write(merged, roles["dered_mag"], _to_mag(dereddened), changed, u.mag)
     if "mag_err" in roles:
         if total_variance is None:
             source, spread = read_flux(table, scheme, band, dereddened="dered_mag" in roles)
-            total, total_variance, _ = _add(source, spread, groups)
+            total, total_variance, _ = _add(source, spread, groups, measured)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = _MAG_PER_LN * np.sqrt(total_variance) / total
             error = np.where(np.isfinite(error) & (error >= 0), error, np.nan)
@@ -139,25 +146,71 @@ def _sum_band(table, merged, scheme, band, groups, changed):
     return lacking & changed
 
 
-def _first_known(table, scheme, band, groups, total):
+def _first_known(table, scheme, band, groups, total, measured):
     """Return the total flux behind the observed magnitudes."""
     if "flux" not in scheme.columns[band]:
         return total
     mags = read_column(table, scheme.columns[band]["mag"], scheme.missing, u.mag)
-    return _add(10 ** (0.4 * (22.5 - mags)), None, groups)[0]
+    return _add(10 ** (0.4 * (22.5 - mags)), None, groups, measured)[0]
 
 
-def _add(flux, variance, groups):
-    """Return sums of fluxes and variances, and the groups in which a flux is missing."""
+def _add(flux, variance, groups, measured=None):
+    """Return sums of fluxes and variances, and the groups in which a flux is missing.
+
+    Fluxes that were measured in images, and their variances, replace the sums.
+    """
     known = np.isfinite(flux)
     total = groups.add(np.where(known, flux, 0.0))
     # Pieces alone are no galaxy.
     total[~known[groups.main]] = np.nan
     lacking = groups.add(~known) > 0
-    if variance is None:
-        return total, None, lacking
     # An unknown error makes that of the sum unknown; a missing flux does not contribute.
-    return total, groups.add(np.where(known, variance, 0.0)), lacking
+    spread = None if variance is None else groups.add(np.where(known, variance, 0.0))
+    if measured is not None:
+        seen = np.isfinite(measured[0])
+        total[seen], lacking[seen] = measured[0][seen], False
+        spread = np.full(total.size, np.nan) if spread is None else spread
+        spread[seen] = measured[1][seen]
+    return total, spread, lacking
+
+
+def _find_all_transmissions(table, bands, groups):
+    """Return the transmission of each group by band, from whichever columns the table has."""
+    found = {}
+    for band in {band for scheme in bands for band in scheme.columns}:
+        fluxes: list = [None, None]
+        for scheme in bands:
+            if band not in scheme.columns:
+                continue
+            both = [read_flux(table, scheme, band, dereddened=d)[0] for d in (False, True)]
+            transmission = _find_transmission(table, scheme, band, *both)
+            if transmission is not None and both[0] is not None:
+                found[band] = _mean_transmission(both[0], transmission, groups)
+            fluxes = [new if old is None else old for old, new in zip(fluxes, both, strict=True)]
+        if band in found or fluxes[1] is None:
+            continue
+        if fluxes[0] is not None:
+            # Observed fluxes under the names of one survey, corrected ones under others.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[band] = _mean_transmission(fluxes[0], fluxes[0] / fluxes[1], groups)
+        else:
+            found[band] = _transmission_by_ebv(table, bands, band, groups)
+    return found
+
+
+def _transmission_by_ebv(table, bands, band, groups):
+    """Return the transmission of each group from a column of E(B-V)."""
+    name = find_column(table, "ebv", required=False)
+    surveys = [scheme.survey for scheme in bands if scheme.survey is not None]
+    coefficients = [s.extinction[band] for s in (*surveys, *SURVEYS.values())
+                    if band in s.extinction]  # fmt: skip
+    if name is None or not coefficients:
+        raise ValueError(
+            f"the magnitudes in {band} are corrected for extinction, but fluxes measured in images "
+            "are not: add a column ebv with E(B-V), or columns of observed fluxes"
+        )
+    ebv = to_floats(table[name], name, u.mag)[groups.main]
+    return 10 ** (-0.4 * coefficients[0] * ebv)
 
 
 def _find_transmission(table, scheme, band, observed, corrected):
@@ -197,8 +250,8 @@ def _merge_reddening(table, merged, groups, weight, changed):
     _write(merged, name, np.where(np.isfinite(mean), mean, ebv[groups.main]), changed, u.mag)
 
 
-def _merge_size(table, merged, groups, weight, apart, changed):
-    """Write the half-light radius of the merged light, from its mean square radius."""
+def _merge_size(table, merged, groups, weight, apart, changed, sizes):
+    """Write the half-light radius of the merged light: the measured, or from its mean square."""
     name = find_size(table)
     if name is None:
         return
@@ -210,6 +263,8 @@ def _merge_size(table, merged, groups, weight, apart, changed):
         size = _HALF_PER_RMS * np.sqrt(groups.add(light * square) / groups.add(light))
     old = radius[groups.main]
     size = np.where(np.isfinite(size), size, old)
+    if sizes is not None:
+        size = np.where(np.isfinite(sizes), sizes, size)
     _write(merged, name, size, changed, u.arcsec)
     # The relative error stays that of the main entry.
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -4,6 +4,7 @@ from shredfinder.plotting.aladin import show_aladin
 from shredfinder.plotting.curves import plot_precision_recall, plot_reliability, plot_roc
 from shredfinder.plotting.explanation import plot_explanation
 from shredfinder.plotting.fields import FieldPanel, FieldView, plot_field, plot_field_view
+from shredfinder.plotting.galaxies import plot_merge, plot_merge_gallery
 from shredfinder.plotting.gallery import plot_class_gallery, plot_gallery
 from shredfinder.plotting.network import plot_history, plot_network
 from shredfinder.plotting.scores import plot_binned_metrics, plot_p_cnn, plot_shred_fractions
@@ -21,6 +22,8 @@ __all__ = [
     "plot_field_view",
     "plot_gallery",
     "plot_history",
+    "plot_merge",
+    "plot_merge_gallery",
     "plot_network",
     "plot_p_cnn",
     "plot_precision_recall",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService
+    from shredfinder.hosts.image_source import ImageSource
     from shredfinder.imaging import Cutouts, CutoutSequence
     from shredfinder.imaging.cutouts import Images
     from shredfinder.models.scorer import ImageScorer
@@ -267,9 +268,10 @@ class ShredTableMixin(_Extended):
 
     def merge_shreds(
         self,
-        method: Literal["catalog"] = "catalog",
+        method: Literal["catalog", "image"] = "catalog",
         *,
         parents: Table | None = None,
+        images: ImageSource | None = None,
         cutouts: Cutouts | CutoutSequence | None = None,
         hosts: Table | None = None,
         threshold: float = 0.5,
@@ -281,10 +283,14 @@ class ShredTableMixin(_Extended):
 
         Parameters
         ----------
-        method : {"catalog"}, optional
-            How the photometry is made: the sum of the catalogue's fluxes.
+        method : {"catalog", "image"}, optional
+            How the photometry is made: the sum of the catalogue's fluxes, or, for galaxies with
+            shreds, the total flux in images.
         parents : `~astropy.table.Table`, optional
             The result of `~shredfinder.hosts.find_parents`; by default it is computed.
+        images : optional
+            For the method ``"image"``: a service, folder, dict of band → images, or cutouts of
+            fluxes; by default the Legacy Surveys' viewer.
         cutouts : Cutouts or CutoutSequence, optional
             One cutout per row, which show what light connects.
         hosts : `~astropy.table.Table`, optional
@@ -326,6 +332,7 @@ class ShredTableMixin(_Extended):
             self,
             method,
             parents=parents,
+            images=images,
             cutouts=cutouts,
             hosts=hosts,
             threshold=threshold,

@@ -216,7 +216,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no fluxes or magnitudes to merge"):
         merge_shreds(make_table()["objID", "ra", "dec", "p_cnn"])
     with pytest.raises(ValueError, match="method must be 'catalog'"):
-        merge_shreds(make_table(), "image")
+        merge_shreds(make_table(), "sum")
     with pytest.raises(ValueError, match="do not belong to the table"):
         merge_shreds(make_table(), parents=find_parents(make_table())[::-1])
 

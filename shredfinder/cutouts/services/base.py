@@ -127,6 +127,9 @@ class CutoutService:
         Bands of the images' channels, in the channels' order.
     color_mapping : str or None
         Name of the mapping from fluxes to colours.
+    flux_pixel_scale : float or None
+        Side in arcsec of the pixels to which fluxes in nanomaggies refer, whatever the scale of the
+        images; None if fluxes are not in nanomaggies.
     pixel_scale : float
         Default pixel scale in arcsec per pixel.
     size : int
@@ -165,6 +168,7 @@ class CutoutService:
     layer: str = ""
     bands: tuple[str, ...] = ("red", "green", "blue")
     color_mapping: str | None = None
+    flux_pixel_scale: float | None = None
     pixel_scale: float = LEGACY.pixel_scale
     size: int = LEGACY.size
     max_size: int | None = None

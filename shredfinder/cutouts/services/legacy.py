@@ -71,6 +71,7 @@ class LegacyViewer(CutoutService):
     groups = True
     rate = 8.0
     max_workers = 6
+    flux_pixel_scale = LEGACY.native_pixel_scale
     pixel_scale = LEGACY.pixel_scale
     size = LEGACY.size
 

@@ -229,6 +229,10 @@ class LocalImages(CutoutService):
         if self.color_mapping != FLUX:
             native = COLOR_MAPPINGS[self.color_mapping].native_pixel_scale
         stated = [plane.unit.get_factor(native or plane.pixel_scale) for plane in planes]
+        scales = [native or plane.pixel_scale for plane in planes]
+        # Bands of different pixel scales have no common area to which fluxes refer.
+        if scales and max(scales) <= (1 + _SCALE_TOLERANCE) * min(scales):
+            self.flux_pixel_scale = float(np.median(scales))
         if flux_scale is not None:
             for plane in planes:
                 plane.flux_scale = float(flux_scale)

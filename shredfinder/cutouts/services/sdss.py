@@ -142,6 +142,7 @@ class SDSSFrames(CutoutService):
 
     name = "sdss-frames"
     color_mapping = FLUX
+    flux_pixel_scale = _FACTS.native_pixel_scale
     pixel_scale = _FACTS.pixel_scale
     size = _FACTS.size
     max_size = 1024
