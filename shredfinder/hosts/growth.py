@@ -185,7 +185,7 @@ def measure_light(
     radius = _elliptical_radius(missing.shape, center, axis_ratio, angle)
     extent = min(extent, float(np.percentile(radius[light], 99)))
     outside = ~missing & ~mask & ~source & (radius > _SKY_START * extent)
-    sky_error = noise / np.sqrt(max(np.count_nonzero(~missing), 1))
+    sky_error = noise / max(float(np.count_nonzero(~missing)), 1.0) ** 0.5
     if np.count_nonzero(outside) >= _MIN_SKY:
         sky, noise = _measure_sky(background, images, outside)
         sky_error = _sky_error(images, sky, outside, center)

@@ -36,7 +36,7 @@ def open_images(images: ImageSource | None) -> CutoutFetcher | Cutouts | CutoutS
         If the service does not exist or delivers no fluxes, or files hold no images.
     """
     if isinstance(images, (Cutouts, CutoutSequence)) and not isinstance(images, CutoutFetcher):
-        _check_mapping(images.color_mapping, "the cutouts are")
+        _check_mapping(images[:1].color_mapping, "the cutouts are")
         return images
     if images is None or (isinstance(images, str) and images in {*available_services(), *SURVEYS}):
         images = _open_service(images)

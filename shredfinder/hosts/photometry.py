@@ -82,7 +82,7 @@ class Targets:
         table: Table,
         main: np.ndarray,
         rows: np.ndarray,
-        centers: tuple[np.ndarray, np.ndarray],
+        centers: np.ndarray,
         position: Any,
     ) -> Targets:
         """Create targets from a catalogue, the main row of each entry, and the galaxies' rows."""
