@@ -90,6 +90,10 @@ class GalaxyLight:
     before, summed : float
         Magnitudes of the galaxy's entry and of the sum of all its entries in the reference band;
         NaN if unknown.
+
+    Examples
+    --------
+    See `measure_galaxies`.
     """
 
     bands: tuple[str, ...]
