@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astropy import config
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["Conf", "conf", "get_cache_folder"]
 
@@ -131,32 +135,43 @@ class Conf(config.ConfigNamespace):
 conf = Conf()
 
 
-def get_cache_folder(name: str) -> Path:
+def get_cache_folder(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of a cache.
 
     Parameters
     ----------
     name : {"cutouts", "catalogs"}
         Name of the cache.
+    path : path-like, optional
+        The folder, if the user names it.
 
     Returns
     -------
     folder : `~pathlib.Path`
-        The folder of that name in ``conf.cache_dir`` or, if this is empty, in shredfinder's
-        folder in astropy's cache.
+        ``path``, with ``~`` expanded; by default the folder of that name in ``conf.cache_dir`` or,
+        if this is empty, in shredfinder's folder in astropy's cache.
 
     Raises
     ------
     OSError
         If astropy's cache folder does not exist and cannot be created. What fetches or queries
         warns, and continues without a cache.
+    ValueError
+        If the path begins with ``~`` and the home folder is unknown.
     """
     try:
-        root = conf.cache_dir or config.get_cache_dir("shredfinder")
+        root = path or conf.cache_dir or config.get_cache_dir("shredfinder")
     except OSError as error:
         raise OSError(
             f"astropy's cache folder cannot be created ({error}): name a folder that can be "
             "written with --cache on the command line, shredfinder.conf.cache_dir, or the "
             "environment variable XDG_CACHE_HOME"
         ) from error
-    return Path(root).expanduser() / name
+    try:
+        folder = Path(root).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"the cache folder {str(root)!r} begins with the home folder of an unknown user: write "
+            "out its path"
+        ) from error
+    return folder if path else folder / name

@@ -121,4 +121,4 @@ def test_only_one_module_imports_onnx_runtime():
     modules = [
         path for path in Path(str(root)).rglob("*.py") if "import onnxruntime" in path.read_text()
     ]
-    assert [path.name for path in modules] == ["model.py"]
+    assert [path.name for path in modules] == ["onnx_graph.py"]

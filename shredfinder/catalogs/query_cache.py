@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.table import Table
@@ -17,6 +16,7 @@ from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from shredfinder._utils.validation import PathLike
 
@@ -52,7 +52,7 @@ class QueryCache:
     """
 
     def __init__(self, path: PathLike | None = None) -> None:
-        self.path = Path(path or get_cache_folder("catalogs")).expanduser()
+        self.path = get_cache_folder("catalogs", path)
         self._has_warned = False
 
     def __repr__(self) -> str:

@@ -68,7 +68,7 @@ class Cache:
     """
 
     def __init__(self, path: PathLike | None = None) -> None:
-        self.path = Path(path or get_cache_folder("cutouts")).expanduser()
+        self.path = get_cache_folder("cutouts", path)
 
     def __repr__(self) -> str:
         return f"Cache({str(self.path)!r})"

@@ -176,7 +176,7 @@ def _count(matches, hosts, scored, shred, confidence_level, interval):
     )
     return Table(
         {
-            "host_id": np.asarray(hosts[find_column(hosts, "host_id")])[host_index],
+            "host_id": hosts[find_column(hosts, "host_id")][host_index],
             "host_index": host_index,
             "n_candidates": n_scored,
             "n_shreds": n_shreds,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 from astropy.io import registry
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, Table
 
 from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.files import list_extensions, reading_errors
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.table_files import check_input, identify_file, read_table
-from shredfinder._utils.units import to_floats
+from shredfinder._utils.units import split_mask, to_floats
 from shredfinder.hosts.nsa import read_nsa
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read_hosts(
     hosts : `~astropy.table.Table`
         The columns ``host_id``, ``ra``, ``dec``, ``zdist`` or ``distance`` or both, and
         ``extra`` in lower case; one row per row of ``source``, in its order. Masked numbers and
-        invalid positions are NaN.
+        invalid positions are NaN, masked names stay masked.
 
     Raises
     ------
@@ -127,7 +127,8 @@ def read_hosts(
 
     ra, dec = get_degrees(table, position, name="the hosts")
     hosts = Table()
-    hosts["host_id"] = np.arange(len(table)) if host_id is None else np.asarray(table[host_id])
+    names, mask = split_mask(np.arange(len(table)) if host_id is None else table[host_id])
+    hosts["host_id"] = np.asarray(names) if mask is None else MaskedColumn(names, mask=mask)
     hosts["ra"], hosts["dec"] = Column(ra, unit=u.deg), Column(dec, unit=u.deg)
     for name, column, unit in (("zdist", redshift, None), ("distance", distance, u.Mpc)):
         if column is not None:

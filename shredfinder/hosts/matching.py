@@ -141,7 +141,7 @@ def match_hosts(
     return Table(
         {
             "index": index,
-            "host_id": np.asarray(hosts[find_column(hosts, "host_id")])[host_index],
+            "host_id": hosts[find_column(hosts, "host_id")][host_index],
             "host_index": host_index,
             "separation": u.Quantity(np.degrees(separation) * 3600.0, u.arcsec),
             "projected_separation": u.Quantity(projected, u.kpc),

@@ -13,7 +13,7 @@ from astropy.table import Column, Table
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_degrees
-from shredfinder._utils.units import to_floats, to_value
+from shredfinder._utils.units import split_mask, to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.assignment import Sources, assign
 from shredfinder.hosts.ellipse import elliptical_radii, is_large_galaxy_entry, usable_ellipses
@@ -243,7 +243,11 @@ def name_parents(
     if hosts is None:
         return own
     column = find_column(hosts, "host_id", required=False)
-    names = np.arange(len(hosts)) if column is None else np.asarray(hosts[column])
+    rows = np.arange(len(hosts))
+    names, mask = split_mask(rows if column is None else hosts[column])
+    names = np.asarray(names)
+    if mask is not None and mask.any():
+        names = np.where(mask, np.char.add("host ", rows.astype(str)), names.astype(str))
     # Numbers and names have no common type: the result is text.
     if names.dtype.kind not in "iu" or own.dtype.kind not in "iu":
         names, own = names.astype(str), own.astype(str)

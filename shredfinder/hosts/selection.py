@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import Column
+from astropy.table import Column, MaskedColumn
 
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees, get_positions
@@ -211,14 +211,15 @@ def join_hosts(
         np.asarray(matches[name]) for name in ("separation", "projected_separation")
     )
     for name, values, unit, words in (
-        ("host_id", np.asarray(matches["host_id"]), None, "Nearest host"),
+        ("host_id", matches["host_id"], None, "Nearest host"),
         ("separation", separation, u.arcsec, "Angle from the host"),
         ("projected_separation", projected, u.kpc, f"Separation at its {distance} distance"),
         ("n_hosts", np.asarray(matches["n_hosts"]), None, "Hosts within the radius"),
         ("host_entry", entry, None, "Whether it is the entry of a host itself"),
     ):
         meta = {"ucd": _UCDS[name]}
-        joined[name] = Column(values, unit=unit, description=words, meta=meta)
+        kind = MaskedColumn if name == "host_id" and matches.has_masked_values else Column
+        joined[name] = kind(values, unit=unit, description=words, meta=meta)
     return joined
 
 

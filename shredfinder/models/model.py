@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from dataclasses import replace
@@ -17,7 +16,7 @@ from shredfinder.models.architectures import build_network
 from shredfinder.models.archive import find_model, read_model, write_model
 from shredfinder.models.description import apply_stretch
 from shredfinder.models.novelty import NoveltyMeasure
-from shredfinder.models.onnx_graph import check_graph
+from shredfinder.models.onnx_graph import CPU, check_graph, import_runtime, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,6 @@ __all__ = ["OnnxNetwork", "TrainedModel", "symmetric_views"]
 _UNCERTAIN_LOGIT = 3.0
 # More images at a time do not fit into the processor's cache with the output of the first layers.
 _CPU_BATCH = 32
-_CPU = "CPUExecutionProvider"
 # Longest evaluation of one image, in seconds; the published network takes 0.1 s.
 _MAX_SECONDS = 60.0
 # Providers that are tried before the processor, in builds of ONNX Runtime that have them: GPUs
@@ -80,25 +78,15 @@ class OnnxNetwork:
     """
 
     def __init__(self, graph: bytes, input_shape: tuple[int, ...], n_classes: int = 2) -> None:
-        # Without this, ONNX Runtime writes a device identifier and contacts a collector. A value
-        # that the user has set stays.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime as ort
-
         check_graph(graph)
+        ort = import_runtime()
         options = ort.SessionOptions()
         self.threads = count_threads()
         # Parallel over images rather than within one; see Notes.
         options.intra_op_num_threads = 1
-        options.log_severity_level = 4  # errors reach the user as exceptions
         built = ort.get_available_providers()
         gpus = [name for name in _GPUS if name in built]
-        try:
-            self._session = ort.InferenceSession(graph, options, providers=[*gpus, _CPU])
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelFileError(
-                f"ONNX Runtime cannot read the model's network: {error}"
-            ) from error
+        self._session = open_session(graph, options, [*gpus, CPU])
         self.providers = tuple(self._session.get_providers())
         if gpus and not set(gpus) & set(self.providers):
             warnings.warn(
@@ -116,7 +104,7 @@ class OnnxNetwork:
                 f"{tuple(input_shape)} to ({n_classes},)"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
-        self._batch = _CPU_BATCH if self.providers == (_CPU,) else None
+        self._batch = _CPU_BATCH if self.providers == (CPU,) else None
         self._try_out(ort.RunOptions(), input_shape)
 
     def _try_out(self, options: Any, input_shape: tuple[int, ...]) -> None:

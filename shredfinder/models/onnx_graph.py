@@ -1,4 +1,4 @@
-"""Convert a Keras network to an ONNX graph.
+"""Convert a Keras network to an ONNX graph, and check the graphs of model files.
 
 Keras's own exporter needs TensorFlow for two of the three backends. This one reads the layers, so
 that a network is saved alike whatever backend trained it. It supports the layers that the
@@ -7,6 +7,8 @@ architectures use and refuses any other.
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from keras import Layer, Model, Variable
     from numpy.typing import ArrayLike, DTypeLike
 
-__all__ = ["check_graph", "network_to_onnx"]
+__all__ = ["CPU", "check_graph", "import_runtime", "network_to_onnx", "open_session"]
 
 # Every ONNX Runtime since 1.12 supports opset 17.
 _OPSET = 17
@@ -34,6 +36,11 @@ _OPERATORS = frozenset(
     }
 )
 _MAX_NODES = 10_000
+# Values of all layers together, per image: the published network has 4 million. A network of few
+# operators and weights can otherwise fill any memory, by padding or repeated concatenation.
+_MAX_VALUES = 2**26
+# ONNX Runtime's provider that every build has.
+CPU = "CPUExecutionProvider"
 
 
 def network_to_onnx(network: Model) -> bytes:
@@ -99,7 +106,7 @@ def network_to_onnx(network: Model) -> bytes:
 
 
 def check_graph(graph: bytes) -> None:
-    """Refuse an ONNX model with other operators than those of image networks.
+    """Refuse an ONNX model with other operators or more memory than those of image networks.
 
     The onnx package, which would read the model, is needed for training only. So the few fields of
     interest are read here, in the encoding of protocol buffers.
@@ -112,8 +119,8 @@ def check_graph(graph: bytes) -> None:
     Raises
     ------
     shredfinder.exceptions.ModelFileError
-        If it has other operators, functions, nested graphs or weights in other files, or is
-        damaged.
+        If it has other operators, functions, nested graphs or weights in other files, needs too
+        much memory, or is damaged.
     """
     try:
         # Numbers of the fields in onnx.proto: of the model, 7 is the graph and 25 a function.
@@ -150,6 +157,87 @@ def check_graph(graph: bytes) -> None:
         raise ModelFileError("the model's network keeps weights in another file, which is not read")
     if len(nodes) > _MAX_NODES:
         raise ModelFileError(f"the model's network has {len(nodes)} operators, over {_MAX_NODES}")
+    # Of a graph, 11 is an input and 12 an output; of these, 1 is the name; of a node, 2.
+    known = {bytes(v) for n, part in parts if n == 12 for k, v in _read_fields(part) if k == 1}
+    names = [bytes(value) for node in nodes for number, value in node if number == 2]
+    _check_size(graph, [name for name in names if name and name not in known])
+
+
+def _check_size(graph: bytes, names: Sequence[bytes]) -> None:
+    """Refuse an ONNX model whose layers hold too many values, without evaluating it.
+
+    With each layer as a further output, ONNX Runtime infers the shapes of all.
+
+    Parameters
+    ----------
+    graph : bytes
+        ONNX model.
+    names : sequence of bytes
+        Names of the layers that are not outputs.
+
+    Raises
+    ------
+    shredfinder.exceptions.ModelFileError
+        If they are too large, or their shape depends on more than the number of images.
+    """
+    ort = import_runtime()
+    options = ort.SessionOptions()
+    # The optimiser would evaluate layers that do not depend on the images.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # Messages in a row are merged: this adds outputs to the graph.
+    outputs = b"".join(_make_field(12, _make_field(1, name)) for name in names)
+    session = open_session(graph + _make_field(7, outputs), options, [CPU])
+    # The name of the first axis of the images; each layer's first axis must be as long.
+    n_images = next((node.shape[0] for node in session.get_inputs() if node.shape), None)
+    n_values = 0
+    for node in session.get_outputs():
+        first, *others = node.shape or [1]
+        sizes = others if isinstance(first, str) and first == n_images else [first, *others]
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise ModelFileError(
+                f"the model's network has a layer of unknown size {node.shape}: use a model that "
+                "shredfinder saved"
+            )
+        n_values += math.prod(sizes)
+    if n_values > _MAX_VALUES:
+        raise ModelFileError(
+            f"the model's network has layers of {n_values:.3g} values per image, over "
+            f"{_MAX_VALUES:.3g}: use a smaller network"
+        )
+
+
+def import_runtime() -> Any:
+    """Import ONNX Runtime without its telemetry.
+
+    Without the variable, it writes a device identifier and contacts a collector. A value that the
+    user has set stays.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def open_session(graph: bytes, options: Any, providers: Sequence[str]) -> Any:
+    """Open an ONNX model; `ModelFileError` if ONNX Runtime cannot read it."""
+    options.log_severity_level = 4  # errors reach the user as exceptions
+    try:
+        return import_runtime().InferenceSession(graph, options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise ModelFileError(f"ONNX Runtime cannot read the model's network: {error}") from error
+
+
+def _make_field(number: int, value: bytes) -> bytes:
+    """Encode a field of a message that holds bytes."""
+
+    def encode(integer: int) -> bytes:
+        head = b""
+        while integer > 127:
+            head += bytes([integer & 127 | 128])
+            integer >>= 7
+        return head + bytes([integer])
+
+    return encode(8 * number + 2) + encode(len(value)) + value
 
 
 def _read_fields(data: memoryview) -> Iterator[tuple[int, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from shredfinder import ShredClassifier
+from shredfinder import ShredClassifier, conf
 from shredfinder.catalogs import QueryCache
 from shredfinder.cutouts import Cache, fetch_cutouts
 from shredfinder.exceptions import ShredfinderWarning
@@ -133,3 +133,14 @@ def test_a_cache_of_queries_that_cannot_be_read_costs_one_warning(tmp_path):
         cache.write(("legacy-dr9", "x", "y"), Table({"n": [1]}))
     assert [w.category for w in caught] == [ShredfinderWarning]
     assert "cannot be used" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("kind", [Cache, QueryCache])
+def test_a_cache_of_an_unknown_user_is_refused(kind, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="'~no such user/x' begins with the home folder of an"):
+        kind("~no such user/x")
+    with conf.set_temp("cache_dir", "~no such user/x"), pytest.raises(ValueError, match="unknown"):
+        kind()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert kind("~/x").path == tmp_path / "x"

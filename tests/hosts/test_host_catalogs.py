@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
+from astropy.utils.masked import Masked
 
 from shredfinder.config import conf
 from shredfinder.exceptions import ShredfinderWarning
-from shredfinder.hosts import match_hosts, read_hosts, read_nsa
+from shredfinder.hosts import join_hosts, match_hosts, read_hosts, read_nsa
 from tests.conftest import needs
 
 N = 50
@@ -196,3 +197,20 @@ def test_an_unknown_format_is_named(tmp_path):
     (tmp_path / "hosts.csv").write_text("ra,dec,z\n1,2,0.01\n")
     with pytest.raises(ValueError, match="astropy does not know the format 'cvs'"):
         read_hosts(tmp_path / "hosts.csv", format="cvs")
+
+
+@pytest.mark.parametrize("kind", ["column", "astropy", "file"])
+@pytest.mark.parametrize("names", [["a", "b"], [7, 8]])
+def test_masked_names_stay_masked(kind, names, tmp_path):
+    column = MaskedColumn(names, mask=[False, True])
+    if kind == "astropy":
+        column = Masked(np.array(names), mask=column.mask)
+    source = Table({"name": column, "ra": [10.0, 20.0], "dec": [0.0] * 2, "distance": [20.0] * 2})
+    if kind == "file":
+        source.write(tmp_path / "hosts.ecsv")
+        source = tmp_path / "hosts.ecsv"
+    hosts = read_hosts(source)
+    assert hosts["host_id"].tolist() == [names[0], None]
+    candidates = Table({"ra": [20.01, 10.01], "dec": [0.0, 0.0]})
+    assert join_hosts(candidates, hosts)["host_id"].tolist() == [None, names[0]]
+    assert match_hosts(candidates, hosts)["host_id"].tolist() == [None, names[0]]

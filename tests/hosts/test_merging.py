@@ -172,6 +172,10 @@ def test_hosts_get_the_shreds_in_their_ellipses(hosts):
     assert merged["merge_kind"].tolist() == ["galaxy", "host", "galaxy"]
     assert merged["merge_host"].tolist() == ["", "NGC 2", ""]
     np.testing.assert_allclose(merged["ra"], [150.0, 150.1, 150.2])
+    # A host without a name has its row number.
+    hosts["host_id"] = MaskedColumn(hosts["host_id"], mask=[False, True, False])
+    assert find_parents(make_table(), hosts=hosts)["parent_id"].tolist()[3] == "host 1"
+    assert merge_shreds(make_table(), hosts=hosts)["merge_host"].tolist()[1] == "host 1"
 
 
 def test_atlas_entries_are_never_shreds():
