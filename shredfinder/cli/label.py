@@ -21,7 +21,8 @@ examples:
   shredfinder label pool.ecsv --cutouts folder/ --labeller ben -o labels.ecsv
 
 Open the printed address. Keys: g (galaxy), s (shred) or o (other), then 1 (a guess), 2 (likely) or
-3 (certain), which saves the label; u undoes, space skips, m hides the mark, z zooms, b brightens.
+3 (certain), which saves the label; u undoes, space skips, m hides the mark, z hides the close-up,
+b brightens. The page shows the whole cutout, its centre enlarged, and the definition of each class.
 Each label is saved at once, in a row with the labeller's name; run the command again to continue.
 Several labellers may share a file. Ctrl-C stops the server.
 """

@@ -10,10 +10,11 @@ from shredfinder.labelling.agreement import (
 from shredfinder.labelling.blind_session import LabellingSession, blind_order
 from shredfinder.labelling.cleaning import apply_corrections, rank_contradicted
 from shredfinder.labelling.page import LabellingPage
-from shredfinder.labelling.store import LABELS, LabelStore, read_labels
+from shredfinder.labelling.store import DEFINITIONS, LABELS, LabelStore, read_labels
 from shredfinder.labelling.widget import LabellingWidget
 
 __all__ = [
+    "DEFINITIONS",
     "LABELS",
     "Agreement",
     "LabelStore",

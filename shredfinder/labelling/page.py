@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import secrets
 import sys
@@ -13,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from shredfinder.labelling.blind_session import check_paths, encode_cutout
+from shredfinder.labelling.store import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +34,9 @@ _MAX_THREADS = 32
 
 class LabellingPage:
     """A web page on this machine that shows the cutouts of a session and saves the labels.
+
+    Each cutout is shown as a whole and, beside it, with its central third enlarged. The page also
+    shows the definitions of the classes.
 
     The server listens on the loopback interface only. It serves only requests that contain the
     token in its URL, name this host, and do not come from another web page. The only files it
@@ -149,7 +154,11 @@ class LabellingPage:
 
     def _send_page(self, request: _Handler, rest: list[str]) -> None:
         nonce = secrets.token_urlsafe(16)
-        html = files("shredfinder.labelling").joinpath("page.html").read_text(encoding="utf-8")
+        text = files("shredfinder.labelling").joinpath("page.html").read_text(encoding="utf-8")
+        definitions = "".join(
+            f"<dt>{name}</dt><dd>{html.escape(meaning)}</dd>"
+            for name, meaning in DEFINITIONS.items()
+        )
         # Only the page's own script and style run, and it connects to this server only.
         policy = (
             f"default-src 'none'; img-src 'self'; connect-src 'self'; script-src 'nonce-{nonce}'; "
@@ -157,7 +166,7 @@ class LabellingPage:
             "frame-ancestors 'none'"
         )
         request.send(
-            html.replace("NONCE", nonce).encode(),
+            text.replace("DEFINITIONS", definitions).replace("NONCE", nonce).encode(),
             "text/html; charset=utf-8",
             {"Content-Security-Policy": policy},
         )

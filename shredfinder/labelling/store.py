@@ -25,10 +25,24 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
 
-__all__ = ["LABELS", "LabelStore", "read_labels"]
+__all__ = ["DEFINITIONS", "LABELS", "LabelStore", "read_labels"]
 
+#: The definition of each class, as shown beside the cutouts. The embedded model's training set
+#: uses the same ones.
+DEFINITIONS = {
+    "galaxy": (
+        "The centre is on the nucleus or middle of a distinct galaxy, within about 15 % of its "
+        "visible diameter. Small or faint companions and background galaxies count."
+    ),
+    "shred": (
+        "The centre is on a piece of a larger galaxy: a star-forming knot, an arm, the end of a "
+        "disc or bar, halo light, a tidal tail, or a dot on the disc that is not clearly a "
+        "separate source."
+    ),
+    "other": "The centre is on a lone star, blank sky, an artefact or a corrupted image.",
+}
 #: The classes of labelled sources.
-LABELS = ("galaxy", "shred", "other")
+LABELS = tuple(DEFINITIONS)
 CONFIDENCES = (1, 2, 3)
 _COLUMNS = ("labeller", "label", "confidence", "time")
 _DESCRIPTIONS = {

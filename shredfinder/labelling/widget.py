@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 from typing import TYPE_CHECKING
 
 from shredfinder._utils.runtime import import_optional
 from shredfinder.labelling.blind_session import check_paths, encode_cutout
-from shredfinder.labelling.store import LABELS
+from shredfinder.labelling.store import DEFINITIONS, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,9 @@ _MARK = "".join(
 class LabellingWidget:
     """Label the cutouts of a session in a Jupyter notebook.
 
-    Make it the last expression of a cell to display it: the cutout with its centre marked, and
-    buttons for the class, the confidence (which saves the label), undo, skip and the mark.
+    Make it the last expression of a cell to display it: the cutout with its centre marked, its
+    central third enlarged, the definitions of the classes, and buttons for the class, the
+    confidence (which saves the label), undo, skip, the mark and the close-up.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ class LabellingWidget:
     paths : sequence of path-like or None
         The image file of each source, for example from `~shredfinder.table.find_image_files`.
     size : int, optional
-        Width and height of the enlarged cutout in screen pixels.
+        Width and height of the cutout and of its close-up in screen pixels.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class LabellingWidget:
         A toggle button per class.
     confidences : dict
         A button per confidence, 1 to 3.
-    undo, skip, mark : object
+    undo, skip, mark, closeup : object
         The other buttons of ipywidgets.
     box : object
         The whole widget, an ``HBox`` of ipywidgets.
@@ -77,14 +79,13 @@ class LabellingWidget:
         session: LabellingSession,
         paths: Sequence[PathLike | None],
         *,
-        size: int = 512,
+        size: int = 380,
     ) -> None:
         check_paths(session, paths)
         widgets = import_optional("ipywidgets", "labelling in a notebook")
         self._session, self._paths, self._size = session, paths, size
         self._label: str | None = None
-        side = f"{size}px"
-        self._view = widgets.HTML(layout=widgets.Layout(width=side, height=side))
+        self._view = widgets.HTML()
         self._progress = widgets.IntProgress(max=max(session.n_total, 1))
         self._status, self._message = widgets.Label(), widgets.Label()
         self.labels = {name: widgets.ToggleButton(description=name) for name in LABELS}
@@ -95,6 +96,7 @@ class LabellingWidget:
         self.undo = widgets.Button(description="undo")
         self.skip = widgets.Button(description="skip")
         self.mark = widgets.ToggleButton(value=True, description="mark")
+        self.closeup = widgets.ToggleButton(value=True, description="close-up")
         for name, button in self.labels.items():
             # name=name binds the value now; a plain closure would see the last one.
             button.observe(lambda change, name=name: self._toggled(name, change["new"]), "value")
@@ -103,12 +105,22 @@ class LabellingWidget:
         self.undo.on_click(lambda _: self._change(session.undo, "Undone."))
         self.skip.on_click(lambda _: self._change(session.skip, "Skipped: it comes last."))
         self.mark.observe(lambda _: self._draw(), "value")
-        rows = (self.labels.values(), self.confidences.values(), (self.undo, self.skip, self.mark))
+        self.closeup.observe(lambda _: self._draw(), "value")
+        rows = (
+            self.labels.values(),
+            self.confidences.values(),
+            (self.undo, self.skip),
+            (self.mark, self.closeup),
+        )
         for button in (button for row in rows for button in row):
             button.layout.width = "110px"
         controls = [widgets.HBox(list(row)) for row in rows]
+        definitions = widgets.HTML(_DEFINITIONS, layout=widgets.Layout(width="346px"))
+        controls.insert(1, definitions)
         side_bar = [self._status, self._progress, *controls, self._message]
-        self.box = widgets.HBox([self._view, widgets.VBox(side_bar)])
+        # On narrow screens the controls move below the views.
+        wrap = widgets.Layout(flex_flow="row wrap")
+        self.box = widgets.HBox([self._view, widgets.VBox(side_bar)], layout=wrap)
         self._refresh()
 
     def _repr_mimebundle_(self, **kwargs):
@@ -161,23 +173,39 @@ class LabellingWidget:
         self._draw()
 
     def _draw(self):
-        self._view.value = f'<div style="{_STYLE}">{self._make_picture()}</div>'
+        self._view.value = f'<div style="{_ROW}">{self._make_views()}</div>'
 
-    def _make_picture(self):
+    def _make_views(self):
         if self._session.current is None:
-            return "All sources are labelled. Thank you!"
+            return self._make_notice("All sources are labelled. Thank you!")
         png, flag = encode_cutout(self._paths[self._session.current])
         if png is None:
-            return f"This cutout is unusable ({flag}): label it “other”, or skip it."
-        mark = f'<g stroke="#ff5a5a" stroke-width="0.4">{_MARK}</g>' if self.mark.value else ""
-        return (
-            f'<svg viewBox="0 0 100 100" width="{self._size}" height="{self._size}">'
+            return self._make_notice(
+                f"This cutout is unusable ({flag}): label it “other”, or skip it."
+            )
+        image = (
             '<image width="100" height="100" '
-            f'href="data:image/png;base64,{base64.b64encode(png).decode()}"/>{mark}</svg>'
+            f'href="data:image/png;base64,{base64.b64encode(png).decode()}"/>'
+        )
+        if self.mark.value:
+            image += f'<g stroke="#ff5a5a" stroke-width="0.4">{_MARK}</g>'
+        boxes = [_WHOLE] + [_CENTER] * self.closeup.value
+        return "".join(
+            f'<svg viewBox="{box}" width="{self._size}" height="{self._size}" '
+            f'style="max-width: 100%">{image}</svg>'
+            for box in boxes
         )
 
+    def _make_notice(self, text):
+        side = f"width: {self._size}px; height: {self._size}px"
+        return f'<div style="{_NOTICE}; {side}">{text}</div>'
 
-_STYLE = (
-    "background: #000; color: #e8eaed; width: 100%; height: 100%; display: grid; "
-    "place-items: center; text-align: center"
+
+# The parts of the cutout on display, in per cent of its side: left, top, width and height.
+_WHOLE, _CENTER = "0 0 100 100", "33.33 33.33 33.33 33.33"
+_ROW = "display: flex; flex-wrap: wrap; gap: 8px"
+_NOTICE = "background: #000; color: #e8eaed; display: grid; place-items: center; text-align: center"
+_DEFINITIONS = "".join(
+    f'<div style="line-height: 1.35; padding: 2px 0"><b>{name}</b> {html.escape(meaning)}</div>'
+    for name, meaning in DEFINITIONS.items()
 )

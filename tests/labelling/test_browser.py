@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-from shredfinder.labelling import LabellingPage, LabellingSession, LabelStore
+from shredfinder.labelling import DEFINITIONS, LabellingPage, LabellingSession, LabelStore
 
 selenium = pytest.importorskip("selenium", reason="the page's tests in a browser need selenium")
 CHROMIUM = next(
@@ -107,7 +107,8 @@ def test_a_missing_cutout_is_reported_and_can_be_labelled(browser, page, session
             press(browser, key)
         wait(browser, lambda n=n_done: count(browser) == f"{n + 1} of 4")
     wait(browser, lambda: "is unusable" in get(browser, "#message").text)
-    assert not get(browser, "#mark").is_displayed()
+    assert not get(browser, ".mark").is_displayed()
+    assert not get(browser, "#closeup").is_displayed()
     for key in "o3":
         press(browser, key)
     wait(browser, lambda: shown(browser) == "1")
@@ -145,23 +146,55 @@ def test_the_space_bar_does_not_press_the_button_in_focus(browser, page, session
     assert session.n_done == 0
 
 
-def test_the_mark_is_at_the_centre_and_can_be_hidden(browser, page):
+@pytest.mark.parametrize("view", ["cutout", "closeup"])
+def test_the_mark_is_at_the_centre_and_can_be_hidden(browser, page, view):
     wait(browser, lambda: shown(browser) == "2")
     boxes = browser.execute_script(
-        "return [...document.querySelectorAll('#mark i, #cutout')]"
+        "const view = document.getElementById(arguments[0]).parentElement;"
+        "return [view, ...view.querySelectorAll('.mark i')]"
         ".map(e => { const r = e.getBoundingClientRect();"
-        "  return [r.x, r.y, r.width, r.height]; })"
+        "  return [r.x, r.y, r.width, r.height]; })",
+        view,
     )
     (x, y, width, height), *lines = boxes
     assert width == pytest.approx(height)
-    assert width > 500
+    assert width > 380
     centers = [(left + w / 2 - x, top + h / 2 - y) for left, top, w, h in lines]
     for i in (0, 1):
         assert sum(center[i] for center in centers) / 4 == pytest.approx(width / 2, abs=0.6)
     press(browser, "m")
-    assert not get(browser, "#mark").is_displayed()
+    assert not get(browser, f"#{view} + .mark").is_displayed()
     press(browser, "m")
-    assert get(browser, "#mark").is_displayed()
+    assert get(browser, f"#{view} + .mark").is_displayed()
+
+
+def test_the_centre_is_enlarged_beside_the_whole_cutout(browser, page):
+    wait(browser, lambda: shown(browser) == "2")
+    sizes = "return ['cutout', 'closeup'].map(id => {"
+    sizes += " const e = document.getElementById(id), r = e.getBoundingClientRect();"
+    sizes += " return [r.width, e.parentElement.getBoundingClientRect().width, e.src]; })"
+    whole, closeup = browser.execute_script(sizes)
+    assert whole[0] == pytest.approx(whole[1])
+    assert closeup[0] == pytest.approx(3 * closeup[1])
+    assert whole[1:] == closeup[1:]
+    press(browser, "z")
+    assert not get(browser, "#closeup").is_displayed()
+    assert get(browser, "#cutout").rect["width"] > whole[0]
+    press(browser, "z")
+    press(browser, "b")
+    for view in ("cutout", "closeup"):
+        assert "bright" in get(browser, f"#{view}").get_attribute("class")
+
+
+def test_the_classes_are_defined(browser, page):
+    assert get(browser, "#definitions dl").is_displayed()
+    text = get(browser, "#definitions dl").text
+    assert all(
+        f"{name} {meaning}" in " ".join(text.split()) for name, meaning in DEFINITIONS.items()
+    )
+    press(browser, "d")
+    assert not get(browser, "#definitions dl").is_displayed()
+    press(browser, "d")
 
 
 def test_a_label_in_another_window_is_noticed(browser, page, session):

@@ -5,7 +5,13 @@ import pytest
 from PIL import Image
 
 from shredfinder.exceptions import MissingDependencyError
-from shredfinder.labelling import LabellingSession, LabellingWidget, LabelStore, read_labels
+from shredfinder.labelling import (
+    DEFINITIONS,
+    LabellingSession,
+    LabellingWidget,
+    LabelStore,
+    read_labels,
+)
 
 
 @pytest.fixture
@@ -54,9 +60,23 @@ def test_an_untoggled_class_is_none(widget, session):
 
 
 def test_the_mark_can_be_hidden(widget):
-    assert picture(widget).count("<line") == 4
+    assert picture(widget).count("<line") == 8
     widget.mark.value = False
     assert "<line" not in picture(widget)
+
+
+def test_the_centre_is_enlarged_beside_the_whole_cutout(widget):
+    assert picture(widget).count("<svg") == 2
+    assert 'viewBox="33.33 33.33 33.33 33.33"' in picture(widget)
+    widget.closeup.value = False
+    assert picture(widget).count("<svg") == 1
+    assert 'viewBox="0 0 100 100"' in picture(widget)
+
+
+def test_the_classes_are_defined(widget):
+    texts = [getattr(child, "value", "") for child in widget.box.children[1].children]
+    for meaning in DEFINITIONS.values():
+        assert any(meaning in str(text) for text in texts)
 
 
 def test_the_end_is_reported(widget, session):
