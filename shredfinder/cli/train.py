@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,9 @@ examples:
   shredfinder evaluate labels.ecsv --cutouts folder/ --cross-validate 5 --groups sky_group \\
       --checkpoint state/ -o scores.ecsv
 
-On its own training sources a model performs too well: --cross-validate trains a new model per fold
-and scores the sources that it was not trained on. Intervals hold 95 % of 1000 bootstrap resamples
-of the groups.
+On its own training sources a model performs too well, and a warning counts them. --cross-validate
+trains a new model per fold and scores the sources that it was not trained on. Intervals hold 95 %
+of 1000 bootstrap resamples of the groups.
 """
 
 
@@ -175,7 +176,9 @@ def evaluate(args: argparse.Namespace) -> None:
         check_writing(table, args.output, added=("p_cnn", "p_cnn_flag", "fold"))
         warn_of_lost_parts(args.labels, args.table)
     if args.cross_validate is None:
-        table.add_p_cnn(ShredClassifier.load(args.model), args.cutouts, pattern=args.pattern)
+        model = ShredClassifier.load(args.model)
+        table.add_p_cnn(model, args.cutouts, pattern=args.pattern)
+        _warn_of_training_images(model, data)
     else:
         _check_unused(table, ("p_cnn", "fold"))
         classifier = _make_classifier(args)
@@ -208,6 +211,22 @@ def evaluate(args: argparse.Namespace) -> None:
     _print_metrics(
         (truth[rows] >= 0.5).astype(int), p_cnn, None if data.groups is None else data.groups[rows]
     )
+
+
+def _warn_of_training_images(model: ShredClassifier, data: _TrainingData) -> None:
+    """Warn if the model is evaluated on sources that it was trained on."""
+    from shredfinder._utils.validation import quantify
+    from shredfinder.exceptions import ShredfinderWarning
+
+    n = int(model.find_training_images(data.paths).sum())
+    if n:
+        warnings.warn(
+            f"{quantify(n, 'source')} of {len(data.paths):,} "
+            f"{'was' if n == 1 else 'were'} used to train the model, whose scores of them are too "
+            "good: --cross-validate K evaluates the recipe on sources that were left out",
+            ShredfinderWarning,
+            stacklevel=2,
+        )
 
 
 def _print_metrics(y: np.ndarray, p_cnn: np.ndarray, groups: np.ndarray | None) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from shredfinder.exceptions import CutoutMismatchError, ModelFileError
 from shredfinder.models.calibration import Calibration
 from shredfinder.models.novelty import NoveltyMeasure
+from shredfinder.models.sources import decode_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +35,7 @@ _SCALE_TOLERANCE = 0.005
 # Outputs of the networks. The third is for sources that are neither galaxy nor shred.
 _CLASSES = (["galaxy", "shred"], ["galaxy", "shred", "other"])
 # Optional entries of a description.
-_OPTIONAL = ("knots", "novelty", "other_limit")
+_OPTIONAL = ("knots", "novelty", "other_limit", "sources")
 
 
 @dataclass
@@ -81,6 +82,8 @@ class ModelDescription:
     other_limit : float or None
         Sources with a higher probability of the class ``"other"`` are not scored. None for
         networks without that class.
+    sources : str or None
+        Hashes of the training images, see `~shredfinder.ShredClassifier.find_training_images`.
 
     Examples
     --------
@@ -107,6 +110,7 @@ class ModelDescription:
     knots: list | None = None
     novelty: dict | None = None
     other_limit: float | None = None
+    sources: str | None = field(default=None, repr=False)
 
     @property
     def calibration(self) -> Calibration:
@@ -201,6 +205,7 @@ class ModelDescription:
             "knots": _are_knots,
             "novelty": _is_measure,
             "other_limit": lambda value: _is_number(value) and 0 < value <= 1,
+            "sources": _are_sources,
         }
         # Files written before an optional entry existed lack it.
         checks = {key: check for key, check in checks.items() if key in {*values, *_NEEDED}}
@@ -297,6 +302,14 @@ def _is_measure(value: Any) -> bool:
     except (AttributeError, ValueError):
         return False
     return True
+
+
+def _are_sources(value: Any) -> bool:
+    try:
+        decode_sources(value)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str)
 
 
 def _is_text(value: Any) -> bool:

@@ -117,6 +117,11 @@ class _Models:
         return next((model.novelty for model in self.models if model.novelty), None)
 
     @property
+    def sources(self):
+        """Hashes of the training images of all members."""
+        return np.unique(np.concatenate([model.sources for model in self.models]))
+
+    @property
     def provenance(self):
         parts = [model.provenance for model in self.models]
         together = "".join(part["sha256"] for part in parts)

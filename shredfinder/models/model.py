@@ -17,6 +17,7 @@ from shredfinder.models.archive import find_model, read_model, write_model
 from shredfinder.models.description import apply_stretch
 from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.onnx_graph import CPU, check_graph, import_runtime, open_session
+from shredfinder.models.sources import decode_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,6 +268,11 @@ class TrainedModel:
         """`NoveltyMeasure` or None: distance from the training set, if the model has one."""
         known = self.description.novelty
         return NoveltyMeasure.from_dict(known) if known else None
+
+    @cached_property
+    def sources(self) -> np.ndarray:
+        """`~numpy.ndarray` of uint64: hashes of the training images; empty in older files."""
+        return decode_sources(self.description.sources)
 
     @property
     def n_parameters(self) -> int:

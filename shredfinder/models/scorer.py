@@ -15,9 +15,10 @@ from shredfinder._utils.validation import check_count
 from shredfinder.config import conf
 from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
 from shredfinder.models.calibration import Scores
-from shredfinder.models.description import SYMMETRIES
+from shredfinder.models.description import LINEAR, SYMMETRIES
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.priors import apply_prior, check_prior
+from shredfinder.models.sources import hash_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,31 @@ class ImageScorer:
             # Bands given by the user say nothing about how the colours were mapped.
             color_mapping=description.color_mapping if bands is None else None,
         )
+
+    def find_training_images(self, X: Images) -> np.ndarray:
+        """Find the images that the model was trained on, whose scores are too good.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            Images of n sources, as for `predict_p_cnn`.
+
+        Returns
+        -------
+        found : `~numpy.ndarray` of bool
+            Whether an image has exactly the pixels of a training image, of shape ``(n,)``. The
+            training images of a model that it was fine-tuned from count. All are False for models
+            of files without hashes of their training images.
+        """
+        model = self._get_model()
+        source = self.open_images(X)
+        found = np.zeros(len(source), dtype=bool)
+        if len(model.sources):
+            for start in range(0, len(source), conf.batch_size):
+                batch = source[start : start + conf.batch_size]
+                hashes = hash_images(batch.images, fluxes=model.description.stretch != LINEAR)
+                found[start : start + len(batch)] = batch.good & np.isin(hashes, model.sources)
+        return found
 
     def score_images(
         self,

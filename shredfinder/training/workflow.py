@@ -28,6 +28,7 @@ from shredfinder.models.labels import (
 )
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
+from shredfinder.models.sources import encode_sources, hash_images
 from shredfinder.surveys import COLOR_MAPPINGS, get_wavelength
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.recipes import get_recipe
@@ -138,7 +139,7 @@ def train_model(
         kept, aside = split_groups(p_shred, groups, validation, random_state)
         validation_data = images[aside], targets[aside], weight[aside]
         images, targets, weight, radii = images[kept], targets[kept], weight[kept], radii[kept]
-        p_shred, is_other = p_shred[kept], is_other[kept]
+        p_shred, is_other, rows = p_shred[kept], is_other[kept], rows[kept]
     with preserve_random_state():
         # Keras seeds each initialiser and dropout layer from Python's global generator.
         # keras.utils.set_random_seed would also reseed NumPy and the backends, for good.
@@ -197,6 +198,10 @@ def train_model(
     # Of the images that were trained on, without those set aside for validation.
     measure = NoveltyMeasure.of_images(images)
     description.novelty = None if measure is None else measure.to_dict()
+    # A fine-tuned model remembers the images of its initial model too.
+    known = [] if initial_model is None else [initial_model.sources]
+    hashes = hash_images(cutouts.images[rows], fluxes=stretch != LINEAR)
+    description.sources = encode_sources([*known, hashes])
     return TrainedModel.from_network(description, network), history
 
 

@@ -375,8 +375,9 @@ class TestTraining:
         assert "the model is not validated yet: cross-validate the recipe" in error
         assert f"then shredfinder classify CATALOGUE --model {model}" in error
         assert main(["evaluate", *where, "--model", str(model), "-o", str(scores)]) == 0
-        out = capsys.readouterr().out
+        out, error = capsys.readouterr()
         assert "23 labelled sources, 0 of them unscored" in out
+        assert "23 sources of 24 were used to train the model" in error
         for name in ("auc", "accuracy", "calibration error", "purity at 5 % shreds"):
             assert name in out
         assert np.isfinite(Table.read(scores)["p_cnn"]).all()
