@@ -86,7 +86,8 @@ def check_images(images: np.ndarray) -> np.ndarray:
     if n == 0:
         return flags
     tolerance, white = (
-        (_BLANK_LEVELS, 255) if images.dtype == np.uint8 else (_BLANK_LEVELS / 255, 1)
+        # With a margin for rounding errors.
+        (_BLANK_LEVELS, 255) if images.dtype == np.uint8 else (_BLANK_LEVELS / 255 + 1e-6, 1)
     )
     if images.dtype != np.uint8:
         flat_images = images.reshape(n, -1)
@@ -94,9 +95,11 @@ def check_images(images: np.ndarray) -> np.ndarray:
             # NaN and infinities fail at least one of the comparisons.
             valid = (flat_images.min(axis=1) >= 0) & (flat_images.max(axis=1) <= 1)
         flags[~valid] = CutoutFlag.CORRUPTED
-    blank = _measure_spread(images[:, ::_STRIDE, ::_STRIDE]) <= tolerance
-    # Only images that look blank on the coarse grid are checked in all pixels.
-    blank[blank] = _measure_spread(images[blank]) <= tolerance
+    with np.errstate(invalid="ignore"):
+        coarse = images[:, ::_STRIDE, ::_STRIDE]
+        blank = (np.ptp(coarse, axis=(1, 2)) <= tolerance).all(axis=1)
+        # Only images that look blank on the coarse grid are checked in all pixels.
+        blank[blank] = (np.ptp(images[blank], axis=(1, 2)) <= tolerance).all(axis=1)
     top, left = (height - _CENTER_SIZE) // 2, (width - _CENTER_SIZE) // 2
     # max: images may be smaller than the central square.
     center = images[:, max(top, 0) :, max(left, 0) :][:, :_CENTER_SIZE, :_CENTER_SIZE]
@@ -104,7 +107,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
     flat = (center == center[:, :1, :1]).all(axis=(1, 2, 3))
     saturated = (center == white).any(axis=(1, 2, 3))
     good = flags == CutoutFlag.GOOD
-    flags[good & _find_gaps(images, center, white)] = CutoutFlag.NO_COVERAGE
+    flags[good & _find_gaps(images, center, _find_flat(images), white)] = CutoutFlag.NO_COVERAGE
     # A blank image has a flat centre too, so `blank` is set last.
     flags[good & flat & ~saturated] = CutoutFlag.NO_COVERAGE
     flags[good & blank] = CutoutFlag.BLANK
@@ -134,7 +137,7 @@ def check_file(image: np.ndarray) -> CutoutFlag:
     flat = _find_flat(image[np.newaxis])[0]
     if not is_grey and np.count_nonzero(flat) <= _DRAWN_SHARE * flat.size:
         return CutoutFlag.GOOD
-    if _measure_spread(image[np.newaxis])[0] <= _BLANK_LEVELS:
+    if (np.ptp(image, axis=(0, 1)) <= _BLANK_LEVELS).all():
         return CutoutFlag.GOOD
     if is_grey:
         return CutoutFlag.WRONG_SIZE
@@ -157,7 +160,9 @@ def _find_flat(images: np.ndarray) -> np.ndarray:
     return ((first == second) & (second == third)).all(axis=-1)
 
 
-def _find_gaps(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarray:
+def _find_gaps(
+    images: np.ndarray, center: np.ndarray, flat: np.ndarray, white: float
+) -> np.ndarray:
     """Find images whose centre is in, or on the border of, a region without data.
 
     Such a region has exactly one colour, which noise prevents elsewhere. The background of a drawn
@@ -170,10 +175,8 @@ def _find_gaps(images: np.ndarray, center: np.ndarray, white: float) -> np.ndarr
         bright[i] = _has_white_frame(images[i], white)
     if min(height, width) < _CENTER_SIZE + 2:
         return bright
-    # Most images have no flat region.
-    flat = _find_flat(images).mean(axis=(1, 2))
-    # Half of the share: the grid is coarse.
-    found = np.asarray(flat >= _GAP_SHARE / 2)
+    # Most images have no flat region. Half of its share: the grid is coarse.
+    found = np.asarray(flat.mean(axis=(1, 2)) >= _GAP_SHARE / 2)
     for i in np.flatnonzero(found):
         found[i] = _touches_gap(images[i], white)
     return found | bright
@@ -220,14 +223,6 @@ def _has_white_frame(image: np.ndarray, white: float) -> bool:
     sides = (image[0], image[-1], image[:, 0], image[:, -1])
     frame = np.concatenate([(side >= white * (1 - _WHITE_RIPPLE)).all(axis=-1) for side in sides])
     return bool(frame.mean() >= _WHITE_FRAME)
-
-
-def _measure_spread(images):
-    """Return the largest difference within a channel of each image."""
-    with np.errstate(invalid="ignore"):
-        lowest, highest = images.min(axis=(1, 2)), images.max(axis=(1, 2))
-        # uint8 cannot hold the difference of two levels.
-        return (highest.astype(float) - lowest).max(axis=1)
 
 
 def check_fluxes(images: np.ndarray) -> np.ndarray:
