@@ -3,28 +3,26 @@ Score a table and show the result
 =================================
 
 Add the probability of being a shred to each row of a table, and show the cutouts of the
-most probable shreds. The field is simulated.
+most probable shreds. The candidates and their cutouts are example data: a simulated field.
 """
 
-from shredfinder import ShredTable
-from shredfinder.datasets import make_field
+from shredfinder.datasets import example_candidates, example_cutouts, example_field
 from shredfinder.plotting import plot_field, plot_gallery
 
-field = make_field(random_state=5)
-table = ShredTable(field.sources["objID", "ra", "dec", "r"])
-cutouts = field.cutouts()
+table = example_candidates()
+cutouts = example_cutouts()
 
 # %%
 # Score the rows. `~shredfinder.add_p_cnn` uses the model that is part of the package.
 # Without ``cutouts``, it fetches them from the survey's service by position.
 
 table.add_p_cnn(cutouts=cutouts, progress=False)
-table["r"].format = ".2f"
-table[:6]
+table["objid", "ra", "dec", "r", "p_cnn"][:6]
 
 # %%
 # Plot the field. Shreds are solid yellow, galaxies dashed red.
 
+field = example_field()
 ax = plot_field(field.image, field.wcs, table)
 
 # %%

@@ -4,84 +4,71 @@ Match candidates to hosts
 
 Find the candidates within a projected radius of nearby galaxies, count the shreds of each
 host, and compare the scores with a rule: SAGA removes what lies in the ellipse of a host.
-The field is simulated.
+The candidates and hosts are example data: a simulated field.
 """
 
 import numpy as np
 from astropy import units as u
 from matplotlib.patches import Ellipse
 
-from shredfinder import ShredTable
-from shredfinder.datasets import make_field
-from shredfinder.hosts import (
-    associate_shreds,
-    join_hosts,
-    read_hosts,
-    shreds_by_rule,
+from shredfinder.datasets import (
+    example_candidates,
+    example_cutouts,
+    example_field,
+    example_hosts,
 )
+from shredfinder.hosts import associate_shreds, match_hosts, shreds_by_rule
 from shredfinder.plotting import plot_field
 
-field = make_field(random_state=5)
-table = ShredTable(field.sources["objID", "ra", "dec", "r", "radius", "type"])
-table.add_p_cnn(cutouts=field.cutouts(), progress=False)
+table = example_candidates()
+table.add_p_cnn(cutouts=example_cutouts(), progress=False)
 
 # %%
-# A catalogue of hosts needs positions and distances, or redshifts; for ellipses also the
-# Petrosian radius, axis ratio and position angle. Use `~shredfinder.hosts.read_nsa` for the
-# NASA-Sloan Atlas. Here, the hosts are the large galaxies of the simulation, placed at 30
-# Mpc.
+# A catalogue of hosts has positions and distances, or redshifts, and for the rule the
+# Petrosian radius, axis ratio and position angle. For real catalogues use
+# `~shredfinder.hosts.read_nsa` for the NASA-Sloan Atlas, or
+# `~shredfinder.hosts.read_hosts`.
 
-large = table[table["type"] == "host"]
-hosts = read_hosts(
-    ShredTable({
-        "name": [f"host {i + 1}" for i in range(len(large))],
-        "ra": large["ra"],
-        "dec": large["dec"],
-        "distance": np.full(len(large), 30.0) * u.Mpc,
-        "petro_th90": 2 * large["radius"],
-        "petro_ba90": np.full(len(large), 0.7),
-        "petro_phi90": np.full(len(large), 45.0),
-    })
-)  # fmt: skip
+hosts = example_hosts()
+hosts
 
 # %%
-# Candidates within 8 kpc of a host: small, since the field is small. ``host_entry`` marks
-# the catalogue entries of the hosts themselves.
+# Match candidates to hosts within 40 kpc, at each host's distance. ``n_hosts`` counts the
+# hosts within the radius; the nearest one is returned.
 
-near = join_hosts(table, hosts, 8 * u.kpc)
-print(f"{len(near)} of {len(table)} sources are near a host, {near['host_entry'].sum()} are hosts")
+matches = match_hosts(table, hosts, 40 * u.kpc)
+matches.round({"separation": 1, "projected_separation": 1})
+matches["index", "host_id", "separation", "projected_separation", "n_hosts"][:5]
 
 # %%
-# Count candidates and shreds per host, with binomial intervals.
+# Count candidates and shreds of each host, with binomial intervals. The catalogue entries
+# of the hosts themselves are left out.
 
-counts = associate_shreds(near[~near["host_entry"]], hosts, 8 * u.kpc).hosts
+counts = associate_shreds(table[~table["host_entry"]], hosts, 40 * u.kpc).hosts
 counts.round(2)
 fractions = [name for name in counts.colnames if "fraction" in name]
 counts["host_id", "n_candidates", "n_shreds", *fractions]
 
 # %%
 # SAGA's rule classifies every source in the ellipse of 2 × ``petro_th90`` as a shred,
-# satellites in front of the disc included.
+# galaxies in front of the disc and behind it included.
 
 ruled = shreds_by_rule(table, hosts)
-both = ruled & (table["p_cnn"] >= 0.5)
-print(f"{ruled.sum()} by the rule, {np.sum(table['p_cnn'] >= 0.5)} by p_cnn, {both.sum()} by both")
+scored = table["p_cnn"] >= 0.5
+true = table["label"] == "shred"
+for name, selected in (("rule", ruled), ("p_cnn", scored)):
+    print(f"{name:5s} finds {np.sum(selected & true)} of {true.sum()} shreds, "
+          f"and {np.sum(selected & ~true)} galaxies")  # fmt: skip
 
 # %%
-# Shreds (solid yellow), galaxies (dashed red) and the ellipses of the rule.
+# Shreds (solid yellow), galaxies (dashed red) and the ellipses of the rule (blue).
 
+field = example_field()
 ax = plot_field(field.image, field.wcs, table)
 x, y = field.wcs.world_to_pixel_values(hosts["ra"], hosts["dec"])
-for i, semi in enumerate(2 * np.asarray(hosts["petro_th90"]) / field.pixel_scale):
-    # Position angles are counted from north to east: from up to left in the image.
-    angle = 90 + hosts["petro_phi90"][i]
-    ax.add_patch(
-        Ellipse(
-            (x[i], y[i]),
-            2 * semi,
-            1.4 * semi,
-            angle=angle,
-            fill=False,
-            edgecolor="#5ad1ff",
-        )
-    )
+for i, host in enumerate(hosts):
+    major = 2 * 2 * host["petro_th90"] / field.pixel_scale
+    # Position angles are counted from north to east: from up to left.
+    angle = 90 + host["petro_phi90"]
+    minor = major * host["petro_ba90"]
+    ax.add_patch(Ellipse((x[i], y[i]), major, minor, angle=angle, fill=False, color="#5ad1ff"))

@@ -1,0 +1,57 @@
+"""
+Train a model on five bands
+===========================
+
+Images of another survey need a model of their own. Here, one is trained on fluxes in u, g,
+r, i and z, as SDSS would observe simulated fields. The sample and the number of epochs are
+far too small for real use: a thousand labelled sources or more, and 60 epochs, are a start.
+This script needs a deep-learning backend, such as the extra ``jax``.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from shredfinder import Cutouts, ShredClassifier
+from shredfinder.datasets import make_field
+from shredfinder.plotting import plot_history, plot_roc
+
+# %%
+# Observe three fields: two to train on, one to test. Cutouts of 64 pixels keep this example
+# fast.
+
+fields = [make_field(random_state=seed) for seed in (1, 2, 3)]
+observed = [field.observe("sdss-dr17", size=64, random_state=1) for field in fields]
+labels = [np.asarray(field.sources["label"]) for field in fields]
+training = Cutouts(
+    np.concatenate([cutouts.images for cutouts in observed[:2]]),
+    pixel_scale=observed[0].pixel_scale,
+    bands=observed[0].bands,
+    color_mapping="flux",
+)
+print(training)
+
+# %%
+# Train. The stretch of each band is fitted to the images and becomes part of the model.
+
+classifier = ShredClassifier(survey="sdss-dr17", epochs=15, random_state=1)
+classifier.fit(training, np.concatenate(labels[:2]), progress=False)
+figure = plot_history(classifier.history_, title="Training")
+
+# %%
+# Test the model on the third field.
+
+y = (labels[2] == "shred").astype(int)
+p_cnn, flags = classifier.predict_p_cnn(observed[2])
+ax = plot_roc(y, p_cnn, label="test field", zoom=False)
+
+# %%
+# Save it. The file holds the bands, the pixel scale and the stretch, and scoring with it
+# needs no backend: ``table.add_p_cnn("sdss.shredmodel", cutouts=...)``.
+
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "sdss.shredmodel"
+    classifier.save(path)
+    loaded = ShredClassifier.load(path)
+print(loaded.bands_, loaded.pixel_scale_, loaded.size_)
