@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from shredfinder.cutouts import CutoutFetcher, CutoutRequest, LocalImages
 from shredfinder.cutouts.services import local
-from shredfinder.exceptions import NoCoverageError, UnusableServiceError
+from shredfinder.exceptions import BadResponseError, NoCoverageError, UnusableServiceError
 
 N = 240
 # On the survey's grid of 0.25°, though far smaller than its bricks.
@@ -135,6 +135,64 @@ def test_decoded_tiles_are_kept(tmp_path, n_parts, monkeypatch):
         found.append([r for part in parts for r in images.fetch_many([requests[i] for i in part])])
         images.close()
     assert_same(found[1], found[0])
+
+
+@pytest.fixture
+def mosaic(tmp_path):
+    """A compressed image of 9 × 9 tiles."""
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10, "CRVAL2": 0})
+    header.update({"CRPIX1": 450.5, "CRPIX2": 450.5, "CD1_1": -0.262 / 3600, "CD1_2": 0.0})
+    header.update({"CD2_1": 0.0, "CD2_2": 0.262 / 3600})
+    image = np.random.default_rng(0).normal(0.01, 0.01, (900, 900)).astype(np.float32)
+    hdu = fits.CompImageHDU(
+        image, header, compression_type="GZIP_1", quantize_level=0, tile_shape=(100, 100)
+    )
+    hdu.writeto(tmp_path / "mosaic.fits.fz")
+    return tmp_path / "mosaic.fits.fz"
+
+
+def cut_mosaic(path, n):
+    offsets = np.random.default_rng(1).uniform(-0.028, 0.028, (n, 2))
+    # One is on the first tile, in the south-east.
+    offsets[n // 2] = 0.0275, -0.0275
+    requests = [CutoutRequest(10 + x, y, 32, 32, 0.3) for x, y in offsets]
+    images = LocalImages({"r": str(path)}, bands="r", color_mapping="flux")
+    found = images.fetch_many(requests)
+    images.close()
+    return found, offsets
+
+
+@pytest.mark.parametrize(("n", "n_calls"), [(6, 6), (40, 20), (300, 1)])
+def test_tiles_are_decoded_once(mosaic, n, n_calls, monkeypatch):
+    from astropy.io.fits.hdu.compressed import section
+
+    decode, counts = section.decompress_image_data_section, []
+
+    def count(*args):
+        counts.append(np.prod(args[-1] - args[-2] + 1))
+        return decode(*args)
+
+    monkeypatch.setattr(section, "decompress_image_data_section", count)
+    found, _ = cut_mosaic(mosaic, n)
+    assert all(isinstance(result.image, np.ndarray) for result in found)
+    # Few calls, of which some hold a tile that another one held.
+    assert sum(counts) <= 1.3 * 81
+    assert len(counts) <= n_calls
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_a_damaged_tile_harms_only_its_cutouts(mosaic, n):
+    with fits.open(mosaic, disable_image_compression=True) as hdus:
+        header, start = hdus[1].header, hdus[1].fileinfo()["datLoc"]
+        start += header.get("THEAP", header["NAXIS1"] * header["NAXIS2"])
+    with mosaic.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\0" * 1000)
+    found, offsets = cut_mosaic(mosaic, n)
+    x, y = 450 - offsets[:, 0] * 3600 / 0.262, 450 + offsets[:, 1] * 3600 / 0.262
+    failed = np.array([isinstance(result, BadResponseError) for result in found])
+    assert failed[n // 2]
+    assert not failed[(x > 130) | (y > 130)].any()
 
 
 @pytest.mark.slow

@@ -33,8 +33,6 @@ _MAX_LOADED = 512
 _TOLERANCE = 1.1
 # Largest error in pixels of fitted positions.
 _MAX_ERROR = 2e-4
-# Sources of one field at which its images are decoded as a whole.
-_DENSE = 100
 
 
 def locate_brick(name: str) -> tuple[float, float] | None:
@@ -218,7 +216,7 @@ def resample(
                 if isinstance(results[row], Exception):
                     continue
                 try:
-                    images = _read(used, part, whole=len(rows) >= _DENSE)
+                    images = _read(used, part, parts)
                 except BadResponseError as error:
                     results[row] = error
                     continue
@@ -267,9 +265,9 @@ def _choose_parts(
     return chosen, positions, parts
 
 
-def _read(planes: list[Plane], part: Part, *, whole: bool) -> np.ndarray:
+def _read(planes: list[Plane], part: Part, parts: list[Part]) -> np.ndarray:
     """Read the same part of several images, averaged, as an array of all of them."""
-    images = [plane.read(part, whole=whole) for plane in planes]
+    images = [plane.read(part, parts) for plane in planes]
     return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
 
 

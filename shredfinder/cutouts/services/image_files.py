@@ -286,11 +286,9 @@ def _reader(image: _Image, plane: int, files: OpenFiles) -> Callable[..., np.nda
     where = (0,) * (n_axes - 3) + ((plane,) if n_axes > 2 else ())
     if not isinstance(image.source, str):
         array = _as_array(image.source)
-        return lambda rows, columns, whole: to_floats(array[(*where, rows, columns)], "the image")
+        return lambda rows, columns, parts: to_floats(array[(*where, rows, columns)], "the image")
     path, index = image.source, image.extension
-    return lambda rows, columns, whole: files.read(
-        path, index, (*where, rows, columns), whole=whole
-    )
+    return lambda rows, columns, parts: files.read(path, index, (*where, rows, columns), parts)
 
 
 def _as_array(array: Any) -> Any:

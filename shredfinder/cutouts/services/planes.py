@@ -13,12 +13,13 @@ import numpy as np
 from shredfinder._utils.files import list_extensions
 from shredfinder.cutouts.decoding import read_celestial, read_fits
 from shredfinder.cutouts.image_headers import FluxUnit, read_unit, select_images
+from shredfinder.cutouts.services.tiles import DecodedTiles
 from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.resampling import choose_level, smooth_and_average
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from astropy.io.fits import HDUList
     from astropy.wcs import WCS
@@ -81,7 +82,7 @@ class _File:
         self.path = path
         self.lock = threading.RLock()
         self.hdus: HDUList | None = None
-        self.tiles: dict[int, _Tiles] = {}
+        self.tiles: dict[int, DecodedTiles] = {}
 
     def close(self) -> None:
         if self.hdus is not None:
@@ -139,7 +140,7 @@ class OpenFiles:
                     file.lock.release()
 
     def read(
-        self, path: str, index: int, where: tuple[Any, ...], *, whole: bool = False
+        self, path: str, index: int, where: tuple[Any, ...], parts: Sequence[Part] = ()
     ) -> np.ndarray:
         """Read a part of an image.
 
@@ -151,8 +152,8 @@ class OpenFiles:
             Position of the image in the file.
         where : tuple
             Indices, the last two of which are slices of rows and columns.
-        whole : bool, optional
-            Decode a compressed image as a whole, since most of it will be needed.
+        parts : sequence of Part, optional
+            All parts that will be read next, for compressed images.
 
         Returns
         -------
@@ -165,9 +166,9 @@ class OpenFiles:
             hdu = hdus[index]
             if isinstance(hdu, CompImageHDU) and len(where) == 2:
                 if index not in file.tiles:
-                    file.tiles[index] = _Tiles(hdu)
+                    file.tiles[index] = DecodedTiles(hdu)
                     self._close_others()
-                return file.tiles[index].read(*where, whole=whole)
+                return file.tiles[index].read(*where, parts)
             # Only the slice is read: plain values are mapped into memory, and a section reads
             # scaled or compressed ones.
             scaled = any(keyword in hdu.header for keyword in ("BSCALE", "BZERO", "BLANK"))
@@ -186,60 +187,6 @@ class OpenFiles:
                 file.close()
 
 
-class _Tiles:
-    """A compressed image, and its tiles that were decoded."""
-
-    def __init__(self, hdu: Any) -> None:
-        self._section, self._shape = hdu.section, hdu.shape
-        self._tile = hdu.tile_shape
-        counts = [-(-n // step) for n, step in zip(self._shape, self._tile, strict=True)]
-        self._done = np.zeros(counts, bool)
-        # Tiles by themselves: an array of the whole image would take memory, and time, for all
-        # the rows that a few tiles touch.
-        self._tiles: dict[tuple[int, int], np.ndarray] = {}
-        self._whole: np.ndarray | None = None
-
-    def read(self, rows: slice, columns: slice, *, whole: bool) -> np.ndarray:
-        if whole and self._whole is None:
-            self._whole = np.asarray(self._section[...], dtype=np.float32)
-            self._tiles.clear()
-        if self._whole is not None:
-            return self._whole[rows, columns]
-        parts, steps = (rows, columns), self._tile
-        first = [part.start // step for part, step in zip(parts, steps, strict=True)]
-        last = [(part.stop - 1) // step + 1 for part, step in zip(parts, steps, strict=True)]
-        needed = ~self._done[first[0] : last[0], first[1] : last[1]]
-        if needed.any():
-            # One call per rectangle of missing tiles costs less than one per tile.
-            found = np.argwhere(needed)
-            self._decode(found.min(axis=0) + first, found.max(axis=0) + first + 1)
-        values = np.empty([part.stop - part.start for part in parts], np.float32)
-        for i in range(first[0], last[0]):
-            to_rows, from_rows = _intersect(rows, i * steps[0], steps[0])
-            for j in range(first[1], last[1]):
-                to_columns, from_columns = _intersect(columns, j * steps[1], steps[1])
-                values[to_rows, to_columns] = self._tiles[i, j][from_rows, from_columns]
-        return values
-
-    def _decode(self, low: np.ndarray, high: np.ndarray) -> None:
-        """Decode a rectangle of tiles."""
-        top, left = low * self._tile
-        bottom, right = np.minimum(high * self._tile, self._shape)
-        values = np.asarray(self._section[top:bottom, left:right], dtype=np.float32)
-        ny, nx = self._tile
-        for i in range(low[0], high[0]):
-            for j in range(low[1], high[1]):
-                y, x = i * ny - top, j * nx - left
-                self._tiles[i, j] = values[y : y + ny, x : x + nx]
-        self._done[low[0] : high[0], low[1] : high[1]] = True
-
-
-def _intersect(part: slice, start: int, step: int) -> tuple[slice, slice]:
-    """Return where a tile's pixels are in a part of an image, and which of the tile's they are."""
-    low, high = max(part.start, start), min(part.stop, start + step)
-    return slice(low - part.start, high - part.start), slice(low - start, high - start)
-
-
 class Plane:
     """An image of one band.
 
@@ -252,8 +199,8 @@ class Plane:
     shape : tuple of int
         Height and width in pixels.
     read : callable
-        Reads a slice of rows and one of columns as floats, with NaN for missing pixels; the
-        argument ``whole`` says whether most of the image will be needed.
+        Reads a slice of rows and one of columns as floats, with NaN for missing pixels; its third
+        argument are all parts that will be read.
     unit : FluxUnit, optional
         Unit of the values, as the header states it.
     label : str, optional
@@ -313,8 +260,20 @@ class Plane:
             return None
         return Part(slice(*rows), slice(*columns), level)
 
-    def read(self, part: Part, *, whole: bool = False) -> np.ndarray:
+    def read(self, part: Part, parts: Sequence[Part] = ()) -> np.ndarray:
         """Read a part of the image, as float32, averaged.
+
+        Parameters
+        ----------
+        part : Part
+            The part.
+        parts : sequence of Part, optional
+            All parts that will be read next, so that compressed images are decoded together.
+
+        Returns
+        -------
+        values : `~numpy.ndarray`
+            The values.
 
         Raises
         ------
@@ -322,7 +281,7 @@ class Plane:
             If the data of a file are damaged though its header is not.
         """
         try:
-            values = self._read(part.rows, part.columns, whole=whole)
+            values = self._read(part.rows, part.columns, parts)
         except Exception as error:  # decoders raise many types of errors
             raise BadResponseError(
                 f"cannot read {self.label} in {self.band}: {error}", CutoutFlag.CORRUPTED
