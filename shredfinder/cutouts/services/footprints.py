@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from shredfinder.cutouts.services.base import CutoutRequest
-    from shredfinder.cutouts.services.planes import Part, Plane
+    from shredfinder.cutouts.services.planes import Plane
+    from shredfinder.cutouts.services.tiles import Part
 
 __all__ = ["FieldIndex", "group_planes", "locate_brick", "resample"]
 

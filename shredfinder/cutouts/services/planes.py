@@ -6,14 +6,14 @@ import contextlib
 import threading
 from collections import OrderedDict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shredfinder._utils.files import list_extensions
 from shredfinder.cutouts.decoding import read_celestial, read_fits
 from shredfinder.cutouts.image_headers import FluxUnit, read_unit, select_images
-from shredfinder.cutouts.services.tiles import DecodedTiles
+from shredfinder.cutouts.services.tiles import DecodedTiles, Part
 from shredfinder.exceptions import BadResponseError
 from shredfinder.imaging.checks import CutoutFlag
 from shredfinder.imaging.resampling import choose_level, smooth_and_average
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from numpy.typing import ArrayLike
 
-__all__ = ["OpenFiles", "Part", "Plane", "read_planes", "to_vectors"]
+__all__ = ["OpenFiles", "Plane", "read_planes", "to_vectors"]
 
 # Pixels around a cutout, at the coarsest level, that smoothing and interpolation need, and
 # interpolation alone.
@@ -312,23 +312,6 @@ def _measure_geometry(
     center = to_vectors(middle.ra.deg, middle.dec.deg)
     radius = float(np.radians(np.hypot(nx, ny) / 2 * pixel_scale / 3600))
     return grid, pixel_scale, center, radius, threading.Lock()
-
-
-class Part(NamedTuple):
-    """A part of an image, and how often it is averaged 2 × 2."""
-
-    rows: slice
-    columns: slice
-    level: int
-
-    def place(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Return positions in the averaged part, given those in the image."""
-        step = 2**self.level
-        # Edges of pixels scale with `step`, centres do not: half a pixel is added and subtracted.
-        return (
-            (x - self.columns.start + 0.5) / step - 0.5,
-            (y - self.rows.start + 0.5) / step - 0.5,
-        )
 
 
 def _bounds(x: np.ndarray, n: int, level: int) -> tuple[int, int] | None:

@@ -1,22 +1,37 @@
-"""Tiles of compressed images, each decoded once."""
+"""Parts of images, and tiles of compressed ones, each decoded once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shredfinder.cutouts.services.planes import Part
-
-__all__ = ["DecodedTiles"]
+__all__ = ["DecodedTiles", "Part"]
 
 # Share of missing tiles from which it is faster to decode all of them.
 _WHOLE = 0.55
 # Tiles that take as long to decode as astropy takes to begin, which reads the header anew.
 _CALL = 6
+
+
+class Part(NamedTuple):
+    """A part of an image, and how often it is averaged 2 × 2."""
+
+    rows: slice
+    columns: slice
+    level: int
+
+    def place(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return positions in the averaged part, given those in the image."""
+        step = 2**self.level
+        # Edges of pixels scale with `step`, centres do not: half a pixel is added and subtracted.
+        return (
+            (x - self.columns.start + 0.5) / step - 0.5,
+            (y - self.rows.start + 0.5) / step - 0.5,
+        )
 
 
 class DecodedTiles:
