@@ -159,12 +159,12 @@ def add_prior_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_survey_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the argument for the survey of the candidates."""
+def add_survey_argument(parser: argparse.ArgumentParser, *, of: str = "the candidates") -> None:
+    """Add the argument for the survey."""
     parser.add_argument(
         "--survey",
         default=DEFAULT_SURVEY,
-        help=f"survey of the candidates: {', '.join(SURVEYS)}; or for short "
+        help=f"survey of {of}: {', '.join(SURVEYS)}; or for short "
         f"{', '.join(alias for survey in SURVEYS.values() for alias in survey.aliases)} "
         "(default: %(default)s)",
     )

@@ -10,6 +10,7 @@ from shredfinder.cli.arguments import (
     add_host_table_argument,
     add_output_arguments,
     add_position_argument,
+    add_survey_argument,
     add_threshold_argument,
     check_output,
     load_hosts,
@@ -19,6 +20,7 @@ from shredfinder.cli.cutout_arguments import DEFAULT_PATTERN, add_cutout_argumen
 if TYPE_CHECKING:
     import argparse
 
+    from shredfinder.cutouts import CutoutFetcher
     from shredfinder.imaging import CutoutSequence
     from shredfinder.table import ShredTable
 
@@ -29,11 +31,13 @@ examples:
   shredfinder merge scored.fits -o galaxies.fits
   shredfinder merge scored.fits --cutouts folder/ -o galaxies.fits
   shredfinder merge scored.fits --hosts nsa --parents parents.ecsv -o galaxies.fits
+  shredfinder merge scored.fits --method image --images bricks/ -o galaxies.fits
 
 Each shred (p_cnn >= P) is assigned to its galaxy, and the fluxes are added up. OUT holds one row
 per galaxy, with n_shreds, shred_ids, merge_kind and merge_flag. Shreds without a galaxy become a
-recovered galaxy. With --cutouts, a folder of colour cutouts of the Legacy Surveys as written by
-shredfinder fetch, light decides which sources are connected; this needs photutils.
+recovered galaxy. With --cutouts, a folder of colour cutouts as written by shredfinder fetch, light
+decides which sources are connected. With --method image, galaxies with shreds are measured in
+images of fluxes, and OUT has half_light_radius, too. Both need photutils.
 """
 
 
@@ -51,7 +55,24 @@ def configure_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--id", metavar="COLUMN", help="column of unique identifiers (default: found by name)"
     )
+    parser.add_argument(
+        "--method",
+        choices=("catalog", "image"),
+        default="catalog",
+        help="catalog: add up the catalogue's fluxes; image: measure galaxies with shreds in "
+        "images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="SOURCE",
+        help="for --method image: a folder of bricks or FITS images in nanomaggies, or a service "
+        "of fluxes, legacy or sdss-frames (default: legacy)",
+    )
+    parser.add_argument(
+        "--base-url", metavar="URL", help="another address of that service, such as a mirror"
+    )
     add_cutout_arguments(parser, required=False)
+    add_survey_argument(parser, of="the cutouts' colours")
     add_position_argument(parser)
     add_output_arguments(parser, help="table of galaxies, its format by the extension")
     parser.add_argument(
@@ -74,11 +95,12 @@ def merge(args: argparse.Namespace) -> None:
         identify_format(path)
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise ValueError("--parents and --output name the same file: choose different ones")
+    images = _open_images(args)
     table = read_catalogue(args.catalogue, args.table)
     check_writing(table, args.output)
     options = {"id_column": args.id, "position": args.position, "hosts": load_hosts(args)}
     parents = find_parents(table, _open_cutouts(table, args), threshold=args.p_threshold, **options)
-    merged = merge_shreds(table, parents=parents, **options)
+    merged = merge_shreds(table, args.method, parents=parents, images=images, **options)
     write_catalogue(merged, args.output)
     if args.parents:
         write_catalogue(parents, outputs[1])
@@ -90,22 +112,44 @@ def merge(args: argparse.Namespace) -> None:
         f"recovered, whose entries are all shreds: {args.output}",
         file=sys.stderr,
     )
+    if args.method == "image":
+        n_measured = np.count_nonzero(np.isfinite(merged["half_light_radius"]))
+        print(f"{n_measured} galaxies measured in images", file=sys.stderr)
     n_flagged = np.count_nonzero(np.asarray(merged["merge_flag"]) != "")
     if n_flagged:
-        print(f"{n_flagged} lack the flux of an entry (merge_flag)", file=sys.stderr)
+        what = "are flagged" if args.method == "image" else "lack the flux of an entry"
+        print(f"{n_flagged} {what} (merge_flag)", file=sys.stderr)
+
+
+def _open_images(args: argparse.Namespace) -> CutoutFetcher | str | None:
+    """Return the source of images for the photometry; None for the default, or for no images."""
+    from shredfinder.cutouts import CutoutFetcher, available_services
+    from shredfinder.surveys import SURVEYS
+
+    if args.method != "image":
+        if args.images is not None or args.base_url is not None:
+            raise ValueError("--images and --base-url are for --method image")
+        return None
+    if args.base_url is None:
+        return args.images
+    name = args.images or "legacy"
+    if name not in {*available_services(), *SURVEYS}:
+        raise ValueError(f"--base-url is the address of a service, but --images is {name!r}")
+    options = {"image_format": "fits"} if name == "legacy" else None
+    return CutoutFetcher(name, base_url=args.base_url, service_options=options)
 
 
 def _open_cutouts(table: ShredTable, args: argparse.Namespace) -> CutoutSequence | None:
     """Return the cutouts of the rows from a folder, or None."""
     from shredfinder.imaging import ImageFiles
-    from shredfinder.surveys import DEFAULT_SURVEY, get_survey
+    from shredfinder.surveys import get_survey
     from shredfinder.table import find_image_files
 
     if args.cutouts is None:
         if args.pattern is not None:
             raise ValueError("--pattern names files in a folder: give the folder as --cutouts")
         return None
-    survey = get_survey(DEFAULT_SURVEY)
+    survey = get_survey(args.survey)
     return ImageFiles(
         find_image_files(table, args.cutouts, args.pattern or DEFAULT_PATTERN),
         size=(survey.size, survey.size),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from shredfinder import ShredTable
 from shredfinder.cli import main
@@ -18,6 +19,12 @@ def scored(tmp_path_factory):
     table.write(folder / "scored.fits")
     names = [f"{name}.png" for name in table["objID"]]
     field.cutouts().write(folder / "cutouts", names=names)
+    (folder / "images").mkdir()
+    for band, plane in zip(field.bands, field.fluxes, strict=True):
+        header = field.wcs.to_header()
+        header["FILTER"] = band
+        image = fits.PrimaryHDU(plane * np.float32(field.native_per_pixel), header)
+        image.writeto(folder / "images" / f"field-{band}.fits")
     return folder
 
 
@@ -61,9 +68,33 @@ def test_merge_with_hosts(scored, tmp_path):
     assert np.count_nonzero(galaxies["n_shreds"]) == 1
 
 
+def test_merge_with_images(scored, tmp_path, capsys):
+    pytest.importorskip("photutils", minversion="3")
+    pytest.importorskip("skimage")
+    output = tmp_path / "galaxies.fits"
+    command = ["merge", str(scored / "scored.fits"), "-o", str(output), "--method", "image"]
+    assert main([*command, "--images", str(scored / "images")]) == 0
+    galaxies = read_catalogue(output)
+    measured = np.isfinite(galaxies["half_light_radius"])
+    assert np.count_nonzero(measured) >= np.count_nonzero(galaxies["n_shreds"]) > 0
+    assert "measured in images" in capsys.readouterr().err
+
+
+def test_colours_of_another_survey(scored, tmp_path, capsys):
+    pytest.importorskip("photutils")
+    # Fluxes behind the colours of Pan-STARRS1's images are unknown.
+    command = ["merge", str(scored / "scored.fits"), "-o", str(tmp_path / "galaxies.fits")]
+    cutouts = ["--cutouts", str(scored / "cutouts"), "--survey", "ps1"]
+    assert main([*command, *cutouts]) == 1
+    assert "are unknown" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
+        (["--images", "bricks/"], "--images and --base-url are for --method image"),
+        (["--method", "image", "--images", "nowhere/"], "nowhere"),
+        (["--method", "image", "--images", ".", "--base-url", "http://x"], "address of a service"),
         (["--pattern", "{objID}.png"], "give the folder as --cutouts"),
         (["--id", "nothing"], "no column 'nothing'"),
         (["--cutouts", "nowhere"], "nowhere"),
