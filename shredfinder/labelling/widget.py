@@ -23,7 +23,7 @@ __doctest_requires__ = {"LabellingWidget": ["ipywidgets"]}
 _CONFIDENCES = {1: "guess", 2: "likely", 3: "certain"}
 # Four short lines around the centre of the image, in per cent of its side, as on the page.
 _MARK = "".join(
-    f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
+    f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" vector-effect="non-scaling-stroke"/>'
     for x1, y1, x2, y2 in ((50, 41, 50, 46), (50, 54, 50, 59), (41, 50, 46, 50), (54, 50, 59, 50))
 )
 
@@ -188,7 +188,7 @@ class LabellingWidget:
             f'href="data:image/png;base64,{base64.b64encode(png).decode()}"/>'
         )
         if self.mark.value:
-            image += f'<g stroke="#ff5a5a" stroke-width="0.4">{_MARK}</g>'
+            image += f'<g stroke="#ff5a5a" stroke-width="2">{_MARK}</g>'
         boxes = [_WHOLE] + [_CENTER] * self.closeup.value
         return "".join(
             f'<svg viewBox="{box}" width="{self._size}" height="{self._size}" '
