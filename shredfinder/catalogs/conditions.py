@@ -51,7 +51,11 @@ def write_conditions(
         Conditions to be joined by AND. Surface brightness is left to the exact cut: its error,
         which relaxes the cut, is unbounded.
     """
-    limits = cuts.quality_thresholds(get_survey(catalog.survey))
+    survey = get_survey(catalog.survey)
+    if cuts.other_criteria(survey) is not None:
+        # Exceptions, such as for the atlas, are left to the exact cuts.
+        return _magnitude_condition(catalog.qualified, cuts.saga_thresholds)
+    limits = cuts.quality_thresholds(survey)
     limits.setdefault("bands", catalog.bands)
     saga = cuts.saga_thresholds
     if catalog.criteria == "legacy":
@@ -88,7 +92,7 @@ def _legacy_conditions(
     ):
         alternatives = [c for band in bands for c in write(name(role, band), limits[key])]
         conditions += [_any(alternatives)] if alternatives else []
-    conditions.append(f"{name('dered_mag', 'r')} <= {_up(saga['r_max'])}")
+    conditions += _magnitude_condition(name, saga)
     if limits["max_mag_err"] is not None and {"g", "r"} <= set(bands):
         # A candidate's colour error is at most that of two magnitudes at the limit.
         green, red = name("dered_mag", "g"), name("dered_mag", "r")
@@ -119,7 +123,7 @@ def _sdss_conditions(
         # SQL has no "at least 2 of 3": list all pairs.
         groups = itertools.combinations(good.values(), int(limits["min_bands"]))
         conditions.append(_any([f"({' AND '.join(group)})" for group in groups]))
-    conditions.append(f"{name('dered_mag', 'r')} <= {_up(saga['r_max'])}")
+    conditions += _magnitude_condition(name, saga)
     return conditions
 
 
@@ -143,6 +147,10 @@ def _ps1_conditions(
     if max_extinction is not None:
         conditions.append(f"{name('mag', 'r')} <= {_up(_number(saga['r_max']) + max_extinction)}")
     return conditions
+
+
+def _magnitude_condition(name: Callable[..., str], saga: dict[str, Any]) -> list[str]:
+    return [f"{name('dered_mag', 'r')} <= {_up(saga['r_max'])}"]
 
 
 def _at_least(column: str, limit: float | Quantity | None) -> list[str]:

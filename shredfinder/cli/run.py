@@ -84,7 +84,7 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
         "--cuts",
         metavar="PRESET",
         default="paper",
-        help="paper, paper-no-rchisq or saga-later (default: %(default)s)",
+        help="paper, paper-no-rchisq, saga-later or saga-dr3 (default: %(default)s)",
     )
     parser.add_argument(
         "--ebv", type=float, metavar="MAG", help="E(B-V) for ps1-dr2 (default: queried)"

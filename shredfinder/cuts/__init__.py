@@ -22,6 +22,7 @@ from shredfinder.cuts.saga import (
     saga_cut,
     saga_surface_brightness_cut,
 )
+from shredfinder.cuts.saga_quality import saga_dr3_quality_cut
 from shredfinder.cuts.table_cuts import candidate_cut, photometry, quality_cut
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "register_preset",
     "saga_color_cut",
     "saga_cut",
+    "saga_dr3_quality_cut",
     "saga_surface_brightness_cut",
     "sdss_quality_cut",
     "surface_brightness_error",

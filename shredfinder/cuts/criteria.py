@@ -31,6 +31,9 @@ class CutPreset:
     quality : dict
         Keyword arguments of each survey's quality cut, by the survey's name or alias. Thresholds
         that are not listed keep their defaults.
+    criteria : dict
+        Other criteria than the paper's, by the survey's name or alias: ``"saga-dr3"`` for
+        `saga_dr3_quality_cut`. ``quality`` then holds keyword arguments of that function.
 
     Examples
     --------
@@ -45,6 +48,7 @@ class CutPreset:
     source: str
     saga: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, dict[str, Any]] = field(default_factory=dict)
+    criteria: dict[str, str] = field(default_factory=dict)
 
     @property
     def saga_thresholds(self) -> dict[str, Any]:
@@ -64,12 +68,31 @@ class CutPreset:
         thresholds : dict
             Thresholds by keyword argument.
         """
+        # The survey's defaults are those of the paper's criteria.
+        thresholds = {} if self.other_criteria(survey) else dict(survey.quality)
         # Users may name the survey by its alias.
-        thresholds = dict(survey.quality)
         for name, values in self.quality.items():
             if get_survey(name).name == survey.name:
                 thresholds.update(values)
         return thresholds
+
+    def other_criteria(self, survey: Survey) -> str | None:
+        """Return the criteria that replace the paper's quality cut.
+
+        Parameters
+        ----------
+        survey : `~shredfinder.surveys.Survey`
+            The survey.
+
+        Returns
+        -------
+        criteria : str or None
+            Their name; None for the paper's.
+        """
+        for name, criteria in self.criteria.items():
+            if get_survey(name).name == survey.name:
+                return criteria
+        return None
 
 
 #: The presets by name. `register_preset` adds to them.
@@ -168,6 +191,15 @@ register_preset(
         "SAGA's later surface-brightness cut; everything else as in the paper",
         "the SAGA survey's public code: high_priority_sb and high_priority_gr",
         saga={"sb_slope": 0.6, "sb_limit": 18.55},
+    )
+)
+register_preset(
+    CutPreset(
+        "saga-dr3",
+        "SAGA's later surface-brightness cut, and for Legacy the quality flags of its DR3",
+        "the SAGA survey's public code: build3.py, high_priority_sb and high_priority_gr",
+        saga={"sb_slope": 0.6, "sb_limit": 18.55},
+        criteria={LEGACY.name: "saga-dr3"},
     )
 )
 

@@ -23,6 +23,7 @@ from shredfinder.cuts.saga import (
     saga_color_cut,
     saga_surface_brightness_cut,
 )
+from shredfinder.cuts.saga_quality import WISE_BANDS, saga_dr3_quality_cut
 from shredfinder.surveys import (
     DEFAULT_SURVEY,
     CatalogPreset,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from shredfinder.cuts.criteria import CutPreset
 
 __all__ = ["candidate_cut", "photometry", "quality_cut"]
+
+_PM = u.mas / u.yr
 
 
 class _Columns:
@@ -200,7 +203,10 @@ def quality_cut(
     Returns
     -------
     result : QualityResult
-        The result of `legacy_quality_cut`, `sdss_quality_cut` or `ps1_quality_cut`.
+        The result of `legacy_quality_cut`, `sdss_quality_cut`, `ps1_quality_cut` or, with the
+        preset ``"saga-dr3"``, `saga_dr3_quality_cut`, which uses WISE's columns (``flux_w1``,
+        ``flux_ivar_w1``, ``rchisq_w1``, ...) and proper motions (``pmra``, ``pmra_ivar``, ...)
+        where the table has them.
 
     Raises
     ------
@@ -223,10 +229,17 @@ def quality_cut(
     array([ True, False])
     """
     # Precedence: keyword arguments, then the preset, then the survey's defaults.
-    catalog = get_catalog_preset(survey)
-    options = get_preset(preset).quality_thresholds(get_survey(catalog.survey)) | thresholds
+    catalog, chosen = get_catalog_preset(survey), get_preset(preset)
+    known = get_survey(catalog.survey)
+    options = chosen.quality_thresholds(known) | thresholds
     bands = tuple(options.setdefault("bands", catalog.bands))
-    return _QUALITY_CUTS[catalog.criteria](_Columns(table, catalog), bands, options)
+    criteria = chosen.other_criteria(known) or catalog.criteria
+    if criteria not in _QUALITY_CUTS:
+        raise ValueError(
+            f"the cut preset {chosen.name!r} has unknown criteria {criteria!r}: choose one of "
+            f"{', '.join(_QUALITY_CUTS)}"
+        )
+    return _QUALITY_CUTS[criteria](_Columns(table, catalog), bands, options)
 
 
 def _cut_legacy(columns: _Columns, bands: Sequence[str], options: dict[str, Any]) -> QualityResult:
@@ -241,6 +254,38 @@ def _cut_legacy(columns: _Columns, bands: Sequence[str], options: dict[str, Any]
         allmask={band: columns.raw("allmask", band) for band in bands},
         dered_mag=columns.magnitudes(bands),
         mag_err=columns.magnitude_errors(bands),
+        **measured,
+        **options,
+    )
+
+
+def _cut_saga_dr3(
+    columns: _Columns, bands: Sequence[str], options: dict[str, Any]
+) -> QualityResult:
+    measured: dict[str, Any] = {
+        role: columns.per_band(role, bands) for role in ("flux_ivar", "fracflux", "rchisq")
+    }
+    wise = options.setdefault("wise_bands", WISE_BANDS)
+    # WISE's columns and the proper motions are used where the table has them.
+    if all(columns.has(role, band) for role in ("flux", "flux_ivar", "rchisq") for band in wise):
+        for role in ("flux", "flux_ivar", "rchisq"):
+            measured[f"wise_{role}"] = columns.per_band(role, wise)
+    motions = [
+        np.abs(to_floats(columns.raw(name), name, _PM))
+        * np.sqrt(to_floats(columns.raw(f"{name}_ivar"), f"{name}_ivar", _PM**-2))
+        for name in ("pmra", "pmdec")
+        if all(find_column(columns.table, n, required=False) for n in (name, f"{name}_ivar"))
+    ]
+    if motions:
+        measured["proper_motion"] = np.fmax.reduce(motions)
+    if columns.has("ref_cat"):
+        measured["ref_cat"] = columns.raw("ref_cat")
+    return saga_dr3_quality_cut(
+        type=columns.raw("type"),
+        shape_r=columns.floats("shape_r", unit=u.arcsec),
+        r_mag=columns.magnitudes(["r"])["r"],
+        flux=columns.per_band("flux", bands, u.nmgy),
+        allmask={band: columns.raw("allmask", band) for band in bands},
         **measured,
         **options,
     )
@@ -273,7 +318,12 @@ def _cut_ps1(columns: _Columns, bands: Sequence[str], options: dict[str, Any]) -
     )
 
 
-_QUALITY_CUTS = {"legacy": _cut_legacy, "sdss": _cut_sdss, "ps1": _cut_ps1}
+_QUALITY_CUTS = {
+    "legacy": _cut_legacy,
+    "saga-dr3": _cut_saga_dr3,
+    "sdss": _cut_sdss,
+    "ps1": _cut_ps1,
+}
 
 
 def candidate_cut(

@@ -46,14 +46,17 @@ def ids(table):
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-@pytest.mark.parametrize("cuts", ["paper", "paper-no-rchisq", "saga-later", None])
+@pytest.mark.parametrize("cuts", ["paper", "paper-no-rchisq", "saga-later", "saga-dr3", None])
 @pytest.mark.parametrize("push_down", [True, False])
 def test_rows_are_those_of_the_pure_functions(server, skies, survey, cuts, push_down):
     table = ask(server, survey, cuts=cuts, push_down=push_down)
     assert ids(table) == expected(skies, survey, cuts)
-    assert len(table) > 40
+    # SAGA's DR3 leaves fewer rows, and the server checks only their magnitudes.
+    strict = cuts == "saga-dr3" and survey == "legacy-dr9"
+    assert len(table) > (20 if strict else 40)
     if push_down and cuts:
-        assert table.meta["nfetched"] < 0.6 * len(expected(skies, survey, None))
+        limit = 1.0 if strict else 0.6
+        assert table.meta["nfetched"] < limit * len(expected(skies, survey, None))
 
 
 def test_preset_with_quantities_is_pushed_down(server, skies):
