@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -15,9 +16,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shredfinder import ShredTable
+from shredfinder.cuts import saga_cut
 from shredfinder.datasets import example_candidates, example_cutouts, example_field, example_hosts
-from shredfinder.plotting.style import draw_circles, draw_cross, get_shade, get_text_color
-from shredfinder.surveys import LEGACY
+from shredfinder.hosts import find_parents, join_hosts, measure_galaxies
+from shredfinder.plotting import plot_field, plot_gallery, plot_merge, plot_p_cnn
+from shredfinder.plotting.style import (
+    draw_circles,
+    draw_cross,
+    get_shade,
+    get_text_color,
+    make_figure,
+)
+from shredfinder.surveys import LEGACY, SAGA_THRESHOLDS
 
 STATIC = Path(__file__).parent / "_static"
 # Group on the sky whose cutouts show most of a spiral galaxy, and its width in pixels.
@@ -44,15 +54,78 @@ def main():
     rows = np.concatenate([np.flatnonzero(table["sky_group"] == GROUP), chosen])
     table = table[rows]
     table.add_p_cnn(cutouts=data / "cutouts", pattern="{objID}.png", progress=False)
-    images = np.stack(
-        [np.asarray(Image.open(data / "cutouts" / f"{i}.png")) for i in table["objID"]]
-    )
+    files = [data / "cutouts" / f"{objid}.png" for objid in table["objID"]]
+    images = np.stack([np.asarray(Image.open(file)) for file in files])
     save(draw_overview(table, images, len(chosen)), "overview.jpg")
+    draw_start()
 
 
 def save(figure, name, dpi=100):
     """Save a figure as a JPEG file."""
     figure.savefig(STATIC / name, dpi=dpi, pil_kwargs={"quality": 88})
+
+
+def draw_start():
+    """Plot and save the figures of the five-minute start, as its code makes them."""
+    table, cutouts, hosts = example_candidates(), example_cutouts(), example_hosts()
+    table.add_p_cnn(cutouts=cutouts, progress=False)
+    save(plot_p_cnn(table["p_cnn"], table["label"] == "shred").figure, "start_scores.jpg")
+    first = np.argsort(-table["p_cnn"])[np.linspace(0, len(table) - 1, 12).astype(int)]
+    figure = plot_gallery(
+        cutouts[first], scores=table["p_cnn"][first], titles=table["objid"][first], n_columns=6
+    )
+    save(figure, "start_cutouts.jpg")
+    passed = saga_cut(
+        table["g"], table["r"], table["r_eff"], mu_err=table["mu_err"], gr_err=table["gr_err"]
+    )
+    save(draw_cuts(table, passed), "start_cuts.jpg")
+    satellites = table[passed & (table["p_cnn"] < 0.5) & ~table["host_entry"]]
+    save(draw_hosts(join_hosts(satellites, hosts, 50 * u.kpc), hosts), "start_hosts.jpg", 90)
+    lights = measure_galaxies(table, cutouts, parents=find_parents(table, cutouts))
+    light = next(light for light in lights if light.name == str(hosts["host_id"][-1]))
+    save(plot_merge(light), "start_merge.jpg")
+    field = example_field()
+    save(plot_field(field.image, field.wcs, table).figure, "start_field.jpg", 90)
+
+
+def draw_cuts(table, passed):
+    """Plot colour and surface brightness against magnitude, with the limits of the cuts."""
+    limits, line = SAGA_THRESHOLDS, np.array([13.0, 23.5])
+    planes = (
+        ("g − r (mag)", table["g"] - table["r"],
+         limits["color_limit"] - limits["color_slope"] * (line - 14), (-0.1, 1.4)),
+        ("μ_eff (mag / arcsec²)", table["mu_eff"],
+         limits["sb_limit"] + limits["sb_slope"] * (line - 14), (26, 17)),
+    )  # fmt: skip
+    figure = make_figure(9, 3.9)
+    shred = np.asarray(table["p_cnn"] >= 0.5)
+    for ax, (label, values, boundary, limits_y) in zip(figure.subplots(1, 2), planes, strict=True):
+        for name, rows, color in (("galaxy", ~shred, "#0072b2"), ("shred", shred, "#e69f00")):
+            for chosen, face in ((rows & passed, color), (rows & ~passed, "none")):
+                ax.scatter(
+                    table["r"][chosen], values[chosen], 24, facecolors=face, edgecolors=color
+                )
+            ax.scatter([], [], 24, color=color, label=f"{name} by p_cnn")
+        ax.scatter([], [], 24, facecolors="none", edgecolors="0.3", label="excluded by the cuts")
+        ax.plot(line, boundary, color="0.2")
+        ax.fill_between(line, boundary, limits_y[1], color="0.5", alpha=0.15, linewidth=0)
+        ax.axvline(limits["r_max"], color="0.2", linestyle="dashed")
+        ax.set(xlabel="r (mag)", ylabel=label, xlim=line, ylim=limits_y)
+    ax.legend(fontsize=10, loc="lower left")
+    return figure
+
+
+def draw_hosts(satellites, hosts):
+    """Plot the satellite candidates and the projected radius around each host."""
+    field = example_field()
+    ax = plot_field(field.image, field.wcs, satellites, legend=False)
+    x, y = field.wcs.world_to_pixel_values(hosts["ra"], hosts["dec"])
+    angle = (50 * u.kpc / hosts["distance"].quantity).to_value("")
+    radii = np.degrees(angle) * 3600 / field.pixel_scale
+    draw_circles(ax, x, y, radii, edgecolors="#5ad1ff", linewidths=1.5, linestyles="dotted")
+    for name, a, b in zip(hosts["host_id"], x, y, strict=True):
+        ax.text(a + 14, b + 14, str(name), color="#5ad1ff", fontsize=13)
+    return ax.figure
 
 
 def choose_sources(table):
@@ -126,15 +199,13 @@ def draw_simulation(ax):
 
 def mark(ax, x, y, p_cnn, side):
     """Circle a source in the colour of its class; write its score unless side is 0."""
-    color = SHRED if p_cnn >= 0.5 else GALAXY
-    style = "solid" if p_cnn >= 0.5 else "dashed"
+    color, style = (SHRED, "solid") if p_cnn >= 0.5 else (GALAXY, "dashed")
     draw_circles(
         ax, np.array([x]), np.array([y]), np.array([RADIUS]),
         edgecolors=color, linewidths=2, linestyles=style,
     )  # fmt: skip
     if side:
-        ax.text(x, y + side * (RADIUS + 2), f"{p_cnn:.2f}", color=color, fontsize=13,
-                ha="center", va="bottom")  # fmt: skip
+        write_score(ax, x, y + side * (RADIUS + 3), p_cnn, ha="center", fontsize=12)
     ax.set_axis_off()
 
 
@@ -143,10 +214,15 @@ def draw_cutout(ax, image, p_cnn):
     ax.imshow(image)
     ax.set_axis_off()
     draw_cross(ax, 63.5, 63.5, 6, 10, color="#ff4d4d", linewidth=1)
+    write_score(ax, 0.045, 0.06, p_cnn, transform=ax.transAxes, fontsize=11)
+
+
+def write_score(ax, x, y, p_cnn, **options):
+    """Write a score on its shade."""
     shade = get_shade(p_cnn)
     ax.text(
-        0.045, 0.06, f"{p_cnn:.2f}", transform=ax.transAxes, fontsize=11,
-        color=get_text_color(shade), bbox={"facecolor": shade, "pad": 2, "linewidth": 0},
+        x, y, f"{p_cnn:.2f}", color=get_text_color(shade),
+        bbox={"facecolor": shade, "pad": 2, "linewidth": 0}, **options,
     )  # fmt: skip
 
 
