@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +13,13 @@ from astropy.io import fits
 
 from shredfinder.cutouts import CutoutFetcher, CutoutRequest, LocalImages
 from shredfinder.cutouts.services import local
-from shredfinder.exceptions import BadResponseError, NoCoverageError, UnusableServiceError
+from shredfinder.cutouts.services.processes import ServiceProcesses
+from shredfinder.exceptions import (
+    BadResponseError,
+    NoCoverageError,
+    StoppedError,
+    UnusableServiceError,
+)
 
 N = 240
 # On the survey's grid of 0.25°, though far smaller than its bricks.
@@ -227,3 +235,20 @@ def test_killed_processes_are_reported(survey, monkeypatch):
 def test_workers_are_checked(survey):
     with pytest.raises(ValueError, match="workers must be"):
         LocalImages(survey, workers=0)
+
+
+class Endless:
+    """A service that never delivers."""
+
+    def fetch_many(self, requests):
+        time.sleep(600)
+
+
+def test_workers_end_at_once_when_a_run_is_stopped():
+    processes, stop = ServiceProcesses(Endless, 2), threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    start = time.monotonic()
+    stopped = processes.fetch_many([None, None], stop)
+    assert [type(error) for error in stopped] == [StoppedError] * 2
+    processes.close()
+    assert time.monotonic() - start < 60

@@ -325,7 +325,7 @@ class LocalImages(CutoutService):
                 self._processes = ServiceProcesses(self._make, self._n_workers)
             processes = self._processes
         if processes is not None:
-            return processes.fetch_many(requests)
+            return processes.fetch_many(requests, None if client is None else client.stop)
         cubes = resample(self._fields, requests, self.bands)
         return [self._finish(cube) for cube in cubes]
 

@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from shredfinder.exceptions import UnusableServiceError
+from shredfinder.exceptions import StoppedError, UnusableServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,8 @@ __all__ = ["ServiceProcesses"]
 
 # The service of this process, if it is one of a pool; otherwise empty.
 _services: list[Any] = []
+# Seconds between two looks at whether the run was stopped.
+_PAUSE = 0.1
 
 
 class ServiceProcesses:
@@ -42,8 +44,12 @@ class ServiceProcesses:
             n_workers, mp_context=context, initializer=_start, initargs=(make,)
         )
 
-    def fetch_many(self, requests: Sequence[CutoutRequest]) -> list[FetchedImage | ServiceError]:
+    def fetch_many(
+        self, requests: Sequence[CutoutRequest], stop: threading.Event | None = None
+    ) -> list[FetchedImage | ServiceError]:
         """Call the service's ``fetch_many`` in one of the processes.
+
+        Once ``stop`` is set, it returns errors in place of the images at once.
 
         Raises
         ------
@@ -51,7 +57,12 @@ class ServiceProcesses:
             If a process ended abruptly.
         """
         try:
-            return self._executor.submit(_fetch_many, requests).result()
+            future = self._executor.submit(_fetch_many, requests)
+            while not wait([future], _PAUSE).done:
+                if stop is not None and stop.is_set():
+                    future.cancel()
+                    return [StoppedError("the run was stopped") for _ in requests]
+            return future.result()
         except BrokenProcessPool as error:
             raise UnusableServiceError(
                 "a process that cuts local images ended abruptly, perhaps for lack of memory or in "
@@ -59,7 +70,11 @@ class ServiceProcesses:
             ) from error
 
     def close(self) -> None:
-        """Stop the processes after what they are doing."""
+        """End the processes, whatever they are doing."""
+        # From Python 3.14 there is a method for it. Otherwise a brick in progress would delay the
+        # end of an interrupted command.
+        for process in list((self._executor._processes or {}).values()):
+            process.terminate()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
