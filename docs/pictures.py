@@ -17,7 +17,13 @@ from PIL import Image
 
 from shredfinder import ShredTable
 from shredfinder.cuts import saga_cut
-from shredfinder.datasets import example_candidates, example_cutouts, example_field, example_hosts
+from shredfinder.datasets import (
+    example_candidates,
+    example_cutouts,
+    example_field,
+    example_hosts,
+    make_shredded_field,
+)
 from shredfinder.hosts import find_parents, join_hosts, measure_galaxies
 from shredfinder.plotting import plot_field, plot_gallery, plot_merge, plot_p_cnn
 from shredfinder.plotting.style import (
@@ -58,6 +64,20 @@ def main():
     images = np.stack([np.asarray(Image.open(file)) for file in files])
     save(draw_overview(table, images, len(chosen)), "overview.jpg")
     draw_start()
+    draw_merge(make_shredded_field(random_state=2005))
+
+
+def draw_merge(field):
+    """Plot a merged galaxy and its curve of growth, for merging.rst."""
+    table = field.sources
+    table["p_cnn"] = np.where(table["label"] == "shred", 0.97, 0.02)
+    parents = find_parents(table, field.cutouts())
+    images = {
+        band: (plane * field.native_per_pixel, field.wcs)
+        for band, plane in zip(field.bands, field.fluxes, strict=True)
+    }
+    (light,) = measure_galaxies(table, images, parents=parents, ids=[1047])
+    save(plot_merge(light), "merge.jpg", dpi=130)
 
 
 def save(figure, name, dpi=100):

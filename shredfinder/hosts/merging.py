@@ -98,8 +98,14 @@ def merge_shreds(
         merge_kind ``galaxy``, ``recovered`` (all entries are shreds) or ``host`` (the same, of a
                    host in ``hosts``, whose name is in ``merge_host``)
         merge_flag bands in which an entry has no flux, such as ``"missing g z"``; the others are
-                   added up, but if it is the galaxy's own flux that is missing, so is the sum
+                   added up, but if it is the galaxy's own flux that is missing, so is the sum. With
+                   images, also why a measurement is doubtful (see Notes), and ``sum`` where the
+                   fluxes are sums, since there is no image or no light was found
         ========== ==========================================================================
+
+        With images, ``half_light_radius`` is the measured one along the major axis in arcsec, with
+        the seeing; NaN for galaxies without shreds, which keep their row. It replaces the
+        catalogue's in its column.
 
         Every row of ``table`` is named in exactly one row, by the identifier or in ``shred_ids``.
 
@@ -126,6 +132,18 @@ def merge_shreds(
     and corrected columns agree. Corrected magnitudes without observed fluxes are added as they are.
     Columns of fluxes are found under the names of the surveys and of `shredfinder.catalogs`.
     Other columns, such as quality flags, are those of the galaxy's entry.
+
+    In images, photutils segments and deblends the sources. Segments with an entry of another
+    galaxy are masked, and so are peaks without an entry that exceed the light around them by a
+    factor of five: stars. The local sky is the mode of the pixels beyond 1.2 times the galaxy's
+    isophote. Curves of growth in ellipses give the flux where they become flat, with the mean of
+    each ring in masked pixels. Images are fetched again at 1.5 times the size until the galaxy and
+    the sky around it fit. Uncertainties include the noise, the variation of the sky, and 30 % of
+    the light that is interpolated in masked pixels. Flags: ``edge`` (the aperture reaches beyond
+    the image), ``bright neighbour`` (30 % of the aperture is masked), ``no convergence`` (the curve
+    is not flat at 2.2 times the isophote's radius). Fluxes from colour images miss light where a
+    channel is clipped: in white pixels, brighter than 20.1 mag/arcsec² in r in the Legacy Surveys'
+    colours, and, for a single band, at fainter levels in strongly coloured ones.
 
     Examples
     --------

@@ -1,10 +1,12 @@
 """Photometry of merged galaxies in images."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs import WCS
 
@@ -12,7 +14,8 @@ from shredfinder import Cutouts, ShredTable
 from shredfinder.cutouts import CutoutFetcher, CutoutService, LocalImages
 from shredfinder.exceptions import NoCoverageError
 from shredfinder.hosts import find_parents, measure_galaxies, merge_shreds
-from shredfinder.imaging import flux_to_rgb
+from shredfinder.imaging import ImageFiles, flux_to_rgb, rgb_to_flux
+from shredfinder.surveys import get_survey
 
 pytest.importorskip("photutils", minversion="3")
 pytest.importorskip("skimage")
@@ -302,3 +305,66 @@ def test_measured_galaxies_for_figures():
     with pytest.raises(KeyError, match="99"):
         measure_galaxies(table, make_images(), parents=parents, ids=[99])
     assert not measure_galaxies(table, make_images(), parents=parents, largest=0, progress=False)
+
+
+# Galaxies of the training data, each with a shred of it that has a cutout of its own.
+CHECKOUT = Path(__file__).parents[2]
+DATA = next(
+    (
+        folder
+        for folder in (CHECKOUT / "../shared/data", CHECKOUT / "../../shared/data")
+        if (folder / "labels.ecsv").is_file()
+    ),
+    None,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(DATA is None, reason="needs the training data in ../shared/data")
+def test_real_galaxies_have_the_same_flux_in_two_cutouts():
+    truth = Table.read(DATA / "labels.ecsv")
+    coords = SkyCoord(truth["ra"], truth["dec"], unit="deg")
+    first, second, _, _ = coords.search_around_sky(coords, 12 * u.arcsec)
+    label = np.asarray(truth["final4"])
+    pair = (label[first] == "galaxy") & (label[second] == "shred")
+    rows = np.stack([first[pair], second[pair]], axis=1)[:6].ravel()
+    main = np.arange(0, rows.size, 2)
+    table = Table({"objID": np.arange(rows.size)})
+    table["ra"], table["dec"] = truth["ra"][rows], truth["dec"][rows]
+    survey = get_survey("legacy")
+    images = ImageFiles(
+        [DATA / "cutouts" / f"{name}.png" for name in truth["objID"][rows]],
+        size=(survey.size, survey.size),
+        pixel_scale=survey.pixel_scale,
+        bands=survey.bands,
+        color_mapping=survey.color_mapping,
+    )
+    found = []
+    # The cutouts of the galaxies, and those of their shreds, which are then the brightest entries.
+    for kinds, index, mags in (
+        (("self", "row"), main, (18.0, 19.0)),
+        (("orphan", "orphan"), main + 1, (19.0, 18.0)),
+    ):
+        table["r"] = np.tile(mags, main.size)
+        parents = Table({"id": table["objID"], "parent_id": np.repeat(index, 2)})
+        parents["parent_kind"] = np.tile(kinds, main.size)
+        parents["parent_index"] = np.repeat(index, 2)
+        lights = measure_galaxies(table, images, parents=parents, progress=False)
+        found.append({light.row // 2: light for light in lights})
+    assert all(len(lights) == main.size for lights in found)
+    mags, others = (np.array([lights[i].mags for i in sorted(lights)]) for lights in found)
+    assert np.median(np.abs(mags - others)) < 0.03
+    assert np.abs(mags - others).max() < 0.15
+    # Channels are z, r and g: galaxies of the local Universe.
+    assert ((mags[:, 2] - mags[:, 1] > 0) & (mags[:, 2] - mags[:, 1] < 1.2)).all()
+    assert ((mags[:, 1] > 12) & (mags[:, 1] < 18)).all()
+
+
+def test_clipped_colours_lose_light():
+    # White is 20.1 mag/arcsec² in r: light above it is lost.
+    white = rgb_to_flux(np.full((1, 3), 255, dtype=np.uint8))
+    limit = 22.5 - 2.5 * np.log10(white[1, 0] / 0.262**2)
+    assert limit == pytest.approx(20.1, abs=0.05)
+    bright = np.full((3, 1, 1), 5.0)
+    again = rgb_to_flux(flux_to_rgb(bright, "grz"))
+    assert (again < bright).all()
