@@ -117,7 +117,8 @@ class Targets:
         scale = cutout.pixel_scale
         placed, tree = self._tree
         reach = np.hypot(height, width) * scale * _ARCSEC
-        near = placed[np.sort(tree.query_ball_point(center, reach))]
+        near = np.asarray(tree.query_ball_point(center, reach), dtype=np.intp)
+        near = placed[np.sort(near)]
         own = self.main[near] == self.rows[target]
         east, north = tangent_offsets(np.broadcast_to(center, (near.size, 3)), self.points[near])
         # North is up and east is left.

@@ -224,6 +224,18 @@ def test_rows_without_an_image_keep_the_sum_and_are_flagged():
     assert np.isnan(merged["half_light_radius"][0])
 
 
+def test_rows_without_a_position_are_flagged():
+    table = make_table()
+    table["ra"][1] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        merged = merge(table)
+    # The lost piece is a group of its own; the galaxy is measured from its other entries.
+    assert merged["objID"].tolist() == [11, 12, 14]
+    assert merged["merge_flag"].tolist() == ["", "no position, sum", ""]
+    assert delta_mag(merged) == pytest.approx(0, abs=0.03)
+
+
 def test_empty_sky_is_not_detected():
     merged = merge(make_table(shift=(30.0, -50.0)))
     assert merged["merge_flag"].tolist()[0] == "not detected, sum"
