@@ -255,17 +255,17 @@ def _resample_panel(
         part = images[:, low : low + n_y, start : start + width_in]
         into = lines[:, :, block * _BLOCK : (block + 1) * _BLOCK]
         np.matmul(weights_y[block][:, None], part, out=into)
-    lines = lines.reshape(n_knots, n_bands * n_rows, width_in)
     # Along x: (v × j) times (j × (knot of x, u)). The shift along y depends on u.
     blend = _blend(width, n_columns, tuple(knots)).reshape(n_knots, columns, 1, _BLOCK, 1)
     weights = (weights_x * blend).reshape(n_knots, columns, n_knots * _BLOCK, n_x)
     weights = weights.swapaxes(-2, -1)
-    sums = np.empty((n_bands * n_rows, columns, n_knots * _BLOCK), np.float32)
+    # Each band by itself: for larger products, BLAS would start threads that wait for each other.
+    sums = np.empty((n_bands, n_rows, columns, n_knots * _BLOCK), np.float32)
     for block, low in enumerate(left - start):
-        into = sums[:, block]
-        np.matmul(lines[0][:, low : low + n_x], weights[0, block], out=into)
+        into = sums[:, :, block]
+        np.matmul(lines[0][..., low : low + n_x], weights[0, block], out=into)
         for knot in range(1, n_knots):
-            into += lines[knot][:, low : low + n_x] @ weights[knot, block]
+            into += lines[knot][..., low : low + n_x] @ weights[knot, block]
     sums = sums.reshape(n_bands, n_rows, columns, n_knots, _BLOCK)
     # The shift along x depends on v.
     blend = _blend(height, n_rows, tuple(knots))[:, :, None, None]

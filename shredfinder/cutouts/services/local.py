@@ -87,7 +87,7 @@ class LocalImages(CutoutService):
     layer : str, optional
         Name for the record.
     workers : int, optional
-        Processes that make the cutouts, once there are a thousand of them. A script needs
+        Processes that make the cutouts, if there are more than a thousand. A script needs
         ``if __name__ == "__main__":``. By default, threads make them, which share one core for
         about a third of the time.
 
@@ -292,7 +292,12 @@ class LocalImages(CutoutService):
             processes.close()
 
     def order(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-        """Return an order of positions, brick by brick; NaN is last."""
+        """Return an order of positions, brick by brick; NaN is last.
+
+        If there are many, processes start with the first of them.
+        """
+        with self._starting:
+            self._n_requests = max(self._n_requests, len(ra))
         valid = np.isfinite(ra) & np.isfinite(dec)
         field = np.full(len(ra), len(self._fields))
         field[valid] = self._fields.nearest(ra[valid], dec[valid])
@@ -320,7 +325,7 @@ class LocalImages(CutoutService):
             return []
         with self._starting:
             self._n_requests += len(requests)
-            # A few cutouts are made before a process has started.
+            # A few cutouts are made sooner than a process has started.
             if self._n_workers > 1 and self._n_requests > _FEW_REQUESTS and not self._processes:
                 self._processes = ServiceProcesses(self._make, self._n_workers)
             processes = self._processes
