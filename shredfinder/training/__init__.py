@@ -12,6 +12,7 @@ from shredfinder.training.companions import draw_companion
 from shredfinder.training.fitting import fit_network
 from shredfinder.training.others import OTHER_KINDS, draw_other
 from shredfinder.training.recipes import RECIPES, Augmentation, Recipe, get_recipe
+from shredfinder.training.torch_layers import native_torch_layers
 from shredfinder.training.workflow import train_model
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "get_recipe",
     "import_keras",
     "move_center",
+    "native_torch_layers",
     "redden_image",
     "split_groups",
     "train_model",

@@ -16,6 +16,7 @@ from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.models.architectures import import_keras, standard_settings
 from shredfinder.training.companions import find_small_galaxies
+from shredfinder.training.torch_layers import native_torch_layers
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -187,9 +188,12 @@ def fit_network(
     # earlier losses and best weights, and BackupAndRestore keeps neither.
     state = _TrainingState(checkpoint, settings)
     state.restore(network)
-    with progress_bar(
-        total=epochs, initial=state.epoch, progress=progress, desc="training", unit="epoch"
-    ) as bar:
+    with (
+        native_torch_layers(network),
+        progress_bar(
+            total=epochs, initial=state.epoch, progress=progress, desc="training", unit="epoch"
+        ) as bar,
+    ):
         while state.epoch < epochs and not state.is_exhausted(patience):
             # One epoch per call, so that the state can be saved after each.
             batches.epoch = state.epoch
