@@ -44,6 +44,10 @@ host, fetches and scores their cutouts, and writes the clean table to OUT: candi
 below the threshold, without the entries of hosts. SDSS and Pan-STARRS candidates are scored on
 Legacy images too; those outside that footprint are unscored and in no fraction.
 
+With --merge, shreds are merged with their galaxies, and OUT holds the galaxies that pass the cuts
+in magnitude, surface brightness and colour then, recovered ones included. The summary and the
+report list what changed. This needs photutils for the evidence of light in the cutouts.
+
 With --save, each step's table is kept in DIR, and the same command resumes from there. The default
 radius is that of 100 kpc at the distance of the host at the centre.
 """
@@ -91,6 +95,11 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--raw", action="store_true", help="keep the survey's own columns that the cuts read"
+    )
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="merge shreds with their galaxies, and apply the cuts again: one row per galaxy",
     )
     add_scoring_arguments(parser)
     add_prior_argument(parser)
@@ -162,12 +171,14 @@ def run(args: argparse.Namespace) -> None:
             threshold=args.p_threshold,
             allow_other_colors=args.allow_other_colors,
             query=query,
+            merge=args.merge,
             pictures=args.report is not None,
             field_width=args.field_width,
             folder=args.save,
             **images,
         )
-    write_catalogue(search.satellites, args.output)
+    satellites = search.satellites if search.merged is None else search.merged.satellites
+    write_catalogue(satellites, args.output)
     if args.scored is not None:
         write_catalogue(search.candidates, args.scored)
     if args.report is not None:
@@ -176,7 +187,7 @@ def run(args: argparse.Namespace) -> None:
     if estimated := describe_prior(search.candidates):
         print(estimated, file=sys.stderr)
     if args.samp:
-        receivers = send_samp(search.satellites, search.center, name=search.name or "satellites")
+        receivers = send_samp(satellites, search.center, name=search.name or "satellites")
         print(f"sent to {', '.join(receivers) or 'no program'}", file=sys.stderr)
     found = search.candidates
     check_any(

@@ -1,5 +1,6 @@
 """Find satellites around a host: query, cuts, hosts, cutouts, scores, report."""
 
+from shredfinder.pipeline.merging import MergedSample, merge_sample
 from shredfinder.pipeline.pictures import make_field_view
 from shredfinder.pipeline.pool import build_pool
 from shredfinder.pipeline.preset_fractions import fractions_by_preset, read_passing
@@ -9,12 +10,14 @@ from shredfinder.pipeline.search import find_satellites
 from shredfinder.pipeline.steps import StepFolder
 
 __all__ = [
+    "MergedSample",
     "SatelliteSearch",
     "StepFolder",
     "build_pool",
     "find_satellites",
     "fractions_by_preset",
     "make_field_view",
+    "merge_sample",
     "read_passing",
     "send_samp",
 ]

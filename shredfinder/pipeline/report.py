@@ -15,7 +15,12 @@ from astropy.table import Table
 import shredfinder
 from shredfinder._utils.files import atomic_write
 from shredfinder._utils.runtime import import_optional
-from shredfinder.plotting import plot_field_view, plot_gallery, plot_shred_fractions
+from shredfinder.plotting import (
+    plot_field_view,
+    plot_gallery,
+    plot_merge_gallery,
+    plot_shred_fractions,
+)
 from shredfinder.plotting.thumbnails import make_data_uri
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ _FORMATS = {
     "ra": ".5f", "dec": "+.5f", "r_eff": ".2f", "mu_eff": ".2f", "p_cnn": ".3f",
     "separation": ".0f", "projected_separation": ".1f", "g": ".2f", "r": ".2f", "z": ".2f",
     "i": ".2f", "shred_fraction": ".1%", "shred_fraction_low": ".1%",
-    "shred_fraction_high": ".1%",
+    "shred_fraction_high": ".1%", "r_before": ".2f", "change": "+.2f",
 }  # fmt: skip
 _HEADS = {
     "shred_fraction": "fraction",
@@ -43,6 +48,8 @@ _HEADS = {
     "n_unscored": "unscored",
     "projected_separation": "from host",
     "host_id": "host",
+    "r_before": "r before",
+    "merge_kind": "kind",
 }
 _CLEAN_COLUMNS = (
     "objid", "ra", "dec", "g", "r", "z", "i", "r_eff", "mu_eff", "host_id",
@@ -105,13 +112,17 @@ def check_report(path: PathLike) -> None:
 
 
 def _draw_figures(search) -> dict[str, Figure]:
-    """Draw the figures named ``view``, ``fractions``, ``shreds`` and ``galaxies``, where any."""
+    """Draw the figures named ``view``, ``fractions``, ``merged``, ``shreds`` and ``galaxies``."""
     figures = {}
     if search.view is not None:
         figures["view"] = plot_field_view(search.view, threshold=search.threshold)
     overall = search.shred_fraction[0]
     if overall["n_scored"]:
         figures["fractions"] = _draw_fractions(search, overall["shred_fraction"])
+    if search.merged is not None and search.merged.lights:
+        figures["merged"] = plot_merge_gallery(
+            search.merged.lights, heading="The largest changes of merged galaxies"
+        )
     for name, (rows, cutouts) in search.galleries.items():
         sign = "≥" if name == "shreds" else "<"
         figures[name] = plot_gallery(
@@ -211,7 +222,9 @@ def _render_page(search, figures: dict[str, Figure]) -> str:
         lstrip_blocks=True,
     )
     template = environment.from_string(source.read_text(encoding="utf-8"))
-    pictures: dict[str, str | None] = dict.fromkeys(("view", "fractions", "shreds", "galaxies"))
+    pictures: dict[str, str | None] = dict.fromkeys(
+        ("view", "fractions", "shreds", "galaxies", "merged")
+    )
     for name, figure in figures.items():
         pictures[name] = _encode_figure(figure, "png" if name == "fractions" else "jpeg")
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -228,6 +241,7 @@ def _render_page(search, figures: dict[str, Figure]) -> str:
         **_format_criteria(search),
         **_format_hosts(search),
         **_format_satellites(search),
+        **_format_merged(search),
         settings=_describe_settings(search.settings)
         | {"made": f"shredfinder {shredfinder.__version__}, {made}"},
     )
@@ -275,12 +289,23 @@ def _format_hosts(search) -> dict[str, Any]:
 
 
 def _format_satellites(search) -> dict[str, Any]:
-    table = search.satellites
+    table = search.satellites if search.merged is None else search.merged.satellites
     if not len(table):
         return {"satellites": None, "n_satellites": 0}
     columns = [name for name in _CLEAN_COLUMNS if name in table.colnames]
     brightest = np.argsort(np.asarray(table["r"]), kind="stable")[:_MAX_ROWS]
     return {"satellites": _format_table(table[brightest][columns]), "n_satellites": len(table)}
+
+
+def _format_merged(search) -> dict[str, Any]:
+    if search.merged is None:
+        return {"merged": None, "changes": None, "n_changes": 0}
+    changes = search.merged.changes
+    return {
+        "merged": search.merged.summary().splitlines(),
+        "changes": _format_table(changes[:_MAX_ROWS]) if len(changes) else None,
+        "n_changes": len(changes),
+    }
 
 
 def _join_fractions(search) -> Table:

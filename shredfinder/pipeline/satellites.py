@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.imaging import Cutouts
+    from shredfinder.pipeline.merging import MergedSample
     from shredfinder.plotting import FieldView
     from shredfinder.table import ShredTable
 
@@ -62,6 +63,8 @@ class SatelliteSearch:
         The field around the centre, as in figure 1 of the paper.
     galleries : dict
         Examples: rows and their `~shredfinder.Cutouts`, by ``"shreds"`` and ``"galaxies"``.
+    merged : MergedSample or None
+        The sample after shreds are merged with their galaxies, if that was asked for.
     warnings : list of str
         Warnings raised during the search.
 
@@ -95,6 +98,7 @@ class SatelliteSearch:
     settings: dict[str, Any] = field(default_factory=dict)
     view: FieldView | None = None
     galleries: dict[str, tuple[ShredTable, Cutouts]] = field(default_factory=dict)
+    merged: MergedSample | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -184,7 +188,8 @@ class SatelliteSearch:
         Returns
         -------
         summary : str
-            The rows after each step, and the shred fraction with its 68 % interval.
+            The rows after each step, the shred fraction with its 68 % interval, and what merging
+            changed.
         """
         # For a column of aligned names.
         width = max(len(row["step"]) for row in self.counts)
@@ -202,6 +207,8 @@ class SatelliteSearch:
         if self.reasons:
             listed = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
             lines.append(f"unscored, and in no fraction: {listed}")
+        if self.merged is not None:
+            lines += self.merged.summary().splitlines()
         return "\n".join(lines)
 
     def __repr__(self) -> str:

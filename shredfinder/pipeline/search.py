@@ -29,6 +29,7 @@ from shredfinder.hosts import (
 )
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.imaging import CutoutFlag
+from shredfinder.pipeline.merging import merge_search, near_shreds, widen
 from shredfinder.pipeline.pictures import choose_galleries, make_field_view
 from shredfinder.pipeline.satellites import SatelliteSearch, count_steps
 from shredfinder.pipeline.steps import StepFolder, digest_table, name_hosts, name_images, to_plain
@@ -90,6 +91,7 @@ def find_satellites(
     allow_other_colors: bool = False,
     query: dict[str, Any] | None = None,
     service: str | CutoutService | CutoutFetcher | None = None,
+    merge: bool = False,
     pictures: bool = True,
     field_width: float | Quantity | None = None,
     folder: PathLike | None = None,
@@ -138,6 +140,10 @@ def find_satellites(
     service : str, CutoutService or CutoutFetcher, optional
         Where cutouts are fetched from, as for `~shredfinder.add_p_cnn`. By default images of the
         Legacy Surveys are fetched for the candidates of any survey, as in the paper.
+    merge : bool, optional
+        Whether to merge shreds with their galaxies and to apply the cuts in magnitude, surface
+        brightness and colour again: see `merge_sample`. Rows within 60″ of a shred that fail only
+        these cuts are queried and scored too. The result is ``search.merged``.
     pictures : bool, optional
         Whether to collect the pictures of a report: the field around the centre, which queries
         both Legacy and SDSS, and examples of shreds and galaxies.
@@ -251,7 +257,15 @@ def find_satellites(
         )
         scored = steps.run(
             "score",
-            lambda: _score(matched, classifier, images, scoring, progress, nearby),
+            lambda: _score(
+                matched,
+                classifier,
+                images,
+                scoring,
+                progress,
+                # A warning has said already that no host is near, so that no candidate is left.
+                quiet=nearby is not None and not len(nearby),
+            ),
             {
                 "model": classifier.provenance,
                 **scoring,
@@ -263,6 +277,14 @@ def find_satellites(
             # Retry images that a service failed to deliver.
             accept=lambda found: not np.isin(found["p_cnn_flag"], _RETRIABLE).any(),
         )
+
+        def find_neighbours(wide: CutPreset) -> ShredTable:
+            found = query_candidates(
+                preset, center, region_radius, cuts=wide, progress=progress, **query
+            )
+            rows = near_shreds(_match_hosts(found, nearby, center, reach, distances), scored, limit)
+            return _score(rows, classifier, images, scoring, progress, quiet=True)
+
         search = SatelliteSearch(
             candidates=scored,
             counts=count_steps(candidates, scored, limit),
@@ -284,6 +306,19 @@ def find_satellites(
                 "prior": prior,
             },
         )
+        if merge:
+            wide = widen(cut)
+            neighbours = steps.run(
+                "neighbours",
+                lambda: find_neighbours(wide),
+                {"cuts": repr(wide), "threshold": limit},
+                after=["score"],
+                accept=lambda found: not np.isin(found["p_cnn_flag"], _RETRIABLE).any(),
+            )
+            search.merged = merge_search(
+                scored, neighbours, classifier, images, cuts=cut, hosts=nearby, threshold=limit,
+                pictures=pictures,
+            )  # fmt: skip
         if pictures:
             examples = {"shreds": search.shreds, "galaxies": search.satellites}
             search.galleries = choose_galleries(examples, classifier, images)
@@ -422,13 +457,13 @@ def _score(
     images: dict[str, Any],
     scoring: dict[str, Any],
     progress: bool | Literal["auto"],
-    hosts: Table | None,
+    *,
+    quiet: bool,
 ) -> ShredTable:
     # A step's table is kept as it is, for the steps' record and the counts.
     scored = candidates.copy()
     with warnings.catch_warnings():
-        if hosts is not None and not len(hosts):
-            # A warning has said already that no host is near, so that no candidate is left.
+        if quiet:
             warnings.filterwarnings("ignore", "the table has no rows", ShredfinderWarning)
         scored.add_p_cnn(classifier, **images, **scoring, progress=progress)
     return scored
