@@ -48,6 +48,9 @@ _LEVEL, _OFFSET = 0.5, 10.0
 # A galaxy is not in the middle of the light around the shred, or the light rises by this number of
 # steps away from it: then the shred is part of something else.
 _MAX_OFFSET, _MAX_RISE = 0.6, 5
+# Of galaxies beyond the cutout, only the direction is seen: they are larger, and so are their
+# knots, but light at the edge of the cutout connects with them less certainly.
+_REACH_BEYOND, _MAX_RISE_BEYOND = 2.5, 8
 # Brighter light, by this number of steps, connects the shred with another galaxy.
 _MAX_FAINTER = 3
 # Shreds without a galaxy are one group if they are closer than this times the sum of their radii.
@@ -152,15 +155,22 @@ def _grow(points, own, flux, pairs, links):
     n = own.size
     shred, parent, apart = pairs
     step, offset = np.full(shred.size, -2), np.zeros(shred.size)
+    beyond = np.zeros(shred.size, dtype=bool)
     if links is not None:
         step, offset = links.steps(shred, parent), links.offsets(shred, parent)
         rise = np.where(step >= 0, links.crest[shred] - step, 0)
-        possible = (step != -1) & (offset <= _MAX_OFFSET) & (rise <= _MAX_RISE)
+        beyond = (step >= 0) & ~links.contains(shred, parent)
+        possible = (
+            (step != -1)
+            & (offset <= _MAX_OFFSET)
+            & (rise <= np.where(beyond, _MAX_RISE_BEYOND, _MAX_RISE))
+        )
         brightest = np.full(n, -1)
-        np.maximum.at(brightest, shred, step)
+        # Galaxies that are excluded already do not count.
+        np.maximum.at(brightest, shred[possible], step[possible])
         possible &= (step == -2) | (step >= brightest[shred] - _MAX_FAINTER)
-        shred, parent, apart, step, offset = (
-            values[possible] for values in (shred, parent, apart, step, offset)
+        shred, parent, apart, step, offset, beyond = (
+            values[possible] for values in (shred, parent, apart, step, offset, beyond)
         )
     # Galaxies in front of a disc are surrounded by as many shreds as the nucleus, but are fainter
     # and not in the middle.
@@ -168,12 +178,13 @@ def _grow(points, own, flux, pairs, links):
         _OWN * np.log(flux) - _BALANCE * _imbalance(points, own, flux, shred, parent, apart) ** 2
     )
     bonus = _LEVEL * step - _OFFSET * offset**2 + prior[parent]
+    reach = np.where(step < 0, _REACH, np.where(beyond, _REACH_BEYOND, _LIGHT_REACH))
     chosen, weight = np.full(n, -1, dtype=np.intp), np.zeros(n)
     for _ in range(_MAX_ROUNDS):
         # A galaxy grows with its own shreds and with those that have no galaxy yet.
         free = (chosen[shred] < 0) | (chosen[shred] == parent)
         total, size = _extend(own, flux, shred[free], parent[free], apart[free])
-        near = apart <= np.where(step < 0, _REACH, _LIGHT_REACH) * size[parent]
+        near = apart <= reach * size[parent]
         best, weight = _choose(
             shred[near], parent[near], apart[near], bonus[near], total=total, size=size
         )

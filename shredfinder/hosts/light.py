@@ -96,6 +96,10 @@ class LightLinks:
         """Return ``offset`` of pairs of rows, 0 where it is unknown."""
         return self._look_up(first, second, self.offset, 0.0)[0]
 
+    def contains(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return whether the second source of each pair is within the cutout of the first."""
+        return self._look_up(first, second, self.inside, False)[0]
+
     def _look_up(self, first, second, values, default):
         n = self.seen.size
         known = self.first.astype(np.int64) * n + self.second

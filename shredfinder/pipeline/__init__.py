@@ -1,6 +1,6 @@
 """Find satellites around a host: query, cuts, hosts, cutouts, scores, report."""
 
-from shredfinder.pipeline.merging import MergedSample, merge_sample
+from shredfinder.pipeline.merged_sample import MergedSample, merge_sample
 from shredfinder.pipeline.pictures import make_field_view
 from shredfinder.pipeline.pool import build_pool
 from shredfinder.pipeline.preset_fractions import fractions_by_preset, read_passing

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.imaging import Cutouts
-    from shredfinder.pipeline.merging import MergedSample
+    from shredfinder.pipeline.merged_sample import MergedSample
     from shredfinder.plotting import FieldView
     from shredfinder.table import ShredTable
 

@@ -29,7 +29,7 @@ from shredfinder.hosts import (
 )
 from shredfinder.hosts.ellipse import is_large_galaxy_entry
 from shredfinder.imaging import CutoutFlag
-from shredfinder.pipeline.merging import merge_search, near_shreds, widen
+from shredfinder.pipeline.merged_sample import merge_search, near_shreds, widen
 from shredfinder.pipeline.pictures import choose_galleries, make_field_view
 from shredfinder.pipeline.satellites import SatelliteSearch, count_steps
 from shredfinder.pipeline.steps import StepFolder, digest_table, name_hosts, name_images, to_plain
