@@ -138,7 +138,8 @@ def merge_sample(
     cuts : str or CutPreset, optional
         The preset whose limits of magnitude, surface brightness and colour apply.
     hosts : `~astropy.table.Table`, optional
-        Host galaxies. Their ellipses are used if they have them, as in `read_nsa`.
+        Host galaxies. Their ellipses are used if they have them, as from
+        `~shredfinder.hosts.read_nsa`.
     cutouts : Cutouts or CutoutSequence, optional
         One cutout per row of candidates and neighbours, as for `~shredfinder.hosts.find_parents`.
     threshold : float, optional
