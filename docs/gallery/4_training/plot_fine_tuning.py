@@ -33,7 +33,7 @@ print(f"{len(y)} sources to train on, {len(test_y)} to test")
 
 classifier = ShredClassifier.load()
 before, _ = classifier.predict_p_cnn(test_images)
-classifier.set_params(warm_start=True, random_state=1)
+classifier.set_params(random_state=1)
 classifier.fit(images, y, epochs=6, progress=False)
 after, _ = classifier.predict_p_cnn(test_images)
 
