@@ -21,8 +21,10 @@ author = "The shredfinder developers"
 project_copyright = f"2026, {author}"
 version = release = metadata.version("shredfinder")
 
-extensions += ["sphinx_design", "sphinx_gallery.gen_gallery"]
-exclude_patterns = ["_build", "_templates", "gallery", "notebooks"]
+extensions += ["sphinx_design", "sphinx_gallery.gen_gallery", "myst_nb"]
+exclude_patterns = ["_build", "_templates", "gallery", "examples/**.ipynb"]
+# The notebooks are stored with their outputs; `python -m docs.execute_notebooks` renews them.
+nb_execution_mode = "off"
 default_role = "obj"
 rst_epilog = ""
 

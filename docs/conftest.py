@@ -6,7 +6,8 @@ import pytest
 
 DOCS = Path(__file__).parent
 # Without examples. The gallery is tested by building it, which creates docs/examples.
-collect_ignore = ["conf.py", "examples", "gallery", "gallery_support.py", "pictures.py"]
+collect_ignore = ["conf.py", "examples", "gallery", "pictures.py"]
+collect_ignore += ["execute_notebooks.py", "gallery_support.py", "simulated_services.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,7 @@ for name, seed in (("ann", 1), ("ben", 2)):
         if rng.uniform() < (0.15 if doubtful else 0.03):
             is_shred = not is_shred
         session.label("shred" if is_shred else "galaxy", 1 if doubtful else 3)
-store.labels[:4]
+store.labels["objID", "labeller", "label", "confidence"][:4]
 
 # %%
 # Cohen's κ is 1 for perfect agreement and 0 for agreement by chance.

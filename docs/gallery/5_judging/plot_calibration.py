@@ -8,7 +8,6 @@ hundred labelled sources correct its scores. Here they come from simulated field
 """
 
 import numpy as np
-from matplotlib import pyplot as plt
 
 from shredfinder import ShredClassifier
 from shredfinder.datasets import make_field
@@ -45,9 +44,8 @@ for name, p in (("before", before), ("after", after)):
     print(f"{name:6s} {calibration_error(other_y, p):.3f}")
 
 # %%
-# Reliability diagrams: a calibrated model follows the diagonal.
+# Reliability diagram: a calibrated model follows the diagonal.
 # ``classifier.save("mine.shredmodel")`` stores the calibration with the model.
 
-fig, axes = plt.subplots(1, 2, figsize=(8, 4.2))
-for ax, p, name in zip(axes, (before, after), ("before", "after"), strict=True):
-    plot_reliability(other_y, p, n_bins=5, label=name, ax=ax)
+ax = plot_reliability(other_y, before, n_bins=5, label="before", color="#0072b2")
+plot_reliability(other_y, after, n_bins=5, label="after", color="#d55e00", ax=ax)
