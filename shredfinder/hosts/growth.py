@@ -204,7 +204,9 @@ def measure_light(
     area = np.pi * radii**2 * axis_ratio
     variance = np.cumsum(ring_errors**2, axis=1) + (sky_error[:, np.newaxis] * area) ** 2
     errors = np.sqrt(variance + (_FILL_ERROR * np.cumsum(filled, axis=1)) ** 2)
-    signal = weights @ rings / np.sqrt(weights**2 @ ring_errors**2)
+    # Rings without noise, such as those of few pixels, are never flat.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        signal = weights @ rings / np.sqrt(weights**2 @ ring_errors**2)
     slope = weights @ rings / np.maximum(weights @ growth, 1e-30)
     flat = (signal < _FLAT) | (slope < _SLOPE)
     end, converged = _find_end(flat & (radii > _BODY * extent))
