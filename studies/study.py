@@ -53,7 +53,7 @@ class Run:
     labels: str = "final4"
     soft: bool = True
     recipe: str = "catalogue"
-    epochs: int = 48
+    epochs: int = 40
     surveys: tuple = ()
     n_labels: int | None = None
     certain: bool = False

@@ -81,7 +81,7 @@ class Augmentation:
     --------
     >>> from shredfinder.training import RECIPES
     >>> RECIPES["catalogue"].augmentation.moved
-    0.15
+    0.2
     """
 
     max_scale: float = 1.15
@@ -298,10 +298,10 @@ _ROBUST = Augmentation(
     max_scale=1.2,
     max_shift=1.0,
     unresampled=0.5,
-    moved=0.15,
+    moved=0.2,
     filled=0.3,
-    companions=0.2,
-    reddened=0.5,
+    companions=0.12,
+    reddened=0.6,
     others=0.12,
     variants=8,
 )
