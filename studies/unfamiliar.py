@@ -2,13 +2,13 @@
 
     python studies/unfamiliar.py
 
-The measure is fitted to half of the groups on the sky and tested on the other half, on these images
-degraded to other surveys, on simulated fields, and on images that do not show the sky. The embedded
-model's measure is fitted to all labelled sources.
+The measure is fitted to half of the groups on the sky, as for the embedded model, and to these
+images degraded in part, as for the robust model. It is tested on the other half, on these images
+degraded to other surveys, on simulated fields, on stars and artefacts, and on images that do not
+show the sky.
 """
 
 import argparse
-import dataclasses
 import io
 from pathlib import Path
 
@@ -16,23 +16,16 @@ import numpy as np
 from astropy.table import Table
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
-from sources import load_sources
+from sources import SURVEY, load_sources
+from study import RUNS, degrade
 
-from shredfinder.datasets import make_field
-from shredfinder.datasets.observing import NOISE
-from shredfinder.imaging import flux_to_rgb, rgb_to_flux
+from shredfinder import Cutouts
+from shredfinder.datasets import degrade_cutouts, make_field
+from shredfinder.imaging import compress_jpeg
 from shredfinder.models import NoveltyMeasure
+from shredfinder.training import OTHER_KINDS, draw_other
 
-# Approximate 5σ depths for point sources, and FWHM of the point-spread function in r in arcsec:
-# Dey et al. 2019, AJ 157, 168; SDSS's page on the scope of its imaging; Chambers et al. 2016,
-# arXiv 1612.05560.
-_DEPTHS = {
-    "Legacy": {"g": 24.0, "r": 23.4, "z": 22.5},
-    "SDSS": {"g": 23.1, "r": 22.7, "z": 20.7},
-    "PS1": {"g": 23.3, "r": 23.2, "z": 22.3},
-}
-_WIDTHS = {"Legacy": 1.1, "SDSS": 1.35, "PS1": 1.2}
-_SCALE = 0.46875
+POORER = ("sdss-dr17", "ps1-dr2")
 
 
 def main():
@@ -41,41 +34,47 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     args = parser.parse_args()
     sources = load_sources(args.data)
-    trained = np.flatnonzero(np.isfinite(sources.hard))
-    images = sources.all_cutouts.images
-    rng = np.random.default_rng(1)
-    groups = sources.groups
-    names = np.unique(groups)
-    fitted = np.isin(groups, rng.permutation(names)[: len(names) // 2])
-    measure = NoveltyMeasure.of_images(images[trained[fitted[trained]]])
-    held = images[trained[~fitted[trained]]]
+    images, rng = sources.all_cutouts.images, np.random.default_rng(1)
+    names = np.unique(sources.groups)
+    fitted = np.isin(sources.groups, rng.permutation(names)[: len(names) // 2])
+    measures = {
+        run: NoveltyMeasure.of_images(
+            degrade(sources.cutouts(np.flatnonzero(fitted)), RUNS[run].surveys).images
+        )
+        for run in ("catalogue", "robust")
+    }
+    is_other = ~np.isfinite(sources.hard)
+    held = images[~fitted & ~is_other]
     rows = [("real, held out", held)]
     rows += list(make_others(held[rng.permutation(len(held))[:300]], rng))
-    neither = images[~np.isfinite(sources.hard)]
-    rows.append(("real, neither galaxy nor shred", neither))
-    table = Table(names=("images", "n", "median", "above 1"), dtype=(object, int, float, float))
+    rows.append(("real, neither galaxy nor shred", images[~fitted & is_other]))
+    table = Table(names=("images", "n", *measures), dtype=(object, int, float, float))
     for name, some in rows:
-        novelty = measure.measure(some)
-        table.add_row((name, len(some), np.median(novelty), np.mean(novelty > 1)))
-    table["median"].format = table["above 1"].format = ".2f"
+        above = [np.mean(measure.measure(some) > 1) for measure in measures.values()]
+        table.add_row((name, len(some), *above))
+    for run in measures:
+        table[run].format = ".2f"
     table.pprint(max_lines=-1, max_width=-1, align=("<", ">", ">", ">"))
 
 
 def make_others(real, rng, n=100):
     """Yield names and images like the training set and unlike it."""
     fields = [make_field(size=768, n_hosts=5, random_state=k) for k in range(6)]
-    for name, compressed in (("simulated Legacy", True), ("simulated Legacy, no JPEG", False)):
-        seen = [field.cutouts(compress=compressed).images for field in fields]
-        yield name, np.concatenate(seen)
-    for survey in ("SDSS", "PS1"):
-        seen = [
-            dataclasses.replace(field, fluxes=observe(field.model, survey, rng)) for field in fields
-        ]
-        name = f"simulated, {survey}'s depth and seeing"
-        yield name, np.concatenate([field.cutouts().images for field in seen])
-        fluxes = (rgb_to_flux(image)[::-1] for image in real)
-        again = [compress(flux_to_rgb(observe(flux, survey, rng), "grz")) for flux in fluxes]
-        yield f"real, at {survey}'s depth and seeing", np.stack(again)
+    simulated = np.concatenate([field.cutouts().images for field in fields])
+    yield "simulated Legacy", simulated
+    uncompressed = [field.cutouts(compress=False).images for field in fields]
+    yield "simulated Legacy, no JPEG", np.concatenate(uncompressed)
+    for survey in POORER:
+        for name, some in (("simulated", simulated), ("real", real)):
+            degraded = degrade_cutouts(
+                Cutouts.of_survey(SURVEY.name, some), survey, random_state=rng
+            ).images
+            yield f"{name}, degraded to {survey}", degraded
+            again = np.stack([compress_jpeg(image) for image in degraded])
+            yield f"{name}, degraded to {survey}, JPEG", again
+    for kind in OTHER_KINDS:
+        drawn = [draw_other(image, rng, kind=kind) for image in real]
+        yield f"drawn: {kind}", np.stack([image for image in drawn if image is not None])
     narrow = [
         np.asarray(Image.fromarray(im[28:100, 28:100]).resize((128, 128), Image.Resampling.LANCZOS))
         for im in real
@@ -97,21 +96,8 @@ def make_others(real, rng, n=100):
     yield "checkerboards", np.stack([draw_checkerboard(rng) for _ in range(n)])
 
 
-def observe(fluxes, survey, rng):
-    """Blur g, r and z fluxes to a survey's seeing and add noise of its depth."""
-    width = np.sqrt(max(_WIDTHS[survey] ** 2 - _WIDTHS["Legacy"] ** 2, 0)) / 2.355 / _SCALE
-    seen = np.empty(fluxes.shape, np.float32)
-    for i, band in enumerate("grz"):
-        deeper = _DEPTHS["Legacy"][band] - _DEPTHS[survey][band]
-        # A depth is per point-spread function: for a wider one the noise per pixel is lower.
-        noise = NOISE[band] * 10 ** (0.4 * deeper) * _WIDTHS["Legacy"] / _WIDTHS[survey]
-        seen[i] = gaussian_filter(fluxes[i], width)
-        seen[i] += noise * rng.standard_normal(fluxes[i].shape)
-    return seen
-
-
-def compress(image, quality=90):
-    """Compress and decompress an image as JPEG, as the viewer does."""
+def compress(image, quality):
+    """Compress and decompress an image as JPEG."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
