@@ -20,6 +20,7 @@ from sources import SURVEY, load_sources
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.datasets import degrade_cutouts
+from shredfinder.imaging import compress_jpeg
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,10 @@ def degrade(cutouts, surveys):
     images = cutouts.images.copy()
     kinds = len(surveys) + 1
     for kind, survey in enumerate(surveys, start=1):
-        part = degrade_cutouts(cutouts[kind::kinds], survey, random_state=kind)
-        images[kind::kinds] = part.images
+        part = degrade_cutouts(cutouts[kind::kinds], survey, random_state=kind).images
+        # Viewers compress their images, cutouts from FITS files need not be.
+        part[::2] = [compress_jpeg(image) for image in part[::2]]
+        images[kind::kinds] = part
     return Cutouts.of_survey(SURVEY.name, images)
 
 
