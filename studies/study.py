@@ -54,7 +54,7 @@ class Run:
     labels: str = "final4"
     soft: bool = True
     recipe: str = "catalogue"
-    epochs: int = 40
+    epochs: int = 60
     surveys: tuple = ()
     n_labels: int | None = None
     certain: bool = False
