@@ -32,6 +32,7 @@ from shredfinder.training.companions import HOST_RADIUS, find_small_galaxies
 RADII = ((1.5, 3), (3, 5), (5, 7), (7, 10))
 OFFSETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 DUST = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
+LIMITS = (0.9, 0.95, 0.98, 0.99)
 COLORS = ("#7fb3d5", "#1f5fa8", "#d99a00", "#c8342b")
 
 
@@ -175,23 +176,29 @@ def measure_companions(networks):
 
 
 def measure_others(networks, n=300):
-    """Tabulate what is found of stars and artefacts, and what real sources are lost."""
+    """Tabulate the fraction above limits of p_other, of stars and artefacts and of real sources."""
     rng = np.random.default_rng(9)
-    table = Table(names=("kind", "n", "caught"), dtype=(object, int, float))
+    table = Table(
+        names=("kind", "n", *map(str, LIMITS)), dtype=(object, int, *[float] * len(LIMITS))
+    )
+
+    def add(kind, other):
+        table.add_row((kind, len(other), *(np.mean(other > limit) for limit in LIMITS)))
+
     is_other = np.asarray(networks.sources.table["final4"]) == "other"
     settled = np.asarray(networks.sources.table["settled4"]) & np.isfinite(networks.other)
     real = settled & is_other
-    table.add_row(("real", int(real.sum()), np.mean(networks.other[real] > 0.9)))
+    add("real", networks.other[real])
     rows = np.flatnonzero(networks.tested)
     for kind in OTHER_KINDS:
         chosen = rng.choice(rows, n, replace=False)
         _, _, other = networks.score(
             chosen, lambda row, image, kind=kind: draw_other(image, rng, kind=kind)
         )
-        table.add_row((f"drawn: {kind}", len(other), np.mean(other > 0.9)))
-    lost = networks.other[networks.tested] > 0.9
-    table.add_row(("galaxies and shreds (lost)", len(lost), np.mean(lost)))
-    table["caught"].format = ".4f"
+        add(f"drawn: {kind}", other)
+    add("galaxies and shreds (lost)", networks.other[networks.tested])
+    for limit in LIMITS:
+        table[str(limit)].format = ".4f"
     return table
 
 

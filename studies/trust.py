@@ -72,8 +72,8 @@ def priors(sources, p, n_resamples=200):
     rows = []
     for prior in (0.05, 0.2):
         estimates, covered, adjusted, truth = [], [], [], []
-        for k in range(5):
-            held = sources.agreed & (sources.fold == k)
+        for k in np.unique(sources.fold[np.isfinite(p)]):
+            held = sources.agreed & np.isfinite(p) & (sources.fold == k)
             shreds, galaxies = (
                 np.flatnonzero(held & (sources.shred == value)) for value in (True, False)
             )
