@@ -218,7 +218,7 @@ class TrainedModel:
     >>> images = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
     >>> p_cnn, p_other = model.score(images, "none")
     >>> model.n_parameters, p_cnn.shape
-    (314850, (2,))
+    (314915, (2,))
     """
 
     def __init__(
