@@ -58,6 +58,16 @@ def make_images(n, *, size=32, n_bands=3, seed=0):
     return images, y
 
 
+@functools.cache
+def galaxy_images(n):
+    """Return simulated galaxies and shreds, which the embedded model scores."""
+    from shredfinder.datasets import make_field
+
+    images = make_field(size=768, n_hosts=4, random_state=1).cutouts().images
+    assert len(images) >= n
+    return images[:n]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def short_pauses():
     """Shorten the pauses between retries a hundredfold, where a test sets none."""

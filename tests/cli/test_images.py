@@ -7,7 +7,7 @@ from PIL import Image
 from shredfinder import ShredClassifier
 from shredfinder.cli import main
 from shredfinder.table import read_catalogue
-from tests.conftest import make_images
+from tests.conftest import galaxy_images
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def folder(tmp_path):
     """A folder of three images and other files."""
     folder = tmp_path / "images"
     (folder / "sub.png").mkdir(parents=True)
-    for name, image in zip(("b.png", "a.JPG", "c.webp"), make_images(3, size=128)[0], strict=True):
+    for name, image in zip(("b.png", "a.JPG", "c.webp"), galaxy_images(3), strict=True):
         Image.fromarray(image).save(folder / name)
     (folder / "notes.txt").write_text("none")
     (folder / ".hidden.png").write_text("unfinished")

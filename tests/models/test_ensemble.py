@@ -18,8 +18,7 @@ def members():
 
 @pytest.fixture(scope="module")
 def images():
-    images = np.random.default_rng(0).integers(20, 60, (6, 128, 128, 3), dtype=np.uint8)
-    images[::2, 60:68, 60:68] += 100
+    images = galaxy_images(6).copy()
     images[5] = 32
     return images
 

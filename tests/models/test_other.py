@@ -82,7 +82,7 @@ def test_flag_of_other_colors_gives_way(classifier, images, p_other):
 
 
 def test_ensembles_average_the_members_that_know_the_class(classifier, images, p_other):
-    two = ShredEnsemble([ShredClassifier.load(), classifier])
+    two = ShredEnsemble([ShredClassifier.load("robust"), classifier])
     one, other = two.model_.score(images / np.float32(255), "none")
     np.testing.assert_allclose(other, p_other, atol=1e-6)
     assert np.isfinite(one).all()

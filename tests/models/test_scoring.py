@@ -44,7 +44,7 @@ def gpu_build(monkeypatch):
 
 
 def test_a_usable_gpu_is_used(graph, gpu_build):
-    network = OnnxNetwork(graph, SHAPE)
+    network = OnnxNetwork(graph, SHAPE, 3)
     assert gpu_build["requested"] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert network.providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
     images = np.random.default_rng(0).random((50, *SHAPE), dtype=np.float32)
@@ -59,12 +59,12 @@ def test_an_unusable_gpu_causes_a_warning(graph, gpu_build):
     with pytest.warns(
         ShredfinderWarning, match="built for CUDAExecutionProvider but finds no usable GPU"
     ):
-        network = OnnxNetwork(graph, SHAPE)
+        network = OnnxNetwork(graph, SHAPE, 3)
     assert network.providers == ("CPUExecutionProvider",)
 
 
 def test_the_processor_is_the_default(graph):
-    assert OnnxNetwork(graph, SHAPE).providers == ("CPUExecutionProvider",)
+    assert OnnxNetwork(graph, SHAPE, 3).providers == ("CPUExecutionProvider",)
 
 
 # Inputs

@@ -13,7 +13,7 @@ from shredfinder.bulk import classify_catalogue
 from shredfinder.catalogs import read_candidates
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.table import find_image_files, read_catalogue
-from tests.conftest import make_images
+from tests.conftest import galaxy_images
 
 BIG = 1237661068180127885
 HEADER = (
@@ -29,7 +29,7 @@ def folder(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     names = ("7", "007", "1.1", "1.10", "31", "0x1F", "100000", "1E5", "1", "1.0")
-    for name, image in zip(names, make_images(len(names), size=128)[0], strict=True):
+    for name, image in zip(names, galaxy_images(len(names)), strict=True):
         Image.fromarray(image).save(folder / f"{name}.png")
     return folder
 

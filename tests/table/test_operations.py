@@ -16,7 +16,7 @@ from astropy.table import (
 )
 
 from shredfinder import ShredQTable, ShredTable, ShredTableMixin, add_p_cnn
-from tests.conftest import make_images
+from tests.conftest import galaxy_images
 
 from .conftest import assert_split, make_table
 
@@ -298,7 +298,7 @@ def test_attributes_that_clash_are_refused(name):
 @pytest.mark.parametrize("index", [0, 1, -1, None])
 def test_new_rows_without_a_score_are_unscored(values, cls, index):
     table = cls({"objID": [1, 2]})
-    add_p_cnn(table, cutouts=make_images(2, size=128)[0], std=True)
+    add_p_cnn(table, cutouts=galaxy_images(2), std=True)
     if index is None:
         table.add_row(values)
     else:
@@ -312,7 +312,7 @@ def test_new_rows_without_a_score_are_unscored(values, cls, index):
 
 def test_new_rows_keep_their_score():
     table = ShredTable({"objID": [1]})
-    add_p_cnn(table, cutouts=make_images(1, size=128)[0], std=True)
+    add_p_cnn(table, cutouts=galaxy_images(1), std=True)
     table.add_row({"objID": 5, "p_cnn": 0.25})
     assert table["p_cnn"][1] == 0.25
     assert table["p_cnn_flag"][1] == ""
