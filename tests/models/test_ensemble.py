@@ -5,7 +5,7 @@ from astropy.table import Table
 from shredfinder import ShredClassifier, ShredEnsemble, add_p_cnn
 from shredfinder.exceptions import NotFittedError
 from shredfinder.models.calibration import Calibration
-from tests.conftest import needs_backend
+from tests.conftest import galaxy_images, needs_backend
 
 
 @pytest.fixture

@@ -50,5 +50,5 @@ def test_schematic_shows_the_layers(tmp_path):
     words = [text.get_text() for text in compact.axes[0].texts]
     # Normalisation and activation are named with the convolution before them.
     assert sum(word.endswith("norm\nReLU") for word in words) == 6
-    assert compact.axes[0].get_title().startswith("compact: 314,850")
+    assert compact.axes[0].get_title().startswith("compact: 314,915")
     compact.savefig(tmp_path / "network.png")
