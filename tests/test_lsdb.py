@@ -317,7 +317,10 @@ def test_local_images(tmp_path, kept_services):
     # Without a cluster, Dask uses threads.
     result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
     add_to_table(table, service=service)
-    assert table["p_cnn_flag"].tolist() == [""] * 12 + ["no coverage"]
+    # Random places in the field may show no galaxy.
+    assert set(table["p_cnn_flag"][:12]) <= {"", "not a galaxy"}
+    assert np.isfinite(table["p_cnn"][:12]).sum() >= 6
+    assert table["p_cnn_flag"][12] == "no coverage"
     assert_same(result, table)
 
 

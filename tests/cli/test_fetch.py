@@ -57,7 +57,10 @@ def test_fetch_then_classify_is_classify(catalogue, where, tmp_path, capsys):
     given = ["--cutouts", str(folder), "-o", str(scored), "--overwrite"]
     assert main(["classify", str(catalogue), *given]) == 0
     np.testing.assert_allclose(Table.read(scored)["p_cnn"], direct["p_cnn"], atol=1e-5)
-    assert np.isfinite(direct["p_cnn"]).sum() == 11
+    # Random places in the field may show no galaxy.
+    n_others = (direct["p_cnn_flag"] == "not a galaxy").sum()
+    assert n_others < 6
+    assert np.isfinite(np.ma.filled(direct["p_cnn"], np.nan)).sum() == 11 - n_others
 
 
 def test_nothing_is_fetched_twice(catalogue, where, tmp_path, server, capsys):

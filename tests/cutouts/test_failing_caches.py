@@ -114,7 +114,10 @@ def test_cutouts_of_another_catalogue_change_scores_little(server, tmp_path):
     classifier = ShredClassifier.load()
     scores = [classifier.predict_p_cnn(cutouts)[0] for cutouts in (fresh, mixed)]
     # The bound that the documentation gives.
-    assert np.abs(scores[0] - scores[1]).max() <= 0.02
+    # Some of the drawn sources are on empty sky, and not scored.
+    np.testing.assert_array_equal(*np.isfinite(scores))
+    assert np.isfinite(scores[0]).sum() > 10
+    assert np.nanmax(np.abs(scores[0] - scores[1])) <= 0.02
 
 
 def test_a_cache_of_queries_that_cannot_be_written_costs_a_warning(tmp_path):

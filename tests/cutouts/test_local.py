@@ -330,9 +330,13 @@ def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
     assert np.abs(brick.images.astype(int) - viewer.images).mean() < 0.7
     classifier = ShredClassifier.load()
     p_brick, p_viewer = (classifier.predict_p_cnn(x)[0] for x in (brick, viewer))
-    print(f"mean difference of p_cnn: {np.abs(p_brick - p_viewer).mean():.5f}")
-    assert np.abs(p_brick - p_viewer).mean() < 0.005
-    assert p_brick.max() > 0.5 > p_brick.min()
+    # Some of the sources may be on empty sky, and not scored.
+    scored = np.isfinite(p_brick) & np.isfinite(p_viewer)
+    assert scored.mean() > 0.7
+    difference = np.abs(p_brick - p_viewer)[scored].mean()
+    print(f"mean difference of p_cnn: {difference:.5f}")
+    assert difference < 0.005
+    assert p_brick[scored].max() > 0.5 > p_brick[scored].min()
 
 
 def _interpolate(image, x, y):
