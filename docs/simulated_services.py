@@ -1,11 +1,14 @@
 """Servers on this machine that imitate the surveys' services, with one simulated sky.
 
 The gallery and the notebooks of the documentation query services. They are built without a network,
-so these servers respond in place of the real ones.
+so these servers respond in place of the real ones. ``python -m docs.simulated_services`` starts
+them for your own experiments, and prints how to use them.
 """
 
 import contextlib
 import functools
+import tempfile
+import threading
 from unittest import mock
 
 import numpy as np
@@ -26,6 +29,9 @@ _IMAGE_SERVICES = {
     "ps1_url": "",
     "sia_url": "/sia/ls_dr9",
 }
+# Options of ``shredfinder run`` for the other services, and the viewer's item.
+_OPTIONS = ("legacy_tap_url", "nsa_url", "resolver_url", "dust_url", "sdss_sql_url", "ps1_tap_url")
+_VIEWER = "legacy_viewer_url"
 
 
 @contextlib.contextmanager
@@ -73,3 +79,20 @@ def _render_colors(field, ra, dec, width, height, scale):
     image = flux_to_rgb(np.moveaxis(fluxes, -1, 0), field.bands, color_mapping="legacy-grz")
     image[~fluxes.any(axis=-1)] = 0
     return image
+
+
+def main():
+    """Run the servers until they are interrupted."""
+    with tempfile.TemporaryDirectory() as folder, running_simulated_services(folder) as urls:
+        lines = ["in Python:"]
+        lines += [f"  shredfinder.conf.{name} = {url!r}" for name, url in sorted(urls.items())]
+        options = [f"--{name.replace('_', '-')} {urls[name]}" for name in _OPTIONS]
+        command = f'shredfinder run --host "NGC 2903" -o ngc2903.fits --base-url {urls[_VIEWER]}'
+        lines += ["on the command line:", " \\\n      ".join([f"  {command}", *options])]
+        print("\n".join([*lines, "Ctrl-C stops the servers"]), flush=True)  # noqa: T201
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
