@@ -16,7 +16,6 @@ from shredfinder import add_p_cnn as add_to_table
 from shredfinder.cutouts import CutoutFetcher
 from shredfinder.datasets import make_field
 from tests.cutouts.loopback import LoopbackServer
-from tests.cutouts.test_bricks import CENTERS, make_positions, write_brick
 
 HAS_LSDB = all(importlib.util.find_spec(name) for name in ("lsdb", "hats_import"))
 pytestmark = [
@@ -133,10 +132,10 @@ def test_equals_the_table(world, catalog, client):
     assert sorted(loaded.values()) == [1, 1]
 
 
-def _count_kept(kind="classifier"):
+def _count_kept():
     from shredfinder import lsdb
 
-    return sum(key[0] == kind for key in lsdb._kept)
+    return sum(key[0] == "classifier" for key in lsdb._kept)
 
 
 def test_optional_columns(world, catalog):
@@ -322,30 +321,6 @@ def test_local_images(tmp_path, kept_services):
     assert np.isfinite(table["p_cnn"][:12]).sum() >= 6
     assert table["p_cnn_flag"][12] == "no coverage"
     assert_same(result, table)
-
-
-@pytest.mark.slow
-def test_bricks_across_partitions(tmp_path, client):
-    import lsdb
-
-    from shredfinder.lsdb import add_p_cnn
-
-    for ra, dec in CENTERS:
-        write_brick(tmp_path, ra, dec)
-    ra, dec = make_positions(100).T
-    table = Table({"objID": np.arange(len(ra)), "name": [f"source {i}" for i in range(len(ra))]})
-    table["ra"], table["dec"] = ra, dec
-    # Partitions are smaller than a brick, which is a minute of arc wide here.
-    options = {"partition_rows": 4, "highest_order": 13, "margin_threshold": None}
-    catalog = lsdb.from_dataframe(table.to_pandas(), **options)
-    assert catalog.npartitions > len(CENTERS)
-    service = CutoutFetcher("local", base_url=tmp_path)
-    result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
-    add_to_table(table, service=service)
-    assert (np.asarray(table["p_cnn_flag"]) == "").sum() > 80
-    assert_same(result, table)
-    # Each worker opened the bricks once.
-    assert sorted(client.run(_count_kept, "service").values()) == [1, 1]
 
 
 def test_one_partition_at_a_time_queries_a_service(world, catalog, client):
