@@ -210,7 +210,8 @@ def adapt_weights(
 ) -> list[np.ndarray]:
     """Adapt a trained model's weights to a network for images in other bands.
 
-    All layers but the first keep their weights. A new band takes the first layer's kernels of the
+    All layers but the first keep their weights; a class "other" is removed or, with weights of zero,
+    added. A new band takes the first layer's kernels of the
     band nearest in wavelength. Bands that share kernels also share their weight, so an image that
     is equal in all of them keeps its score.
 
@@ -239,6 +240,9 @@ def adapt_weights(
         # weights[0] is the first convolution's kernel, the only array that depends on the bands.
         weights[0] = _share_kernels(weights[0], known, bands)
     shapes = [tuple(weight.shape) for weight in network.get_weights()]
+    # The last two arrays are the kernel and the bias of the classes.
+    if len(weights) == len(shapes):
+        weights[-2:] = [_adapt_classes(weight, shapes[-1][0]) for weight in weights[-2:]]
     if [weight.shape for weight in weights] != shapes:
         description = initial_model.description
         raise ValueError(
@@ -248,6 +252,14 @@ def adapt_weights(
             "architecture and image size it was trained with, or train from scratch"
         )
     return weights
+
+
+def _adapt_classes(weights: np.ndarray, n_classes: int) -> np.ndarray:
+    """Remove or add the class "other", which is the last."""
+    kept = weights[..., :n_classes]
+    missing = n_classes - kept.shape[-1]
+    added = np.zeros((*kept.shape[:-1], missing), kept.dtype)
+    return np.concatenate([kept, added], axis=-1)
 
 
 def _share_kernels(kernels: np.ndarray, known: list[str], bands: list[str]) -> np.ndarray:

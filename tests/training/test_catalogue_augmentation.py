@@ -7,6 +7,7 @@ import pytest
 
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.imaging import compress_jpeg, flux_to_rgb, rgb_to_flux
+from shredfinder.models import build_network
 from shredfinder.training import (
     OTHER_KINDS,
     RECIPES,
@@ -20,6 +21,7 @@ from shredfinder.training import (
     redden_image,
 )
 from shredfinder.training.companions import find_small_galaxies
+from tests.conftest import needs_backend
 
 STILL = Augmentation(max_scale=1.0, max_shift=0.0, unresampled=1.0)
 RADIUS = 12.0  # pixels
@@ -250,3 +252,21 @@ def test_variants_are_drawn_once_and_used_in_turn(galaxy):
         assert means == pytest.approx(seen[epoch % 2])
         assert labels.shape == (4, 2)
     assert seen[0] != pytest.approx(seen[1])
+
+
+@needs_backend
+@pytest.mark.parametrize("start", ["embedded", "robust"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_models_with_and_without_other_can_be_fine_tuned(start, n_classes):
+    from shredfinder.models.model import TrainedModel
+    from shredfinder.training.workflow import adapt_weights
+
+    import_keras()
+    known = TrainedModel.read(None if start == "embedded" else start)
+    network = build_network("compact", (128, 128, 3), n_classes)
+    weights = adapt_weights(known, network, known.description.bands)
+    network.set_weights(weights)
+    images = np.random.default_rng(0).random((3, 128, 128, 3), dtype=np.float32)
+    p = np.asarray(network.predict(images, verbose=0))
+    logits, _ = known.network.evaluate(images)
+    np.testing.assert_allclose(np.log(p[:, 1] / p[:, 0]), logits, atol=1e-3)
