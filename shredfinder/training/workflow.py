@@ -210,10 +210,10 @@ def adapt_weights(
 ) -> list[np.ndarray]:
     """Adapt a trained model's weights to a network for images in other bands.
 
-    All layers but the first keep their weights; a class "other" is removed or, with weights of zero,
-    added. A new band takes the first layer's kernels of the
-    band nearest in wavelength. Bands that share kernels also share their weight, so an image that
-    is equal in all of them keeps its score.
+    All layers but the first keep their weights; a class "other" is removed or, with weights of
+    zero, added. A new band takes the first layer's kernels of the band nearest in wavelength. Bands
+    that share kernels also share their weight, so an image that is equal in all of them keeps its
+    score.
 
     Parameters
     ----------
