@@ -1,0 +1,46 @@
+"""The memory of a catalogue run does not grow with the catalogue's columns."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from tests.conftest import need_format
+
+_STATUS = Path("/proc/self/status")
+_RUN = """
+import re, sys, warnings
+from pathlib import Path
+from shredfinder.bulk import classify_catalogue
+
+warnings.simplefilter("ignore")
+classify_catalogue(sys.argv[1], sys.argv[2], cutouts=sys.argv[3], progress=False)
+# Not resource.getrusage, whose maximum includes the process that started this one.
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
+"""
+
+
+def measure(folder, ending, n_rows):
+    """Return the peak memory in MB of a run over n rows of 14 columns."""
+    rng = np.random.default_rng(0)
+    table = Table({f"mag_{k}": rng.normal(20, 1, n_rows) for k in range(13)})
+    table.add_column(np.arange(n_rows), name="objID", index=0)
+    path = folder / f"{n_rows}.{ending}"
+    table.write(path)
+    output = folder / f"{n_rows}-scored.{ending}"
+    command = [sys.executable, "-c", _RUN, path, output, folder]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    return float(found.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _STATUS.exists(), reason="the peak memory is read as on Linux")
+@pytest.mark.parametrize("ending", ["fits", "parquet"])
+def test_memory_hardly_grows_with_the_rows(ending, tmp_path):
+    need_format(ending)
+    few, many = (measure(tmp_path, ending, n) for n in (200_000, 600_000))
+    # The catalogue itself grows by 45 MB. The documented growth is about ten bytes per row.
+    assert many - few < 30, (few, many)
