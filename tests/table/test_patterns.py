@@ -179,7 +179,7 @@ def test_case_is_ignored_in_names_of_columns(tmp_path):
 
 
 def test_the_default_pattern_is_the_same_everywhere():
-    from shredfinder.cli import arguments
+    from shredfinder.cli import cutout_arguments
     from shredfinder.table import patterns
 
-    assert arguments.DEFAULT_PATTERN == patterns.DEFAULT_PATTERN
+    assert cutout_arguments.DEFAULT_PATTERN == patterns.DEFAULT_PATTERN
