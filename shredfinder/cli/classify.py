@@ -42,7 +42,7 @@ with the catalogue.
 
 OUT holds every row of the catalogue, in order, with two more columns: p_cnn, the probability that
 the source is a shred (NaN if it is unscored), and p_cnn_flag, the reason. p_cnn assumes the
-training set's 40 % shred fraction. --prior corrects it to the catalogue's, which is a few per cent
+training set's 38 % shred fraction. --prior corrects it to the catalogue's, which is a few per cent
 in real ones: where 5 % have p_cnn >= 0.5, about 2.6 % are shreds. --prior estimate estimates it.
 
 --std adds p_cnn_std, the standard deviation over the 8 rotations and reflections of the image, at 8

@@ -113,7 +113,7 @@ def associate_shreds(
     Notes
     -----
     ``p_cnn``, and so the number of rows with ``p_cnn >= threshold``, assumes the training set's
-    40 % shred fraction or the prior that it was corrected for. The intervals are binomial;
+    38 % shred fraction or the prior that it was corrected for. The intervals are binomial;
     ``"wilson"`` intervals have a finite width at fractions of 0 and 1. The fraction of a host
     without scored candidates is NaN.
 

@@ -186,7 +186,7 @@ def find_satellites(
     coverage``), so they are in no fraction and not in the clean table. The entries of the hosts
     themselves (``host_entry``) are excluded too.
 
-    Unless a prior is given, ``p_cnn`` assumes the training set's 40 % shred fraction.
+    Unless a prior is given, ``p_cnn`` assumes the training set's 38 % shred fraction.
 
     Examples
     --------

@@ -161,7 +161,7 @@ def add_p_cnn(
     prior : float or "estimate", optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, for which probabilities are
         corrected; ``"estimate"`` estimates it from the scores, of which it needs at least
-        300. By default ``p_cnn`` assumes the training set's 40 % shred fraction, which is far
+        300. By default ``p_cnn`` assumes the training set's 38 % shred fraction, which is far
         higher than in a catalogue.
     pixel_scale : float or `~astropy.units.Quantity`, optional
         Pixel scale of arrays and files in arcsec per pixel, by default the model's.
