@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
-from scores import calibrate, gather
+from scores import calibrate, gather, to_probability
 from sources import SURVEY, load_sources
 from study import score
 
@@ -97,7 +97,7 @@ class Networks:
                 cutouts = Cutouts.of_survey(SURVEY.name, np.stack([image for _, image in images]))
                 logits, other = score(model, cutouts)
                 found.append([row for row, _ in images])
-                p_shred.append(1 / (1 + np.exp(-logits / self.temperature)))
+                p_shred.append(to_probability(logits / self.temperature))
                 p_other.append(other)
         return np.concatenate(found), np.concatenate(p_shred), np.concatenate(p_other)
 
