@@ -21,6 +21,7 @@ import numpy as np
 from shredfinder._utils.files import atomic_write
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models.description import ModelDescription
+from shredfinder.models.onnx_graph import take_floats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +40,10 @@ EMBEDDED_MODELS = {
 EMBEDDED_MODEL = EMBEDDED_MODELS["embedded"]
 
 _FORMAT = "shredfinder-model"
-# Format 2 adds isotonic calibration, and format 3 a third class, "other". Models without them are
-# written in the earlier formats, which earlier versions of shredfinder can read.
-_FORMAT_VERSION = 3
+# Format 2 adds isotonic calibration, format 3 a third class, "other", and format 4 networks for uint8
+# images. Models without them are written in the earlier formats, which earlier versions of
+# shredfinder can read.
+_FORMAT_VERSION = 4
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
 # The published network takes 42 MB as a graph and 42 MB as weights; the limit is generous.
 _MAX_BYTES = 512 * 1024**2
@@ -105,9 +107,10 @@ def write_model(
     arrays: dict[str, Any] = {f"{i:04d}": array for i, array in enumerate(weights)}
     np.savez(buffer, **arrays)
     files = {_GRAPH: graph, _WEIGHTS: buffer.getvalue()}
+    version = 3 if len(description.classes) > 2 else 2 if description.knots else 1
     head = {
         "format": _FORMAT,
-        "format_version": 3 if len(description.classes) > 2 else 2 if description.knots else 1,
+        "format_version": version if take_floats(graph) == graph else 4,
         "description": description.to_dict(),
         "sha256": {name: _digest(data) for name, data in files.items()},
     }

@@ -14,9 +14,16 @@ from shredfinder._utils.runtime import count_threads
 from shredfinder.exceptions import ModelFileError, ShredfinderWarning
 from shredfinder.models.architectures import build_network
 from shredfinder.models.archive import find_model, read_model, write_model
-from shredfinder.models.description import apply_stretch
+from shredfinder.models.description import LINEAR, apply_stretch
 from shredfinder.models.novelty import NoveltyMeasure
-from shredfinder.models.onnx_graph import CPU, check_graph, import_runtime, open_session
+from shredfinder.models.onnx_graph import (
+    CPU,
+    WHITE,
+    check_graph,
+    import_runtime,
+    open_session,
+    take_floats,
+)
 from shredfinder.models.sources import decode_sources
 
 if TYPE_CHECKING:
@@ -105,6 +112,8 @@ class OnnxNetwork:
                 f"{tuple(input_shape)} to ({n_classes},)"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
+        self._takes_uint8 = inputs[0].type == "tensor(uint8)"
+        self._graph, self._options = graph, options
         self._batch = _CPU_BATCH if self.providers == (CPU,) else None
         self._try_out(ort.RunOptions(), input_shape)
 
@@ -115,7 +124,8 @@ class OnnxNetwork:
         timer.daemon = True
         timer.start()
         try:
-            self.evaluate(np.zeros((1, *input_shape), np.float32), options)
+            kind = np.uint8 if self._takes_uint8 else np.float32
+            self.evaluate(np.zeros((1, *input_shape), kind), options)
         except ModelFileError as error:
             if options.terminate:
                 raise ModelFileError(
@@ -125,13 +135,18 @@ class OnnxNetwork:
         finally:
             timer.cancel()
 
+    @cached_property
+    def _float_session(self) -> Any:
+        """Session of the same network for float images."""
+        return open_session(take_floats(self._graph), self._options, self._session.get_providers())
+
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Evaluate a batch of images.
 
         Parameters
         ----------
         images : `~numpy.ndarray`
-            Images of shape ``(n, height, width, bands)``, float32 in 0–1.
+            Images of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1.
 
         Returns
         -------
@@ -161,9 +176,13 @@ class OnnxNetwork:
         size = self._batch or max(len(images), 1)
         parts = []
         for start in range(0, max(len(images), 1), size):
-            part = {self._input: images[start : start + size]}
+            part, session = images[start : start + size], self._session
+            if self._takes_uint8 and part.dtype != np.uint8:
+                part, session = part * np.float32(WHITE), self._float_session
+            elif not self._takes_uint8 and part.dtype == np.uint8:
+                part = part.astype(np.float32) / np.float32(WHITE)
             try:
-                parts += self._session.run([self._output], part, options)
+                parts += session.run([self._output], {self._input: part}, options)
             except Exception as error:  # ONNX Runtime's exceptions share no base class
                 raise ModelFileError(
                     f"the model's network cannot evaluate images of shape {images.shape}: {error}"
@@ -239,7 +258,8 @@ class TrainedModel:
         """Create a model from a trained `keras.Model`."""
         from shredfinder.models.onnx_graph import network_to_onnx
 
-        return cls(description, network_to_onnx(network), network.get_weights())
+        uint8 = description.stretch == LINEAR
+        return cls(description, network_to_onnx(network, uint8=uint8), network.get_weights())
 
     @classmethod
     def read(cls, path: PathLike | None = None) -> Self:
@@ -359,7 +379,7 @@ class TrainedModel:
             Probabilities of being neither, float32 of shape ``(n,)``; NaN if the network does not
             know that class.
         """
-        images = apply_stretch(images, self.description.stretch)
+        images = self._prepare(images)
         logits, p_other = self.network.evaluate(images)
         if symmetry != "none" and images.shape[1] == images.shape[2]:
             # The limit is on calibrated logits, these are not yet divided by the temperature.
@@ -386,7 +406,7 @@ class TrainedModel:
         views : `~numpy.ndarray`
             Probabilities of the 8 rotations and reflections, shape ``(n, 8)``.
         """
-        images = apply_stretch(images, self.description.stretch)
+        images = self._prepare(images)
         if not len(images):
             return np.empty(0), np.empty(0), np.empty((0, self.n_views))
         logits, p_other = self.network.evaluate(images)
@@ -397,6 +417,11 @@ class TrainedModel:
             averaged = np.abs(first) < _UNCERTAIN_LOGIT * self.description.temperature
         means = np.where(averaged, logits.mean(axis=1), first)
         return self.calibration.from_logits(means), p_other, self.calibration.from_logits(logits)
+
+    def _prepare(self, images: np.ndarray) -> np.ndarray:
+        """Convert images to what `OnnxNetwork.evaluate` takes: uint8 images may stay so."""
+        is_color = images.dtype == np.uint8 and self.description.stretch == LINEAR
+        return images if is_color else self.to_input(images)
 
     def _view_logits(self, images, first):
         """Return the logits of all 8 symmetries, shape ``(n, 8)``; the first are known."""

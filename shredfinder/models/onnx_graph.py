@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from keras import Layer, Model, Variable
     from numpy.typing import ArrayLike, DTypeLike
 
-__all__ = ["CPU", "check_graph", "import_runtime", "network_to_onnx", "open_session"]
+__all__ = [
+    "CPU",
+    "WHITE",
+    "check_graph",
+    "import_runtime",
+    "network_to_onnx",
+    "open_session",
+    "take_floats",
+]
+
+# Value of uint8 images that networks see as 1.
+WHITE = 255
 
 # Every ONNX Runtime since 1.12 supports opset 17.
 _OPSET = 17
@@ -30,9 +41,9 @@ _OPSET = 17
 # time that a network takes does not depend on its images.
 _OPERATORS = frozenset(
     {
-        *("Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "Flatten", "Identity"),
-        *("GlobalAveragePool", "GlobalMaxPool", "MatMul", "MaxPool", "Pad", "Relu", "Sigmoid"),
-        *("Slice", "Softmax", "Transpose"),
+        *("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Flatten"),
+        *("GlobalAveragePool", "GlobalMaxPool", "Identity", "MatMul", "MaxPool", "Mul", "Pad"),
+        *("Relu", "Sigmoid", "Slice", "Softmax", "Transpose"),
     }
 )
 _MAX_NODES = 10_000
@@ -41,15 +52,20 @@ _MAX_NODES = 10_000
 _MAX_VALUES = 2**26
 # ONNX Runtime's provider that every build has.
 CPU = "CPUExecutionProvider"
+# Types of tensors in onnx.proto.
+_FLOAT, _UINT8 = 1, 2
 
 
-def network_to_onnx(network: Model) -> bytes:
+def network_to_onnx(network: Model, *, uint8: bool = False) -> bytes:
     """Convert a functional Keras network of image layers to ONNX.
 
     Parameters
     ----------
     network : `keras.Model`
         Maps ``(n, height, width, bands)`` to ``(n, classes)``; one input and one output.
+    uint8 : bool, optional
+        Make the ONNX model take uint8 images, where the network takes them divided by 255. The
+        division becomes part of the first convolution.
 
     Returns
     -------
@@ -69,7 +85,11 @@ def network_to_onnx(network: Model) -> bytes:
 
     graph = _Graph(helper)
     # Keras puts channels last, ONNX first: one transpose at the input converts them.
-    graph.names[network.inputs[0].name] = graph.add("Transpose", ["images"], perm=[0, 3, 1, 2])
+    name = graph.add("Transpose", ["images"], perm=[0, 3, 1, 2])
+    if uint8:
+        name = graph.add("Cast", [name], to=_FLOAT)
+        graph.undivided.add(name)
+    graph.names[network.inputs[0].name] = name
     for layer in network.layers:
         if type(layer).__name__ == "InputLayer":
             continue
@@ -83,18 +103,23 @@ def network_to_onnx(network: Model) -> bytes:
         # Merging layers have a list of inputs, all others a single tensor.
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         names = [graph.names[tensor.name] for tensor in inputs]
-        graph.names[layer.output.name] = convert(graph, layer, names)
+        is_homogeneous = type(layer).__name__ in _HOMOGENEOUS and graph.undivided.issuperset(names)
+        # Convolutions divide their kernels instead.
+        if not is_homogeneous and type(layer).__name__ != "Conv2D":
+            names = [graph.divide(name) for name in names]
+        output = graph.names[layer.output.name] = convert(graph, layer, names)
+        if is_homogeneous:
+            graph.undivided.add(output)
     # The last tensor gets the name that the runtime asks for.
-    output = graph.names[network.outputs[0].name]
+    output = graph.divide(graph.names[network.outputs[0].name])
     graph.nodes.append(helper.make_node("Identity", [output], ["probabilities"]))
 
-    float32 = onnx.TensorProto.FLOAT
     shape = ["n", *network.input_shape[1:]]
     onnx_graph = helper.make_graph(
         graph.nodes,
         network.name,
-        [helper.make_tensor_value_info("images", float32, shape)],
-        [helper.make_tensor_value_info("probabilities", float32, ["n", network.output_shape[1]])],
+        [helper.make_tensor_value_info("images", _UINT8 if uint8 else _FLOAT, shape)],
+        [helper.make_tensor_value_info("probabilities", _FLOAT, ["n", network.output_shape[1]])],
         graph.initializers,
     )
     model = helper.make_model(
@@ -103,6 +128,31 @@ def network_to_onnx(network: Model) -> bytes:
     model.ir_version = 8  # as old as opset 17, for older runtimes
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def take_floats(graph: bytes) -> bytes:
+    """Make an ONNX model that takes uint8 images take float32 images of the same values.
+
+    Parameters
+    ----------
+    graph : bytes
+        ONNX model from `network_to_onnx` with ``uint8``.
+
+    Returns
+    -------
+    graph : bytes
+        The same model, whose cast of the images does nothing.
+    """
+    changed = bytearray(graph)
+    # Numbers of the fields in onnx.proto: of the model, 7 is the graph; of a graph, 11 is an input;
+    # of an input, 2 is the type; of a type, 1 is the tensor. The tensor's first field is its type.
+    parts = [memoryview(changed)]
+    for wanted in (7, 11, 2, 1):
+        parts = [value for part in parts for number, value in _read_fields(part) if number == wanted]
+    for tensor in parts:
+        if bytes(tensor[:2]) == bytes([8, _UINT8]):
+            tensor[1] = _FLOAT
+    return bytes(changed)
 
 
 def check_graph(graph: bytes) -> None:
@@ -137,6 +187,16 @@ def check_graph(graph: bytes) -> None:
         # tensors, 6 and 11 graphs.
         tensors += [v for fields in attributes for number, v in fields if number in (5, 10)]
         nested = any(number in (6, 11) for fields in attributes for number, _ in fields)
+        # Of an attribute, 3 is an integer. Text would take more memory than numbers.
+        casts = {
+            value
+            for node in nodes
+            if any(number == 4 and bytes(kind) == b"Cast" for number, kind in node)
+            for number, part in node
+            if number == 5
+            for key, value in _read_fields(part)
+            if key == 3
+        }
         outside = any(
             number in (13, 14) and value
             for tensor in tensors
@@ -153,6 +213,8 @@ def check_graph(graph: bytes) -> None:
             f"the model's network has operators that are not run ({what}): use a model that "
             "shredfinder saved"
         )
+    if casts - {_FLOAT}:
+        raise ModelFileError("the model's network converts to other types than 32-bit floats")
     if outside:
         raise ModelFileError("the model's network keeps weights in another file, which is not read")
     if len(nodes) > _MAX_NODES:
@@ -279,6 +341,8 @@ class _Graph:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.names: dict[str, str] = {}
+        # ONNX names of the tensors whose values are 255 times those of Keras.
+        self.undivided: set[str] = set()
 
     def add(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add a node and return the name of its output."""
@@ -295,6 +359,12 @@ class _Graph:
         self.initializers.append(numpy_helper.from_array(values, name))
         return name
 
+    def divide(self, name: str) -> str:
+        """Return the name of a tensor with the values of Keras."""
+        if name not in self.undivided:
+            return name
+        return self.add("Mul", [name, self.weight(1 / WHITE)])
+
     def activate(self, name: str, activation: Any) -> str:
         """Apply a Keras activation and return the name of its output."""
         kind = getattr(activation, "__name__", str(activation))
@@ -309,7 +379,10 @@ class _Graph:
 
 def _convert_conv(graph: _Graph, layer: Layer, inputs: list[str]) -> str:
     # Keras: (height, width, in, out); ONNX: (out, in, height, width).
-    weights = [graph.weight(np.transpose(_array(layer.kernel), (3, 2, 0, 1)))]
+    kernel = np.transpose(_array(layer.kernel), (3, 2, 0, 1))
+    if graph.undivided.issuperset(inputs):
+        kernel = kernel.astype(np.float64) / WHITE
+    weights = [graph.weight(kernel)]
     if layer.use_bias:
         weights.append(graph.weight(_array(layer.bias)))
     output = graph.add(
@@ -407,3 +480,11 @@ _CONVERTERS: dict[str, Callable[[_Graph, Layer, list[str]], str]] = {
     "SpatialDropout2D": lambda graph, layer, inputs: inputs[0],
     "ZeroPadding2D": _convert_zero_padding,
 }
+# Layers whose output is 255 times as large if their inputs are.
+_HOMOGENEOUS = frozenset(
+    {
+        *("Add", "AveragePooling2D", "Concatenate", "Cropping2D", "Dropout", "Flatten"),
+        *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D", "SpatialDropout2D"),
+        "ZeroPadding2D",
+    }
+)

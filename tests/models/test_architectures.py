@@ -9,6 +9,8 @@ import pytest
 from shredfinder import ShredClassifier
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import build_network, import_keras
+from shredfinder.models.model import OnnxNetwork
+from shredfinder.models.onnx_graph import network_to_onnx
 from shredfinder.training import RECIPES
 from tests.conftest import needs_backend
 
@@ -58,6 +60,37 @@ def test_the_published_network_matches_the_paper():
         layer.activation.__name__ for layer in network.layers if hasattr(layer, "kernel")
     ]
     assert activations == ["relu"] * 9 + ["softmax"]
+
+
+def _build_without_convolution(shape):
+    """A network whose first layers do not, all of them, leave the division to a convolution."""
+    from keras import Model, layers
+
+    inputs = layers.Input(shape)
+    x = layers.Add()([layers.MaxPooling2D(2)(inputs), layers.AveragePooling2D(2)(inputs)])
+    y = layers.BatchNormalization()(layers.ZeroPadding2D(1)(layers.Cropping2D(1)(x)))
+    x = layers.Flatten()(layers.Concatenate()([x, y]))
+    return Model(inputs, layers.Dense(2, activation="softmax")(x))
+
+
+@pytest.mark.parametrize("name", ["compact", "published", "without convolution"])
+def test_networks_for_uint8_images_give_the_same_scores(name):
+    shape = (128, 128, 3) if name == "published" else (32, 48, 3)
+    import_keras()
+    network = (
+        _build_without_convolution(shape) if name.startswith("w") else build_network(name, shape)
+    )
+    rng = np.random.default_rng(1)
+    weights = [rng.uniform(-0.1, 0.1, w.shape) * (w == 0) + w for w in network.get_weights()]
+    network.set_weights(weights)
+    images = rng.integers(0, 255, (3, *shape), dtype=np.uint8)
+    floats = images.astype(np.float32) / 255
+    expected = np.log(network.predict_on_batch(floats)).astype(float)
+    expected = expected[:, 1] - expected[:, 0]
+    for uint8 in (True, False):
+        onnx = OnnxNetwork(network_to_onnx(network, uint8=uint8), shape)
+        for given in (images, floats):
+            np.testing.assert_allclose(onnx.logits(given), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_classifier_counts_parameters_before_it_is_fitted():

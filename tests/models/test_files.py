@@ -101,8 +101,8 @@ def test_a_folder(tmp_path):
 
 
 def test_a_newer_format_asks_for_an_upgrade(write, members):
-    with pytest.raises(ModelFileError, match=r"has format 4, .* reads formats up to 3: upgrade"):
-        ShredClassifier.load(write(changed(members, format_version=4)))
+    with pytest.raises(ModelFileError, match=r"has format 5, .* reads formats up to 4: upgrade"):
+        ShredClassifier.load(write(changed(members, format_version=5)))
 
 
 @pytest.mark.parametrize(

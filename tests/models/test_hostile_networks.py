@@ -76,6 +76,16 @@ def test_models_of_huge_layers_are_refused_before_they_run(name):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10
 
 
+@pytest.mark.parametrize("kind", ["STRING", "DOUBLE"])
+def test_casts_to_larger_types_are_refused(kind):
+    to = getattr(onnx.TensorProto, kind)
+    graph = _network(
+        [("Cast", ["images"], "x", {"to": to}), ("Cast", ["x"], "y", {"to": 1})]
+    )
+    with pytest.raises(ModelFileError, match="converts to other types"):
+        OnnxNetwork(graph, (16, 16, 3))
+
+
 def test_models_of_usual_layers_are_accepted():
     operators = [("Relu", ["images"], "r", {}), ("Concat", ["r", "images"], "x", {"axis": 3})]
     logits, _ = OnnxNetwork(_network(operators), (16, 16, 3)).evaluate(
