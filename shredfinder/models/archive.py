@@ -40,8 +40,8 @@ EMBEDDED_MODELS = {
 EMBEDDED_MODEL = EMBEDDED_MODELS["embedded"]
 
 _FORMAT = "shredfinder-model"
-# Format 2 adds isotonic calibration, format 3 a third class, "other", and format 4 networks for uint8
-# images. Models without them are written in the earlier formats, which earlier versions of
+# Format 2 adds isotonic calibration, format 3 a third class, "other", and format 4 networks for
+# uint8 images. Models without them are written in the earlier formats, which earlier versions of
 # shredfinder can read.
 _FORMAT_VERSION = 4
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"

@@ -148,7 +148,9 @@ def take_floats(graph: bytes) -> bytes:
     # of an input, 2 is the type; of a type, 1 is the tensor. The tensor's first field is its type.
     parts = [memoryview(changed)]
     for wanted in (7, 11, 2, 1):
-        parts = [value for part in parts for number, value in _read_fields(part) if number == wanted]
+        parts = [
+            value for part in parts for number, value in _read_fields(part) if number == wanted
+        ]
     for tensor in parts:
         if bytes(tensor[:2]) == bytes([8, _UINT8]):
             tensor[1] = _FLOAT

@@ -79,9 +79,7 @@ def test_models_of_huge_layers_are_refused_before_they_run(name):
 @pytest.mark.parametrize("kind", ["STRING", "DOUBLE"])
 def test_casts_to_larger_types_are_refused(kind):
     to = getattr(onnx.TensorProto, kind)
-    graph = _network(
-        [("Cast", ["images"], "x", {"to": to}), ("Cast", ["x"], "y", {"to": 1})]
-    )
+    graph = _network([("Cast", ["images"], "x", {"to": to}), ("Cast", ["x"], "y", {"to": 1})])
     with pytest.raises(ModelFileError, match="converts to other types"):
         OnnxNetwork(graph, (16, 16, 3))
 
