@@ -1,12 +1,12 @@
 """Measure the accuracy of faster scoring methods: int8, fewer symmetries, cascades.
 
 Run ``python benchmarks/faster_scoring.py ../shared/data`` in the repository root, with a folder of
-labelled cutouts (``labels.ecsv`` and ``cutouts/``). ``--folds FOLDER`` names a folder with
-``fold-0/model.shredmodel`` and so on; each source is then scored by the model trained without it.
-``shredfinder evaluate … --cross-validate 5 --checkpoint FOLDER`` makes such models, and
-``studies/embed.py`` with ``--fold 0`` and so on makes those of the embedded model's study. Without
-``--folds`` the embedded model is used, which was trained on all sources, so that only the
-differences are meaningful.
+labelled cutouts (``labels.ecsv`` and ``cutouts/``). ``--folds PATTERN`` names the models of the
+folds; each source is then scored by the model trained without it. ``studies/study.py STATE/
+catalogue`` makes those of the embedded model's study, ``STATE/catalogue-{}.shredmodel``, and
+``shredfinder evaluate … --cross-validate 5 --checkpoint FOLDER`` makes
+``FOLDER/fold-{}/model.shredmodel``. Without ``--folds`` the embedded model is used, which was
+trained on all sources, so that only the differences are meaningful.
 
 Each method is compared with the reference (the mean over the 8 rotations and reflections, in
 float32) on the same sources, by the difference in AUC with its 95 % interval from resamples of the
@@ -17,7 +17,6 @@ second divided by evaluations per image. The two precisions are timed in turn.
 """
 
 import argparse
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,7 +29,7 @@ from shredfinder._utils.runtime import count_threads
 from shredfinder.evaluation import compute_metrics, make_folds
 from shredfinder.imaging import ImageFiles
 from shredfinder.models import TrainedModel
-from shredfinder.models.model import OnnxNetwork, symmetric_views
+from shredfinder.models.model import symmetric_views
 from shredfinder.training import encode_labels
 
 KEPT = -0.001
@@ -41,29 +40,6 @@ SYMMETRIES = {"8": range(8), "4": (0, 2, 4, 6), "2": (0, 4), "1": (0,)}
 LIMITS = (1, 3)
 REFERENCE = "float32, 8 symmetries"
 ROUNDS = 3
-
-
-def quantize(graph, images):
-    """Quantise a network to int8, with scales per channel calibrated on images."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self._parts = iter(np.array_split(images, len(images) // 32))
-
-        def get_next(self):
-            part = next(self._parts, None)
-            return None if part is None else {"images": part}
-
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [str(Path(folder) / name) for name in ("float.onnx", "ready.onnx", "int8.onnx")]
-        Path(paths[0]).write_bytes(graph)
-        quant_pre_process(paths[0], paths[1], skip_symbolic_shape=True)
-        quantize_static(
-            paths[1], paths[2], Reader(), quant_format=QuantFormat.QDQ, per_channel=True
-        )
-        return Path(paths[2]).read_bytes()
 
 
 def evaluate(network, images):
@@ -147,7 +123,9 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of labels.ecsv and cutouts/")
-    parser.add_argument("--folds", type=Path, help="folder of fold-0/model.shredmodel and so on")
+    parser.add_argument(
+        "--folds", help="pattern of the models, such as state/catalogue-{}.shredmodel"
+    )
     parser.add_argument("--n-folds", type=int, default=5, help="number of folds")
     parser.add_argument("--label", default="final", help="column of labels that defined the folds")
     parser.add_argument("--judge", default="consensus", help="column of labels to test on")
@@ -165,12 +143,10 @@ def main():
         print("embedded model, tested on its training set: only differences are meaningful")
     else:
         folds = make_folds(labels, groups, n_splits=options.n_folds)
-        paths = {
-            k: options.folds / f"fold-{k}" / "model.shredmodel" for k in range(options.n_folds)
-        }
+        paths = {k: Path(options.folds.format(k)) for k in range(options.n_folds)}
         models = {k: TrainedModel.read(path) for k, path in paths.items() if path.exists()}
         if not models:
-            parser.error(f"no files fold-*/model.shredmodel in {options.folds}")
+            parser.error(f"no files {options.folds}")
         print(
             f"models of {len(models)} of {options.n_folds} folds; each source scored by the model "
             "trained without it"
@@ -181,12 +157,13 @@ def main():
         rows = np.flatnonzero((folds == k) & cutouts.good)
         seen = np.flatnonzero(((folds != k) | (options.folds is None)) & cutouts.good)
         seen = rng.choice(seen, min(512, len(seen)), replace=False)
-        graph = quantize(model.graph, cutouts.images[seen].astype(np.float32) / 255)
+        # Models of older files take float images.
+        model = TrainedModel.from_network(model.description, model.keras_network())
         networks = {
             "float32": model.network,
-            "int8": OnnxNetwork(graph, model.description.input_shape),
+            "int8": model.quantized(cutouts.images[seen]).network,
         }
-        images = cutouts.images[rows].astype(np.float32) / 255
+        images = cutouts.images[rows]
         for name, network in networks.items():
             values = evaluate_symmetries(network, images)
             logits[name][:, rows] = values / model.description.temperature

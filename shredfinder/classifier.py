@@ -42,6 +42,9 @@ else:
 
 __all__ = ["ShredClassifier"]
 
+# Images from which the ranges of values in a network are measured.
+_N_QUANTIZED = 512
+
 
 # ClassifierMixin goes first and BaseEstimator last: scikit-learn's tags depend on this order.
 class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
@@ -367,6 +370,49 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
         self.model_ = model.calibrated(calibration)
         return self
 
+    def quantize(self, X: Images) -> Self:
+        """Convert the network to 8-bit integers, which scores about twice as fast.
+
+        The conversion becomes part of the model, and is saved. Scores change by 0.003 on average,
+        see :doc:`/scale_out`. The weights in single precision remain, for fine-tuning.
+
+        Parameters
+        ----------
+        X : Cutouts, array_like or sequence of path-like
+            A few hundred images like those to be scored, such as training images. They set the
+            scales of the integers; more than 512 add nothing, and 512 at random are used.
+
+        Returns
+        -------
+        self : ShredClassifier
+            The classifier with the converted network, whose name ends with ``-int8``.
+
+        Raises
+        ------
+        shredfinder.exceptions.NotFittedError
+            If the classifier is neither fitted nor loaded.
+        shredfinder.exceptions.MissingDependencyError
+            If the onnx package is not installed; the extras for training include it.
+        ValueError
+            If no image is usable, or the network is in 8-bit integers already.
+
+        Examples
+        --------
+        >>> from shredfinder import ShredClassifier
+        >>> ShredClassifier.load("int8").provenance["model"]
+        'legacy-dr9-compact-4-int8'
+        """
+        model = self._get_model()
+        cutouts = self.open_images(X)[:]
+        model.description.check_cutouts(cutouts)
+        rows = np.flatnonzero(cutouts.good)
+        if not len(rows):
+            raise ValueError(f"none of the {len(cutouts)} images is usable: give some that are")
+        if len(rows) > _N_QUANTIZED:
+            rows = np.sort(np.random.default_rng(0).choice(rows, _N_QUANTIZED, replace=False))
+        self.model_ = model.quantized(cutouts.images[rows])
+        return self
+
     @classmethod
     def load(cls, path: PathLike | None = None) -> Self:
         """Load a saved model.
@@ -375,8 +421,8 @@ class ShredClassifier(ClassifierMixin, ImageScorer, BaseEstimator):
         ----------
         path : path-like, optional
             File written by `~shredfinder.ShredClassifier.save`, or ``"robust"`` for the package's
-            model for images poorer than those of the Legacy Surveys. By default the embedded
-            model.
+            model for images poorer than those of the Legacy Surveys, or ``"int8"`` for the
+            embedded model in 8-bit integers. By default the embedded model.
 
         Returns
         -------

@@ -85,7 +85,8 @@ def add_p_cnn(
     catalog : ``lsdb.catalog.Catalog``
         The catalogue. Its margin, if it has one, is scored too.
     classifier : path-like, optional
-        A model file that every worker can read, or ``"robust"``; by default the embedded model.
+        A model file that every worker can read, ``"robust"`` or ``"int8"``; by default the embedded
+        model.
         Save your own classifier with ``classifier.save(path)``.
     cutouts : path-like, optional
         Folder of image files that every worker can read, with ``pattern``. By default cutouts

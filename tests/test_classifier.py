@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from shredfinder import Cutouts, ShredClassifier, conf
+from shredfinder.datasets import example_cutouts
 from shredfinder.exceptions import CutoutMismatchError, NotFittedError, ShredfinderWarning
-from tests.conftest import make_images, needs_backend
+from tests.conftest import make_images, needs, needs_backend
 
 
 @pytest.fixture(scope="module")
@@ -368,3 +369,23 @@ def test_a_diverged_training_warns(toy_classifier, toy_images, monkeypatch):
     )
     with pytest.warns(ShredfinderWarning, match="diverged"):
         ShredClassifier("compact", random_state=1).fit(*toy_images, epochs=2, progress=False)
+
+
+@needs("onnx")
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_a_network_in_integers_scores_alike_and_is_saved(tmp_path, kind):
+    images = example_cutouts().images[:40]
+    given = images if kind == "uint8" else (images / 255).astype(np.float32)
+    classifier = ShredClassifier.load("robust")
+    expected, _ = classifier.predict_p_cnn(images)
+    assert classifier.quantize(given) is classifier
+    classifier.save(tmp_path / "int8.shredmodel")
+    loaded = ShredClassifier.load(tmp_path / "int8.shredmodel")
+    assert loaded.provenance["model"].endswith("-int8")
+    p_cnn, _ = loaded.predict_p_cnn(given)
+    assert 0 < np.abs(p_cnn - expected).max() < 0.15
+    assert np.abs(p_cnn - expected).mean() < 0.01
+    with pytest.raises(ValueError, match="in 8-bit integers already"):
+        loaded.quantize(images)
+    with pytest.raises(ValueError, match="none of the 2 images is usable"):
+        loaded.quantize(np.full((2, 128, 128, 3), 32, np.uint8))

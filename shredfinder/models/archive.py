@@ -36,13 +36,15 @@ EMBEDDED_MODELS = {
     "embedded": _DATA / "embedded.shredmodel",
     # For images with poorer seeing and depth than those of the Legacy Surveys.
     "robust": _DATA / "robust.shredmodel",
+    # The first in 8-bit integers.
+    "int8": _DATA / "int8.shredmodel",
 }
 EMBEDDED_MODEL = EMBEDDED_MODELS["embedded"]
 
 _FORMAT = "shredfinder-model"
 # Format 2 adds isotonic calibration, format 3 a third class, "other", and format 4 networks for
-# uint8 images. Models without them are written in the earlier formats, which earlier versions of
-# shredfinder can read.
+# uint8 images and in 8-bit integers. Models without them are written in the earlier formats, which
+# earlier versions of shredfinder can read.
 _FORMAT_VERSION = 4
 _DESCRIPTION, _GRAPH, _WEIGHTS = "model.json", "network.onnx", "weights.npz"
 # The published network takes 42 MB as a graph and 42 MB as weights; the limit is generous.
@@ -157,7 +159,7 @@ def read_model(
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no model file {str(path)!r}; the package's models are "
-            f"{' and '.join(map(repr, EMBEDDED_MODELS))}"
+            f"{', '.join(map(repr, EMBEDDED_MODELS))}"
         ) from None
     except OSError as error:
         raise ModelFileError(f"cannot read model file {str(path)!r}: {error}") from error

@@ -76,6 +76,8 @@ class OnnxNetwork:
     threads : int
         Number of threads that should call `logits` at once: ``shredfinder.conf.threads`` at the
         time the network was opened.
+    takes_uint8 : bool
+        Whether the graph takes uint8 images; float images are then multiplied by 255.
     providers : tuple of str
         ONNX Runtime's providers, in order of preference.
 
@@ -112,7 +114,7 @@ class OnnxNetwork:
                 f"{tuple(input_shape)} to ({n_classes},)"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
-        self._takes_uint8 = inputs[0].type == "tensor(uint8)"
+        self.takes_uint8 = inputs[0].type == "tensor(uint8)"
         self._graph, self._options = graph, options
         self._batch = _CPU_BATCH if self.providers == (CPU,) else None
         self._try_out(ort.RunOptions(), input_shape)
@@ -124,7 +126,7 @@ class OnnxNetwork:
         timer.daemon = True
         timer.start()
         try:
-            kind = np.uint8 if self._takes_uint8 else np.float32
+            kind = np.uint8 if self.takes_uint8 else np.float32
             self.evaluate(np.zeros((1, *input_shape), kind), options)
         except ModelFileError as error:
             if options.terminate:
@@ -177,9 +179,9 @@ class OnnxNetwork:
         parts = []
         for start in range(0, max(len(images), 1), size):
             part, session = images[start : start + size], self._session
-            if self._takes_uint8 and part.dtype != np.uint8:
+            if self.takes_uint8 and part.dtype != np.uint8:
                 part, session = part * np.float32(WHITE), self._float_session
-            elif not self._takes_uint8 and part.dtype == np.uint8:
+            elif not self.takes_uint8 and part.dtype == np.uint8:
                 part = part.astype(np.float32) / np.float32(WHITE)
             try:
                 parts += session.run([self._output], {self._input: part}, options)
@@ -355,6 +357,40 @@ class TrainedModel:
             knots=[list(pair) for pair in calibration.knots] or None,
         )
         return type(self)(description, self.graph, self.weights)
+
+    def quantized(self, images: np.ndarray) -> Self:
+        """Return the same model with the convolutions in 8-bit integers.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`
+            Usable images of shape ``(n, height, width, bands)``, as for `score`. The ranges of
+            their values in each layer set the scales of the integers.
+
+        Returns
+        -------
+        model : TrainedModel
+            A new model, whose name ends with ``-int8``; this one is unchanged.
+
+        Raises
+        ------
+        shredfinder.exceptions.MissingDependencyError
+            If the onnx package is not installed.
+        ValueError
+            If there are no images, or the model is in 8-bit integers already.
+        """
+        from shredfinder.models.quantization import quantize_graph
+
+        if self.description.name.endswith("-int8"):
+            raise ValueError(f"the model {self.description.name!r} is in 8-bit integers already")
+        images = self._prepare(images)
+        if self.network.takes_uint8 and images.dtype != np.uint8:
+            images = np.rint(images * WHITE).astype(np.uint8)
+        elif not self.network.takes_uint8:
+            images = self.to_input(images)
+        graph = quantize_graph(self.graph, images)
+        description = replace(self.description, name=f"{self.description.name}-int8")
+        return type(self)(description, graph, self.weights)
 
     def to_input(self, images: np.ndarray) -> np.ndarray:
         """Convert images to the network's input, float32, with the description's stretch."""

@@ -41,9 +41,9 @@ _OPSET = 17
 # time that a network takes does not depend on its images.
 _OPERATORS = frozenset(
     {
-        *("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Flatten"),
-        *("GlobalAveragePool", "GlobalMaxPool", "Identity", "MatMul", "MaxPool", "Mul", "Pad"),
-        *("Relu", "Sigmoid", "Slice", "Softmax", "Transpose"),
+        *("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "DequantizeLinear"),
+        *("Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity", "MatMul", "MaxPool"),
+        *("Mul", "Pad", "QuantizeLinear", "Relu", "Sigmoid", "Slice", "Softmax", "Transpose"),
     }
 )
 _MAX_NODES = 10_000

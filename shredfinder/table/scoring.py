@@ -141,8 +141,8 @@ def add_p_cnn(
     table : `~astropy.table.Table` or `pandas.DataFrame`
         Catalogue of ``n`` rows.
     classifier : ShredClassifier, ShredEnsemble or path-like, optional
-        A fitted or loaded classifier, a model file, or ``"robust"``; by default the embedded
-        model.
+        A fitted or loaded classifier, a model file, ``"robust"`` or ``"int8"``; by default the
+        embedded model.
     cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
         Images of the rows, in their order: a `~shredfinder.Cutouts` object; an array of shape
         ``(n, height, width, bands)``, uint8 or float in 0–1; ``n`` paths of image files, None for

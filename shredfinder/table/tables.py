@@ -142,8 +142,8 @@ class ShredTableMixin(_Extended):
         Parameters
         ----------
         classifier : ShredClassifier, ShredEnsemble or path-like, optional
-            A fitted or loaded classifier, a model file, or ``"robust"``; by default the embedded
-            model.
+            A fitted or loaded classifier, a model file, ``"robust"`` or ``"int8"``; by default the
+            embedded model.
         cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
             Images of the rows, in their order: a `~shredfinder.Cutouts` object, an array of
             shape ``(n, height, width, bands)``, ``n`` paths of image files, or a folder, with

@@ -2,12 +2,14 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shredfinder import ShredClassifier
+from shredfinder.datasets import example_cutouts
 from shredfinder.exceptions import ModelFileError
 from shredfinder.models import TrainedModel
 from shredfinder.models.archive import EMBEDDED_MODEL, EMBEDDED_MODELS, find_model, read_model
@@ -203,7 +205,7 @@ def test_files_take_precedence_over_the_packages_models(tmp_path, monkeypatch):
     robust = EMBEDDED_MODELS["robust"]
     assert find_model("robust") == find_model(Path("robust")) == robust
     assert find_model("mine.shredmodel") == "mine.shredmodel"
-    with pytest.raises(FileNotFoundError, match="package's models are 'embedded' and 'robust'"):
+    with pytest.raises(FileNotFoundError, match="models are 'embedded', 'robust', 'int8'"):
         TrainedModel.read("mine.shredmodel")
     (tmp_path / "robust").write_bytes(b"a file of the user's")
     assert find_model("robust") == "robust"
@@ -218,3 +220,16 @@ def test_the_robust_model_accepts_the_same_images():
         assert getattr(clear, name) == getattr(robust, name)
     assert robust.novelty is not None
     assert len(EMBEDDED_MODELS["robust"].read_bytes()) < 5e6
+
+
+def test_the_model_in_integers_is_the_embedded_one():
+    exact, integers = TrainedModel.read(), TrainedModel.read("int8")
+    name = f"{exact.description.name}-int8"
+    assert integers.description == replace(exact.description, name=name)
+    for one, other in zip(exact.weights, integers.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    images = example_cutouts().images
+    difference = integers.score(images, "none")[0] - exact.score(images, "none")[0]
+    # Otherwise renew it: ShredClassifier.load().quantize(training_images).save(...)
+    assert np.abs(difference).mean() < 0.01
+    assert 0 < np.abs(difference).max() < 0.15
