@@ -179,55 +179,114 @@ def call(python, path, *arguments):
 # The index
 
 
-def make_empty_bricks(folder, n):
+def make_empty_bricks(folder, n, kind):
     """Write files without contents but for their headers, so that they take no space."""
     from astropy.io import fits
 
-    positions = np.array([(10 + 0.25 * (i % 50), 0.25 * (i // 50)) for i in range(n)])
-    for ra, dec in positions:
+    for i, (ra, dec) in enumerate(place_bricks(n)):
         name = f"{int(ra * 10):04d}p{int(dec * 10):03d}"
         header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2, "NAXIS1": N, "NAXIS2": N})
         header.update(make_header(ra, dec))
         text = header.tostring().encode()
         for band in "grz":
             path = folder / name[:3] / name / f"legacysurvey-{name}-image-{band}.fits"
+            if kind == "other":
+                path = folder / f"{i // 50}" / f"field{i}.{band}.fits"
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 file.write(text)
                 file.truncate(len(text) + -(-N * N * 4 // 2880) * 2880)
-    return positions
 
 
-def time_opening(folder, n_sources):
-    """Return seconds to open all bricks of a folder, and CPU milliseconds per source."""
+def place_bricks(n):
+    """Return the centres of ``n`` bricks in a band of the sky."""
+    return np.array([(10 + 0.25 * (i % 50), 0.25 * (i // 50)) for i in range(n)])
+
+
+def time_opening(folder, cache, n_sources):
+    """Return seconds to open a folder for the first and second time, and CPU ms per source."""
+    import shredfinder
     from shredfinder.cutouts import CutoutRequest, LocalImages
 
-    positions = np.array([(10 + 0.25 * (i % 50), 0.25 * (i // 50)) for i in range(n_sources // 3)])
+    shredfinder.conf.cache_dir = cache
     rng = np.random.default_rng(0)
-    positions = np.repeat(positions, 3, axis=0) + rng.uniform(-0.08, 0.08, (n_sources, 2))
+    positions = np.repeat(place_bricks(n_sources // 3), 3, axis=0)
+    positions += rng.uniform(-0.08, 0.08, (n_sources, 2))
     requests = [CutoutRequest(*p, SIZE, SIZE, SCALE) for p in positions]
-    LocalImages(folder).fetch_many(requests[:5])
-    start = time.perf_counter()
+    opening = []
+    for _ in range(2):
+        start = time.perf_counter()
+        images = LocalImages(folder)
+        opening.append(time.perf_counter() - start)
+        images.fetch_many(requests[:5])
     images = LocalImages(folder)
-    opening = time.perf_counter() - start
     start = time.process_time()
     for first in range(0, n_sources, 128):
         images.fetch_many(requests[first : first + 128])
-    return [opening, (time.process_time() - start) / n_sources * 1e3]
+    return [*opening, (time.process_time() - start) / n_sources * 1e3]
 
 
-def time_index(n):
-    """Return seconds and MiB to index the names of ``n`` bricks."""
-    from shredfinder.cutouts.services.footprints import FieldIndex, locate_brick
+def time_survey(folder, n):
+    """Return seconds and MiB to open ``n`` bricks of a survey whose folders are simulated."""
+    from shredfinder.cutouts.services import brick_files
+    from shredfinder.cutouts.services.footprints import FieldIndex
+    from shredfinder.cutouts.services.planes import to_vectors
 
-    rng = np.random.default_rng(0)
-    names = [
-        f"legacysurvey-{int(ra):04d}p{int(dec):03d}-image-g.fits.fz"
-        for ra, dec in zip(rng.uniform(0, 3600, n), rng.uniform(0, 900, n), strict=True)
-    ]
+    names = [f"{code // 900:04d}p{code % 900:03d}" for code in range(0, 9 * n, 9)]
+    path = os.path.join(folder, "survey-bricks.fits")
+    if not os.path.exists(path):
+        return write_list(path, names)
+    groups = {}
+    for name in names:
+        groups.setdefault(name[:3], []).append(name)
+    tree = [(folder, list(groups), [os.path.basename(path)])]
+    tree += [(os.path.join(folder, group), inside, []) for group, inside in groups.items()]
+    brick_files.os.walk = lambda _: tree
     start = time.perf_counter()
-    FieldIndex.of_bricks([locate_brick(name) for name in names], None)
-    return [time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
+    bricks = brick_files.BrickFolder(folder, ("g", "r", "z"))
+    FieldIndex(to_vectors(bricks.ra, bricks.dec), np.radians(bricks.radius), None)
+    assert bricks.radius.max() < 0.2
+    return [time.perf_counter() - start, get_memory()]
+
+
+def write_list(path, names):
+    """Write the survey's list of bricks."""
+    from astropy.table import Table
+
+    ra, dec = np.array([(int(name[:4]), int(name[5:])) for name in names]).T / 10 + 0.05
+    table = Table({"BRICKNAME": names, "BRICKID": np.arange(len(names)), "RA": ra, "DEC": dec})
+    for name in ("RA1", "RA2", "DEC1", "DEC2"):
+        table[name] = 0.0
+    table.write(path)
+
+
+def time_images(folder, n, fresh):
+    """Return seconds and MiB to open ``n`` files of other names, whose headers are simulated."""
+    import shredfinder
+    from shredfinder.cutouts.services import folder_index
+
+    shredfinder.conf.cache_dir = folder
+    named = {os.path.join(folder, f"{i // 1000}", f"field{i}.g.fits"): "" for i in range(n)}
+    folder_index.list_images = lambda *_: named
+    folder_index._stat = lambda path: (1, 1)
+    folder_index.find_overlaps = lambda *_: ""
+    if fresh:
+        rng = np.random.default_rng(0)
+        vectors = rng.normal(size=(n, 3))
+        vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+        unit = [1.0, False, "", False, ""]
+        folder_index.FolderIndex._read_all = lambda self, new: (
+            [(i, ["g", 0.262, unit], -1, vectors[i], 0.003)] for i in new.tolist()
+        )
+    start = time.perf_counter()
+    index = folder_index.FolderIndex(folder, ("g",), None)
+    index.make_fields(lambda planes: None)
+    return [time.perf_counter() - start, get_memory()]
+
+
+def get_memory():
+    """Return the largest memory of this process in MiB, NumPy and the package included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main():
@@ -289,14 +348,32 @@ def run(options, folder):
         f"source, {wall_1:.2f} and {wall_2:.2f} ms of wall time, {wall_1 / wall_2:.2f} times as "
         f"fast; load of {os.getloadavg()[0]:.0f}"
     )
-    for n in (200, 2000):
-        with tempfile.TemporaryDirectory() as empty:
-            make_empty_bricks(Path(empty), n)
-            results = [call(sys.executable, here, "opening", empty, 300) for _ in range(3)]
-        opening, each = np.min(results, axis=0)
-        print(f"{3 * n:,} files: opened in {opening:.2f} s, {each:.2f} CPU ms per source")
-    seconds, memory = call(sys.executable, here, "index", 330_000)
-    print(f"index of 330,000 names of bricks: {seconds:.2f} s, {memory:.0f} MiB in all")
+    time_index(here)
+
+
+def time_index(here):
+    """Print how long folders of many files take to open."""
+    for kind in ("brick", "other"):
+        for n in (200, 2000):
+            with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as cache:
+                make_empty_bricks(Path(empty), n, kind)
+                arguments = "opening", empty, cache, 300
+                results = [call(sys.executable, here, *arguments) for _ in range(3)]
+            first = results[0][0]
+            _, opening, each = np.min(results, axis=0)
+            print(
+                f"{3 * n:,} files with {kind} names: opened in {first:.2f} s, again in "
+                f"{opening:.2f} s; {each:.2f} CPU ms per source",
+                flush=True,
+            )
+    with tempfile.TemporaryDirectory() as empty:
+        # The first call of each writes the list of bricks, or the index.
+        call(sys.executable, here, "survey", empty, 330_000)
+        seconds, memory = call(sys.executable, here, "survey", empty, 330_000)
+        print(f"330,000 simulated bricks: opened in {seconds:.2f} s, {memory:.0f} MiB in all")
+        call(sys.executable, here, "images", empty, 330_000, True)
+        seconds, memory = call(sys.executable, here, "images", empty, 330_000, False)
+        print(f"330,000 simulated images: opened in {seconds:.2f} s, {memory:.0f} MiB in all")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def assert_same(found, expected):
 
 def test_bricks_by_name_give_the_images_of_bricks_by_header(survey, monkeypatch):
     by_name = LocalImages(survey)
-    monkeypatch.setattr(local, "_FEW_BRICKS", 100)
+    monkeypatch.setattr(local, "_FEW_FILES", 100)
     by_header = LocalImages(survey)
     requests = make_requests()
     expected = by_header.fetch_many(requests)

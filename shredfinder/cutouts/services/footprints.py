@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict, defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,46 +22,14 @@ if TYPE_CHECKING:
     from shredfinder.cutouts.services.planes import Plane
     from shredfinder.cutouts.services.tiles import Part
 
-__all__ = ["FieldIndex", "group_planes", "locate_brick", "resample"]
+__all__ = ["FieldIndex", "group_planes", "resample"]
 
-# The centre of a brick is in its name, in units of 0.1° and truncated.
-_BRICK_NAME = re.compile(r"(?<!\d)(\d{4})([pm])(\d{3})(?!\d)")
-# Half the diagonal of a brick in degrees, and the largest error of its name.
-_BRICK_RADIUS, _NAME_ERROR = 0.19, 0.12
 # Fields whose headers are kept.
 _MAX_LOADED = 512
 # Distances are chords, radii may be those of distorted images.
 _TOLERANCE = 1.1
 # Largest error in pixels of fitted positions.
 _MAX_ERROR = 2e-4
-
-
-def locate_brick(name: str) -> tuple[float, float] | None:
-    """Return the approximate centre of a brick of the Legacy Surveys, by its name.
-
-    Parameters
-    ----------
-    name : str
-        File name, such as ``"legacysurvey-1501p022-image-g.fits.fz"``.
-
-    Returns
-    -------
-    center : tuple of float or None
-        Right ascension and declination in degrees; None if the name is no brick's.
-
-    Examples
-    --------
-    >>> from shredfinder.cutouts.services.footprints import locate_brick
-    >>> locate_brick("legacysurvey-1501m022-image-g.fits.fz")
-    (150.15, -2.25)
-    """
-    found = _BRICK_NAME.search(name)
-    if found is None:
-        return None
-    ra, dec = (int(found[1]) + 0.5) / 10, (int(found[3]) + 0.5) / 10
-    if ra > 360 or dec > 90:
-        return None
-    return ra, dec if found[2] == "p" else -dec
 
 
 def group_planes(planes: Sequence[Plane]) -> list[list[Plane]]:
@@ -99,10 +67,17 @@ class FieldIndex:
     def __len__(self) -> int:
         return len(self._radii)
 
-    @property
-    def centers(self) -> np.ndarray:
-        """`~numpy.ndarray`: unit vectors of the centres, of shape ``(n, 3)``."""
-        return self._tree.data
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """`~numpy.ndarray` of int: place of each field in an order of neighbours, and a last one.
+
+        Neighbouring fields follow one another, since their edges are read for one another.
+        """
+        x, y, z = self._tree.data.T
+        ranks = np.empty(len(self) + 1, int)
+        ranks[np.lexsort((np.arctan2(y, x), z.round(3)))] = np.arange(len(self))
+        ranks[-1] = len(self)
+        return ranks
 
     def covers(self, field: int, plane: Plane) -> bool:
         """Return whether an image lies where the index has its field."""
@@ -153,15 +128,6 @@ class FieldIndex:
         centers = np.array([group[0].center for group in groups]).reshape(-1, 3)
         radii = np.array([group[0].radius for group in groups])
         return cls(centers, radii, groups.__getitem__)
-
-    @classmethod
-    def of_bricks(
-        cls, positions: Sequence[tuple[float, float]], load: Callable[[int], list[Plane]]
-    ) -> FieldIndex:
-        """Return the index of bricks whose approximate positions are known from their names."""
-        ra, dec = np.array(positions, float).reshape(-1, 2).T
-        radius = np.radians(_BRICK_RADIUS + _NAME_ERROR)
-        return cls(to_vectors(ra, dec), np.full(len(ra), radius), load)
 
 
 class _Sum(NamedTuple):

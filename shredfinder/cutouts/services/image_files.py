@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from glob import glob
@@ -27,11 +26,12 @@ from shredfinder.cutouts.image_headers import (
     read_unit,
     select_images,
 )
+from shredfinder.cutouts.services.brick_files import find_bricks
 from shredfinder.cutouts.services.planes import Plane
 from shredfinder.exceptions import ShredfinderWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Sized
 
     from astropy.io.fits import HDUList, Header
     from astropy.wcs import WCS
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts.services.planes import OpenFiles
 
-__all__ = ["find_bricks", "find_planes"]
+__all__ = ["check_not_empty", "find_overlaps", "find_planes", "list_images", "read_file"]
 
 # File names of the Legacy Surveys' images; a brick's folder holds other files too.
 _BRICK_FILES = "*-image-{band}.fits*"
@@ -109,7 +109,9 @@ def find_planes(images: Any, bands: tuple[str, ...], files: OpenFiles) -> list[P
             for plane in _take_band(source, band, tuple(images), files)
         ]
     elif isinstance(images, (str, Path)) and Path(images).is_dir():
-        planes = list(_search_folder(Path(images), bands, files))
+        found = list_images(images, bands).items()
+        planes = [plane for path, band in found for plane in read_file(path, band, bands, files)]
+        check_not_empty(planes, images, bands)
     else:
         planes = [
             plane
@@ -300,33 +302,8 @@ def _as_array(array: Any) -> Any:
     return array if hasattr(array, "mask") else np.asarray(array)
 
 
-def _search_folder(folder: Path, bands: tuple[str, ...], files: OpenFiles) -> Iterator[Plane]:
-    """Yield the planes of all images in a folder and its subfolders, in any band."""
-    bricks = find_bricks(folder, bands)
-    for found in bricks.values():
-        for band, path in found.items():
-            yield from _take_band(path, band, bands, files)
-    if bricks:
-        return
-    paths = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES))
-    maps = [path for path in paths if find_map_word(str(path.relative_to(folder)))]
-    n_images = 0
-    for path in paths:
-        if path in maps or not _holds_images(str(path), files):
-            continue
-        n_images += 1
-        for image in _read_images(str(path), files):
-            yield from _split_planes(image, _recognise_planes(image, bands), files)
-    if not n_images:
-        beside = f" (only maps, such as {maps[0].name!r})" if maps else ""
-        raise ValueError(
-            f"the folder {str(folder)!r} holds no FITS images{beside}: give a folder of bricks "
-            f"({_BRICK_FILES.format(band=bands[0])} and so on) or of other FITS images"
-        )
-
-
-def find_bricks(folder: PathLike, bands: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """Find the files of the Legacy Surveys' bricks in a folder and its subfolders.
+def list_images(folder: PathLike, bands: tuple[str, ...]) -> dict[str, str]:
+    """List the FITS images in a folder and its subfolders, but for maps by their names.
 
     Parameters
     ----------
@@ -337,19 +314,61 @@ def find_bricks(folder: PathLike, bands: tuple[str, ...]) -> dict[str, dict[str,
 
     Returns
     -------
-    bricks : dict
-        By name without the band, sorted: the file of each band.
+    bands : dict
+        By path, sorted: the band that the name of a brick's file says; empty for other images.
     """
-    ends = {f"-image-{band}.fits{end}": band for band in bands for end in ("", ".fz", ".gz")}
-    bricks: dict[str, dict[str, str]] = defaultdict(dict)
-    # This is several times faster than the patterns of pathlib.
-    for place, _, names in os.walk(folder):
-        for name in names:
-            start, found, end = name.rpartition("-image-")
-            band = ends.get(found + end)
-            if band is not None and start:
-                bricks[os.path.join(place, start)][band] = os.path.join(place, name)
-    return {key: bricks[key] for key in sorted(bricks)}
+    bricks = find_bricks(folder, bands)
+    if bricks:
+        return {path: band for found in bricks.values() for band, path in found.items()}
+    paths = (
+        os.path.join(place, name)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(_SUFFIXES)
+    )
+    return {path: "" for path in sorted(paths) if not find_map_word(os.path.relpath(path, folder))}
+
+
+def read_file(path: str, band: str, bands: tuple[str, ...], files: OpenFiles) -> list[Plane]:
+    """Read the headers of a file in a folder.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    band : str
+        Its band, if its name says it; otherwise empty.
+    bands : tuple of str
+        Bands to look for.
+    files : OpenFiles
+        Keeps the file open.
+
+    Returns
+    -------
+    planes : list of Plane
+        Images of one band; empty for a file that holds tables or maps only.
+    """
+    if band:
+        return list(_take_band(path, band, bands, files))
+    if not _holds_images(path, files):
+        return []
+    return [
+        plane
+        for image in _read_images(path, files)
+        for plane in _split_planes(image, _recognise_planes(image, bands), files)
+    ]
+
+
+def check_not_empty(planes: Sized, folder: PathLike, bands: tuple[str, ...]) -> None:
+    """Raise a ValueError if no images were found in a folder, saying what is there."""
+    if not len(planes):
+        paths = sorted(path for path in Path(folder).rglob("*") if find_map_word(path.name))
+        maps = [path.name for path in paths if path.name.lower().endswith(_SUFFIXES)]
+        beside = f" (only maps, such as {maps[0]!r})" if maps else ""
+        raise ValueError(
+            f"the folder {str(folder)!r} holds no FITS images{beside}: give a folder of bricks "
+            f"({_BRICK_FILES.format(band=bands[0])} and so on) or of other FITS images"
+        )
 
 
 def _holds_images(path: str, files: OpenFiles) -> bool:
@@ -375,30 +394,56 @@ def _recognise_planes(image: _Image, bands: tuple[str, ...]) -> tuple[str, ...]:
     return (band,)
 
 
-def _warn_of_overlaps(planes: list[Plane]) -> None:
-    """Warn of files that show the same field in one band: one may be no image."""
-    from scipy.spatial import KDTree
+def find_overlaps(
+    bands: Sequence[str], centers: np.ndarray, radii: np.ndarray, labels: Callable[[int], str]
+) -> str:
+    """Describe files that show the same field in one band, of which one may be no image.
 
-    by_band = defaultdict(list)
-    for plane in planes:
-        # Arrays are given one by one, on purpose.
-        if plane.label != "the array":
-            by_band[plane.band].append(plane)
-    pairs = []
-    for group in by_band.values():
-        reach = _SAME_FIELD * max(plane.radius for plane in group)
-        near = KDTree([plane.center for plane in group]).query_pairs(reach)
-        for i, j in sorted(near):
-            distance = np.linalg.norm(group[i].center - group[j].center)
-            if distance < _SAME_FIELD * min(group[i].radius, group[j].radius):
-                pairs.append((group[i], group[j]))
-    if pairs:
-        first, second = pairs[0]
-        more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
-        warnings.warn(
-            f"{first.label} and {second.label} show the same part of the sky in {first.band}"
-            f"{more}: cutouts are their mean; if one is no image but a weight, mask or model map, "
-            "give the images alone, in a dict of bands and files",
-            ShredfinderWarning,
-            stacklevel=4,
-        )
+    Parameters
+    ----------
+    bands : sequence of str
+        Band of each image.
+    centers : `~numpy.ndarray`
+        Unit vectors of their centres, of shape ``(n, 3)``.
+    radii : `~numpy.ndarray`
+        Their radii in radians.
+    labels : callable
+        Returns the name of an image by its number.
+
+    Returns
+    -------
+    message : str
+        Empty if there are none.
+    """
+    from scipy.spatial import cKDTree
+
+    pairs: list[tuple[int, int]] = []
+    for band in dict.fromkeys(bands):
+        group = np.flatnonzero(np.asarray(bands) == band)
+        reach = _SAME_FIELD * radii[group].max()
+        near = cKDTree(centers[group]).query_pairs(reach, output_type="ndarray")
+        first, second = group[near].T
+        distance = np.linalg.norm(centers[first] - centers[second], axis=1)
+        same = distance < _SAME_FIELD * np.minimum(radii[first], radii[second])
+        pairs += zip(first[same], second[same], strict=True)
+    if not pairs:
+        return ""
+    a, b = min(pairs)
+    more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
+    return (
+        f"{labels(a)} and {labels(b)} show the same part of the sky in {bands[a]}"
+        f"{more}: cutouts are their mean; if one is no image but a weight, mask or model map, "
+        "give the images alone, in a dict of bands and files"
+    )
+
+
+def _warn_of_overlaps(planes: list[Plane]) -> None:
+    """Warn of files that show the same field in one band."""
+    # Arrays are given one by one, on purpose.
+    planes = [plane for plane in planes if plane.label != "the array"]
+    bands = [plane.band for plane in planes]
+    centers = np.array([plane.center for plane in planes]).reshape(-1, 3)
+    radii = np.array([plane.radius for plane in planes])
+    message = find_overlaps(bands, centers, radii, lambda number: planes[number].label)
+    if message:
+        warnings.warn(message, ShredfinderWarning, stacklevel=4)

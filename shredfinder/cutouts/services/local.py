@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import numpy as np
 from shredfinder._utils.runtime import count_threads
 from shredfinder._utils.validation import check_count
 from shredfinder.cutouts.services.base import CutoutService, FetchedImage, register_service
-from shredfinder.cutouts.services.footprints import FieldIndex, locate_brick, resample
-from shredfinder.cutouts.services.image_files import find_bricks, find_planes
-from shredfinder.cutouts.services.planes import OpenFiles, Plane
+from shredfinder.cutouts.services.brick_files import BrickFolder
+from shredfinder.cutouts.services.folder_index import FolderIndex
+from shredfinder.cutouts.services.footprints import FieldIndex, resample
+from shredfinder.cutouts.services.image_files import find_planes, list_images
+from shredfinder.cutouts.services.planes import OpenFiles, Plane, to_vectors
 from shredfinder.cutouts.services.processes import ServiceProcesses
 from shredfinder.exceptions import (
     BadResponseError,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from shredfinder._net.client import HttpClient
     from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts.services.base import CutoutRequest
+    from shredfinder.cutouts.services.folder_index import PlaneKind
 
 __all__ = ["MARGIN", "LocalImages", "make_cutout"]
 
@@ -43,8 +47,8 @@ MARGIN = 24
 _SCALE_TOLERANCE = 0.02
 # Relative difference of units beyond which one flux_scale cannot be right for both images.
 _UNIT_TOLERANCE = 0.05
-# Bricks whose headers are all read at once, with all checks; of more, some are read at first.
-_FEW_BRICKS = 16
+# Bricks or files whose headers are all read at once, with all checks.
+_FEW_FILES = 16
 _N_SAMPLES = 5
 # Cutouts that are made without starting processes.
 _FEW_REQUESTS = 1000
@@ -157,7 +161,11 @@ class LocalImages(CutoutService):
         self._files = OpenFiles()
         self._flux_scale = flux_scale
         try:
-            self._fields = self._index_bricks(images, bands) or self._index_all(images, bands)
+            self._fields = (
+                self._index_bricks(images, bands)
+                or self._index_folder(images, bands)
+                or self._index_all(images, bands)
+            )
         except Exception:
             self.close()
             raise
@@ -173,33 +181,50 @@ class LocalImages(CutoutService):
         """Find the bricks of a survey by their names; None for other images, or a few bricks."""
         if not isinstance(images, (str, os.PathLike)) or not os.path.isdir(images):
             return None
-        bricks = list(find_bricks(images, tuple(bands or "grz")).items())
-        if len(bricks) <= _FEW_BRICKS:
+        bricks = BrickFolder(images, tuple(bands or "grz"))
+        if len(bricks) <= _FEW_FILES or np.isnan(bricks.ra).any():
             return None
-        centers = [locate_brick(os.path.basename(name)) for name, _ in bricks]
-        positions = [center for center in centers if center is not None]
 
-        def load(brick: int, *, quiet: bool = True) -> list[Plane]:
-            planes = find_planes(bricks[brick][1], tuple(bands or "grz"), self._files)
-            self._set_scales(planes, self._flux_scale, quiet=quiet)
+        def read(brick: int) -> list[Plane]:
+            found = bricks.list_files(brick)
+            return find_planes(found, tuple(bands or "grz"), self._files) if found else []
+
+        def load(brick: int) -> list[Plane]:
+            planes = read(brick)
+            self._set_scales(planes, self._flux_scale, quiet=True)
             return planes
 
-        # The names of some are compared with their headers; others may be named so by chance.
-        samples = np.unique(np.linspace(0, len(bricks) - 1, _N_SAMPLES).astype(int))
-        if len(positions) < len(bricks):
+        centers = to_vectors(bricks.ra, bricks.dec)
+        index = FieldIndex(centers, np.radians(bricks.radius), load)
+        # The names of some are compared with their headers; others may be named so by chance, and
+        # a brick's folder may hold no images.
+        spread = np.linspace(0, len(bricks) - 1, _N_SAMPLES).astype(int)
+        samples = ((i, read(i)) for i in dict.fromkeys((*spread, *range(len(bricks)))))
+        sampled = list(islice(((i, planes) for i, planes in samples if planes), _N_SAMPLES))
+        if not all(index.covers(i, plane) for i, planes in sampled for plane in planes):
             return None
-        index = FieldIndex.of_bricks(positions, load)
-        sampled = [find_planes(bricks[i][1], tuple(bands or "grz"), self._files) for i in samples]
-        pairs = zip(samples, sampled, strict=True)
-        if not all(index.covers(i, plane) for i, planes in pairs for plane in planes):
+        planes = [plane for _, planes in sampled for plane in planes]
+        if not planes:
             return None
-        planes = [plane for planes in sampled for plane in planes]
         self.bands = self._choose_bands(planes, bands)
         self._set_scales(planes, self._flux_scale)
         return index
 
+    def _index_folder(self, images: Any, bands: Sequence[str] | None) -> FieldIndex | None:
+        """Find images of any names by an index on disk; None for other input, or a few files."""
+        if not isinstance(images, (str, os.PathLike)) or not os.path.isdir(images):
+            return None
+        wanted = tuple(bands or "grz")
+        if len(list_images(images, wanted)) <= _FEW_FILES:
+            return None
+        folder = FolderIndex(os.fspath(images), wanted, self._files, self._n_workers)
+        self.bands = self._choose_bands(folder.kinds, bands)
+        self._set_scales(folder.kinds, self._flux_scale)
+        prepare = partial(self._set_scales, flux_scale=self._flux_scale, quiet=True)
+        return folder.make_fields(prepare)
+
     def _choose_bands(
-        self, planes: Sequence[Plane], bands: Sequence[str] | None
+        self, planes: Sequence[Plane | PlaneKind], bands: Sequence[str] | None
     ) -> tuple[str, ...]:
         """Return the bands of the cutouts' channels, which must all have images."""
         found = tuple(dict.fromkeys(plane.band for plane in planes))
@@ -221,7 +246,11 @@ class LocalImages(CutoutService):
         return chosen
 
     def _set_scales(
-        self, planes: Sequence[Plane], flux_scale: float | None, *, quiet: bool = False
+        self,
+        planes: Sequence[Plane | PlaneKind],
+        flux_scale: float | None,
+        *,
+        quiet: bool = False,
     ) -> None:
         """Set the factor of each image to nanomaggies per native pixel of the survey."""
         planes = [plane for plane in planes if plane.band in self.bands]
@@ -231,7 +260,7 @@ class LocalImages(CutoutService):
         stated = [plane.unit.get_factor(native or plane.pixel_scale) for plane in planes]
         scales = [native or plane.pixel_scale for plane in planes]
         # Bands of different pixel scales have no common area to which fluxes refer.
-        if scales and max(scales) <= (1 + _SCALE_TOLERANCE) * min(scales):
+        if not quiet and scales and max(scales) <= (1 + _SCALE_TOLERANCE) * min(scales):
             self.flux_pixel_scale = float(np.median(scales))
         if flux_scale is not None:
             for plane in planes:
@@ -301,14 +330,7 @@ class LocalImages(CutoutService):
         valid = np.isfinite(ra) & np.isfinite(dec)
         field = np.full(len(ra), len(self._fields))
         field[valid] = self._fields.nearest(ra[valid], dec[valid])
-        # Neighbouring bricks follow one another, since their edges are read for one another.
-        centers = self._fields.centers
-        rank = np.empty(len(centers) + 1, int)
-        rank[np.lexsort((np.arctan2(centers[:, 1], centers[:, 0]), centers[:, 2].round(3)))] = (
-            np.arange(len(centers))
-        )
-        rank[-1] = len(centers)
-        return np.argsort(rank[field], kind="stable")
+        return np.argsort(self._fields.ranks[field], kind="stable")
 
     def fetch(self, request: CutoutRequest, client: HttpClient | None = None) -> FetchedImage:
         """Combine and resample images; see `CutoutService.fetch`."""
