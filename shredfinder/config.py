@@ -140,7 +140,7 @@ def get_cache_folder(name: str, path: str | os.PathLike[str] | None = None) -> P
 
     Parameters
     ----------
-    name : {"cutouts", "catalogs"}
+    name : {"cutouts", "catalogs", "indices"}
         Name of the cache.
     path : path-like, optional
         The folder, if the user names it.

@@ -72,7 +72,8 @@ class LocalImages(CutoutService):
         holds several. A folder is searched for the Legacy Surveys' bricks,
         ``*-image-g.fits.fz`` and so on, or else for any FITS images, whose bands are read from
         their headers (``FILTER``) or names. Weight, mask, exposure and model maps, and
-        extensions without coordinates, are left out.
+        extensions without coordinates, are left out. Positions of many images that are no bricks
+        are kept in shredfinder's cache, so that opening the folder again is fast.
     bands : sequence of str, optional
         Bands of a cube's planes, unless its header names them (``BANDS``), or to search for in
         a folder; by default g, r and z.
