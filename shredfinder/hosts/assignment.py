@@ -16,21 +16,18 @@ if TYPE_CHECKING:
 
     FindLinks = Callable[[np.ndarray, np.ndarray, tuple[np.ndarray, ...]], LightLinks]
 
-__all__ = ["Sources", "assign"]
+__all__ = ["Sources", "assign", "weigh_evidence"]
 
 _ARCSEC = np.radians(1.0 / 3600.0)
-# Exponential profile: exp(-1.678 r / R), with the half-light radius R.
-_DECAY = 1.678
 # Mean surface brightness within the half-light radius of galaxies that are large enough to be
 # shredded, in mag/arcsec²: it gives the size that goes with a flux.
 _MU = 21.8
+_AREA_PER_FLUX = 10 ** (0.4 * (_MU - 22.5)) / (2 * np.pi)  # squares of radii in arcsec
 # A galaxy extends as far as the mean surface brightness of its entries exceeds this.
 _MU_MEAN = 24.0
 _DENSITY = 10 ** (0.4 * (22.5 - _MU_MEAN))  # nanomaggies per arcsec²
 # Half-light over root mean square radius of an exponential disc.
-_HALF_PER_RMS = _DECAY / np.sqrt(6.0)
-# Shreds lie within this number of half-light radii; farther out if light connects them.
-_REACH, _LIGHT_REACH = 2.0, 4.0
+_HALF_PER_RMS = 1.678 / np.sqrt(6.0)
 # A nucleus has a small part of its galaxy's light: shreds are looked for within this number of its
 # own half-light radii, and within a separation in arcsec.
 _SEARCH, _MAX_SEPARATION = 20.0, 600.0
@@ -39,23 +36,34 @@ _MAX_RADIUS = 300.0
 _DEFAULT_RADIUS = 2.0
 # Flux in nanomaggies of a source without a positive flux.
 _MIN_FLUX = 1e-3
-# Weights of a galaxy's own light, besides that of its shreds, and of the square of its distance
-# from the centre of the shreds around it.
-_OWN, _BALANCE = 1.0, 8.0
-# Weights of the evidence from cutouts: one step (0.3 mag/arcsec²) of brighter light, and the square
-# of the offset from the centre of light.
-_LEVEL, _OFFSET = 0.5, 10.0
-# A galaxy is not in the middle of the light around the shred, or the light rises by this number of
-# steps away from it: then the shred is part of something else.
-_MAX_OFFSET, _MAX_RISE = 0.6, 5
-# Of galaxies beyond the cutout, only the direction is seen: they are larger, and so are their
-# knots, but light at the edge of the cutout connects with them less certainly.
-_REACH_BEYOND, _MAX_RISE_BEYOND = 2.5, 8
-# Brighter light, by this number of steps, connects the shred with another galaxy.
-_MAX_FAINTER = 3
+# Pieces are bluer than their galaxy's entry by this, and their colours differ by that in the mean.
+_BLUER, _COLOR_SPREAD = 0.12, 0.10
 # Shreds without a galaxy are one group if they are closer than this times the sum of their radii.
 _LINK = 1.5
-_MAX_ROUNDS = 8
+
+# Logarithms of the odds that a shred is a piece of a galaxy, with a cutout and without, per unit of
+# each kind of evidence. They were fitted to simulated fields (benchmarks/parent_weights.py) as in
+# multinomial logistic regression: a shred has the galaxies around it to choose from, or none, for
+# which the odds are 1.
+_WEIGHTS = {
+    "constant": (8.7, 10.9),
+    # Logarithm of the galaxy's flux.
+    "flux": (0.66, 0.35),
+    # Logarithm of its ratio to that of the shred if the shred is brighter.
+    "deficit": (0.56, 0.77),
+    # Square root of the separation over the half-light radius of the galaxy with its shreds.
+    "separation": (-3.72, -6.43),
+    # Difference of the colours from what is typical in mag.
+    "color": (-7.2, -7.5),
+    # Distance of the galaxy from the centre of its shreds, over their rms distance: pieces surround
+    # their nucleus, but not a galaxy that is seen in front of the disc.
+    "imbalance": (-7.1, -8.3),
+    # Steps (0.3 mag/arcsec²) by which the light around the shred is brighter than between the two:
+    # then the shred belongs to another galaxy.
+    "rise": (-0.87, 0.0),
+    # Distance of the galaxy from the centre of the light around both, over its rms radius.
+    "offset": (-2.57, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class Sources:
         Half-light radii in arcsec; NaN where unknown.
     flux : `~numpy.ndarray` of shape (n,)
         Fluxes in nanomaggies; NaN where unknown.
+    color : `~numpy.ndarray` of shape (n,)
+        Colours g - r in mag; NaN where unknown.
     shred : `~numpy.ndarray` of bool, of shape (n,)
         Rows that are shreds.
     """
@@ -77,11 +87,18 @@ class Sources:
     points: np.ndarray
     radius: np.ndarray
     flux: np.ndarray
+    color: np.ndarray
     shred: np.ndarray
 
     def take(self, rows: np.ndarray) -> Sources:
         """Select rows."""
-        return Sources(self.points[rows], self.radius[rows], self.flux[rows], self.shred[rows])
+        return Sources(
+            self.points[rows],
+            self.radius[rows],
+            self.flux[rows],
+            self.color[rows],
+            self.shred[rows],
+        )
 
 
 def assign(
@@ -120,7 +137,8 @@ def assign(
     sources, wanted = sources.take(order), wanted[order]
     galaxy = np.isfinite(sources.points[:, 0]) & ~sources.shred
     own = _sizes(sources.radius, sources.flux)
-    flux = np.where(sources.flux > 0, sources.flux, _MIN_FLUX)
+    flux = np.where(np.isfinite(sources.flux), sources.flux, own**2 / _AREA_PER_FLUX)
+    flux = np.maximum(flux, _MIN_FLUX)
     pairs = _find_pairs(sources.points, own, wanted, galaxy)
     links = None
     if find_links is not None:
@@ -131,7 +149,7 @@ def assign(
             sources.points,
             tuple(np.concatenate(values) for values in zip(pairs[:2], own_pairs, strict=True)),
         )
-    chosen, weight = _grow(sources.points, own, flux, pairs, links)
+    chosen, weight = _choose(sources, own, flux, pairs, links)
     lost = np.flatnonzero(wanted & (chosen < 0))
     if lost.size:
         chosen[lost] = _group(sources.points, own, flux, lost, links)
@@ -145,53 +163,80 @@ def assign(
 def _sizes(radius, flux):
     """Return half-light radii in arcsec: the catalogue's, or larger ones for bright sources."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        by_flux = np.sqrt(flux * 10 ** (0.4 * (_MU - 22.5)) / (2 * np.pi))
+        by_flux = np.sqrt(flux * _AREA_PER_FLUX)
     largest = np.fmax(np.where(radius > 0, radius, np.nan), by_flux)
     return np.minimum(np.where(np.isfinite(largest), largest, _DEFAULT_RADIUS), _MAX_RADIUS)
 
 
-def _grow(points, own, flux, pairs, links):
-    """Assign shreds to galaxies, whose light and size include those of their shreds."""
-    n = own.size
+def weigh_evidence(
+    sources: Sources,
+    own: np.ndarray,
+    flux: np.ndarray,
+    pairs: tuple[np.ndarray, ...],
+    links: LightLinks | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return the evidence for each pair of a shred and a galaxy, as the weights need it.
+
+    Parameters
+    ----------
+    sources : Sources
+        All ``n`` rows.
+    own, flux : `~numpy.ndarray` of shape (n,)
+        Their half-light radii in arcsec and positive fluxes in nanomaggies.
+    pairs : tuple of `~numpy.ndarray`
+        Shreds, galaxies and their separations in arcsec, sorted by galaxy and separation.
+    links : LightLinks or None
+        Connections by light.
+
+    Returns
+    -------
+    shred, parent, apart : `~numpy.ndarray` of shape (n_pairs,)
+        The pairs that dark sky does not separate.
+    seen : `~numpy.ndarray` of bool, of shape (n_pairs,)
+        Whether the shred's cutout was used.
+    evidence : dict of `~numpy.ndarray`
+        Values by name.
+    """
     shred, parent, apart = pairs
-    step, offset = np.full(shred.size, -2), np.zeros(shred.size)
-    beyond = np.zeros(shred.size, dtype=bool)
+    seen = np.zeros(shred.size, dtype=bool)
+    offset = rise = np.zeros(shred.size)
     if links is not None:
-        step, offset = links.steps(shred, parent), links.offsets(shred, parent)
-        rise = np.where(step >= 0, links.crest[shred] - step, 0)
-        beyond = (step >= 0) & ~links.contains(shred, parent)
-        possible = (
-            (step != -1)
-            & (offset <= _MAX_OFFSET)
-            & (rise <= np.where(beyond, _MAX_RISE_BEYOND, _MAX_RISE))
-        )
-        brightest = np.full(n, -1)
-        # Galaxies that are excluded already do not count.
-        np.maximum.at(brightest, shred[possible], step[possible])
-        possible &= (step == -2) | (step >= brightest[shred] - _MAX_FAINTER)
-        shred, parent, apart, step, offset, beyond = (
-            values[possible] for values in (shred, parent, apart, step, offset, beyond)
-        )
-    # Galaxies in front of a disc are surrounded by as many shreds as the nucleus, but are fainter
-    # and not in the middle.
-    prior = (
-        _OWN * np.log(flux) - _BALANCE * _imbalance(points, own, flux, shred, parent, apart) ** 2
-    )
-    bonus = _LEVEL * step - _OFFSET * offset**2 + prior[parent]
-    reach = np.where(step < 0, _REACH, np.where(beyond, _REACH_BEYOND, _LIGHT_REACH))
-    chosen, weight = np.full(n, -1, dtype=np.intp), np.zeros(n)
-    for _ in range(_MAX_ROUNDS):
-        # A galaxy grows with its own shreds and with those that have no galaxy yet.
-        free = (chosen[shred] < 0) | (chosen[shred] == parent)
-        total, size = _extend(own, flux, shred[free], parent[free], apart[free])
-        near = apart <= reach * size[parent]
-        best, weight = _choose(
-            shred[near], parent[near], apart[near], bonus[near], total=total, size=size
-        )
-        if np.array_equal(best, chosen):
-            break
-        chosen = best
-    return chosen, weight
+        step = links.steps(shred, parent)
+        lit = step != -1
+        shred, parent, apart, step = (values[lit] for values in (shred, parent, apart, step))
+        seen, offset = step >= 0, links.offsets(shred, parent)
+        rise = np.where(seen, np.maximum(links.crest[shred] - step, 0), 0)
+    _, size = _extend(own, flux, shred, parent, apart)
+    color = np.abs(sources.color[shred] - sources.color[parent] + _BLUER)
+    return shred, parent, apart, seen, {
+        "constant": np.ones(shred.size),
+        "flux": np.log(flux[parent]),
+        "deficit": np.minimum(np.log(flux[parent] / flux[shred]), 0),
+        "separation": np.sqrt(apart / size[parent]),
+        "color": np.where(np.isfinite(color), color, _COLOR_SPREAD),
+        "imbalance": _imbalance(sources.points, own, flux, shred, parent, apart)[parent],
+        "rise": rise,
+        "offset": offset,
+    }
+
+
+def _choose(sources, own, flux, pairs, links):
+    """Return the most probable galaxy of each shred, -1 for none, and its probability."""
+    n = own.size
+    shred, parent, apart, seen, evidence = weigh_evidence(sources, own, flux, pairs, links)
+    odds = np.zeros(shred.size)
+    for name, values in evidence.items():
+        odds += np.where(seen, *_WEIGHTS[name]) * values
+    ranked = np.lexsort((parent, apart, -odds, shred))
+    shred, parent, odds = shred[ranked], parent[ranked], odds[ranked]
+    first = np.r_[True, np.diff(shred) != 0][: shred.size]
+    best, top = np.full(n, -1, dtype=np.intp), np.zeros(n)
+    best[shred[first]] = parent[first]
+    top[shred[first]] = odds[first]
+    # Relative to the best galaxy: its odds may be large numbers.
+    others = np.bincount(shred, weights=np.exp(odds - top[shred]), minlength=n)
+    best[top <= 0] = -1
+    return best, np.where(best >= 0, 1.0 / (np.maximum(others, 1.0) + np.exp(-top)), 0.0)
 
 
 def _find_pairs(points, own, wanted, galaxy):
@@ -216,14 +261,14 @@ def _imbalance(points, own, flux, shred, parent, apart):
     total, _ = _extend(own, flux, shred, parent, apart)
     within = np.pi * apart**2 * _DENSITY <= total[parent]
     shred, parent, apart = shred[within], parent[within], apart[within]
-    light = flux[shred]
+    # Square roots, so that the brightest shred does not count alone.
+    light, light_of_own = np.sqrt(flux[shred]), np.sqrt(flux)
     east, north = tangent_offsets(points[parent], points[shred])
     center = np.hypot(
         np.bincount(parent, light * east, n).astype(float), np.bincount(parent, light * north, n)
     )
-    spread = np.bincount(parent, light * (apart**2 + own[shred] ** 2), n) + flux * own**2
-    light = np.bincount(parent, light, n) + flux
-    return center / np.sqrt(spread * light)
+    spread = np.bincount(parent, light * (apart**2 + own[shred] ** 2), n) + light_of_own * own**2
+    return center / np.sqrt(spread * (np.bincount(parent, light, n) + light_of_own))
 
 
 def _extend(own, flux, shred, parent, apart):
@@ -258,23 +303,6 @@ def _extend(own, flux, shred, parent, apart):
         )[grown]
         size = np.fmax(size, own)
     return total, size
-
-
-def _choose(shred, parent, apart, bonus, total, size):
-    """Return the best galaxy of each shred, -1 for none, and its share."""
-    n = total.size
-    # Expected light of the galaxy at the shred: a faint companion must be much nearer.
-    score = np.log(total[parent]) - _DECAY * apart / size[parent]
-    # Brighter light between the two makes a galaxy more probable.
-    score += bonus
-    ranked = np.lexsort((parent, apart, -score, shred))
-    shred, parent, score = shred[ranked], parent[ranked], score[ranked]
-    first = np.r_[True, np.diff(shred) != 0][: shred.size]
-    best, top = np.full(n, -1, dtype=np.intp), np.zeros(n)
-    best[shred[first]] = parent[first]
-    top[shred[first]] = score[first]
-    others = np.bincount(shred, weights=np.exp(score - top[shred]), minlength=n)
-    return best, np.where(best >= 0, 1.0 / np.maximum(others, 1.0), 0.0)
 
 
 def _group(points, own, flux, lost, links):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from shredfinder.surveys import Survey
 
-__all__ = ["Bands", "find_bands", "find_identifiers", "find_size", "read_flux"]
+__all__ = ["Bands", "find_bands", "find_identifiers", "find_size", "read_flux", "read_light"]
 
 _BANDS = "ugrizy"
 # Roles in a survey's description of its catalogue that vary with the band.
@@ -159,6 +159,20 @@ def read_flux(
     with np.errstate(invalid="ignore"):
         error[~(error >= 0)] = np.nan
     return flux, (np.log(10) / 2.5 * flux * error) ** 2
+
+
+def read_light(table: Table, bands: Bands, band: str) -> np.ndarray:
+    """Return each row's flux in a band in nanomaggies, whether or not corrected for extinction.
+
+    Observed fluxes come first; NaN where all are missing. They are good enough for comparisons,
+    since extinction hardly varies within a galaxy.
+    """
+    flux = np.full(len(table), np.nan)
+    for dereddened in (True, False):
+        values, _ = read_flux(table, bands, band, dereddened=dereddened)
+        if values is not None:
+            flux = np.where(np.isfinite(values), values, flux)
+    return flux
 
 
 def read_column(

@@ -9,7 +9,7 @@ import numpy as np
 
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.positions import get_degrees
-from shredfinder.hosts.fluxes import read_flux
+from shredfinder.hosts.fluxes import read_light
 from shredfinder.hosts.sphere import unit_vectors
 
 if TYPE_CHECKING:
@@ -89,12 +89,7 @@ def check_parents(parents: Table, identifiers: np.ndarray) -> tuple[np.ndarray, 
 
 def read_weights(table: Table, bands: Bands) -> np.ndarray:
     """Return each row's light in the reference band, 0 where it is missing or negative."""
-    flux = np.zeros(len(table))
-    for dereddened in (True, False):
-        values, _ = read_flux(table, bands, bands.reference, dereddened=dereddened)
-        if values is not None:
-            flux = np.where(np.isfinite(values), values, flux)
-    return np.maximum(flux, 0.0)
+    return np.maximum(np.nan_to_num(read_light(table, bands, bands.reference), nan=0.0), 0.0)
 
 
 def make_groups(kind: np.ndarray, index: np.ndarray, weight: np.ndarray) -> Groups:

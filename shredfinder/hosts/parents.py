@@ -17,7 +17,7 @@ from shredfinder._utils.units import split_mask, to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.assignment import Sources, assign
 from shredfinder.hosts.ellipse import elliptical_radii, is_large_galaxy_entry, usable_ellipses
-from shredfinder.hosts.fluxes import find_bands, find_identifiers, find_size, read_flux
+from shredfinder.hosts.fluxes import find_bands, find_identifiers, find_size, read_light
 from shredfinder.hosts.light import find_light_links
 from shredfinder.hosts.sphere import iter_pairs, unit_vectors
 
@@ -267,20 +267,21 @@ def _warn_of_gaps(scored, placed):
 
 
 def _read_sources(table, points, shred, survey):
-    """Return positions, half-light radii (arcsec) and fluxes (nanomaggies) of all rows."""
-    flux = np.full(len(table), np.nan)
+    """Return positions, half-light radii (arcsec), fluxes (nanomaggies) and colours of all rows."""
     bands = find_bands(table, survey)
+    flux = np.full(len(table), np.nan)
+    color = flux.copy()
     if bands:
-        # Observed or corrected fluxes are equally good here: extinction hardly varies.
-        for dereddened in (True, False):
-            values, _ = read_flux(table, bands[0], bands[0].reference, dereddened=dereddened)
-            if values is not None:
-                flux = np.where(np.isfinite(values), values, flux)
+        flux = read_light(table, bands[0], bands[0].reference)
+        if {"g", "r"} <= {*bands[0].columns}:
+            blue, red = (read_light(table, bands[0], band) for band in "gr")
+            with np.errstate(invalid="ignore", divide="ignore"):
+                color = 2.5 * np.log10(np.where((blue > 0) & (red > 0), red / blue, np.nan))
     size = find_size(table)
     radius = np.full(len(table), np.nan)
     if size is not None:
         radius = to_floats(table[size], size, u.arcsec)
-    return Sources(points, radius, flux, shred)
+    return Sources(points, radius, flux, color, shred)
 
 
 def _find_ellipses(points, wanted, hosts, order):
