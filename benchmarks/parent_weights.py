@@ -3,7 +3,7 @@
 python benchmarks/parent_weights.py --n-fields 20 --first-seed 1001
 
 Multinomial logistic regression on simulated fields with perfect scores: each shred belongs to one
-of the galaxies around it, or to none of them. Prints the numbers for shredfinder/hosts/assignment.py
+of the galaxies around it, or to none. Prints the weights that shredfinder/hosts/assignment.py has.
 """
 
 import argparse
@@ -57,7 +57,9 @@ def fit(samples):
     values = np.concatenate([np.stack([sample[0][name] for name in names], 1)
                              for sample in samples])  # fmt: skip
     first = np.cumsum([0, *(sample[3] for sample in samples)])
-    shred = np.concatenate([sample[1] + start for sample, start in zip(samples, first, strict=False)])
+    shred = np.concatenate(
+        [sample[1] + start for sample, start in zip(samples, first, strict=False)]
+    )
     right = np.concatenate([sample[2] for sample in samples])
     free = np.array([name != "constant" for name in names])
     spread = np.where(values.std(axis=0) > 0, values.std(axis=0), 1.0)

@@ -1,4 +1,4 @@
-"""Assignment of shreds to galaxies by light, size and separation."""
+"""Assignment of shreds to the most probable galaxy around them."""
 
 from __future__ import annotations
 
@@ -64,6 +64,12 @@ _WEIGHTS = {
     # Distance of the galaxy from the centre of the light around both, over its rms radius.
     "offset": (-2.57, 0.0),
 }
+# Least logarithm of the odds of a parent: a piece without a galaxy is a smaller error than a wrong
+# galaxy.
+_LEAST = 0.4
+# A galaxy with less than this share of the light is only the parent of its shreds if the mean
+# logarithm of their odds exceeds this: else it would be swallowed by them.
+_MIN_SHARE, _MIN_ODDS = 0.27, 1.8
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def assign(
         Row of the galaxy, or of the brightest shred of the group; -1 for rows that are not
         wanted.
     share : `~numpy.ndarray` of float, of shape (n,)
-        Share of that galaxy among the possible ones.
+        Probability of that galaxy; 1 for groups.
     """
     n = order.size
     parent, share = np.full(n, -1, dtype=np.intp), np.zeros(n)
@@ -208,16 +214,22 @@ def weigh_evidence(
         rise = np.where(seen, np.maximum(links.crest[shred] - step, 0), 0)
     _, size = _extend(own, flux, shred, parent, apart)
     color = np.abs(sources.color[shred] - sources.color[parent] + _BLUER)
-    return shred, parent, apart, seen, {
-        "constant": np.ones(shred.size),
-        "flux": np.log(flux[parent]),
-        "deficit": np.minimum(np.log(flux[parent] / flux[shred]), 0),
-        "separation": np.sqrt(apart / size[parent]),
-        "color": np.where(np.isfinite(color), color, _COLOR_SPREAD),
-        "imbalance": _imbalance(sources.points, own, flux, shred, parent, apart)[parent],
-        "rise": rise,
-        "offset": offset,
-    }
+    return (
+        shred,
+        parent,
+        apart,
+        seen,
+        {
+            "constant": np.ones(shred.size),
+            "flux": np.log(flux[parent]),
+            "deficit": np.minimum(np.log(flux[parent] / flux[shred]), 0),
+            "separation": np.sqrt(apart / size[parent]),
+            "color": np.where(np.isfinite(color), color, _COLOR_SPREAD),
+            "imbalance": _imbalance(sources.points, own, flux, shred, parent, apart)[parent],
+            "rise": rise,
+            "offset": offset,
+        },
+    )
 
 
 def _choose(sources, own, flux, pairs, links):
@@ -235,8 +247,20 @@ def _choose(sources, own, flux, pairs, links):
     top[shred[first]] = odds[first]
     # Relative to the best galaxy: its odds may be large numbers.
     others = np.bincount(shred, weights=np.exp(odds - top[shred]), minlength=n)
-    best[top <= 0] = -1
+    best[top <= _LEAST] = -1
+    best[_outshine(flux, best, top)] = -1
     return best, np.where(best >= 0, 1.0 / (np.maximum(others, 1.0) + np.exp(-top)), 0.0)
+
+
+def _outshine(flux, best, top):
+    """Return the shreds that are too bright, together, for the galaxy that was chosen."""
+    n = flux.size
+    shred = np.flatnonzero(best >= 0)
+    galaxy = best[shred]
+    light = np.bincount(galaxy, flux[shred], n)
+    evidence = np.bincount(galaxy, flux[shred] * top[shred], n)
+    doubtful = (flux < _MIN_SHARE * (flux + light)) & (evidence < _MIN_ODDS * light)
+    return shred[doubtful[galaxy]]
 
 
 def _find_pairs(points, own, wanted, galaxy):

@@ -52,11 +52,12 @@ def find_parents(
 ) -> Table:
     """Find the galaxy to which each row of a scored catalogue belongs.
 
-    A row with ``p_cnn`` below the threshold is a galaxy of its own. A shred belongs to the galaxy
-    with the most light at its position, judged by magnitude, half-light radius and separation; a
-    galaxy grows with the shreds around it, and galaxies in the middle of their shreds are
-    preferred. Cutouts show in addition which sources are connected by light. Shreds without a
-    galaxy are grouped as orphans: together they are a galaxy of which every entry is a shred.
+    A row with ``p_cnn`` below the threshold is a galaxy of its own. A shred belongs to the most
+    probable galaxy around it, or to none. The probability depends on the galaxy's magnitude, its
+    separation in units of the half-light radius that it has with its shreds, the colours, and
+    whether the galaxy is in the middle of its shreds. Cutouts show in addition how brightly light
+    connects the two. Shreds without a galaxy are grouped as orphans: together they are a galaxy of
+    which every entry is a shred.
 
     Parameters
     ----------
@@ -96,8 +97,8 @@ def find_parents(
                           brightest row of the group
         parent_kind       ``self`` (a galaxy), ``row`` (a piece of another row), ``host`` (a piece
                           of a host that is not in the table) or ``orphan``
-        parent_confidence 0 to 1: for a galaxy, 1 − ``p_cnn``; for a shred, the share of its parent
-                          among the possible ones
+        parent_confidence 0 to 1: for a galaxy, 1 − ``p_cnn``; for a shred, the probability of its
+                          parent among the possible ones
         parent_index      row of the parent in ``table``, or in ``hosts`` for the kind ``host``
         parent_flag       ``unscored`` (``p_cnn`` is missing: the row is its own galaxy) or
                           ``no position``, else empty

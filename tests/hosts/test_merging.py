@@ -105,6 +105,64 @@ def test_parents_from_the_light_in_cutouts():
     assert find_parents(table)["parent_id"].tolist()[2] == 2
 
 
+def make_disc_cutouts(east, north, discs):
+    """Cutouts in r of round, flat discs: (east, north, radius) in arcsec, and nanomaggies."""
+    y, x = np.indices((128, 128))
+    noise = 1e-5 * np.random.default_rng(1).standard_normal((128, 128))
+    images = np.zeros((len(east), 128, 128, 1), dtype=np.float32)
+    for image, x0, y0 in zip(images, east, north, strict=True):
+        image[..., 0] = noise
+        for e, n, radius, height in discs:
+            # North is up and east is left.
+            apart = np.hypot(x - 63.5 + (e - x0) / 0.46875, y - 63.5 + (n - y0) / 0.46875)
+            image[apart < radius / 0.46875] += height
+    return Cutouts(images, pixel_scale=0.46875, bands=["r"], color_mapping="flux")
+
+
+def make_disc_table(east, north, **columns):
+    return Table({"ra": 150.0 + np.array(east) / 3600, "dec": np.array(north) / 3600, **columns})
+
+
+def test_outer_pieces_of_a_large_disc_belong_to_its_nucleus():
+    pytest.importorskip("photutils")
+    # The nucleus is compact and the disc large: from cutout to cutout, light leads to the pieces.
+    east, north = [0, 25, 50, 75, 105, -28, -55, -80, -105], [0.0] * 9
+    table = make_disc_table(
+        east, north, r=[13.0] + 8 * [18.0], radius=[12.0] + 8 * [2.0], p_cnn=[0.0] + 8 * [0.9]
+    )
+    found = find_parents(table, make_disc_cutouts(east, north, [(0, 0, 115, 0.05)]))
+    assert found["parent_kind"].tolist() == ["self"] + 8 * ["row"]
+
+
+def test_piece_away_from_the_centre_of_light_belongs_to_a_bright_nucleus():
+    pytest.importorskip("photutils")
+    # A bright arm on one side shifts the centre of light.
+    east, north = [0, -9, 7, -10], [0, 3, -3, -3]
+    table = make_disc_table(
+        east, north, r=[15.0, 16.5, 19.0, 19.0], radius=[5.0, 3, 1, 1], p_cnn=[0.0, 0.9, 0.9, 0.9]
+    )
+    discs = [(-3, 0, 14, 0.01), (-9, 0, 6, 0.03)]
+    found = find_parents(table, make_disc_cutouts(east, north, discs))
+    assert found["parent_kind"].tolist() == ["self"] + 3 * ["row"]
+
+
+def test_faint_galaxy_is_not_the_parent_of_bright_pieces():
+    # Two bright pieces of a galaxy without an entry, and a faint galaxy beside it.
+    table = make_disc_table(
+        [0, 8, 14], [0, 0, 0], r=[20.5, 17.0, 17.5], radius=[1.5, 3, 3], p_cnn=[0.0, 0.9, 0.9]
+    )
+    assert find_parents(table)["parent_kind"].tolist() == ["self", "orphan", "orphan"]
+
+
+def test_colour_decides_between_two_similar_galaxies():
+    table = make_disc_table(
+        [0, 20, 9], [0, 0, 0], r=[16.0, 16.0, 19.0], radius=[4.0, 4, 1], p_cnn=[0.0, 0.0, 0.9]
+    )
+    table["g"] = table["r"] + [0.9, 0.5, 0.4]
+    # A red galaxy is a little nearer to a blue piece than a blue one.
+    assert find_parents(table)["parent_index"].tolist() == [0, 1, 1]
+
+
 def test_unconnected_galaxy_is_not_swallowed():
     pytest.importorskip("photutils")
     # A galaxy that was scored as a shred, 12″ from a bright one, with dark sky between them.
