@@ -138,10 +138,11 @@ class FolderIndex:
             Called with a field's images when its headers have been read.
         """
         _, first, field = np.unique(self._planes["grid"], return_index=True, return_inverse=True)
-        rows = np.split(np.argsort(field, kind="stable"), np.cumsum(np.bincount(field))[:-1])
+        rows, ends = np.argsort(field, kind="stable"), np.cumsum(np.bincount(field))
 
         def load(number: int) -> list[Plane]:
-            planes = [self._get(self._planes[row]) for row in rows[number]]
+            group = rows[ends[number - 1] if number else 0 : ends[number]]
+            planes = [self._get(self._planes[row]) for row in group]
             prepare(planes)
             return planes
 
@@ -187,12 +188,13 @@ class FolderIndex:
         """Read the stored index; return the files that it holds, and their sizes and times."""
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                names = stored["names"].tobytes()
-                paths = [os.fsdecode(name) for name in names.split(b"\0")] if names else []
+                names = os.fsdecode(stored["names"].tobytes())
+                start = os.path.join(self._folder, "")
+                paths = [start + name for name in names.split("\0")] if names else []
                 facts = json.loads(stored["facts"].tobytes())
                 self._planes = stored["planes"].astype(_PLANE, casting="equiv")
                 self._kinds, self._overlaps = facts["kinds"], facts["overlaps"]
-                return [os.path.join(self._folder, name) for name in paths], stored["stats"]
+                return paths, stored["stats"]
         # There is none, or it is damaged.
         except Exception:
             return [], self._stats[:0]
