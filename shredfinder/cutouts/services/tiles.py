@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from astropy.io.fits import Header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +14,9 @@ __all__ = ["DecodedTiles", "Part"]
 
 # Share of missing tiles from which it is faster to decode all of them.
 _WHOLE = 0.55
-# Tiles that take as long to decode as astropy takes to begin, which reads the header anew.
-_CALL = 6
+# Tiles that take as long to decode as astropy takes to begin.
+_CALL = 3
+_MISSING = object()
 
 
 class Part(NamedTuple):
@@ -34,6 +36,27 @@ class Part(NamedTuple):
         )
 
 
+class _KeptHeader(Header):
+    """A header that does not change, whose values are looked up once."""
+
+    def __getitem__(self, key: Any) -> Any:
+        kept = self.__dict__.setdefault("_kept", {})
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        if key not in kept:
+            kept[key] = super().__getitem__(key) if super().__contains__(key) else _MISSING
+        if kept[key] is _MISSING:
+            raise KeyError(f"Keyword {key!r} not found.")
+        return kept[key]
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]
+        except KeyError:
+            return False
+        return True
+
+
 class DecodedTiles:
     """A compressed image, and its tiles that were decoded.
 
@@ -45,6 +68,10 @@ class DecodedTiles:
 
     def __init__(self, hdu: Any) -> None:
         self._section, self._shape = hdu.section, hdu.shape
+        # Astropy looks up a hundred keywords per call, which takes as long as decoding two tiles.
+        table = getattr(hdu, "_bintable", None)
+        if table is not None and type(table.header) is Header:
+            table.header.__class__ = _KeptHeader
         self._tile = np.array(hdu.tile_shape)
         self._done = np.zeros(-(-np.array(self._shape) // self._tile), bool)
         # Tiles by themselves: an array of the whole image would take memory, and time, for all
