@@ -59,7 +59,7 @@ def main():
         "history": [render(plot_histories(name, parts)) for name, parts in records.items()],
         "roc": plot_curves(y, scores),
         "calibration": plot_calibration(y, scores),
-        "by_kind": [image for p in scores.values() for image in plot_bins(sources, rows, y, p[0])],
+        "by_kind": plot_kinds(sources, rows, y, scores),
         "classes": [
             render(plot_class_gallery(sources.cutouts(rows), p[0], y, random_state=1), dpi=70)
             for p in scores.values()
@@ -71,7 +71,7 @@ def main():
             for name, recipe in zip(scores, (better, "compact"), strict=True)
         }
         figures["field_view"] = plot_simulated_field(paths)
-    columns = {"history": 1, "calibration": 3, "by_kind": 3, "classes": 1}
+    columns = {"history": 1, "classes": 1}
     for name, figure in figures.items():
         save(figure, args.output / f"paper_{name}.jpg", n_columns=columns.get(name, 2))
 
@@ -98,18 +98,20 @@ def plot_curves(y, scores):
 
 def plot_calibration(y, scores):
     """Plot the reliability of both networks and histograms of their scores."""
-    reliability = None
-    for name, p in scores.items():
-        reliability = plot_reliability(
+    figure = make_figure(9.4, 3.6)
+    reliability, *histograms = figure.subplots(1, 3)
+    for (name, p), ax in zip(scores.items(), histograms, strict=True):
+        plot_reliability(
             np.tile(y, len(p)), p.ravel(), label=name, color=COLORS[name], ax=reliability
         )
-    images = [render(reliability.figure)]
-    for name, p in scores.items():
-        histogram = plot_p_cnn(p[0], y)
-        histogram.set_title(f"{name}, fold 1", fontsize=10)
-        histogram.figure.set_size_inches(4.8, reliability.figure.get_figheight())
-        images.append(render(histogram.figure))
-    return images
+        plot_p_cnn(p[0], y, ax=ax).set_title(f"{name}, fold 1", fontsize=10)
+    return figure
+
+
+def plot_kinds(sources, rows, y, scores):
+    """Plot the metrics by kind of source: a row for each kind, a column for each network."""
+    columns = [plot_bins(sources, rows, y, p[0]) for p in scores.values()]
+    return [image for row in zip(*columns, strict=True) for image in row]
 
 
 def plot_simulated_field(paths):

@@ -31,8 +31,10 @@ _KINDS = {
 }
 # Layers that are named below the layer before them, and not drawn.
 _FINISHING = {"BatchNormalization": "norm", "ReLU": "ReLU", "Activation": ""}
-# Gaps and depth in units of the height of the largest image.
-_GAP, _DEPTH = 0.16, 0.35
+# Gaps, depth and length of a row in units of the height of the largest image.
+_GAP, _DEPTH, _ROW = 0.16, 0.35, 7.1
+# Space for the text below a box, in the same units.
+_TEXT = 0.8
 
 
 @dataclass
@@ -43,6 +45,7 @@ class _Box:
     inputs: list[_Box]
     notes: list[str] = field(default_factory=list)
     column: int = 0
+    row: int = 0
     x: float = 0.0
     y: float = 0.0
 
@@ -62,7 +65,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
 
     A box's height and depth scale with the square root of the height and width of the layer's
     output, its width with the logarithm of the number of channels. Normalisations and activations
-    are named below the layer that they follow.
+    are named below the layer that they follow. Long networks continue in a second row.
 
     Parameters
     ----------
@@ -103,28 +106,21 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
     _place_boxes(boxes)
     # Limits of all boxes, with their top and right sides.
     right = max(box.x + _width(box) + _slant(box) for box in boxes)
-    top = max(box.y + _height(box) / 2 + _slant(box) for box in boxes)
+    top = max(_top(box) for box in boxes)
     bottom = min(box.y - _height(box) / 2 for box in boxes)
-    # Inches: readable for small networks, and on a page for large ones.
-    width = min(max(0.95 * right, 7), 14)
-    figure = make_figure(width, width / right * (top - bottom + 1.1) + 0.5)
+    # Inches: the text stays readable where the figure is reduced to the width of a page.
+    width = min(max(1.1 * right, 5.5), 8.5)
+    figure = make_figure(width, width / right * (top - bottom + _TEXT + 0.3) + 0.5)
     ax = figure.add_subplot()
     ax.set_aspect("equal")
     ax.axis("off")
     ax.set_xlim(-0.15, right + 0.15)
-    ax.set_ylim(bottom - 0.75, top + 0.3)
+    ax.set_ylim(bottom - _TEXT, top + 0.3)
     ax.set_title(title or f"{network.name}: {network.count_params():,} parameters", fontsize=10)
     patches = import_optional("matplotlib.patches", "plotting")
     for box in boxes:
-        # Connections end in the middle of the sides.
         for source in box.inputs:
-            ax.plot(
-                [source.x + _width(source) + _slant(source) / 2, box.x + _slant(box) / 2],
-                [source.y + _slant(source) / 2, box.y + _slant(box) / 2],
-                color="0.55",
-                linewidth=0.8,
-                zorder=1,
-            )
+            ax.plot(*_connect(source, box, boxes), color="0.55", linewidth=0.8, zorder=1)
     # Where boxes overlap, the right one is in front.
     for order, box in enumerate(sorted(boxes, key=lambda box: (box.x, box.y))):
         _draw_box(ax, patches, box, 2 + order)
@@ -133,7 +129,7 @@ def plot_network(network: Any, *, title: str | None = None) -> Figure:
         for kind, (color, _) in _KINDS.items()
         if any(box.kind == kind and box.inputs for box in boxes)
     ]
-    ax.legend(handles=handles, loc="lower right", ncols=5, fontsize=7, frameon=False)
+    ax.legend(handles=handles, loc="upper right", ncols=5, fontsize=8, frameon=False)
     return figure
 
 
@@ -167,17 +163,42 @@ def _place_boxes(boxes: list[_Box]) -> None:
     """Place each box in the column after its last input."""
     for box in boxes:
         box.column = 1 + max((source.column for source in box.inputs), default=-1)
-    x = 0.0
-    for column in range(1 + max(box.column for box in boxes)):
-        members = [box for box in boxes if box.column == column]
+    columns = [
+        [box for box in boxes if box.column == column]
+        for column in range(1 + max(box.column for box in boxes))
+    ]
+    x, row = 0.0, 0
+    for members, before in zip(columns, [[], *columns], strict=False):
+        if x > _ROW and len(before) == 1:
+            x, row = 0.0, row + 1
         # Branches of one column are stacked, with room for their text.
-        step = max(_height(box) + _slant(box) for box in members) + 0.75
+        step = max(_height(box) + _slant(box) for box in members) + _TEXT
         for i, box in enumerate(members):
-            box.x, box.y = x, ((len(members) - 1) / 2 - i) * step
+            box.row, box.x, box.y = row, x, ((len(members) - 1) / 2 - i) * step
             # A layer after one of several branches stays at the height of that branch.
-            if len(members) == 1 and len(box.inputs) == 1:
+            if len(members) == 1 and len(box.inputs) == 1 and box.inputs[0].row == row:
                 box.y = box.inputs[0].y
-        x += max(*(_width(box) + _slant(box) / 2 for box in members), 0.42) + _GAP
+        x += max(*(_width(box) + _slant(box) / 2 for box in members), 0.46) + _GAP
+    # Each row is below the text of the row before.
+    floor = 0.0
+    for row in range(row + 1):
+        members = [box for box in boxes if box.row == row]
+        if row:
+            shift = floor - max(_top(box) for box in members)
+            for box in members:
+                box.y += shift
+        floor = min(box.y - _height(box) / 2 for box in members) - _TEXT - 0.2
+
+
+def _connect(source: _Box, box: _Box, boxes: list[_Box]) -> tuple[list[float], list[float]]:
+    """Compute the line between the middles of two boxes' sides."""
+    x1, y1 = source.x + _width(source) + _slant(source) / 2, source.y + _slant(source) / 2
+    x2, y2 = box.x + _slant(box) / 2, box.y + _slant(box) / 2
+    if source.row == box.row:
+        return [x1, x2], [y1, y2]
+    # From the end of a row to the start of the next, through the gap between them.
+    between = max(_top(other) for other in boxes if other.row == box.row) + 0.1
+    return [x1, x1 + 0.15, x1 + 0.15, -0.1, -0.1, x2], [y1, y1, between, between, y2, y2]
 
 
 def _height(box: _Box) -> float:
@@ -186,6 +207,10 @@ def _height(box: _Box) -> float:
         return np.sqrt(box.shape[0] / 128)
     # The height of a vector is its number of units, on a logarithmic scale.
     return min(0.18 * np.log2(box.shape[0] + 1), 2.2) * 0.7
+
+
+def _top(box: _Box) -> float:
+    return box.y + _height(box) / 2 + _slant(box)
 
 
 def _slant(box: _Box) -> float:
@@ -225,9 +250,9 @@ def _draw_box(ax: Axes, patches: ModuleType, box: _Box, zorder: int) -> None:
             )
         )
     ax.text(
-        x + width / 2, y - 0.05, _describe(box), ha="center", va="top", fontsize=5.2,
-        linespacing=1.15, zorder=99,
-        bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.5, "linewidth": 0},
+        x + width / 2, y - 0.05, _describe(box), ha="center", va="top", fontsize=7.5,
+        linespacing=1.05, zorder=99,
+        bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.3, "linewidth": 0},
     )  # fmt: skip
 
 
