@@ -99,7 +99,8 @@ def plot_curves(y, scores):
 def plot_calibration(y, scores):
     """Plot the reliability of both networks and histograms of their scores."""
     figure = make_figure(9.4, 3.6)
-    reliability, *histograms = figure.subplots(1, 3)
+    reliability, *histograms = figure.subplots(1, 3, width_ratios=[1.6, 1, 1])
+    reliability.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
     for (name, p), ax in zip(scores.items(), histograms, strict=True):
         plot_reliability(
             np.tile(y, len(p)), p.ravel(), label=name, color=COLORS[name], ax=reliability
