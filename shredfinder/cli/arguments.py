@@ -97,7 +97,7 @@ def add_catalogue_argument(parser: argparse.ArgumentParser, name: str, *, help: 
     parser.add_argument(
         "--table",
         metavar="NAME",
-        help="which table of a file that holds several: number or name of a FITS extension, "
+        help="table to read from a file with several: number or name of a FITS extension, "
         "number (from 0) or ID in a VOTable, path in an HDF5 file",
     )
 
@@ -164,7 +164,7 @@ def add_survey_argument(parser: argparse.ArgumentParser, *, of: str = "the candi
     parser.add_argument(
         "--survey",
         default=DEFAULT_SURVEY,
-        help=f"survey of {of}: {', '.join(SURVEYS)}; or for short "
+        help=f"survey of {of}: {', '.join(SURVEYS)}, or the short names "
         f"{', '.join(alias for survey in SURVEYS.values() for alias in survey.aliases)} "
         "(default: %(default)s)",
     )
@@ -227,7 +227,7 @@ def add_host_table_argument(parser: argparse.ArgumentParser, *, default: str, co
         "--hosts",
         metavar="FILE",
         default=default,
-        help="'nsa' (NASA-Sloan Atlas, downloaded once, some gigabytes), 'none', or a table "
+        help="'nsa' (NASA-Sloan Atlas, several gigabytes, downloaded once), 'none', or a table "
         f"{columns} (default: %(default)s)",
     )
 

@@ -102,7 +102,9 @@ def fractions(args: argparse.Namespace) -> None:
     print("\n".join(found.pformat(max_lines=-1, max_width=-1)))
     unscored = max(found["n_unscored"]) if len(found) else 0
     if unscored:
-        print(f"up to {unscored} rows are unscored and in no fraction", file=sys.stderr)
+        print(
+            f"up to {unscored} rows are unscored, and excluded from the fractions", file=sys.stderr
+        )
 
 
 def configure_pool(parser: argparse.ArgumentParser) -> None:

@@ -35,20 +35,21 @@ examples:
       -o scored.ecsv --overwrite
   shredfinder classify image.png
 
-Without --cutouts, images are fetched by position, by default from the Legacy Surveys viewer, and
-cached, so repeated runs are fast. Scores are saved beside OUT until it is written, and --resume
-continues an interrupted run. From FITS to FITS and from Parquet to Parquet, memory hardly grows
-with the catalogue.
+Without --cutouts, images are fetched by position, by default from the Legacy Surveys viewer. They
+are cached, so repeated runs are fast. Scores are saved in a file next to OUT until OUT is written,
+and --resume continues an interrupted run. If input and output are both FITS or both Parquet, memory
+use hardly depends on the size of the catalogue.
 
-OUT holds every row of the catalogue, in order, with two more columns: p_cnn, the probability that
-the source is a shred (NaN if it is unscored), and p_cnn_flag, the reason. p_cnn assumes the
-training set's 38 % shred fraction. --prior corrects it to the catalogue's, which is a few per cent
-in real ones: where 5 % have p_cnn >= 0.5, about 2.6 % are shreds. --prior estimate estimates it.
+OUT contains every row of the catalogue, in order, with two more columns. p_cnn is the probability
+that the source is a shred, or NaN if the row is unscored. p_cnn_flag is the reason why it is
+unscored. p_cnn assumes the training set's 38 % shred fraction. In real catalogues, the fraction is
+a few per cent: if 5 % of the sources have p_cnn >= 0.5, about 2.6 % are shreds. --prior corrects
+p_cnn for the fraction in your catalogue, and --prior estimate estimates it.
 
 --std adds p_cnn_std, the standard deviation over the 8 rotations and reflections of the image, at 8
 times the cost. --novelty adds p_cnn_novelty, which is above 1 for images unlike the training set.
-Rows whose image shows a star, an artefact or blank sky are flagged "not a galaxy" and have no
-p_cnn; --other adds p_other, the probability of that.
+Stars, artefacts and blank sky are unscored, with the flag "not a galaxy". --other adds p_other,
+their probability.
 """
 
 

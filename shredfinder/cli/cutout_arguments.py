@@ -71,7 +71,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--base-url",
         metavar="URL",
-        help="another address of the service, such as a mirror; for --service local the folder of "
+        help="another URL for the service, such as a mirror; for --service local, the folder of "
         "FITS images",
     )
     group.add_argument(
@@ -90,7 +90,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=count,
         metavar="N",
-        help="for local: processes that cut the images (default: one per processor)",
+        help="for local: number of processes that make cutouts (default: one per processor)",
     )
     group.add_argument(
         "--cache", metavar="DIR", type=Path, help="cache folder (default: in astropy's cache)"
@@ -102,20 +102,20 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=seconds,
         metavar="SECONDS",
-        help="longest time of one request, from connecting to the last byte (default: 60 for "
+        help="time limit of a request, from connecting to the last byte (default: 60 for "
         "images, 300 for queries)",
     )
     group.add_argument(
         "--time-limit",
         type=seconds,
         metavar="SECONDS",
-        help="time after which nothing more is fetched; rows without an image are flagged",
+        help="time limit of the whole run; rows without an image by then are flagged",
     )
     group.add_argument("--offline", action="store_true", help="use cached images only")
     group.add_argument(
         "--refresh",
         action="store_true",
-        help="ask again for positions that had no image in earlier runs",
+        help="retry positions that had no image in earlier runs",
     )
 
 

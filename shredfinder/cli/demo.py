@@ -23,12 +23,12 @@ examples:
   shredfinder demo --save example/
   shredfinder classify example/candidates.fits --cutouts example/cutouts/ -o scored.fits
 
-The field is simulated: three bright hosts and their shreds, satellites, background galaxies, stars
-and noise. The column label holds the true class, beside the model's p_cnn. The model's performance
-on simulated images is not its performance on real ones; see the model card for those.
+The simulated field contains three bright hosts and their shreds, satellites, background galaxies,
+stars and noise. The column label is the true class, and p_cnn the model's score. The performance on
+simulated images does not predict the performance on real ones, which is in the model card.
 
---save writes candidates.fits, cutouts/, hosts.ecsv and images/ (FITS images in g, r and z), with
-which the examples of the documentation run offline. Nothing is written without --save and -o.
+--save writes candidates.fits, cutouts/, hosts.ecsv and images/ (FITS images in g, r and z). The
+examples of the documentation use these files. Without --save and -o, no file is written.
 """
 # As `shredfinder.datasets.examples.SEED`, which is not imported for --help.
 _SEED = 31
@@ -87,8 +87,8 @@ def demo(args: argparse.Namespace) -> None:
         print(f"example data: {args.save}", file=sys.stderr)
     if args.output is None and args.save is None:
         print(
-            "nothing was written: -o PNG plots the field, --save DIR writes the catalogue and its "
-            "cutouts",
+            "no file was written: use -o PNG to plot the field, or --save DIR to write the "
+            "catalogue and its cutouts",
             file=sys.stderr,
         )
 

@@ -20,11 +20,11 @@ examples:
   shredfinder label pool.ecsv --cutouts folder/ -o labels.ecsv
   shredfinder label pool.ecsv --cutouts folder/ --labeller ben -o labels.ecsv
 
-Open the printed address. Keys: g (galaxy), s (shred) or o (other), then 1 (a guess), 2 (likely) or
-3 (certain), which saves the label; u undoes, space skips, m hides the mark, z hides the close-up,
-b brightens. The page shows the whole cutout, its centre enlarged, and the definition of each class.
-Each label is saved at once, in a row with the labeller's name; run the command again to continue.
-Several labellers may share a file. Ctrl-C stops the server.
+Open the printed URL in a browser. The page shows the whole cutout, its centre enlarged, and the
+definition of each class. Press g (galaxy), s (shred) or o (other), then 1 (a guess), 2 (likely) or
+3 (certain) to save the label. Other keys: u undoes, space skips, m hides the mark, z hides the
+close-up, b brightens. Each label is saved immediately, with the labeller's name. Run the command
+again to continue. Several labellers can share a file. Ctrl-C stops the server.
 """
 
 
@@ -38,7 +38,7 @@ def configure_label(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="OUT", type=Path, required=True,
         help="labels, an .ecsv file; labels are added to an existing file",
     )  # fmt: skip
-    parser.add_argument("--labeller", metavar="NAME", help="who labels (default: the user's name)")
+    parser.add_argument("--labeller", metavar="NAME", help="your name (default: the user name)")
     parser.add_argument(
         "--identifier",
         metavar="COLUMN",

@@ -27,7 +27,7 @@ __all__ = ["build_parser", "main"]
 # Each command is a function of its module, and `configure_<command>` adds its arguments.
 _COMMANDS = {
     "demo": ("demo", "simulate a field, score its sources and plot them, offline"),
-    "run": ("run", "find satellite candidates around a host, without shreds"),
+    "run": ("run", "find satellite candidates around a host, and remove the shreds"),
     "classify": ("classify", "score a catalogue: the probability that each source is a shred"),
     "merge": ("merge", "merge shreds with their galaxies: one row per galaxy"),
     "fetch": ("fetch", "download the cutouts of a catalogue"),

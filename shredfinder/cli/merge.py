@@ -33,11 +33,11 @@ examples:
   shredfinder merge scored.fits --hosts nsa --parents parents.ecsv -o galaxies.fits
   shredfinder merge scored.fits --method image --images bricks/ -o galaxies.fits
 
-Each shred (p_cnn >= P) is assigned to its galaxy, and the fluxes are added up. OUT holds one row
-per galaxy, with n_shreds, shred_ids, merge_kind and merge_flag. Shreds without a galaxy become a
-recovered galaxy. With --cutouts, a folder of colour cutouts as written by shredfinder fetch, light
-decides which sources are connected. With --method image, galaxies with shreds are measured in
-images of fluxes, and OUT has half_light_radius, too. Both need photutils.
+Each shred (p_cnn >= P) is assigned to its galaxy, and the fluxes are summed. OUT has one row per
+galaxy, with n_shreds, shred_ids, merge_kind and merge_flag. If all entries of a galaxy are shreds,
+it gets a new row (a recovered galaxy). With --cutouts, the light in the cutouts shows which sources
+belong together; the folder can be written by shredfinder fetch. With --method image, galaxies with
+shreds are measured in FITS images, and OUT also has half_light_radius. Both options need photutils.
 """
 
 
@@ -69,14 +69,14 @@ def configure_merge(parser: argparse.ArgumentParser) -> None:
         "of fluxes, legacy or sdss-frames (default: legacy)",
     )
     parser.add_argument(
-        "--base-url", metavar="URL", help="another address of that service, such as a mirror"
+        "--base-url", metavar="URL", help="another URL for that service, such as a mirror"
     )
     add_cutout_arguments(parser, required=False)
     add_survey_argument(parser, of="the cutouts' colours")
     add_position_argument(parser)
     add_output_arguments(parser, help="table of galaxies, its format by the extension")
     parser.add_argument(
-        "--parents", metavar="FILE", help="write the parent of each row to this table, too"
+        "--parents", metavar="FILE", help="also write a table with the parent of each row"
     )
 
 
@@ -107,9 +107,10 @@ def merge(args: argparse.Namespace) -> None:
     kinds = np.asarray(merged["merge_kind"])
     with_shreds = np.count_nonzero((kinds == "galaxy") & (np.asarray(merged["n_shreds"]) > 0))
     print(
-        f"{len(table)} sources, {int(np.sum(merged['n_shreds']))} of them shreds: {len(merged)} "
-        f"galaxies, {with_shreds} of them with shreds and {np.count_nonzero(kinds != 'galaxy')} "
-        f"recovered, whose entries are all shreds: {args.output}",
+        f"{len(table)} sources, of which {int(np.sum(merged['n_shreds']))} are shreds, were merged "
+        f"into {len(merged)} galaxies: {with_shreds} contain shreds, and "
+        f"{np.count_nonzero(kinds != 'galaxy')} consist only of shreds (recovered)\n"
+        f"wrote {args.output}",
         file=sys.stderr,
     )
     if args.method == "image":

@@ -39,17 +39,18 @@ examples:
   shredfinder run --center "143.042 21.501" --radius "30 arcmin" --survey sdss-dr17 \\
       --hosts my_hosts.csv --cuts saga-later -o satellites.vot
 
-The command queries the survey's catalogue, applies the cuts, keeps candidates within 100 kpc of a
-host, fetches and scores their cutouts, and writes the clean table to OUT: candidates with p_cnn
-below the threshold, without the entries of hosts. SDSS and Pan-STARRS candidates are scored on
-Legacy images too; those outside that footprint are unscored and in no fraction.
+The command queries the survey's catalogue, applies the cuts, selects candidates within 100 kpc of a
+host, fetches and scores their cutouts, and writes the clean table to OUT. The clean table contains
+the candidates with p_cnn below the threshold, without the hosts themselves. SDSS and Pan-STARRS
+candidates are also scored on Legacy Surveys images. Candidates outside that footprint are unscored,
+and excluded from the shred fractions and the clean table.
 
-With --merge, shreds are merged with their galaxies, and OUT holds the galaxies that pass the cuts
-in magnitude, surface brightness and colour then, recovered ones included. The summary and the
-report list what changed. This needs photutils for the evidence of light in the cutouts.
+With --merge, shreds are merged with their galaxies before the cuts in magnitude, surface brightness
+and colour. OUT contains the merged galaxies that pass these cuts, including recovered ones. The
+summary and the report list what changed. This option needs photutils.
 
-With --save, each step's table is kept in DIR, and the same command resumes from there. The default
-radius is that of 100 kpc at the distance of the host at the centre.
+With --save, the table of each step is saved in DIR, and the same command resumes from there. The
+default radius corresponds to 100 kpc at the distance of the host at the centre.
 """
 
 # Items of `shredfinder.conf` that are options of the command.
@@ -94,7 +95,7 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
         "--ebv", type=float, metavar="MAG", help="E(B-V) for ps1-dr2 (default: queried)"
     )
     parser.add_argument(
-        "--raw", action="store_true", help="keep the survey's own columns that the cuts read"
+        "--raw", action="store_true", help="keep the survey's columns that the cuts use"
     )
     parser.add_argument(
         "--merge",
@@ -105,7 +106,7 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
     add_prior_argument(parser)
     add_cutout_arguments(parser, required=False)
     add_service_arguments(parser)
-    group = parser.add_argument_group("addresses of catalogue services")
+    group = parser.add_argument_group("URLs of catalogue services")
     for name, service in _ADDRESSES.items():
         group.add_argument(f"--{name.replace('_', '-')}", metavar="URL", help=service)
     group = parser.add_argument_group("further output")

@@ -49,9 +49,9 @@ examples:
   shredfinder evaluate labels.ecsv --cutouts folder/ --cross-validate 5 --groups sky_group \\
       --checkpoint state/ -o scores.ecsv
 
-On its own training sources a model performs too well, and a warning counts them. --cross-validate
-trains a new model per fold and scores the sources that it was not trained on. Intervals hold 95 %
-of 1000 bootstrap resamples of the groups.
+The performance on a model's own training sources is too high, and a warning gives their number.
+--cross-validate trains a model per fold, and evaluates it on sources that it was not trained on. The
+95 % intervals are from 1000 bootstrap resamples of the groups.
 """
 
 
@@ -119,17 +119,14 @@ def train(args: argparse.Namespace) -> None:
 
 
 def _describe_validation(history: dict[str, list[float]]) -> str:
-    """Describe how well the weights that were kept did on the sources set aside."""
+    """Describe the performance of the saved weights on the validation set."""
     losses = history.get("val_loss", [])
     if not losses:
-        return (
-            "no source was set aside, so the model is not validated yet: cross-validate the "
-            "recipe, or train with --validation"
-        )
+        return "the model was not validated: cross-validate the recipe, or train with --validation"
     # The weights of this epoch are kept.
     best = min(range(len(losses)), key=losses.__getitem__)
     return (
-        f"on the sources set aside, at epoch {best + 1}: accuracy "
+        f"validation set (epoch {best + 1}): accuracy "
         f"{history['val_accuracy'][best]:.3f}, loss {losses[best]:.3f}"
     )
 
@@ -222,8 +219,8 @@ def _warn_of_training_images(model: ShredClassifier, data: _TrainingData) -> Non
     if n:
         warnings.warn(
             f"{quantify(n, 'source')} of {len(data.paths):,} "
-            f"{'was' if n == 1 else 'were'} used to train the model, whose scores of them are too "
-            "good: --cross-validate K evaluates the recipe on sources that were left out",
+            f"{'was' if n == 1 else 'were'} used to train the model, so its performance is "
+            "overestimated: use --cross-validate K to train and evaluate on different sources",
             ShredfinderWarning,
             stacklevel=2,
         )
@@ -287,7 +284,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument("--epochs", type=count, help="maximum number of epochs")
     training.add_argument("--batch-size", type=count, metavar="N", help="batch size")
-    add_seed_argument(training, help="random seed, for a repeatable training")
+    add_seed_argument(training, help="random seed, for reproducible training")
     training.add_argument(
         "--checkpoint", type=Path, metavar="DIR", help="folder for the state of the training"
     )

@@ -206,7 +206,7 @@ class SatelliteSearch:
             )
         if self.reasons:
             listed = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
-            lines.append(f"unscored, and in no fraction: {listed}")
+            lines.append(f"unscored, excluded from fractions: {listed}")
         if self.merged is not None:
             lines += self.merged.summary().splitlines()
         return "\n".join(lines)

@@ -113,7 +113,7 @@ def find_satellites(
         Radius of the region; a plain number is in degrees. By default the angle of
         ``host_radius`` at the distance of the host at the centre.
     hosts : str, path-like, `~astropy.table.Table` or None, optional
-        The hosts: ``"nsa"`` for the NASA-Sloan Atlas, downloaded once (some gigabytes), or a
+        The hosts: ``"nsa"`` for the NASA-Sloan Atlas (several gigabytes, downloaded once), or a
         file or table accepted by `~shredfinder.hosts.read_hosts`. None keeps all candidates,
         without matching them to hosts.
     host_radius : `~astropy.units.Quantity` or float, optional
@@ -183,7 +183,7 @@ def find_satellites(
     Notes
     -----
     SDSS and PS1 candidates outside the footprint of the images are unscored (``blank`` or ``no
-    coverage``), so they are in no fraction and not in the clean table. The entries of the hosts
+    coverage``), and excluded from the fractions and the clean table. The entries of the hosts
     themselves (``host_entry``) are excluded too.
 
     Unless a prior is given, ``p_cnn`` assumes the training set's 38 % shred fraction.

@@ -254,7 +254,7 @@ def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(TrainedModel, "score", interrupt)
     assert classify(catalogue, tmp_path / "out.ecsv") == 130
-    assert "nothing was written" in capsys.readouterr().err
+    assert "no file was written" in capsys.readouterr().err
     assert not (tmp_path / "out.ecsv").exists()
 
 
@@ -372,7 +372,7 @@ class TestTraining:
         error = capsys.readouterr().err
         assert "1 of 24 sources are labelled neither" in error
         assert "on 23 sources for 1 epoch:" in error
-        assert "the model is not validated yet: cross-validate the recipe" in error
+        assert "the model was not validated: cross-validate the recipe" in error
         assert f"then shredfinder classify CATALOGUE --model {model}" in error
         assert main(["evaluate", *where, "--model", str(model), "-o", str(scores)]) == 0
         out, error = capsys.readouterr()
@@ -393,7 +393,7 @@ class TestTraining:
             str(tmp_path / "m.shredmodel"),
         ]
         assert main([*argv, "--epochs", "1", "--validation", "0.25"]) == 0
-        assert "on the sources set aside, at epoch 1: accuracy 0." in capsys.readouterr().err
+        assert "validation set (epoch 1): accuracy 0." in capsys.readouterr().err
 
     @pytest.mark.slow
     def test_fine_tuning_the_embedded_model(self, labels, tmp_path, capsys):

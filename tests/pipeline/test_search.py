@@ -128,7 +128,7 @@ def test_other_surveys_are_scored_on_legacy_images(services, survey):
         assert found.shred_fraction["n_scored"][0] <= n["score"]
         clean = set(found.satellites["objid"]) | set(found.shreds["objid"])
         assert not clean & set(found.candidates["objid"][unscored])
-        assert "in no fraction" in found.summary()
+        assert "excluded from fractions" in found.summary()
 
 
 def test_a_search_resumes(services, tmp_path):
