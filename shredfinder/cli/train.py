@@ -50,8 +50,8 @@ examples:
       --checkpoint state/ -o scores.ecsv
 
 The performance on a model's own training sources is too high, and a warning gives their number.
---cross-validate trains a model per fold, and evaluates it on sources that it was not trained on. The
-95 % intervals are from 1000 bootstrap resamples of the groups.
+--cross-validate trains a model per fold, and evaluates it on sources that it was not trained on.
+The 95 % intervals are from 1000 bootstrap resamples of the groups.
 """
 
 

@@ -181,9 +181,9 @@ def _place_boxes(boxes: list[_Box]) -> None:
         x += max(*(_width(box) + _slant(box) / 2 for box in members), 0.46) + _GAP
     # Each row is below the text of the row before.
     floor = 0.0
-    for row in range(row + 1):
-        members = [box for box in boxes if box.row == row]
-        if row:
+    for k in range(row + 1):
+        members = [box for box in boxes if box.row == k]
+        if k:
             shift = floor - max(_top(box) for box in members)
             for box in members:
                 box.y += shift
