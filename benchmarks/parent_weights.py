@@ -48,7 +48,10 @@ def collect(table, cutouts):
     # The rows were sorted: positions name them.
     order = cKDTree(unit_vectors(table["ra"], table["dec"])).query(sources.points)[1]
     galaxy = np.asarray(table["galaxy_id"])[order]
-    return evidence, shred, galaxy[shred] == galaxy[parent], len(table)
+    # Not the brighter shreds around each shred.
+    pair = ~sources.shred[parent]
+    evidence = {name: values[pair] for name, values in evidence.items()}
+    return evidence, shred[pair], (galaxy[shred] == galaxy[parent])[pair], len(table)
 
 
 def fit(samples):

@@ -88,6 +88,8 @@ class Sources:
         Colours g - r in mag; NaN where unknown.
     shred : `~numpy.ndarray` of bool, of shape (n,)
         Rows that are shreds.
+    doubt : `~numpy.ndarray` of shape (n,)
+        Logarithm of the odds that a shred is a galaxy, by its score; 0 for galaxies.
     """
 
     points: np.ndarray
@@ -95,6 +97,7 @@ class Sources:
     flux: np.ndarray
     color: np.ndarray
     shred: np.ndarray
+    doubt: np.ndarray
 
     def take(self, rows: np.ndarray) -> Sources:
         """Select rows."""
@@ -104,6 +107,7 @@ class Sources:
             self.flux[rows],
             self.color[rows],
             self.shred[rows],
+            self.doubt[rows],
         )
 
 
@@ -141,11 +145,13 @@ def assign(
         return parent, share
     # From here on, rows are numbered in the canonical order.
     sources, wanted = sources.take(order), wanted[order]
-    galaxy = np.isfinite(sources.points[:, 0]) & ~sources.shred
+    # A nucleus that was scored as a shred is still the centre of its pieces: a shred may be the
+    # parent of fainter ones.
+    galaxy = np.isfinite(sources.points[:, 0]) & (~sources.shred | wanted)
     own = _sizes(sources.radius, sources.flux)
     flux = np.where(np.isfinite(sources.flux), sources.flux, own**2 / _AREA_PER_FLUX)
     flux = np.maximum(flux, _MIN_FLUX)
-    pairs = _find_pairs(sources.points, own, wanted, galaxy)
+    pairs = _find_pairs(sources.points, own, flux, wanted, galaxy)
     links = None
     if find_links is not None:
         # Shreds without a galaxy nearby may still be connected with each other.
@@ -156,13 +162,13 @@ def assign(
             tuple(np.concatenate(values) for values in zip(pairs[:2], own_pairs, strict=True)),
         )
     chosen, weight = _choose(sources, own, flux, pairs, links)
-    lost = np.flatnonzero(wanted & (chosen < 0))
+    chosen = _follow(chosen)
+    lost = np.flatnonzero(wanted & sources.shred[chosen])
     if lost.size:
-        chosen[lost] = _group(sources.points, own, flux, lost, links)
+        chosen[lost] = _group(sources.points, own, flux, lost, chosen[lost], links)
         weight[lost] = 1.0
-    found = chosen >= 0
-    parent[order[found]] = order[chosen[found]]
-    share[order[found]] = weight[found]
+    parent[order[wanted]] = order[chosen[wanted]]
+    share[order[wanted]] = weight[wanted]
     return parent, share
 
 
@@ -239,6 +245,7 @@ def _choose(sources, own, flux, pairs, links):
     odds = np.zeros(shred.size)
     for name, values in evidence.items():
         odds += np.where(seen, *_WEIGHTS[name]) * values
+    odds += sources.doubt[parent]
     ranked = np.lexsort((parent, apart, -odds, shred))
     shred, parent, odds = shred[ranked], parent[ranked], odds[ranked]
     first = np.r_[True, np.diff(shred) != 0][: shred.size]
@@ -263,14 +270,24 @@ def _outshine(flux, best, top):
     return shred[doubtful[galaxy]]
 
 
-def _find_pairs(points, own, wanted, galaxy):
-    """Return shreds and the galaxies near them, and their separations in arcsec."""
+def _follow(chosen):
+    """Return the last one in each chain of parents; rows without a parent are their own."""
+    last = np.where(chosen >= 0, chosen, np.arange(chosen.size))
+    while not np.array_equal(last, last[last]):
+        last = last[last]
+    return last
+
+
+def _find_pairs(points, own, flux, wanted, galaxy):
+    """Return shreds, the galaxies and brighter shreds near them, and separations in arcsec."""
     shreds, galaxies = np.flatnonzero(wanted), np.flatnonzero(galaxy)
     reach = np.minimum(_SEARCH * own[galaxies], _MAX_SEPARATION) * _ARCSEC
     pairs = [(shreds[:0], galaxies[:0], np.zeros(0))]
     for point, center, separation in iter_pairs(points[shreds], points[galaxies], reach):
         pairs.append((shreds[point], galaxies[center], separation / _ARCSEC))
     shred, parent, apart = (np.concatenate(values) for values in zip(*pairs, strict=True))
+    brighter = ~wanted[parent] | (flux[parent] > flux[shred])
+    shred, parent, apart = shred[brighter], parent[brighter], apart[brighter]
     order = np.lexsort((shred, apart, parent))
     return shred[order], parent[order], apart[order]
 
@@ -329,10 +346,10 @@ def _extend(own, flux, shred, parent, apart):
     return total, size
 
 
-def _group(points, own, flux, lost, links):
+def _group(points, own, flux, lost, parent, links):
     """Return the brightest shred of each lost shred's group."""
     n, sizes = len(points), own[lost]
-    first, second = [lost], [lost]
+    first, second = [lost], [parent]
     for point, center, separation in iter_pairs(
         points[lost], points[lost], np.minimum(2 * _LINK * sizes, _MAX_SEPARATION) * _ARCSEC
     ):
@@ -344,6 +361,7 @@ def _group(points, own, flux, lost, links):
     if links is not None:
         # Light decides where there are images.
         near = np.maximum(links.steps(a, b), links.steps(b, a)) != -1
+        near[: lost.size] = True
         member = np.zeros(n, dtype=bool)
         member[lost] = True
         lit = links.inside & (links.step >= 0) & member[links.first] & member[links.second]

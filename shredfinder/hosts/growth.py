@@ -33,6 +33,10 @@ _N_RADII = 36
 _FLAT, _SLOPE = 1.0, 0.003
 # Uncertainty of the light that is interpolated in masked pixels.
 _FILL_ERROR = 0.3
+# Uncertainties that the pulls of simulated galaxies show beside the noise: this fraction of the
+# masked neighbours' light leaks out of the masks, from as far as this multiple of the aperture's
+# radius, and this fraction of the flux is lost or gained with the shape of the apertures.
+_LEAK, _LEAK_REACH, _SHAPE_ERROR = 0.1, 1.3, 0.01
 # The curve is not looked at for flatness inside this fraction of the isophote's radius.
 _BODY = 0.9
 # Pixels of sky that are enough to measure it, and sectors that show how it varies.
@@ -41,6 +45,8 @@ _MIN_SKY, _N_SECTORS = 500, 8
 _ROOM = 1.6
 # Flags: fractions of the aperture that are outside the image, or masked.
 _MAX_OUTSIDE, _MAX_MASKED = 0.02, 0.3
+# Flag: light of masked neighbours over that of the galaxy.
+_MAX_NEIGHBOUR = 0.5
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,13 @@ def measure_light(
     growth = np.cumsum(rings, axis=1)
     area = np.pi * radii**2 * axis_ratio
     variance = np.cumsum(ring_errors**2, axis=1) + (sky_error[:, np.newaxis] * area) ** 2
-    errors = np.sqrt(variance + (_FILL_ERROR * np.cumsum(filled, axis=1)) ** 2)
+    neighbours = _neighbour_light(images, mask & ~missing, radius, radii, rings, area)
+    systematic = [
+        _FILL_ERROR * np.cumsum(filled, axis=1),
+        _LEAK * neighbours,
+        _SHAPE_ERROR * growth,
+    ]
+    errors = np.sqrt(variance + np.sum(np.square(systematic), axis=0))
     # Rings without noise, such as those of few pixels, are never flat.
     with np.errstate(divide="ignore", invalid="ignore"):
         signal = weights @ rings / np.sqrt(weights**2 @ ring_errors**2)
@@ -215,7 +227,8 @@ def measure_light(
     flags = []
     if not fits or np.mean(missing[aperture]) > _MAX_OUTSIDE:
         flags.append("edge")
-    if np.mean(mask[aperture]) > _MAX_MASKED:
+    crowded = weights @ neighbours[:, end] > _MAX_NEIGHBOUR * (weights @ growth[:, end])
+    if np.mean(mask[aperture]) > _MAX_MASKED or crowded:
         flags.append("bright neighbour")
     if not converged:
         flags.append("no convergence")
@@ -327,6 +340,19 @@ def _measure_rings(images, noise, mask, center, axis_ratio, angle, radii):
             errors.append(np.where(seen, sigma * full / np.sqrt(area), sigma * np.sqrt(full)))
         filled.append(rings[-1] - flux)
     return np.array(rings), np.array(errors), np.array(filled)
+
+
+def _neighbour_light(images, mask, radius, radii, rings, area):
+    """Return the light in masked pixels within and near each aperture, beyond the galaxy's own."""
+    means = rings / np.diff(area, prepend=0)
+    ring = np.searchsorted(radii, radius[mask])
+    place = np.searchsorted(_LEAK_REACH * radii, radius[mask])
+    found = []
+    for image, mean in zip(images, means, strict=True):
+        own = np.r_[mean, 0.0][ring]
+        light = np.bincount(place, np.maximum(image[mask] - own, 0), radii.size + 1)
+        found.append(np.cumsum(light)[: radii.size])
+    return np.array(found)
 
 
 def _find_end(flat):

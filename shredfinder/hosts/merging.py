@@ -138,10 +138,11 @@ def merge_shreds(
     factor of five: stars. The local sky is the mode of the pixels beyond 1.2 times the galaxy's
     isophote. Curves of growth in ellipses give the flux where they become flat, with the mean of
     each ring in masked pixels. Images are fetched again at 1.5 times the size until the galaxy and
-    the sky around it fit. Uncertainties include the noise, the variation of the sky, and 30 % of
-    the light that is interpolated in masked pixels. Flags: ``edge`` (the aperture reaches beyond
-    the image), ``bright neighbour`` (30 % of the aperture is masked), ``no convergence`` (the curve
-    is not flat at 2.2 times the isophote's radius). Fluxes from colour images miss light where a
+    the sky around it fit. Uncertainties include the noise, the variation of the sky, 30 % of the
+    light that is interpolated in masked pixels, 10 % of the masked neighbours' light, and 1 % of
+    the flux. Flags: ``edge`` (the aperture reaches beyond the image), ``bright neighbour`` (30 % of
+    the aperture is masked, or the masked light exceeds half of the galaxy's), ``no convergence``
+    (the curve is not flat at 2.2 times the isophote's radius). Fluxes from colour images miss light where a
     channel is clipped: in white pixels, brighter than 20.1 mag/arcsec² in r in the Legacy Surveys'
     colours, and, for a single band, at fainter levels in strongly coloured ones.
 

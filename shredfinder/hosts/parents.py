@@ -34,6 +34,7 @@ _ARCSEC = np.radians(1.0 / 3600.0)
 _ELLIPSE_SCALE = 2.0
 # A galaxy this near to a host's centre, in units of its 90 % radius or in arcsec, is its entry.
 _ENTRY_RADIUS, _ENTRY_ARCSEC = 0.15, 3.0
+_MAX_SCORE = 0.999
 #: Kinds of parents.
 ORPHAN, HOST, ROW, SELF = "orphan", "host", "row", "self"
 
@@ -155,7 +156,7 @@ def find_parents(
     ref_cat = find_column(table, "ref_cat", required=False)
     if ref_cat is not None and n:
         shred &= ~is_large_galaxy_entry(table[ref_cat])
-    sources = _read_sources(table, unit_vectors(ra, dec), shred, survey)
+    sources = _read_sources(table, unit_vectors(ra, dec), shred, p_cnn, survey)
     # Sums of floats depend on their order: a canonical order makes the result independent of it.
     order = np.lexsort((identifiers, p_cnn, sources.radius, sources.flux, ra, dec))
     parents = _Parents(shred, p_cnn)
@@ -267,7 +268,7 @@ def _warn_of_gaps(scored, placed):
         warnings.warn(f"of {scored.size} rows, {', '.join(gaps)}", ShredfinderWarning, stacklevel=3)
 
 
-def _read_sources(table, points, shred, survey):
+def _read_sources(table, points, shred, p_cnn, survey):
     """Return positions, half-light radii (arcsec), fluxes (nanomaggies) and colours of all rows."""
     bands = find_bands(table, survey)
     flux = np.full(len(table), np.nan)
@@ -282,7 +283,10 @@ def _read_sources(table, points, shred, survey):
     radius = np.full(len(table), np.nan)
     if size is not None:
         radius = to_floats(table[size], size, u.arcsec)
-    return Sources(points, radius, flux, color, shred)
+    # Scores of exactly 1 are no certainty.
+    certain = np.clip(p_cnn, 0.5, _MAX_SCORE)
+    doubt = np.where(shred, np.log((1 - certain) / certain), 0.0)
+    return Sources(points, radius, flux, color, shred, doubt)
 
 
 def _find_ellipses(points, wanted, hosts, order):

@@ -136,6 +136,22 @@ def test_neighbours_are_masked_and_pieces_are_not():
     assert delta_mag(merged) == pytest.approx(-2.5 * np.log10(1.1), abs=0.04)
 
 
+def test_uncertainty_grows_with_the_light_of_neighbours():
+    size = 361
+    alone = merge()
+    # A bright galaxy 22″ away, whose light reaches beyond its mask.
+    table = make_table()
+    table["ra"][3] = RA - 22 / 3600 / np.cos(np.radians(DEC))
+    table["dec"][3], table["shape_r"][3] = DEC, 4.0
+    merged = merge(table, make_images(extra=1.5 * disc(size, length=2.4, x=22)))
+    error, before = (1 / np.sqrt(result["flux_ivar_r"][0]) for result in (merged, alone))
+    assert error > 3 * before
+    assert abs(merged["flux_r"][0] - TOTAL["r"]) < 3 * error
+    assert merged["merge_flag"][0] == "bright neighbour"
+    # A hundredth of the flux at least.
+    assert before > 0.01 * TOTAL["r"]
+
+
 def test_pixel_scale_of_the_images_does_not_matter():
     merged = merge(images=make_images(601, scale=0.3))
     assert delta_mag(merged) == pytest.approx(0, abs=0.03)
@@ -226,7 +242,7 @@ def test_rows_without_an_image_keep_the_sum_and_are_flagged():
 
 def test_rows_without_a_position_are_flagged():
     table = make_table()
-    table["ra"][1] = np.nan
+    table["ra"][1], table["shape_r"][0] = np.nan, 4.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         merged = merge(table)

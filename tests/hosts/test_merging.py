@@ -154,6 +154,21 @@ def test_faint_galaxy_is_not_the_parent_of_bright_pieces():
     assert find_parents(table)["parent_kind"].tolist() == ["self", "orphan", "orphan"]
 
 
+def test_nucleus_scored_as_a_shred_keeps_its_pieces():
+    # A faint galaxy is nearer to some of the pieces than their nucleus.
+    east, north = [0, 28, -28, 5, 30, 34], [0, 5, 10, -30, -6, 12]
+    table = make_disc_table(
+        east,
+        north,
+        r=[13.5, 17.5, 17.5, 18.0, 18.0, 18.5],
+        radius=[14.0, 2, 2, 2, 2, 3],
+        p_cnn=[0.9, 0.97, 0.97, 0.97, 0.97, 0.05],
+    )
+    found = find_parents(table)
+    assert found["parent_kind"].tolist() == 5 * ["orphan"] + ["self"]
+    assert found["parent_index"].tolist() == [0, 0, 0, 0, 0, 5]
+
+
 def test_colour_decides_between_two_similar_galaxies():
     table = make_disc_table(
         [0, 20, 9], [0, 0, 0], r=[16.0, 16.0, 19.0], radius=[4.0, 4, 1], p_cnn=[0.0, 0.0, 0.9]
