@@ -1,12 +1,12 @@
 """Measure parents and merged magnitudes on simulated fields with known truth, and the speed.
 
-python benchmarks/merging.py --n-fields 20 -o docs/measured/merging.txt
+python benchmarks/merging.py --n-fields 12 --first-seed 7000 -o docs/measured/merging.txt
 
 Each field is merged with perfect scores and with those of the embedded model, with and without
 cutouts. Magnitudes are compared with the truth: sums of the catalogue's fluxes, and fluxes that are
 measured in the images. In brackets: 95 % intervals of fractions, and half of the 16-84 % range of
-differences; pulls are differences over their uncertainties. The fields are harder than the sky: they are crowded with large, heavily
-shredded discs.
+differences; pulls are differences over their uncertainties. The fields are harder than the sky:
+they are crowded with large, heavily shredded discs.
 """
 
 import argparse

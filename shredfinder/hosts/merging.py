@@ -142,9 +142,9 @@ def merge_shreds(
     light that is interpolated in masked pixels, 10 % of the masked neighbours' light, and 1 % of
     the flux. Flags: ``edge`` (the aperture reaches beyond the image), ``bright neighbour`` (30 % of
     the aperture is masked, or the masked light exceeds half of the galaxy's), ``no convergence``
-    (the curve is not flat at 2.2 times the isophote's radius). Fluxes from colour images miss light where a
-    channel is clipped: in white pixels, brighter than 20.1 mag/arcsec² in r in the Legacy Surveys'
-    colours, and, for a single band, at fainter levels in strongly coloured ones.
+    (the curve is not flat at 2.2 times the isophote's radius). Fluxes from colour images miss light
+    where a channel is clipped: in white pixels, brighter than 20.1 mag/arcsec² in r in the Legacy
+    Surveys' colours, and, for a single band, at fainter levels in strongly coloured ones.
 
     Examples
     --------
