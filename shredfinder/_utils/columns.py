@@ -99,9 +99,14 @@ def find_column(table: Any, name: str, *, required: bool = True) -> str | None:
         )
     if not required:
         return None
+    remedy = (
+        "score it with add_p_cnn or shredfinder classify"
+        if name == "p_cnn"
+        else "add or rename one"
+    )
     raise KeyError(
         f"the table has no column {name!r} (case is ignored): its columns are "
-        f"{', '.join(names) or '(none)'}; add or rename one"
+        f"{', '.join(names) or '(none)'}; {remedy}"
     )
 
 

@@ -83,7 +83,7 @@ def label(args: argparse.Namespace) -> None:
     print(page.url, flush=True)
     print(
         f"labelling as {session.labeller}: {session.n_done} of {session.n_total} done; open the "
-        "address above, stop with Ctrl-C",
+        "URL above in a browser, and stop with Ctrl-C",
         file=sys.stderr,
         flush=True,
     )

@@ -70,6 +70,8 @@ def _main(given: list[str]) -> int:
         parser.error(f"there is no command {command!r}{_suggest(command, _COMMANDS)}")
     # Options that no parser knows are reported by the parser of the command, with its options.
     args, unknown = parser.parse_known_args(given)
+    if args.run is None and unknown:
+        parser.refuse(unknown)
     if args.run is None:
         parser.print_help(sys.stderr)
         parser.exit(2)

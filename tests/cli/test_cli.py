@@ -120,6 +120,7 @@ def test_wrong_arguments_exit_with_2(argv, capsys):
     [
         (["clasify", "a.fits"], "there is no command 'clasify': did you mean classify?"),
         (["Run"], "there is no command 'Run': did you mean run?"),
+        (["--versoin"], "there is no option --versoin: did you mean --version?"),
         (["xyzzy"], "there is no command 'xyzzy' (shredfinder --help"),
         (["pool", "a.fits", "-o", "b", "--hots", "nsa"], "no option --hots: did you mean --hosts?"),
         (["run", "--host", "a", "-o", "b", "--servise=x"], "--servise: did you mean --service?"),
@@ -254,7 +255,7 @@ def test_an_interrupt_leaves_nothing(catalogue, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(TrainedModel, "score", interrupt)
     assert classify(catalogue, tmp_path / "out.ecsv") == 130
-    assert "no file was written" in capsys.readouterr().err
+    assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "out.ecsv").exists()
 
 
