@@ -49,14 +49,13 @@ ax.set_ylabel("r − true r (mag)")
 ax.legend(fontsize=10)
 
 # %%
-# Where the entries of a catalogue do not add up to the galaxy, measure the total flux in
-# images: ``table.merge_shreds("image", images=...)``. The images are those of a service, a
-# folder of bricks, or arrays with a WCS as here. The curve of growth of the largest galaxy
-# shows how.
+# If the sum of the entries is not the flux of the galaxy, measure the total flux in images with
+# ``table.merge_shreds("image", images=...)``. The images are from a service, a folder of bricks,
+# or arrays with a WCS, as here. The figure shows the curve of growth of one host.
 
 images = LocalImages(
     {band: [(image, field.wcs)] for band, image in zip(field.bands, field.fluxes, strict=True)},
     flux_scale=1,
 )
-lights = measure_galaxies(table, images, parents=parents, largest=1)
+lights = measure_galaxies(table, images, parents=parents, ids=[1031])
 figure = plot_merge(lights[0])
