@@ -2,8 +2,8 @@
 Correct for the shred fraction
 ==============================
 
-``p_cnn`` assumes the training set's shred fraction of 40 %. In a catalogue with fewer
-shreds, the same image is less likely to show one. The argument ``prior`` corrects the
+``p_cnn`` assumes the training set's 38 % shred fraction. If shreds are rarer in your
+catalogue, the same image is less likely to be a shred. The argument ``prior`` corrects the
 scores (Saerens et al. 2002).
 """
 
@@ -16,8 +16,7 @@ from shredfinder.datasets import make_field
 from shredfinder.models import adjust_prior
 
 # %%
-# First, what the correction does: the probability of the same image at four shred
-# fractions.
+# The effect of the correction: the probability of the same image for four shred fractions.
 
 scores = np.linspace(0.001, 0.999, 500)
 fig, ax = plt.subplots(figsize=(5.6, 4.4))
@@ -59,8 +58,8 @@ print(f"estimated fraction         {meta['prior']:.1%} ± {meta['prior_error']:.
 print(f"counted with the estimate  {np.mean(table['p_cnn'] >= 0.5):.1%}")
 
 # %%
-# If the fraction is known, give it: ``prior=0.05``. The same correction applies to scores
-# that you already have:
+# If you know the fraction, set ``prior=0.05``. To correct scores that you already have, use
+# `~shredfinder.models.adjust_prior`:
 
 for prior in (0.2, 0.05, 0.01):
     corrected = adjust_prior(raw, prior, training_prior=0.395)

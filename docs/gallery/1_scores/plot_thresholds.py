@@ -2,8 +2,8 @@
 Choose a threshold
 ==================
 
-A threshold of 0.5 is a compromise. Labelled sources show which threshold keeps a required
-fraction of the galaxies, or removes shreds with a required purity. Here they come from
+The default threshold is 0.5. With labelled sources, you can choose a threshold that keeps a
+given fraction of the galaxies, or selects shreds with a given purity. This example uses
 three simulated fields, whose true classes are known.
 """
 
@@ -21,10 +21,10 @@ p_cnn = np.concatenate([classifier.predict_p_cnn(field.cutouts())[0] for field i
 print(f"{len(y)} sources, of which {y.sum()} are shreds")
 
 # %%
-# Among real satellite candidates, a few per cent are shreds: fewer than among these
-# sources. `~shredfinder.evaluation.choose_threshold` takes the fraction in your catalogue,
-# and finds the purest selection that is complete enough, or the most complete one that is
-# pure enough.
+# Among real satellite candidates, only a few per cent are shreds.
+# `~shredfinder.evaluation.choose_threshold` takes the fraction in your catalogue. It returns
+# the threshold with the highest purity for a given completeness, or with the highest
+# completeness for a given purity.
 
 PREVALENCE = 0.05
 kept = choose_threshold(y, p_cnn, PREVALENCE, completeness=0.99, of="galaxy")

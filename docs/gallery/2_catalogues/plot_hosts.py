@@ -41,8 +41,8 @@ matches.round({"separation": 1, "projected_separation": 1})
 matches["index", "host_id", "separation", "projected_separation", "n_hosts"][:5]
 
 # %%
-# Count candidates and shreds of each host, with binomial intervals. The catalogue entries
-# of the hosts themselves are left out.
+# Count the candidates and shreds of each host, with binomial intervals. The catalogue
+# entries of the hosts themselves are excluded.
 
 counts = associate_shreds(table[~table["host_entry"]], hosts, 40 * u.kpc).hosts
 counts.round(2)
@@ -50,8 +50,8 @@ fractions = [name for name in counts.colnames if "fraction" in name]
 counts["host_id", "n_candidates", "n_shreds", *fractions]
 
 # %%
-# SAGA's rule classifies every source in the ellipse of 2 × ``petro_th90`` as a shred,
-# galaxies in front of the disc and behind it included.
+# The rule of the SAGA survey classifies every source in the ellipse of 2 × ``petro_th90`` as a
+# shred, including galaxies in front of and behind the disc.
 
 ruled = shreds_by_rule(table, hosts)
 scored = table["p_cnn"] >= 0.5

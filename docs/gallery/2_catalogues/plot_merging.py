@@ -2,10 +2,10 @@
 Merge shreds with their galaxies
 ================================
 
-Instead of dropping shreds, add their light to the galaxy that they belong to. The result
-has one row per galaxy. The candidates are example data, a simulated field with the
-catalogue of a deblender: the fluxes of a galaxy's entries add up to its total. This script
-needs the extra ``photometry``.
+If you discard shreds, their light is lost. Merging adds it to the galaxy that they belong to,
+and returns one row per galaxy. The example data are a simulated field and its deblended
+catalogue. The fluxes of a galaxy's entries add up to its total flux. This script needs the
+extra ``photometry``.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ cutouts = example_cutouts()
 table.add_p_cnn(cutouts=cutouts, progress=False)
 
 # %%
-# Find the parent of each shred. ``cutouts`` are optional. With them, the light between a
-# shred and the galaxies around it decides to which one it belongs.
+# Find the parent of each shred. The argument ``cutouts`` is optional. It adds the light
+# between a shred and the galaxies around it as evidence.
 
 parents = find_parents(table, cutouts)
 galaxies = table.merge_shreds(parents=parents)
@@ -31,9 +31,8 @@ brightest = galaxies[np.argsort(galaxies["r"])][:6]
 brightest["objid", "r", "n_shreds", "merge_kind"]
 
 # %%
-# The magnitudes of the merged galaxies before and after, compared with the truth of the
-# simulation. Merging is as good as the scores: a small galaxy that gets a wrong piece is
-# too bright.
+# Compare the magnitudes before and after merging with the true magnitudes. Merging is only as
+# good as the scores: a wrong piece makes a small galaxy too bright.
 
 field = example_field()
 truth = dict(field.galaxies.iterrows("galaxy_id", "r"))

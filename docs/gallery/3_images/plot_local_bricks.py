@@ -2,7 +2,7 @@
 Cut images from your own bricks
 ===============================
 
-If the survey's images are on your disk, no service is needed.
+If you have the survey's images on disk, you do not need a service.
 `~shredfinder.cutouts.LocalImages` finds the images of each band in a folder and cuts,
 resamples and colours them as the survey's viewer does. Here the folder holds simulated
 images.
@@ -31,7 +31,7 @@ for band, image in zip(field.bands, field.fluxes, strict=True):
 print(*sorted(path.name for path in Path(folder.name).iterdir()), sep="\n")
 
 # %%
-# Cut the images. A position outside all bricks keeps its row, with the reason.
+# Make the cutouts. A row outside all bricks is kept, with the reason in its flag.
 # ``flux_scale=1`` states that the values are per native pixel of the survey, although the
 # pixels of the simulation are larger. Real bricks do not need it.
 

@@ -2,10 +2,10 @@
 Fetch cutouts from each service
 ===============================
 
-`~shredfinder.cutouts.fetch_cutouts` fetches cutouts at positions from any of the services,
-as one `~shredfinder.Cutouts` object. Images are cached, so that the second call is fast. As
-built for this page, the requests go to a server on the same machine that shows one
-simulated field for all services; on your machine the script queries the real ones.
+`~shredfinder.cutouts.fetch_cutouts` fetches cutouts by position from any of the services,
+and returns a `~shredfinder.Cutouts` object. Images are cached, so a second call is fast. On
+this page, the requests were sent to a local server, which returns one simulated field for
+all services. If you run the script, it queries the real services.
 """
 
 import numpy as np

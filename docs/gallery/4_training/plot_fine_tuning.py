@@ -2,9 +2,10 @@
 Fine-tune the embedded model
 ============================
 
-With a few hundred labels, start from the embedded model instead of from scratch. Here it is
-fine-tuned for images at the seeing and depth of SDSS, from two simulated fields, and tested
-on two others. This script needs a deep-learning backend, such as the extra ``jax``.
+With a few hundred labels, fine-tune the embedded model instead of training from scratch.
+This example fine-tunes it for images with the seeing and depth of SDSS. It trains on two
+simulated fields and tests on two others. This script needs a deep-learning backend, such as
+the extra ``jax``.
 """
 
 import numpy as np
@@ -28,8 +29,8 @@ test_images, test_y = make_sample([3, 4])
 print(f"{len(y)} sources to train on, {len(test_y)} to test")
 
 # %%
-# `~shredfinder.ShredClassifier.fit` of a loaded model starts from its weights, with a low
-# learning rate. Six epochs keep this example fast; the recipe's default is longer.
+# If you call `~shredfinder.ShredClassifier.fit` on a loaded model, training starts from its
+# weights, with a low learning rate. Six epochs keep this example fast. The default is more.
 
 classifier = ShredClassifier.load()
 before, _ = classifier.predict_p_cnn(test_images)

@@ -2,9 +2,9 @@
 Train a model on five bands
 ===========================
 
-Images of another survey need a model of their own. Here, one is trained on fluxes in u, g,
-r, i and z, as SDSS would observe simulated fields. The sample and the number of epochs are
-far too small for real use: a thousand labelled sources or more, and 60 epochs, are a start.
+Images of another survey need their own model. This example trains one on simulated SDSS
+fluxes in u, g, r, i and z. The sample and the number of epochs are far too small for real
+use. Use at least a thousand labelled sources and 60 epochs.
 This script needs a deep-learning backend, such as the extra ``jax``.
 """
 
@@ -18,8 +18,8 @@ from shredfinder.datasets import make_field
 from shredfinder.plotting import plot_history, plot_roc
 
 # %%
-# Observe three fields: two to train on, one to test. Cutouts of 64 pixels keep this example
-# fast.
+# Simulate observations of three fields: two for training, one for testing. Cutouts of 64
+# pixels keep this example fast.
 
 fields = [make_field(random_state=seed) for seed in (1, 2, 3)]
 observed = [field.observe("sdss-dr17", size=64, random_state=1) for field in fields]
@@ -47,8 +47,8 @@ p_cnn, flags = classifier.predict_p_cnn(observed[2])
 ax = plot_roc(y, p_cnn, label="test field", zoom=False)
 
 # %%
-# Save it. The file holds the bands, the pixel scale and the stretch, and scoring with it
-# needs no backend: ``table.add_p_cnn("sdss.shredmodel", cutouts=...)``.
+# Save the model. The file contains the bands, the pixel scale and the stretch. Scoring with
+# it needs no backend: ``table.add_p_cnn("sdss.shredmodel", cutouts=...)``.
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "sdss.shredmodel"

@@ -2,10 +2,10 @@
 Label cutouts and measure the agreement
 =======================================
 
-Two people label the same cutouts. Their agreement shows how good the labels are, disputed
-sources are decided by a third look, and a model finds labels that are probably wrong. Here,
-the field and both labellers are simulated: each errs at random, more often on faint
-sources.
+Two people label the same cutouts. Their agreement shows how reliable the labels are. A third
+person decides the disputed sources, and a model finds labels that are probably wrong. In
+this example, the field and both labellers are simulated. Each labeller makes random errors,
+more often on faint sources.
 """
 
 import tempfile
@@ -29,8 +29,8 @@ field = make_field(random_state=4)
 sources, cutouts = field.sources, field.cutouts()
 
 # %%
-# A session shows the sources in an order of the labeller's own, and saves each label at
-# once. To label by eye, use the page of ``shredfinder label``, or ``LabellingWidget`` in
+# A session shows the sources in a different order to each labeller, and saves each label
+# immediately. To label by eye, use the page of ``shredfinder label``, or ``LabellingWidget`` in
 # Jupyter: both use this class.
 
 folder = tempfile.TemporaryDirectory()
@@ -56,7 +56,7 @@ print(f"{agreement.n} sources, {agreement.fraction:.0%} agree, κ = {agreement.k
 table["objID", "label", "label2", "consensus", "p_shred"][:5]
 
 # %%
-# Show the disputed sources, for a third look.
+# Show the disputed sources.
 
 rows = {identifier: row for row, identifier in enumerate(sources["objID"])}
 disputed = [rows[i] for i in table["objID"][table["consensus"] == "disputed"]][:8]
@@ -65,8 +65,8 @@ figure = plot_gallery(
 )
 
 # %%
-# A model that was trained on other sources contradicts some labels with high confidence.
-# Inspect them first.
+# Find the labels that disagree most with a model trained on other sources. Inspect these
+# first.
 
 p_cnn, _ = ShredClassifier.load().predict_p_cnn(cutouts)
 order = [rows[i] for i in table["objID"]]
@@ -75,7 +75,7 @@ contradicted["truth"] = sources["label"][[order[i] for i in contradicted["row"]]
 contradicted
 
 # %%
-# What to label next: the sources of a new field of which the model is least certain.
+# Select what to label next: the sources of a new field with the most uncertain scores.
 
 new = make_field(random_state=7)
 p_new, _ = ShredClassifier.load().predict_p_cnn(new.cutouts())

@@ -2,9 +2,9 @@
 Calibrate a model
 =================
 
-Of the sources with a calibrated score of 0.8, 80 % are shreds. The embedded model is
-calibrated on real images. On images of another kind, such as those of another survey, a few
-hundred labelled sources correct its scores. Here they come from simulated fields.
+If scores are calibrated, 80 % of the sources with a score of 0.8 are shreds. The embedded
+model is calibrated for real images. For images of another kind, such as those of another
+survey, recalibrate it with a few hundred labelled sources. Here, these are simulated.
 """
 
 import numpy as np
@@ -24,8 +24,8 @@ def make_sample(seeds):
 
 
 # %%
-# Fit the calibration to one sample, and judge it on another. With your own model, use the
-# scores of a cross-validation instead: no source has to be set aside then.
+# Fit the calibration to one sample, and evaluate it on another. For your own model, use
+# cross-validated scores instead. Then no sources have to be set aside.
 
 images, y = make_sample([1, 2, 3])
 other_images, other_y = make_sample([4, 5, 6])

@@ -2,9 +2,9 @@
 Compare two models
 ==================
 
-Two models that score the same sources are best compared source by source: an interval of
-the difference is narrower than the difference of two intervals. Here, the embedded model
-and the model for poorer images score simulated sources at the seeing and depth of SDSS.
+Compare two models on the same sources, and compute the interval of the difference. It is
+narrower than the intervals of both models suggest. In this example, the embedded model and
+the robust model score simulated sources with the seeing and depth of SDSS.
 """
 
 import numpy as np
@@ -29,9 +29,9 @@ for name in ("embedded", "robust"):
     print(f"{name:9s} AUC {metrics['auc']:.4f}, accuracy {metrics['accuracy']:.3f}")
 
 # %%
-# Sources around one host look alike and are no independent evidence.
-# `~shredfinder.evaluation.compare_models` resamples whole groups: here, each host with its
-# satellites and shreds is one.
+# Sources around the same host are not independent. `~shredfinder.evaluation.compare_models`
+# therefore resamples groups. In this example, a group is a host with its satellites and
+# shreds.
 
 groups = np.concatenate([
     # Isolated galaxies are groups of their own. Identifiers repeat from field to field.

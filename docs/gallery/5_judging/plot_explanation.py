@@ -2,8 +2,8 @@
 Explain a score
 ===============
 
-Which part of an image makes the model call it a shred? An occlusion map covers one part
-after another and records how the score changes. It works with every model and needs no
+An occlusion map shows which parts of an image determine its score. It masks each part in
+turn and measures how the score changes. It works with every model and needs no
 deep-learning framework. The sources are simulated.
 """
 
