@@ -208,7 +208,7 @@ def load_colors(file: Image) -> np.ndarray:
     with strict_decoding():
         file.load()
         if not file.has_transparency_data:
-            return np.asarray(file.convert("RGB"))
+            return np.asarray(file if file.mode == "RGB" else file.convert("RGB"))
         pixels = np.array(file.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0
     return np.ascontiguousarray(pixels[..., :3])
