@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/training.py
 
 CPU time counts, not elapsed time, so that other load matters less. The first epoch, in which
-networks are compiled and images with variants are made, is left out.
+networks are compiled and images with variants are made, is left out. The ways are timed in turn,
+round by round; medians are printed, and their ratio to the plain loop.
 """
 
 import argparse
@@ -20,26 +21,43 @@ BATCH = 64
 
 
 def main():
-    """Print images per CPU-second of each backend and recipe."""
+    """Print images per CPU-second of the plain loop and of each backend and recipe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=256, help="number of images (256)")
     parser.add_argument("--epochs", type=int, default=3, help="epochs that are timed (3)")
     parser.add_argument("--recipes", nargs="+", default=["compact", "catalogue"], help="recipes")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (3)")
     parser.add_argument("--only", help="measure one way in this process: plain, or a backend")
     options = parser.parse_args()
     if options.only == "plain":
-        print(f"{'plain PyTorch loop':<34}{time_plain(options.epochs * options.images):9.0f}")
+        print("plain PyTorch loop", time_plain(options.epochs * options.images), sep="\t")
     elif options.only:
         for recipe in options.recipes:
             speed = time_fit(recipe, options.images, options.epochs)
-            print(f"{f'fit, {recipe!r}, Keras on {options.only}':<34}{speed:9.0f}", flush=True)
+            print(f"fit, {recipe!r}, Keras on {options.only}", speed, sep="\t")
     else:
         installed = [n for n in ("torch", "jax", "tensorflow") if importlib.util.find_spec(n)]
-        print(f"{'images per CPU-second':<34}", flush=True)
-        for way in (["plain"] if "torch" in installed else []) + installed:
-            # Keras chooses its backend once in a process.
-            environment = os.environ | ({} if way == "plain" else {"KERAS_BACKEND": way})
-            subprocess.run([sys.executable, *sys.argv, "--only", way], env=environment, check=True)
+        speeds = {}
+        for _ in range(options.rounds):
+            for way in (["plain"] if "torch" in installed else []) + installed:
+                for name, speed in measure(way):
+                    speeds.setdefault(name, []).append(speed)
+        plain = np.median(speeds.get("plain PyTorch loop", np.nan))
+        print(f"{'images per CPU-second':<34}{'median':>8}{'range':>11}{'of plain':>10}")
+        for name, values in speeds.items():
+            spread = f"{min(values):.0f}–{max(values):.0f}"
+            middle = np.median(values)
+            print(f"{name:<34}{middle:8.0f}{spread:>11}{middle / plain:10.2f}")
+
+
+def measure(way):
+    """Run one way in a process of its own; return names and images per CPU-second."""
+    # Keras chooses its backend once in a process.
+    environment = os.environ | ({} if way == "plain" else {"KERAS_BACKEND": way})
+    command = [sys.executable, *sys.argv, "--only", way]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    lines = [line.split("\t") for line in output.stdout.splitlines() if "\t" in line]
+    return [(name, float(speed)) for name, speed in lines]
 
 
 def time_fit(recipe, n_images, n_epochs):

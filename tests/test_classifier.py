@@ -349,7 +349,7 @@ def test_fit_without_a_backend_names_the_extra(monkeypatch, toy_images):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     images, y = toy_images
-    with pytest.raises(ImportError, match=r"pip install 'shredfinder\[jax\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'shredfinder\[torch\]'"):
         ShredClassifier().fit(images, y)
 
 

@@ -94,7 +94,7 @@ _EXTRAS = {
     "lsdb": "lsdb",
     "matplotlib": "plot",
     "pandas": "tables",
-    "onnx": "jax",
+    "onnx": "torch",
     "photutils": "photometry",
     "pyarrow": "tables",
 }

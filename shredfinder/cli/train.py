@@ -39,7 +39,7 @@ examples:
       --checkpoint state/ -o published.shredmodel
   shredfinder train few.ecsv --cutouts folder/ --start embedded -o tuned.shredmodel
 
-Training needs a backend: pip install 'shredfinder[jax]' (or torch, or tensorflow). Rows labelled
+Training needs a backend: pip install 'shredfinder[torch]' (or jax, or tensorflow). Rows labelled
 neither galaxy nor shred are left out. With --checkpoint, an interrupted training resumes.
 """
 _EVALUATE_EPILOG = """\

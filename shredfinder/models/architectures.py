@@ -113,7 +113,7 @@ def import_keras() -> ModuleType:
         if not installed:
             raise MissingDependencyError(
                 f"training needs a deep-learning backend, and {' or '.join(candidates)} is not "
-                "installed: pip install 'shredfinder[jax]' (or torch, or tensorflow); scoring "
+                "installed: pip install 'shredfinder[torch]' (or jax, or tensorflow); scoring "
                 "with a saved model needs none"
             )
         # Keras reads the variable once, when it is imported.

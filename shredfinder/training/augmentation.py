@@ -73,6 +73,21 @@ def _crop(image: np.ndarray, x: int, y: int) -> np.ndarray:
     return image[rows, max(x, 0) : width + min(x, 0)]
 
 
+def _pad_symmetric(image: np.ndarray, pad: int) -> np.ndarray:
+    """Return `numpy.pad` of all sides in mode "symmetric", in half the time."""
+    height, width, n_bands = image.shape
+    if pad > min(height, width):
+        return np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+    padded = np.empty((height + 2 * pad, width + 2 * pad, n_bands), image.dtype)
+    center = padded[pad:-pad]
+    center[:, pad:-pad] = image
+    center[:, :pad] = image[:, :pad][:, ::-1]
+    center[:, -pad:] = image[:, -pad:][:, ::-1]
+    padded[:pad] = center[:pad][::-1]
+    padded[-pad:] = center[-pad:][::-1]
+    return padded
+
+
 def _around(offset: int) -> tuple[int, int]:
     """Return the widths to pad before and after for an offset."""
     return max(offset, 0), max(-offset, 0)
@@ -188,7 +203,7 @@ def augment_image(
     mirror = rng.choice((-1.0, 1.0))
     # Pad so that a rotated and shrunk image still covers the corners.
     pad = int(np.ceil(max(height, width) * (np.sqrt(2) * max_scale - 1) / 2 + max_shift)) + 1
-    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+    padded = _pad_symmetric(image, pad)
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     # Broadcasting multiplies the first column by ±1, which mirrors x.
     matrix = scale * matrix * (mirror, 1.0)

@@ -247,18 +247,17 @@ def _make_batches(
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             order = np.random.default_rng([entropy, self.epoch]).permutation(len(images))
             rows = order[index * batch_size : (index + 1) * batch_size]
-            if not augmentation.variants:
-                rng = np.random.default_rng([entropy, self.epoch, index + 1])
-                changed = [change(row, rng) for row in rows]
-            else:
-                variant = self.epoch % augmentation.variants
-                symmetry = int(np.random.default_rng([entropy, self.epoch, index + 1]).integers(8))
-                changed = [
-                    (_rotate(image, symmetry), label)
-                    for image, label in (get_variant(row, variant) for row in rows)
-                ]
-            batch, labels = (np.stack(part) for part in zip(*changed, strict=True))
-            return _to_unit(batch), labels, sample_weight[rows]
+            rng = np.random.default_rng([entropy, self.epoch, index + 1])
+            variant = self.epoch % augmentation.variants if augmentation.variants else None
+            symmetry = 0 if variant is None else int(rng.integers(8))
+            # Each image is scaled as it is made, while it is in the processor's cache.
+            batch = np.empty((len(rows), *images.shape[1:]), np.float32)
+            labels = np.empty((len(rows), targets.shape[1]), targets.dtype)
+            for i, row in enumerate(rows):
+                made = change(row, rng) if variant is None else get_variant(row, variant)
+                _to_unit(_rotate(made[0], symmetry), out=batch[i])
+                labels[i] = made[1]
+            return batch, labels, sample_weight[rows]
 
     return Batches()
 
@@ -270,9 +269,10 @@ def _rotate(image: np.ndarray, symmetry: int) -> np.ndarray:
     return rotated[:, ::-1] if symmetry % 2 else rotated
 
 
-def _to_unit(images: np.ndarray) -> np.ndarray:
+def _to_unit(images: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Scale uint8 images to 0–1."""
-    return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images
+    white = np.float32(255 if images.dtype == np.uint8 else 1)
+    return np.divide(images, white, out=out, dtype=np.float32)
 
 
 def _validate(

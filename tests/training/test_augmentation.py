@@ -71,6 +71,21 @@ def test_corners_are_filled_from_the_image():
         assert (augment_image(image, np.random.default_rng(seed)) == 100).all()
 
 
+@pytest.mark.parametrize("shape", [(32, 24, 3), (6, 40, 1), (3, 3, 3)])
+def test_what_is_outside_is_a_reflection(monkeypatch, shape):
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+
+    def draw():
+        return [augment_image(image, np.random.default_rng(s), max_scale=1.3) for s in range(5)]
+
+    found = draw()
+    monkeypatch.setattr(
+        "shredfinder.training.augmentation._pad_symmetric",
+        lambda image, pad: np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric"),
+    )
+    np.testing.assert_array_equal(found, draw())
+
+
 def test_a_fraction_of_the_images_is_not_resampled():
     image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     turned = [np.rot90(image, k) for k in range(4)]
