@@ -6,9 +6,12 @@
 Bricks are simulated: four neighbours of 3600 × 3600 px in g, r and z, plain and compressed as the
 Legacy Surveys' (RICE, tiles of 100 × 100). Sources are anywhere in them, so that a fifth of the
 cutouts touch several bricks. Times are CPU milliseconds per source and three bands, the smallest
-of some rounds in which all versions take turns; each call is a separate process, and opening the
+of some rounds in which both versions take turns; each call is a separate process, and opening the
 bricks counts. ``--old`` is another checkout of the package, ``--peers`` a Python with astrocut,
-reproject or Cutana installed; those that are missing are left out.
+reproject or Cutana installed, by default the same one; those that are missing are left out. Cutana
+needs other versions of some packages than shredfinder, so install it by itself:
+
+    python -m venv venv; venv/bin/pip install astrocut reproject cutana
 """
 
 import argparse
@@ -83,24 +86,44 @@ def make_positions(n, seed=1):
 
 
 def time_shredfinder(folder, n, workers=None):
-    """Return the CPU and the wall time of this or another version of the package."""
+    """Return the CPU and the wall time of this or another version of the package.
+
+    With processes, also the CPU time of the busiest.
+    """
     from astropy.coordinates import SkyCoord
 
     import shredfinder
     from shredfinder.cutouts import CutoutFetcher, sky_order
 
     shredfinder.conf.threads = 1
-    coords = SkyCoord(*make_positions(n), unit="deg")
     options = {} if workers is None else {"service_options": {"workers": workers}}
+    busiest = []
 
-    def run():
+    def run(n):
+        coords = SkyCoord(*make_positions(n), unit="deg")
         fetcher = CutoutFetcher("local", base_url=folder, **options)
         order = fetcher.order(coords) if hasattr(fetcher, "order") else sky_order(coords)
         chunk = 128 if workers is None else 256 * workers
+        start = time.process_time()
         with fetcher.stream(coords[order], chunk=chunk, progress=False) as stream:
-            return [len(cutouts) for cutouts in stream]
+            count = sum(len(cutouts) for cutouts in stream)
+            times = [time.process_time() - start, *get_times_of_children()]
+        busiest.append(max(times) / count * 1e3)
+        return count
 
-    return measure(run, sum)
+    result = measure(run, n)
+    return [*result, busiest[-1]]
+
+
+def get_times_of_children():
+    """Return the CPU seconds of each process that this one started and that still runs."""
+    import multiprocessing
+
+    times = []
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        times.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+    return times
 
 
 def time_astrocut(folder, n):
@@ -108,13 +131,13 @@ def time_astrocut(folder, n):
     from astrocut import FITSCutout
     from astropy.coordinates import SkyCoord
 
-    def run():
+    def run(n):
         size = int(SIZE * SCALE / NATIVE)
         for ra, dec in make_positions(n).T:
             FITSCutout(find_files(folder, ra, dec), SkyCoord(ra, dec, unit="deg"), size)
         return n * len(CENTERS)
 
-    return measure(run)
+    return measure(run, n)
 
 
 def time_reproject(folder, n):
@@ -123,7 +146,7 @@ def time_reproject(folder, n):
     from astropy.wcs import WCS
     from reproject import reproject_interp
 
-    def run():
+    def run(n):
         for ra, dec in make_positions(n).T:
             out = WCS(naxis=2)
             out.wcs.ctype, out.wcs.crval = ("RA---TAN", "DEC--TAN"), (ra, dec)
@@ -138,7 +161,30 @@ def time_reproject(folder, n):
                     reproject_interp(pair, out, shape_out=(SIZE, SIZE), order="bicubic")
         return n * len(CENTERS)
 
-    return measure(run)
+    return measure(run, n)
+
+
+def time_cutana(folder, n):
+    """Return the times of Cutana, which resizes bilinearly, without neighbours and colours."""
+    import pandas as pd
+    from cutana import create_cutouts_direct, get_default_config
+
+    config = get_default_config()
+    config.fits_extensions = ["COMPRESSED_IMAGE" if folder.endswith("fz") else "PRIMARY"]
+    config.channel_weights = {f"image-{b}": [float(b == c) for c in "grz"] for b in "grz"}
+    config.target_resolution, config.data_type = SIZE, "float32"
+    config.normalisation_method, config.apply_flux_conversion = "none", False
+
+    def run(n):
+        ra, dec = make_positions(n)
+        files = [repr(find_files(folder, *position)) for position in zip(ra, dec, strict=True)]
+        names = [str(i) for i in range(len(ra))]
+        columns = {"SourceID": names, "RA": ra, "Dec": dec, "fits_file_paths": files}
+        table = pd.DataFrame(columns | {"diameter_pixel": int(SIZE * SCALE / NATIVE)})
+        results = create_cutouts_direct(table, config, max_workers=1)
+        return sum(len(result["cutouts"]) for result in results)
+
+    return measure(run, n)
 
 
 def find_files(folder, ra, dec):
@@ -147,17 +193,15 @@ def find_files(folder, ra, dec):
     return [str(path) for path in sorted((Path(folder) / name).iterdir())]
 
 
-def measure(run, count=int):
-    """Return CPU and wall time per source in milliseconds, of the second run."""
+def measure(run, n):
+    """Return CPU and wall time per source in milliseconds, after a run that loads everything."""
     import gc
 
-    results = []
-    for _ in range(2):
-        gc.collect()
-        cpu, wall = get_cpu_time(), time.perf_counter()
-        n = count(run())
-        results.append(((get_cpu_time() - cpu) / n, (time.perf_counter() - wall) / n))
-    return [1e3 * value for value in min(results)]
+    run(min(n, 3) if n > 100 else n)
+    gc.collect()
+    cpu, wall = get_cpu_time(), time.perf_counter()
+    count = run(n)
+    return [1e3 * (get_cpu_time() - cpu) / count, 1e3 * (time.perf_counter() - wall) / count]
 
 
 def get_cpu_time():
@@ -296,6 +340,7 @@ def main():
     parser.add_argument("--peers", help="Python with astrocut, reproject or Cutana")
     parser.add_argument("--folder", type=Path, help="folder of the bricks, kept for further runs")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part", choices=("table", "workers", "index"), help="run only this")
     parser.add_argument("--call", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.call:
@@ -307,23 +352,32 @@ def main():
 
 
 def run(options, folder):
-    """Run all measurements."""
+    """Run all measurements, or one part of them."""
     here = Path(__file__).resolve().parents[1]
     if not (folder / "fz").exists():
         make_bricks(folder)
+    if options.part in (None, "table"):
+        print_table(here, folder, options)
+    if options.part in (None, "workers"):
+        time_workers(here, folder)
+    if options.part in (None, "index"):
+        time_index(here)
+
+
+def print_table(here, folder, options):
+    """Print the times of all versions and peers, and the ratio of the two versions."""
     versions = [("this version", "shredfinder", sys.executable, here)]
     if options.old:
         versions.append(("older version", "shredfinder", sys.executable, options.old.resolve()))
-    if options.peers:
-        versions += [(name, name, options.peers, "") for name in ("astrocut", "reproject")]
+    versions += find_peers(options.peers)
     print(f"{'CPU ms per source':<22}{'':6}", *(f"{n:>8}/brick" for n in (3, 30, 300)))
     for kind in ("fits", "fz"):
         best = {}
         for n in (3, 30, 300):
-            for _ in range(options.rounds if n < 300 else 1):
+            for turn in range(options.rounds if n < 300 else 1):
                 for label, name, python, path in versions:
-                    # The others take the same time per source however many there are.
-                    if n == 300 and name != "shredfinder":
+                    # Peers take long, and most of them the same time per source for any number.
+                    if name != "shredfinder" and (turn or (n == 300 and name != "cutana")):
                         continue
                     result = call(python, path, name, str(folder / kind), n)
                     if result is not None:
@@ -336,19 +390,34 @@ def run(options, folder):
         if options.old:
             ratios = [best[versions[1][0], n] / best[versions[0][0], n] for n in (3, 30, 300)]
             print(f"{'ratio':<22}.{kind:<5}", *(f"{ratio:>14.1f}" for ratio in ratios), flush=True)
-    times = {}
-    for _ in range(options.rounds):
-        for n_workers in (1, 2):
-            path = str(folder / "fits")
-            result = call(sys.executable, here, "shredfinder", path, 2400, n_workers)
-            times[n_workers] = np.minimum(times.get(n_workers, np.inf), result)
-    (cpu_1, wall_1), (cpu_2, wall_2) = times[1], times[2]
-    print(
-        f"\n9,600 sources with one and two processes: {cpu_1:.2f} and {cpu_2:.2f} CPU ms per "
-        f"source, {wall_1:.2f} and {wall_2:.2f} ms of wall time, {wall_1 / wall_2:.2f} times as "
-        f"fast; load of {os.getloadavg()[0]:.0f}"
+
+
+def find_peers(python):
+    """Return those of the peers that can be imported; print a line for each other."""
+    found = []
+    for name in ("astrocut", "reproject", "cutana"):
+        command = [python or sys.executable, "-c", f"import {name}"]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            print(f"{name} is not installed, and left out")
+        else:
+            found.append((name, name, python or sys.executable, ""))
+    return found
+
+
+def time_workers(here, folder):
+    """Print how much faster two processes are than one, for enough sources to hide their start."""
+    path, n = str(folder / "fits"), 3000
+    (cpu_1, wall_1, _), (cpu_2, wall_2, busiest) = (
+        call(sys.executable, here, "shredfinder", path, n, workers) for workers in (1, 2)
     )
-    time_index(here)
+    print(
+        f"\n{len(CENTERS) * n:,} sources with one and two processes: {cpu_1:.2f} and {cpu_2:.2f} "
+        f"CPU ms per source, start included; {wall_1:.2f} and {wall_2:.2f} ms of wall time, "
+        f"{wall_1 / wall_2:.2f} times as fast, with a load of {os.getloadavg()[0]:.0f}. The busier "
+        f"process took {busiest:.2f} CPU ms: on idle processors two are {cpu_1 / busiest:.2f} "
+        "times as fast",
+        flush=True,
+    )
 
 
 def time_index(here):

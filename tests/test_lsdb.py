@@ -323,6 +323,64 @@ def test_local_images(tmp_path, kept_services):
     assert_same(result, table)
 
 
+def write_bricks(folder, field, centers):
+    """Write the same field as bricks on the survey's grid, and return positions of its sources."""
+    header = field.wcs.to_header()
+    wcs = field.wcs.deepcopy()
+    positions = []
+    x, y = np.random.default_rng(2).uniform(150, 490, (2, 6))
+    for ra, dec in centers:
+        name = f"{int(ra * 10):04d}p{int(dec * 10):03d}"
+        place = folder / "coadd" / name[:3] / name
+        place.mkdir(parents=True)
+        header["CRVAL1"], header["CRVAL2"] = wcs.wcs.crval = ra, dec
+        for band, image in zip(field.bands, field.fluxes, strict=True):
+            path = place / f"legacysurvey-{name}-image-{band}.fits"
+            fits.writeto(path, image.astype(np.float32), header)
+        positions.append(np.transpose(wcs.wcs_pix2world(x, y, 0)))
+    return np.concatenate(positions)
+
+
+def count_services():
+    from shredfinder import lsdb
+
+    return sum(key[0] == "service" for key in lsdb._kept)
+
+
+@pytest.mark.slow
+def test_bricks_across_partitions(tmp_path, client):
+    import lsdb
+
+    from shredfinder.lsdb import add_p_cnn
+
+    field = make_field(size=640, n_hosts=3, random_state=3)
+    field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
+    # Enough bricks that they are found by their names. They lie on the diagonals of the sky's first
+    # division, so that each is in two partitions at least.
+    centers = [(45.125 + 0.25 * (i % 5), 0.125 + 0.25 * (i // 5)) for i in range(20)]
+    positions = write_bricks(tmp_path, field, centers)
+    table = Table({"objID": np.arange(len(positions)), "ra": positions[:, 0]})
+    table["dec"], table["name"] = positions[:, 1], [f"source {i}" for i in range(len(positions))]
+    catalog = lsdb.from_dataframe(
+        table.to_pandas(), partition_rows=5, highest_order=9, margin_threshold=None
+    )
+    bricks = [
+        set(part["objID"] // 6) for part in client.gather(client.compute(catalog.to_delayed()))
+    ]
+    n_parts = np.bincount([brick for part in bricks for brick in part], minlength=len(centers))
+    assert catalog.npartitions >= len(centers)
+    assert np.count_nonzero(n_parts > 1) >= 5
+    service = CutoutFetcher("local", base_url=tmp_path)
+    before = client.run(count_services)
+    result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
+    # Each worker opened the folder once.
+    after = client.run(count_services)
+    assert [after[worker] - before[worker] for worker in before] == [1, 1]
+    add_to_table(table, service=service)
+    assert np.isfinite(table["p_cnn"]).sum() >= 60
+    assert_same(result, table)
+
+
 def test_one_partition_at_a_time_queries_a_service(world, catalog, client):
     from shredfinder.lsdb import add_p_cnn
 
