@@ -9,8 +9,9 @@ import pytest
 from astropy.wcs import WCS
 from scipy import ndimage
 
+from shredfinder import ShredClassifier
 from shredfinder.cutouts import CutoutRequest, LocalImages
-from shredfinder.imaging import flux_to_rgb
+from shredfinder.imaging import compress_jpeg, flux_to_rgb
 from shredfinder.imaging.grids import fit_grids, make_nodes, resample_grid
 from shredfinder.imaging.resampling import resample_lanczos, smooth_and_average
 
@@ -110,6 +111,27 @@ def test_all_declinations(planes, scale, dec):
     wcs.wcs.crpix = wcs.wcs.crpix - np.rint(shift)
     request = CutoutRequest(150.1 + offset, dec, 128, 128, scale)
     assert compare(planes, wcs, request) < 0.01
+
+
+def test_scores(planes):
+    """Scores of cutouts, compressed as the viewer's are, at low and the highest declinations."""
+    rng = np.random.default_rng(7)
+    found, exact = [], []
+    for dec in (0.0, 60.0, -89.0):
+        wcs = make_wcs(150.1, dec)
+        images = {band: (image, wcs) for band, image in planes.items()}
+        for ra, dec_source in wcs.all_pix2world(rng.uniform(150, N - 150, (8, 2)), 0):
+            request = CutoutRequest(ra, dec_source, 128, 128, 0.46875)
+            colors = flux_to_rgb(draw_exactly(planes, wcs, request), "grz", axis=-1)
+            exact.append(compress_jpeg(colors))
+            found.append(LocalImages(images).fetch(request).image)
+    classifier = ShredClassifier.load()
+    p_found, p_exact = (classifier.predict_proba(np.array(a))[:, 1] for a in (found, exact))
+    # Some show no galaxy, and have no score.
+    scored = np.isfinite(p_exact)
+    np.testing.assert_array_equal(np.isfinite(p_found), scored)
+    assert np.ptp(p_exact[scored]) > 0.3
+    assert np.abs(p_found - p_exact)[scored].mean() < 3e-4
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3, -90.2, 30.0, 180.0, 135.0])
