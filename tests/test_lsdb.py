@@ -14,7 +14,7 @@ from PIL import Image
 
 from shredfinder import ShredClassifier, conf
 from shredfinder import add_p_cnn as add_to_table
-from shredfinder.cutouts import CutoutFetcher
+from shredfinder.cutouts import CutoutFetcher, LocalImages
 from shredfinder.datasets import make_field
 from tests.cutouts.loopback import LoopbackServer
 
@@ -215,7 +215,7 @@ def test_partitions_of_killed_workers_are_scored_again(world, catalog, client, t
     scored = add_p_cnn(catalog, **options)
     scored = scored.map_partitions(kill_one, tmp_path, meta=scored.meta)
     result = scored.compute(progress_bar=False)
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=300)
     after = set(client.run(os.getpid).values())
     assert len(before & after) == 1
     assert len(list(tmp_path.iterdir())) > catalog.npartitions + 1
@@ -359,14 +359,13 @@ def test_bricks_across_partitions(tmp_path, client):
 
     field = make_field(size=640, n_hosts=3, random_state=3)
     field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
-    # Enough bricks that they are found by their names. They lie on the diagonals of the sky's first
-    # division, so that each is in two partitions at least.
-    centers = [(45.125 + 0.25 * (i % 5), 0.125 + 0.25 * (i // 5)) for i in range(20)]
+    # Enough bricks that they are found by their names. Borders of partitions cross some of them.
+    centers = [(41.375 + 0.25 * (i % 5), 0.125 + 0.25 * (i // 5)) for i in range(20)]
     positions = write_bricks(tmp_path, field, centers)
     table = Table({"objID": np.arange(len(positions)), "ra": positions[:, 0]})
     table["dec"], table["name"] = positions[:, 1], [f"source {i}" for i in range(len(positions))]
     catalog = lsdb.from_dataframe(
-        table.to_pandas(), partition_rows=5, highest_order=9, margin_threshold=None
+        table.to_pandas(), partition_rows=6, lowest_order=9, highest_order=9, margin_threshold=None
     )
     bricks = [
         set(part["objID"] // 6) for part in client.gather(client.compute(catalog.to_delayed()))
@@ -380,7 +379,8 @@ def test_bricks_across_partitions(tmp_path, client):
     # Each worker opened the folder once.
     after = client.run(count_services)
     assert [after[worker] - before[worker] for worker in before] == [1, 1]
-    add_to_table(table, service=service)
+    with contextlib.closing(LocalImages(tmp_path)) as images:
+        add_to_table(table, service=CutoutFetcher(images))
     assert np.isfinite(table["p_cnn"]).sum() >= 60
     assert_same(result, table)
 
