@@ -289,6 +289,8 @@ def _check_fetcher(classifier, service):
     fetcher = make_fetcher(classifier, service)
     # Relative paths would mean another folder in a worker with another working directory.
     remote = fetcher.cutout_service.remote
+    # Workers open their own files.
+    fetcher.cutout_service.close()
     changes: dict[str, Any] = {"service": fetcher.service or conf.service}
     if isinstance(fetcher.cache, (str, os.PathLike)):
         changes["cache"] = os.path.abspath(fetcher.cache)
