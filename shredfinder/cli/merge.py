@@ -107,9 +107,9 @@ def merge(args: argparse.Namespace) -> None:
     kinds = np.asarray(merged["merge_kind"])
     with_shreds = np.count_nonzero((kinds == "galaxy") & (np.asarray(merged["n_shreds"]) > 0))
     print(
-        f"{len(table)} sources, of which {int(np.sum(merged['n_shreds']))} are shreds, were merged "
-        f"into {len(merged)} galaxies: {with_shreds} contain shreds, and "
-        f"{np.count_nonzero(kinds != 'galaxy')} consist only of shreds (recovered)\n"
+        f"merged {len(table)} sources, {int(np.sum(merged['n_shreds']))} of them shreds, into "
+        f"{len(merged)} galaxies: {with_shreds} with shreds, and "
+        f"{np.count_nonzero(kinds != 'galaxy')} recovered from shreds only\n"
         f"wrote {args.output}",
         file=sys.stderr,
     )
@@ -118,8 +118,7 @@ def merge(args: argparse.Namespace) -> None:
         print(f"{n_measured} galaxies measured in images", file=sys.stderr)
     n_flagged = np.count_nonzero(np.asarray(merged["merge_flag"]) != "")
     if n_flagged:
-        what = "are flagged" if args.method == "image" else "lack the flux of an entry"
-        print(f"{n_flagged} {what} (merge_flag)", file=sys.stderr)
+        print(f"{n_flagged} flagged (column merge_flag)", file=sys.stderr)
 
 
 def _open_images(args: argparse.Namespace) -> CutoutFetcher | str | None:

@@ -35,7 +35,7 @@ _DESCRIPTIONS = {
     "n_shreds": "Number of shreds that were merged",
     "shred_ids": "Identifiers of the merged shreds, separated by semicolons",
     "merge_kind": "galaxy, host (listed only as shreds of a known host) or recovered",
-    "merge_flag": "Bands in which the flux of an entry is missing",
+    "merge_flag": "Why the photometry is doubtful",
 }
 
 
@@ -98,9 +98,11 @@ def merge_shreds(
         merge_kind ``galaxy``, ``recovered`` (all entries are shreds) or ``host`` (the same, of a
                    host in ``hosts``, whose name is in ``merge_host``)
         merge_flag bands in which an entry has no flux, such as ``"missing g z"``; the others are
-                   added up, but if it is the galaxy's own flux that is missing, so is the sum. With
-                   images, also why a measurement is doubtful (see Notes), and ``sum`` where the
-                   fluxes are sums, since there is no image or no light was found
+                   added up, but if it is the galaxy's own flux that is missing, so is the sum.
+                   ``"negative g"``: the sum has no magnitude. ``unscored`` and ``no position`` are
+                   those of `find_parents`. With images, also why a measurement is doubtful (see
+                   Notes), and ``sum`` where the fluxes are sums, since there is no image or no
+                   light was found
         ========== ==========================================================================
 
         With images, ``half_light_radius`` is the measured one along the major axis in arcsec, with
@@ -211,15 +213,36 @@ def merge_shreds(
         changed = changed | np.isfinite(measured.radius)
         merged["half_light_radius"] = Column(measured.radius, unit=u.arcsec, format=".2f")
     missing = sum_photometry(table, merged, bands, groups, weight, apart, changed, measured)
-    merged["merge_flag"] = np.array(
-        [", ".join(filter(None, pair)) for pair in zip(notes, missing, strict=True)] or [""]
-    )[: main.size]
+    merged["merge_flag"] = _join_flags(_parent_flags(parents, main), notes, missing)
     _blank_scores(merged, find_column(table, p_column, required=False), moved)
     for name, words in _DESCRIPTIONS.items():
         merged[name].info.description = words
     if method == "image":
         merged["half_light_radius"].info.description = "Half-light radius along the major axis"
     return merged
+
+
+def _parent_flags(parents, main):
+    """Return why the main rows were not judged: unscored, or without a position."""
+    if "parent_flag" not in parents.colnames:
+        return np.full(main.size, "")
+    return np.asarray(parents["parent_flag"])[main].astype(str)
+
+
+def _join_flags(*columns):
+    """Join the flags of each row; a reason is given once."""
+    rows = []
+    for flags in zip(*columns, strict=True):
+        words = [str(flag) for flag in flags if flag]
+        later = [words[i + 1 :] for i in range(len(words))]
+        rows.append(
+            ", ".join(
+                word
+                for word, others in zip(words, later, strict=True)
+                if not any(other.startswith(word) for other in others)
+            )
+        )
+    return np.array(rows, dtype=str) if rows else np.zeros(0, dtype="U1")
 
 
 def _measure(targets, rows, images, bands, notes):

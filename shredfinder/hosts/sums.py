@@ -77,30 +77,35 @@ def sum_photometry(
     Returns
     -------
     flag : `~numpy.ndarray` of str, of shape (n_groups,)
-        Bands in which an entry has no flux.
+        Bands in which an entry has no flux, or the sum is not positive.
     """
     missing: dict[str, np.ndarray] = {}
+    negative: dict[str, np.ndarray] = {}
     transmission = {} if measured is None else _find_all_transmissions(table, bands, groups)
     for scheme in bands:
         for band in scheme.columns:
             flux = None if measured is None else measured.bands.get(band)
-            lacking = _sum_band(
+            lacking, dark = _sum_band(
                 table, merged, scheme, band, groups, changed, flux, transmission.get(band)
             )
             missing[band] = missing.get(band, False) | lacking
+            negative[band] = negative.get(band, False) | dark
     _merge_reddening(table, merged, groups, weight, changed)
     sizes = None if measured is None else measured.radius
     _merge_size(table, merged, groups, weight, apart, changed, sizes)
     _update_derived(merged, changed)
     flag = np.full(changed.size, "", dtype=object)
-    for band, lacking in missing.items():
-        flag[lacking] += f" {band}"
-    words = [f"missing{value}" if value else "" for value in flag.tolist()]
-    return np.array(words, dtype=str) if words else np.zeros(0, dtype="U1")
+    for word, bands_of_groups in (("missing", missing), ("negative", negative)):
+        names = np.full(changed.size, "", dtype=object)
+        for band, rows in bands_of_groups.items():
+            names[rows] += f" {band}"
+        for row in np.flatnonzero(names != ""):
+            flag[row] += f"{', ' if flag[row] else ''}{word}{names[row]}"
+    return flag.astype(str) if flag.size else np.zeros(0, dtype="U1")
 
 
 def _sum_band(table, merged, scheme, band, groups, changed, measured, known_transmission):
-    """Write the columns of one band; return the groups in which a flux is missing."""
+    """Write the columns of one band; return the groups without a flux, or a positive one."""
     roles = scheme.columns[band]
     observed, variance = read_flux(table, scheme, band, dereddened=False)
     corrected, corrected_variance = read_flux(table, scheme, band, dereddened=True)
@@ -143,7 +148,9 @@ def _sum_band(table, merged, scheme, band, groups, changed, measured, known_tran
             error = _MAG_PER_LN * np.sqrt(total_variance) / total
             error = np.where(np.isfinite(error) & (error >= 0), error, np.nan)
         _write(merged, roles["mag_err"], error, changed, u.mag)
-    return lacking & changed
+    with np.errstate(invalid="ignore"):
+        dark = np.zeros_like(lacking) if total is None else total <= 0
+    return lacking & changed, dark & changed
 
 
 def _first_known(table, scheme, band, groups, total, measured):

@@ -7,6 +7,8 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shredfinder import Cutouts, ShredTable
 from shredfinder.cuts import photometry
@@ -324,11 +326,29 @@ def test_fluxes_and_errors_are_added():
     assert set(merged["merge_flag"]) == {""}
 
 
-def test_every_row_is_named_once():
-    table = make_table()
-    named = names_of(merge_shreds(table))
-    assert sum(map(len, named)) == len(table)
-    assert set.union(*named) == {str(name) for name in table["objID"]}
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_every_row_is_named_once(data):
+    n = data.draw(st.integers(0, 12))
+
+    def column(values):
+        return np.array(data.draw(st.lists(values, min_size=n, max_size=n)), dtype=float)
+
+    gap = st.just(np.nan)
+    table = Table(
+        {
+            "objID": np.arange(n) + 5,
+            "ra": 150 + column(st.floats(0, 0.02) | gap),
+            "dec": column(st.floats(0, 0.02) | gap),
+            "flux_r": column(st.floats(-5, 1e4) | gap),
+            "radius": column(st.floats(0, 30) | gap),
+            "p_cnn": column(st.floats(0, 1) | gap),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShredfinderWarning)
+        named = [name for names in names_of(merge_shreds(table)) for name in names]
+    assert sorted(named) == sorted(str(name) for name in table["objID"])
 
 
 def test_input_and_lone_galaxies_stay_as_they_were():
@@ -409,6 +429,22 @@ def test_missing_bands_are_flagged():
     # The others are added up, but not without the galaxy's own flux.
     assert merged["flux_g"][0] == pytest.approx(0.5 * 98)
     assert np.isnan(merged["flux_z"][1])
+
+
+def test_doubtful_rows_are_flagged():
+    table = make_table()
+    for band in "gz":
+        table[f"flux_{band}"] = -np.abs(table[f"flux_{band}"])
+    table["p_cnn"][5], table["ra"][2] = np.nan, np.nan
+    with pytest.warns(ShredfinderWarning):
+        merged = merge_shreds(table)
+    # The second galaxy is a shred without a position.
+    assert merged["merge_flag"].tolist() == [
+        "negative g z",
+        "no position",
+        "negative g z",
+        "unscored",
+    ]
 
 
 def test_unknown_errors_stay_unknown():
