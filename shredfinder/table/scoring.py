@@ -344,9 +344,9 @@ def warn_unscored(flags: ArrayLike, source: Cutouts | CutoutSequence) -> None:
     source : Cutouts or CutoutSequence
         The cutouts; the warning names the first file or address that was tried.
     """
-    flags = np.asarray(flags, dtype=str)
-    reasons, counts = np.unique(flags, return_counts=True)
-    listed = ", ".join(f"{n} {reason}" for reason, n in zip(reasons, counts, strict=True))
+    # Counted as objects, since an array of text takes 64 bytes per row.
+    counts = Counter(np.asarray(flags, dtype=object))
+    listed = ", ".join(f"{counts[reason]} {reason}" for reason in sorted(counts))
     first = getattr(source, "first_tried", "")
     warnings.warn(
         f"none of {len(flags)} sources was scored: {listed}"
