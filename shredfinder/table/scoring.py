@@ -345,11 +345,12 @@ def warn_unscored(flags: ArrayLike, source: Cutouts | CutoutSequence) -> None:
         The cutouts; the warning names the first file or address that was tried.
     """
     # Counted as objects, since an array of text takes 64 bytes per row.
-    counts = Counter(np.asarray(flags, dtype=object))
+    reasons = np.asarray(flags, dtype=object)
+    counts = Counter(reasons)
     listed = ", ".join(f"{counts[reason]} {reason}" for reason in sorted(counts))
     first = getattr(source, "first_tried", "")
     warnings.warn(
-        f"none of {len(flags)} sources was scored: {listed}"
+        f"none of {len(reasons)} sources was scored: {listed}"
         + (f" (the first cutout tried: {first})" if first else ""),
         ShredfinderWarning,
         stacklevel=3,
