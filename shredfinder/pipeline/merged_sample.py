@@ -105,10 +105,10 @@ class MergedSample:
             entered the sample.
         """
         return (
-            f"merged: {quantify(len(self.parents), 'row')} in {len(self.galaxies)} galaxies, "
-            f"{self.n_changed} of them changed by more than {_LARGE:g} mag in r and "
+            f"merged {quantify(len(self.parents), 'row')} into {len(self.galaxies)} galaxies: "
+            f"{self.n_changed} changed by more than {_LARGE:g} mag in r, "
             f"{self.n_recovered} recovered\n"
-            f"{self.n_left} left the sample and {self.n_entered} entered it: "
+            f"{self.n_left} removed from the sample, {self.n_entered} added: "
             f"{quantify(len(self.satellites), 'satellite')} after merging"
         )
 

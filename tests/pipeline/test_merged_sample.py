@@ -52,8 +52,8 @@ def test_what_changes_leaves_and_enters():
     assert len(sample.galaxies) == 7
     assert type(sample.satellites) is ShredTable
     text = sample.summary()
-    assert "11 rows in 7 galaxies, 3 of them changed by more than 0.2 mag in r and 1 recov" in text
-    assert "1 left the sample and 2 entered it: 4 satellites after merging" in text
+    assert "11 rows into 7 galaxies: 3 changed by more than 0.2 mag in r, 1 recovered" in text
+    assert "1 removed from the sample, 2 added: 4 satellites after merging" in text
     # The input is not changed.
     assert len(candidates) == 8
 
