@@ -99,7 +99,7 @@ def test_run_merge(services, tmp_path, capsys):
     arguments += ["-o", str(out), "--report", str(report), "--save", str(folder), "--rate", "0"]
     assert main(arguments) == 0
     error = capsys.readouterr().err
-    assert "merged: " in error
+    assert "rows into " in error
     assert "after merging" in error
     page = report.read_text()
     assert "Merged galaxies" in page

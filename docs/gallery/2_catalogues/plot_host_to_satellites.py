@@ -2,10 +2,10 @@
 From a host to its satellites
 =============================
 
-One call queries a survey's catalogue around a host, applies the cuts, matches the
-candidates to hosts, fetches and scores their cutouts, and returns a clean table. On this
-page, all queries were sent to local servers, which simulate the sky around NGC 2903. If you
-run the script, it queries the real services.
+One call queries a survey's catalogue around a host, applies the cuts and matches the
+candidates to hosts. It then fetches and scores their cutouts, and returns a clean table. On
+this page, all queries were sent to local servers, which simulate the sky around NGC 2903.
+If you run the script, it queries the real services.
 """
 
 from astropy import units as u
