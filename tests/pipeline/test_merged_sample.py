@@ -103,7 +103,7 @@ def test_run_merge(services, tmp_path, capsys):
     assert "after merging" in error
     page = report.read_text()
     assert "Merged galaxies" in page
-    assert "entered it" in page
+    assert "removed from the sample" in page
     merged = Table(fits.getdata(out))
     assert {"n_shreds", "shred_ids", "merge_kind"} <= set(merged.colnames)
     assert f"{len(merged)} satellites after merging" in error

@@ -1,6 +1,6 @@
 """
-Cut images from your own bricks
-===============================
+Make cutouts from your own bricks
+=================================
 
 If you have the survey's images on disk, you do not need a service.
 `~shredfinder.cutouts.LocalImages` finds the images of each band in a folder and cuts,
