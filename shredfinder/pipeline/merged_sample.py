@@ -166,15 +166,15 @@ def merge_sample(
     --------
     >>> from astropy.table import Table
     >>> from shredfinder.pipeline import merge_sample
-    >>> table = Table({"objid": [1, 2, 3], "ra": [150.0, 150.001, 150.1], "dec": [2.0, 2.0, 2.0],
-    ...                "g": [20.4, 20.4, 19.9], "r": [20.0, 20.0, 19.5], "r_eff": [3.0, 2.0, 4.0],
+    >>> table = Table({"objid": [1, 2, 3], "ra": [150.0, 150.0005, 150.1], "dec": [2.0, 2.0, 2.0],
+    ...                "g": [20.4, 21.0, 19.9], "r": [20.0, 20.7, 19.5], "r_eff": [3.0, 1.0, 4.0],
     ...                "p_cnn": [0.1, 0.9, 0.2]})
     >>> table["gr_err"], table["mu_err"] = 0.02, 0.05
     >>> sample = merge_sample(table)
     >>> sample.changes["objid", "n_shreds", "r_before", "r", "sample"].pprint(show_unit=False)
     objid n_shreds r_before   r    sample
     ----- -------- -------- ------ ------
-        1        1   20.000 19.247   kept
+        1        1   20.000 19.542   kept
     >>> len(sample.satellites)
     2
     """
