@@ -289,8 +289,6 @@ def _check_fetcher(classifier, service):
     fetcher = make_fetcher(classifier, service)
     # Relative paths would mean another folder in a worker with another working directory.
     remote = fetcher.cutout_service.remote
-    # Workers open their own files.
-    fetcher.cutout_service.close()
     changes: dict[str, Any] = {"service": fetcher.service or conf.service}
     if isinstance(fetcher.cache, (str, os.PathLike)):
         changes["cache"] = os.path.abspath(fetcher.cache)
@@ -298,7 +296,12 @@ def _check_fetcher(classifier, service):
         raise ValueError("cache must be a folder, True or False, which goes to every worker")
     if not remote and fetcher.base_url is not None:
         changes["base_url"] = os.path.abspath(fetcher.base_url)
-    return replace(fetcher, **changes)
+    ready = replace(fetcher, **changes)
+    # Each fetcher opened its files when it was made; workers open their own.
+    for opened in (service, fetcher, ready):
+        if hasattr(opened, "cutout_service"):
+            opened.cutout_service.close()
+    return ready
 
 
 # In a worker
