@@ -76,8 +76,11 @@ def plot_merge(light: GalaxyLight, *, legend: bool = True) -> Figure:
     image_axes, curve_axes = figure.subplots(1, 2, width_ratios=(1, 1.15))
     _draw_image(image_axes, light, legend)
     _draw_curve(curve_axes, light, legend)
+    change = f"{light.reference} = {light.mag:.2f} mag"
+    if np.isfinite(light.before):
+        change += f", {light.before:.2f} mag before merging"
     flags = f" ({', '.join(light.flags)})" if light.flags else ""
-    figure.suptitle(f"{light.name}: {_describe(light)}{flags}", fontsize=11)
+    figure.suptitle(f"Galaxy {light.name}: {change}{flags}", fontsize=11)
     return figure
 
 

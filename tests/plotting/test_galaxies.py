@@ -29,7 +29,7 @@ def test_figure_of_a_galaxy(lights, tmp_path):
     figure = plot_merge(light)
     image, curve = figure.axes
     assert light.name in figure.get_suptitle()
-    assert f"{light.mag:.2f}" in figure.get_suptitle()
+    assert f"r = {light.mag:.2f} mag, {light.before:.2f} mag before" in figure.get_suptitle()
     labels = {text.get_text() for text in curve.get_legend().get_texts()}
     assert {"g", "r", "z"} <= labels
     # Aperture and half-light ellipse.
