@@ -31,7 +31,8 @@ _HALF_PER_RMS = 1.678 / np.sqrt(6.0)
 # A nucleus has a small part of its galaxy's light: shreds are looked for within this number of its
 # own half-light radii, and within a separation in arcsec.
 _SEARCH, _MAX_SEPARATION = 20.0, 600.0
-_MAX_RADIUS = 300.0
+# Half-light radii in arcsec are between these.
+_MIN_RADIUS, _MAX_RADIUS = 0.1, 300.0
 # Half-light radius of a source of unknown size and flux, in arcsec.
 _DEFAULT_RADIUS = 2.0
 # Flux in nanomaggies of a source without a positive flux.
@@ -177,7 +178,8 @@ def _sizes(radius, flux):
     with np.errstate(invalid="ignore", divide="ignore"):
         by_flux = np.sqrt(flux * _AREA_PER_FLUX)
     largest = np.fmax(np.where(radius > 0, radius, np.nan), by_flux)
-    return np.minimum(np.where(np.isfinite(largest), largest, _DEFAULT_RADIUS), _MAX_RADIUS)
+    known = np.where(np.isfinite(largest), largest, _DEFAULT_RADIUS)
+    return np.clip(known, _MIN_RADIUS, _MAX_RADIUS)
 
 
 def weigh_evidence(

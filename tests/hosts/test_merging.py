@@ -171,6 +171,11 @@ def test_nucleus_scored_as_a_shred_keeps_its_pieces():
     assert found["parent_index"].tolist() == [0, 0, 0, 0, 0, 5]
 
 
+def test_sources_without_size_and_flux_at_one_place():
+    table = make_disc_table([0, 0], [0, 0], flux_r=[0.0, 0.0], radius=[0.0, 0.0], p_cnn=[0.0, 0.9])
+    assert find_parents(table)["parent_index"].tolist() == [0, 0]
+
+
 def test_colour_decides_between_two_similar_galaxies():
     table = make_disc_table(
         [0, 20, 9], [0, 0, 0], r=[16.0, 16.0, 19.0], radius=[4.0, 4, 1], p_cnn=[0.0, 0.0, 0.9]
