@@ -106,8 +106,11 @@ def time_shredfinder(folder, n, workers=None):
         chunk = 128 if workers is None else 256 * workers
         start = time.process_time()
         with fetcher.stream(coords[order], chunk=chunk, progress=False) as stream:
-            count = sum(len(cutouts) for cutouts in stream)
-            times = [time.process_time() - start, *get_times_of_children()]
+            count = 0
+            for cutouts in stream:
+                count += len(cutouts)
+                # The processes end with the stream.
+                times = [time.process_time() - start, *get_times_of_children()]
         busiest.append(max(times) / count * 1e3)
         return count
 
