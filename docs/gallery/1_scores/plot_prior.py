@@ -20,10 +20,10 @@ from shredfinder.models import adjust_prior
 
 scores = np.linspace(0.001, 0.999, 500)
 fig, ax = plt.subplots(figsize=(5.6, 4.4))
-for prior in (0.395, 0.2, 0.05, 0.01):
+for prior in (0.382, 0.2, 0.05, 0.01):
     ax.plot(
         scores,
-        adjust_prior(scores, prior, training_prior=0.395),
+        adjust_prior(scores, prior, training_prior=0.382),
         label=f"{prior:.3g}",
     )
 ax.axhline(0.5, color="0.6", linewidth=0.8)
@@ -62,5 +62,5 @@ print(f"counted with the estimate  {np.mean(table['p_cnn'] >= 0.5):.1%}")
 # `~shredfinder.models.adjust_prior`:
 
 for prior in (0.2, 0.05, 0.01):
-    corrected = adjust_prior(raw, prior, training_prior=0.395)
+    corrected = adjust_prior(raw, prior, training_prior=0.382)
     print(f"prior {prior:.2f}: {np.sum(corrected >= 0.5)} of {len(table)} sources are shreds")
