@@ -1,6 +1,6 @@
 """Fit the weights with which find_parents compares the possible parents of a shred.
 
-python benchmarks/parent_weights.py --n-fields 20 --first-seed 1001
+python benchmarks/parent_weights.py --n-fields 60 --first-seed 1001
 
 Multinomial logistic regression on simulated fields with perfect scores: each shred belongs to one
 of the galaxies around it, or to none. Prints the weights that shredfinder/hosts/assignment.py has.
@@ -93,7 +93,7 @@ def fit(samples):
 def main():
     """Simulate the fields and print the weights."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--n-fields", type=int, default=20)
+    parser.add_argument("--n-fields", type=int, default=60)
     parser.add_argument("--first-seed", type=int, default=1001)
     args = parser.parse_args()
     warnings.simplefilter("ignore")

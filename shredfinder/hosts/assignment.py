@@ -47,23 +47,23 @@ _LINK = 1.5
 # multinomial logistic regression: a shred has the galaxies around it to choose from, or none, for
 # which the odds are 1.
 _WEIGHTS = {
-    "constant": (8.7, 10.9),
+    "constant": (7.78, 10.39),
     # Logarithm of the galaxy's flux.
-    "flux": (0.66, 0.35),
+    "flux": (0.72, 0.33),
     # Logarithm of its ratio to that of the shred if the shred is brighter.
-    "deficit": (0.56, 0.77),
+    "deficit": (0.39, 0.89),
     # Square root of the separation over the half-light radius of the galaxy with its shreds.
-    "separation": (-3.72, -6.43),
+    "separation": (-3.86, -6.29),
     # Difference of the colours from what is typical in mag.
-    "color": (-7.2, -7.5),
+    "color": (-6.74, -6.74),
     # Distance of the galaxy from the centre of its shreds, over their rms distance: pieces surround
     # their nucleus, but not a galaxy that is seen in front of the disc.
-    "imbalance": (-7.1, -8.3),
+    "imbalance": (-6.00, -8.39),
     # Steps (0.3 mag/arcsec²) by which the light around the shred is brighter than between the two:
     # then the shred belongs to another galaxy.
-    "rise": (-0.87, 0.0),
+    "rise": (-0.69, 0.0),
     # Distance of the galaxy from the centre of the light around both, over its rms radius.
-    "offset": (-2.57, 0.0),
+    "offset": (-2.73, 0.0),
 }
 # Least logarithm of the odds of a parent: a piece without a galaxy is a smaller error than a wrong
 # galaxy.
