@@ -105,7 +105,7 @@ def test_a_model_keeps_its_calibration(method, tmp_path):
     with zipfile.ZipFile(tmp_path / "calibrated.shredmodel") as archive:
         head = json.loads(archive.read("model.json"))
     # Versions without isotonic calibration must refuse such a file.
-    assert head["format_version"] == (2 if method == "isotonic" else 1)
+    assert head["format_version"] >= (2 if method == "isotonic" else 1)
     assert ("knots" in head["description"]) == (method == "isotonic")
     if method == "isotonic":
         with pytest.raises(ValueError, match="already has an isotonic calibration"):
