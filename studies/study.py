@@ -1,7 +1,8 @@
 """Train the package's networks fold by fold, and the embedded models on all sources.
 
     python studies/study.py state/ catalogue first-labels
-    python studies/study.py state/ catalogue --output shredfinder/models/data/embedded.shredmodel
+    python studies/study.py state/ catalogue --output shredfinder/models/data/embedded.shredmodel \\
+        --int8 shredfinder/models/data/int8.shredmodel
     python studies/study.py state/ robust --output shredfinder/models/data/robust.shredmodel
 
 Every training is a call of ``ShredClassifier.fit``. For each run and fold, ``state/`` holds the
@@ -91,12 +92,15 @@ def main():
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, help="train on all sources and save the model")
+    parser.add_argument("--int8", type=Path, help="with --output, save it in 8-bit integers too")
     args = parser.parse_args()
     args.state.mkdir(parents=True, exist_ok=True)
     for name in args.runs:
         sources = load_sources(args.data, RUNS[name].labels)
         if args.output is not None:
-            embed(sources, args.state, name, args.folds, args.output)
+            classifier = embed(sources, args.state, name, args.folds, args.output)
+            if args.int8 is not None:
+                classifier.quantize(sources.all_cutouts).save(args.int8)
             continue
         for fold in args.folds:
             train_fold(sources, args.state, name, fold)
@@ -163,7 +167,13 @@ def score(classifier, cutouts):
 
 
 def embed(sources, state, name, folds, output):
-    """Train on all sources and save the model, calibrated by the cross-validated scores."""
+    """Train on all sources and save the model, calibrated by the cross-validated scores.
+
+    Returns
+    -------
+    classifier : ShredClassifier
+        The saved model.
+    """
     classifier = train(sources, np.arange(len(sources.table)), state, name, "all")
     logits, _ = gather(state, name, len(sources.table), folds)
     usable = sources.agreed & np.isfinite(logits)
@@ -173,6 +183,7 @@ def embed(sources, state, name, folds, output):
         print(f"temperature {temperature:.3f} from {usable.sum()} sources")
     classifier.save(output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    return classifier
 
 
 if __name__ == "__main__":
