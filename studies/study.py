@@ -1,14 +1,13 @@
 """Train the package's networks fold by fold, and the embedded models on all sources.
 
     python studies/study.py state/ catalogue first-labels
-    python studies/study.py state/ catalogue --output shredfinder/models/data/embedded.shredmodel \\
-        --int8 shredfinder/models/data/int8.shredmodel
+    python studies/study.py state/ catalogue --output shredfinder/models/data/embedded.shredmodel
     python studies/study.py state/ robust --output shredfinder/models/data/robust.shredmodel
 
 Every training is a call of ``ShredClassifier.fit``. For each run and fold, ``state/`` holds the
 model and the logits of the held-out sources (``RUN-FOLD.npz``); finished trainings are not repeated
 and interrupted ones resume. ``--output`` trains on all sources, with the temperature of the run's
-cross-validated scores.
+cross-validated scores. ``--int8`` also saves the model in 8-bit integers.
 """
 
 import argparse
