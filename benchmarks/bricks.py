@@ -86,10 +86,7 @@ def make_positions(n, seed=1):
 
 
 def time_shredfinder(folder, n, workers=None):
-    """Return the CPU and the wall time of this or another version of the package.
-
-    With processes, also the CPU time of the busiest.
-    """
+    """Return the CPU and the wall time of this or another version of the package."""
     from astropy.coordinates import SkyCoord
 
     import shredfinder
@@ -97,36 +94,16 @@ def time_shredfinder(folder, n, workers=None):
 
     shredfinder.conf.threads = 1
     options = {} if workers is None else {"service_options": {"workers": workers}}
-    busiest = []
 
     def run(n):
         coords = SkyCoord(*make_positions(n), unit="deg")
         fetcher = CutoutFetcher("local", base_url=folder, **options)
         order = fetcher.order(coords) if hasattr(fetcher, "order") else sky_order(coords)
         chunk = 128 if workers is None else 256 * workers
-        start = time.process_time()
         with fetcher.stream(coords[order], chunk=chunk, progress=False) as stream:
-            count = 0
-            for cutouts in stream:
-                count += len(cutouts)
-                # The processes end with the stream.
-                times = [time.process_time() - start, *get_times_of_children()]
-        busiest.append(max(times) / count * 1e3)
-        return count
+            return sum(len(cutouts) for cutouts in stream)
 
-    result = measure(run, n)
-    return [*result, busiest[-1]]
-
-
-def get_times_of_children():
-    """Return the CPU seconds of each process that this one started and that still runs."""
-    import multiprocessing
-
-    times = []
-    for child in multiprocessing.active_children():
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-        times.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
-    return times
+    return measure(run, n)
 
 
 def time_astrocut(folder, n):
@@ -409,16 +386,14 @@ def find_peers(python):
 
 def time_workers(here, folder):
     """Print how much faster two processes are than one, for enough sources to hide their start."""
-    path, n = str(folder / "fits"), 3000
-    (cpu_1, wall_1, _), (cpu_2, wall_2, busiest) = (
+    path, n = str(folder / "fits"), 9000
+    (cpu_1, wall_1), (cpu_2, wall_2) = (
         call(sys.executable, here, "shredfinder", path, n, workers) for workers in (1, 2)
     )
     print(
         f"\n{len(CENTERS) * n:,} sources with one and two processes: {cpu_1:.2f} and {cpu_2:.2f} "
         f"CPU ms per source, start included; {wall_1:.2f} and {wall_2:.2f} ms of wall time, "
-        f"{wall_1 / wall_2:.2f} times as fast, with a load of {os.getloadavg()[0]:.0f}. The busier "
-        f"process took {busiest:.2f} CPU ms: on idle processors two are {cpu_1 / busiest:.2f} "
-        "times as fast",
+        f"{wall_1 / wall_2:.2f} times as fast, with a load of {os.getloadavg()[0]:.0f}",
         flush=True,
     )
 
