@@ -78,15 +78,20 @@ def find_bricks(folder: PathLike, bands: tuple[str, ...]) -> dict[str, dict[str,
     # This is several times faster than the patterns of pathlib.
     for place, _, names in os.walk(folder):
         for name in names:
-            start, found, end = name.rpartition("-image-")
-            band = ends.get(found + end)
-            if band is not None and start:
+            start, band = _split_name(name, ends)
+            if band:
                 bricks[os.path.join(place, start)][band] = os.path.join(place, name)
     return {key: bricks[key] for key in sorted(bricks)}
 
 
 def _list_ends(bands: tuple[str, ...]) -> dict[str, str]:
     return {f"-image-{band}.fits{suffix}": band for band in bands for suffix in _SUFFIXES}
+
+
+def _split_name(name: str, ends: dict[str, str]) -> tuple[str, str]:
+    """Return the start of a brick's file name, and its band; empty if it is no brick's."""
+    start, found, end = name.rpartition("-image-")
+    return start, ends.get(found + end, "") if start else ""
 
 
 class BrickFolder:
@@ -169,8 +174,8 @@ def _walk(folder: PathLike, bands: tuple[str, ...]) -> tuple[list[str], set[str]
             own += [os.path.join(place, name) for name in inside]
             folders[:] = set(folders).difference(inside)
         for name in names:
-            start, found, end = name.rpartition("-image-")
-            if start and found + end in ends:
+            start, band = _split_name(name, ends)
+            if band:
                 starts.add(os.path.join(place, start))
             elif _LIST_NAME.fullmatch(name):
                 lists.append(os.path.join(place, name))
