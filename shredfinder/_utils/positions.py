@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from astropy.coordinates import SkyCoord
 
-__all__ = ["find_position", "get_degrees", "get_positions"]
+__all__ = ["find_position", "get_angle_factor", "get_degrees", "get_positions"]
 
 # A table's own ra and dec take precedence over UCDs and coordinate columns; the other names of
 # common catalogues follow those. Names are compared in lower case and without separators.
@@ -342,7 +342,7 @@ def _to_degrees(column, name, *, is_ra):
         degrees = np.array([_parse_angle(value, sexagesimal_unit) for value in values], dtype=float)
     elif values.dtype.kind in "iuf":
         unit = getattr(column, "unit", None)
-        factor = 1.0 if unit is None else _get_factor(unit, name, is_ra)
+        factor = 1.0 if unit is None else get_angle_factor(unit, name, is_ra=is_ra)
         # Masked values are blanked before the conversion, in which they could raise warnings.
         # Files may also hold signalling NaNs, which are NaNs like any other.
         with np.errstate(invalid="ignore"):
@@ -352,7 +352,8 @@ def _to_degrees(column, name, *, is_ra):
     return np.where(mask, np.nan, degrees)
 
 
-def _get_factor(unit, name, is_ra):
+def get_angle_factor(unit: Any, name: str, *, is_ra: bool) -> float:
+    """Return the factor that converts a position column in a unit to degrees."""
     if unit == u.dimensionless_unscaled:
         return 1.0
     unit = parse_unit(unit)

@@ -256,6 +256,12 @@ def usable_ellipses(hosts):
     """Return the hosts' semi-major axes (arcsec), axis ratios and angles (rad); NaN if unusable."""
     names = ("petro_th90", "petro_ba90", "petro_phi90")
     units = (u.arcsec, u.dimensionless_unscaled, u.deg)
+    missing = [name for name in names if find_column(hosts, name, required=False) is None]
+    if missing:
+        raise KeyError(
+            f"the hosts have no column {', '.join(missing)}, but ellipses need {', '.join(names)}: "
+            "add them in arcsec and degrees, as read_nsa does"
+        )
     columns = [
         to_floats(hosts[find_column(hosts, name)], name, unit)
         for name, unit in zip(names, units, strict=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import find_column, get_mask
 from shredfinder._utils.units import to_floats
 from shredfinder.surveys import SURVEYS, get_survey
 
@@ -180,6 +180,8 @@ def read_column(
 ) -> np.ndarray:
     """Read a column as floats, with NaN where masked, infinite or marked as missing."""
     values = to_floats(table[name], name, unit)
+    if values.ndim != 1:
+        raise ValueError(f"{name} must have one value per row: got shape {values.shape}")
     with np.errstate(invalid="ignore"):
         if missing is not None:
             # Files may hold the mark rounded or in single precision.
@@ -240,16 +242,21 @@ def find_identifiers(table: Table, id_column: str | None) -> tuple[str | None, n
         return None, np.arange(len(table))
     column = table[name]
     advice = "choose another column with id_column, or remove the rows"
-    if np.any(getattr(column, "mask", False)):
-        raise ValueError(f"the column {name!r} has rows without an identifier: {advice}")
     values = np.asarray(column)
+    lacking = get_mask(column)
+    if values.dtype.kind == "O":
+        lacking = lacking | np.equal(values, None).astype(bool)
     if values.dtype.kind in "OS":
         values = values.astype(str)
-    if values.dtype.kind not in "iuU":
+    if values.dtype.kind not in "iuU" or values.ndim != 1:
         raise ValueError(
-            f"the column {name!r} must hold identifiers as integers or text, not {values.dtype}: "
-            "choose another column with id_column"
+            f"the column {name!r} must hold one integer or text per row as identifiers, not "
+            f"{values.dtype} of shape {values.shape}: choose another column with id_column"
         )
+    if values.dtype.kind == "U":
+        lacking = lacking | (np.char.strip(values) == "")
+    if lacking.any():
+        raise ValueError(f"the column {name!r} has rows without an identifier: {advice}")
     _, first, counts = np.unique(values, return_index=True, return_counts=True)
     if (counts > 1).any():
         repeated = values[first[counts > 1]]

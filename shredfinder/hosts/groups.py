@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.positions import get_degrees
 from shredfinder.hosts.fluxes import read_light
 from shredfinder.hosts.sphere import unit_vectors
@@ -51,7 +51,10 @@ def check_parents(parents: Table, identifiers: np.ndarray) -> tuple[np.ndarray, 
     ------
     ValueError
         If they belong to another table, or contradict each other.
+    TypeError
+        If they are no table.
     """
+    parents = as_table(parents, "parents")
     kind = np.asarray(parents[find_column(parents, "parent_kind")]).astype(str)
     index = np.asarray(parents[find_column(parents, "parent_index")])
     own = np.asarray(parents[find_column(parents, "id")])

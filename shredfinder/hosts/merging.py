@@ -8,14 +8,15 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column
 
-from shredfinder._utils.columns import find_column
-from shredfinder._utils.positions import find_position, get_degrees
+from shredfinder._utils.columns import as_table, find_column
+from shredfinder._utils.positions import find_position, get_angle_factor, get_degrees
+from shredfinder._utils.units import to_strings
 from shredfinder.hosts.fluxes import find_bands, find_identifiers
 from shredfinder.hosts.groups import check_parents, find_centers, make_groups, read_weights
 from shredfinder.hosts.parents import find_parents
 from shredfinder.hosts.photometry import Targets, measure_targets
 from shredfinder.hosts.sphere import unit_vectors
-from shredfinder.hosts.sums import Measured, sum_photometry
+from shredfinder.hosts.sums import Measured, sum_photometry, write_rows
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -116,8 +117,8 @@ def merge_shreds(
     KeyError
         If a column is missing.
     ValueError
-        If the table has no fluxes or magnitudes, ``method`` is unknown, ``parents`` does not
-        belong to the table, or as for `find_parents`.
+        If the table has no fluxes or magnitudes, or columns that merging writes, ``method`` is
+        unknown, ``parents`` does not belong to the table, or as for `find_parents`.
     TypeError, astropy.units.UnitsError
         If a column is of the wrong type or unit.
 
@@ -167,6 +168,7 @@ def merge_shreds(
         raise ValueError(f"method must be 'catalog' or 'image', not {method!r}")
     if images is not None and method == "catalog":
         raise ValueError("images are for the photometry of method='image': give it, or cutouts=")
+    table = as_table(table)
     bands = find_bands(table, survey)
     if not bands:
         raise ValueError(
@@ -175,6 +177,7 @@ def merge_shreds(
             "flux_r and flux_ivar_r, or as r and r_err"
         )
     id_name, identifiers = find_identifiers(table, id_column)
+    _check_names(table, method, id_name)
     if parents is None:
         parents = find_parents(
             table,
@@ -198,14 +201,14 @@ def merge_shreds(
         _add_host_names(merged, parents, main, kind)
     ra, dec = get_degrees(table, position)
     centers = find_centers(ra, dec, weight, groups, kind, index, hosts)
-    changed = groups.size > 1
     moved = np.isin(kind[main], list(_KINDS))
+    changed = (groups.size > 1) | moved
     if moved.any() and not hasattr(position, "icrs"):
         _write_positions(merged, position or find_position(table), centers, moved)
     apart = _separations(ra, dec, centers, groups)
     measured, notes = None, np.full(main.size, "", dtype=object)
     if method == "image":
-        rows = np.flatnonzero(changed | moved)
+        rows = np.flatnonzero(changed)
         targets = Targets.of_table(
             table, main[groups.number], main[rows], centers[:, rows], position
         )
@@ -220,6 +223,18 @@ def merge_shreds(
     if method == "image":
         merged["half_light_radius"].info.description = "Half-light radius along the major axis"
     return merged
+
+
+def _check_names(table, method, id_name):
+    """Refuse columns that the result would overwrite, such as those of a merged table."""
+    names = [*_DESCRIPTIONS, "merge_host"]
+    names += ["half_light_radius"] * (method == "image") + ["row"] * (id_name is None)
+    clash = [name for name in names if find_column(table, name, required=False) is not None]
+    if clash:
+        raise ValueError(
+            f"the table already has columns that merging writes: {', '.join(clash)}; pass the "
+            "scored catalogue before merging, or rename them"
+        )
 
 
 def _parent_flags(parents, main):
@@ -325,13 +340,8 @@ def _write_positions(merged, position, centers, moved):
             text[moved] = Angle(values[moved], u.deg).to_string(unit=unit, sep=":", precision=4)
             merged[name] = text.astype(str)
             continue
-        unit = u.Unit(column.unit or "", parse_strict="silent")
-        degrees = u.Quantity(values[moved], u.deg)
-        if isinstance(column, u.Quantity):
-            column[moved] = degrees
-        else:
-            # Columns without a known angle as unit were read as degrees.
-            column[moved] = degrees.to_value(unit if unit.is_equivalent(u.deg) else u.deg)
+        factor = 1.0 if column.unit is None else get_angle_factor(column.unit, name, is_ra=hours)
+        write_rows(merged, name, values / factor, moved, column.unit)
 
 
 def _blank_scores(merged, p_name, moved):
@@ -340,10 +350,10 @@ def _blank_scores(merged, p_name, moved):
         return
     for name in (p_name, f"{p_name}_std", f"{p_name}_novelty"):
         found = find_column(merged, name, required=False)
-        if found is not None and merged[found].dtype.kind == "f":
-            merged[found][moved] = np.nan
+        if found is not None:
+            write_rows(merged, found, np.full(moved.size, np.nan), moved)
     flag = find_column(merged, f"{p_name}_flag", required=False)
-    if flag is not None and merged[flag].dtype.kind == "U":
-        text = np.asarray(merged[flag]).astype("U16")
+    if flag is not None:
+        text = to_strings(merged[flag], flag).astype(object)
         text[moved] = _RECOVERED
-        merged[flag] = text
+        merged[flag] = text.astype(str)

@@ -10,22 +10,27 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_degrees
-from shredfinder._utils.units import split_mask, to_floats, to_value
+from shredfinder._utils.units import split_mask, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.assignment import Sources, assign
 from shredfinder.hosts.ellipse import elliptical_radii, is_large_galaxy_entry, usable_ellipses
-from shredfinder.hosts.fluxes import find_bands, find_identifiers, find_size, read_light
+from shredfinder.hosts.fluxes import (
+    find_bands,
+    find_identifiers,
+    find_size,
+    read_column,
+    read_light,
+)
 from shredfinder.hosts.light import find_light_links
 from shredfinder.hosts.sphere import iter_pairs, unit_vectors
+from shredfinder.imaging import Cutouts, CutoutSequence
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
-
-    from shredfinder.imaging import Cutouts, CutoutSequence
 
 __all__ = ["find_parents", "name_parents"]
 
@@ -146,6 +151,7 @@ def find_parents(
      13        13      orphan
      14        13      orphan
     """
+    table = as_table(table)
     n = len(table)
     _, identifiers = find_identifiers(table, id_column)
     column = find_column(table, p_column)
@@ -166,6 +172,11 @@ def find_parents(
         wanted &= parents.kind == SELF
     find_links = None
     if cutouts is not None:
+        if not isinstance(cutouts, (Cutouts, CutoutSequence)):
+            raise TypeError(
+                f"cutouts must be Cutouts or a CutoutSequence, not {type(cutouts).__name__}: wrap "
+                "an array as Cutouts(images, pixel_scale=..., bands=..., color_mapping=...)"
+            )
         if len(cutouts) != n:
             raise ValueError(f"got {len(cutouts)} cutouts for {n} rows: pass one cutout per row")
         find_links = partial(
@@ -282,7 +293,7 @@ def _read_sources(table, points, shred, p_cnn, survey):
     size = find_size(table)
     radius = np.full(len(table), np.nan)
     if size is not None:
-        radius = to_floats(table[size], size, u.arcsec)
+        radius = read_column(table, size, None, u.arcsec)
     # Scores of exactly 1 are no certainty.
     certain = np.clip(p_cnn, 0.5, _MAX_SCORE)
     doubt = np.where(shred, np.log((1 - certain) / certain), 0.0)

@@ -11,11 +11,11 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
+from shredfinder._utils.columns import as_table
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.runtime import progress_bar
-from shredfinder._utils.units import to_floats
 from shredfinder.cutouts import CutoutFetcher, CutoutService
-from shredfinder.hosts.fluxes import find_bands, find_identifiers, find_size
+from shredfinder.hosts.fluxes import find_bands, find_identifiers, find_size, read_column
 from shredfinder.hosts.groups import check_parents, find_centers, make_groups, read_weights
 from shredfinder.hosts.growth import GalaxyLight, measure_light
 from shredfinder.hosts.image_source import native_scale, open_images
@@ -89,8 +89,8 @@ class Targets:
         size = find_size(table)
         radius = np.full(len(table), np.nan)
         if size is not None:
-            radius = to_floats(table[size], size, u.arcsec)
-        radius = np.where((radius > 0) & np.isfinite(radius), radius, _DEFAULT_RADIUS)
+            radius = read_column(table, size, None, u.arcsec)
+        radius = np.where(radius > 0, radius, _DEFAULT_RADIUS)
         points = unit_vectors(*get_degrees(table, position))
         return cls(rows, centers[0], centers[1], main, points, radius)
 
@@ -195,6 +195,7 @@ def measure_galaxies(
     >>> lights[0].bands, lights[0].reference
     (('z', 'r', 'g'), 'r')
     """
+    table = as_table(table)
     bands = find_bands(table, survey)
     if not bands:
         raise ValueError("the table has no fluxes or magnitudes of which the change could be told")

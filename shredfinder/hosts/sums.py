@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shredfinder.hosts.fluxes import Bands
     from shredfinder.hosts.groups import Groups
 
-__all__ = ["Measured", "sum_photometry"]
+__all__ = ["Measured", "sum_photometry", "write_rows"]
 
 # d(mag)/d(ln flux)
 _MAG_PER_LN = 2.5 / np.log(10.0)
@@ -115,20 +115,20 @@ def _sum_band(table, merged, scheme, band, groups, changed, measured, known_tran
     if observed is not None:
         total, total_variance, lacking = _add(observed, variance, groups, measured)
         if "flux" in roles:
-            _write(merged, roles["flux"], total, changed, u.nmgy)
+            write_rows(merged, roles["flux"], total, changed, u.nmgy)
         if "flux_ivar" in roles and total_variance is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 ivar = np.nan_to_num(1.0 / total_variance, nan=0.0, posinf=0.0)
-            _write(merged, roles["flux_ivar"], ivar, changed, u.nmgy**-2)
+            write_rows(merged, roles["flux_ivar"], ivar, changed, u.nmgy**-2)
         if "mag" in roles:
             known = _first_known(table, scheme, band, groups, total, measured)
-            _write(merged, roles["mag"], _to_mag(known), changed, u.mag)
+            write_rows(merged, roles["mag"], _to_mag(known), changed, u.mag)
         if transmission is not None:
             mean = _mean_transmission(observed, transmission, groups)
     if "mw_transmission" in roles and mean is not None:
-        _write(merged, roles["mw_transmission"], mean, changed)
+        write_rows(merged, roles["mw_transmission"], mean, changed)
     if "extinction" in roles and mean is not None:
-        _write(merged, roles["extinction"], -2.5 * np.log10(mean), changed, u.mag)
+        write_rows(merged, roles["extinction"], -2.5 * np.log10(mean), changed, u.mag)
     if "dered_mag" in roles:
         if total is not None and mean is not None:
             dereddened = total / mean
@@ -139,7 +139,7 @@ def _sum_band(table, merged, scheme, band, groups, changed, measured, known_tran
                 corrected, corrected_variance, groups, measured
             )
             total = dereddened
-        _write(merged, roles["dered_mag"], _to_mag(dereddened), changed, u.mag)
+        write_rows(merged, roles["dered_mag"], _to_mag(dereddened), changed, u.mag)
     if "mag_err" in roles:
         if total_variance is None:
             source, spread = read_flux(table, scheme, band, dereddened="dered_mag" in roles)
@@ -147,7 +147,7 @@ def _sum_band(table, merged, scheme, band, groups, changed, measured, known_tran
         with np.errstate(divide="ignore", invalid="ignore"):
             error = _MAG_PER_LN * np.sqrt(total_variance) / total
             error = np.where(np.isfinite(error) & (error >= 0), error, np.nan)
-        _write(merged, roles["mag_err"], error, changed, u.mag)
+        write_rows(merged, roles["mag_err"], error, changed, u.mag)
     with np.errstate(invalid="ignore"):
         dark = np.zeros_like(lacking) if total is None else total <= 0
     return lacking & changed, dark & changed
@@ -216,7 +216,7 @@ def _transmission_by_ebv(table, bands, band, groups):
             f"the magnitudes in {band} are corrected for extinction, but fluxes measured in images "
             "are not: add a column ebv with E(B-V), or columns of observed fluxes"
         )
-    ebv = to_floats(table[name], name, u.mag)[groups.main]
+    ebv = read_column(table, name, None, u.mag)[groups.main]
     return 10 ** (-0.4 * coefficients[0] * ebv)
 
 
@@ -250,11 +250,11 @@ def _merge_reddening(table, merged, groups, weight, changed):
     name = find_column(table, "ebv", required=False)
     if name is None:
         return
-    ebv = to_floats(table[name], name, u.mag)
+    ebv = read_column(table, name, None, u.mag)
     known = np.where(np.isfinite(ebv), weight, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = groups.add(known * np.nan_to_num(ebv)) / groups.add(known)
-    _write(merged, name, np.where(np.isfinite(mean), mean, ebv[groups.main]), changed, u.mag)
+    write_rows(merged, name, np.where(np.isfinite(mean), mean, ebv[groups.main]), changed, u.mag)
 
 
 def _merge_size(table, merged, groups, weight, apart, changed, sizes):
@@ -262,8 +262,8 @@ def _merge_size(table, merged, groups, weight, apart, changed, sizes):
     name = find_size(table)
     if name is None:
         return
-    radius = to_floats(table[name], name, u.arcsec)
-    known = (radius > 0) & np.isfinite(radius)
+    radius = read_column(table, name, None, u.arcsec)
+    known = radius > 0
     light = np.where(known, weight, 0.0)
     square = apart**2 + np.where(known, radius / _HALF_PER_RMS, 0.0) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -272,7 +272,7 @@ def _merge_size(table, merged, groups, weight, apart, changed, sizes):
     size = np.where(np.isfinite(size), size, old)
     if sizes is not None:
         size = np.where(np.isfinite(sizes), sizes, size)
-    _write(merged, name, size, changed, u.arcsec)
+    write_rows(merged, name, size, changed, u.arcsec)
     # The relative error stays that of the main entry.
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(old > 0, size / old, np.nan)
@@ -282,7 +282,7 @@ def _merge_size(table, merged, groups, weight, apart, changed, sizes):
             unit = u.arcsec**-2 if wanted.endswith("ivar") else u.arcsec
             values = to_floats(merged[error], error, unit)
             values *= ratio**-2 if wanted.endswith("ivar") else ratio
-            _write(merged, error, values, changed, unit)
+            write_rows(merged, error, values, changed, unit)
 
 
 def _update_derived(merged, changed):
@@ -291,13 +291,13 @@ def _update_derived(merged, changed):
              for name in ("g_err", "r_err", "gr_err", "r", "r_eff", "mu_eff")}  # fmt: skip
     if None not in (names["gr_err"], names["g_err"], names["r_err"]):
         errors = (to_floats(merged[names[band]], band, u.mag) for band in ("g_err", "r_err"))
-        _write(merged, names["gr_err"], np.hypot(*errors), changed, u.mag)
+        write_rows(merged, names["gr_err"], np.hypot(*errors), changed, u.mag)
     if None not in (names["mu_eff"], names["r"], names["r_eff"]):
         mag = to_floats(merged[names["r"]], "r", u.mag)
         radius = to_floats(merged[names["r_eff"]], "r_eff", u.arcsec)
         with np.errstate(divide="ignore", invalid="ignore"):
             mu = mag + 2.5 * np.log10(2 * np.pi * radius**2)
-        _write(merged, names["mu_eff"], mu, changed, u.mag / u.arcsec**2)
+        write_rows(merged, names["mu_eff"], mu, changed, u.mag / u.arcsec**2)
 
 
 def _to_mag(flux):
@@ -305,7 +305,7 @@ def _to_mag(flux):
         return np.where(flux > 0, 22.5 - 2.5 * np.log10(flux), np.nan)
 
 
-def _write(merged, name, values, rows, unit=u.dimensionless_unscaled):
+def write_rows(merged, name, values, rows, unit=u.dimensionless_unscaled):
     """Write some rows of a column, in its own unit; what is NaN is masked if the column can be."""
     column = merged[name]
     own = column.unit
@@ -313,11 +313,12 @@ def _write(merged, name, values, rows, unit=u.dimensionless_unscaled):
     if isinstance(own, u.UnitBase) and own != unit and own.is_equivalent(unit):
         values = values * unit.to(own)
     if isinstance(column, u.Quantity):
-        column[rows] = u.Quantity(values, own)
+        column[rows] = values << own
         return
     if column.dtype.kind != "f":
-        # Magnitudes as whole numbers would lose their fractions.
-        merged[name] = column = column.astype(float)
+        # Whole numbers would lose the fractions. The table holds a copy of what it is given.
+        merged[name] = column.astype(float)
+        column = merged[name]
     column[rows] = values
     if hasattr(column, "mask"):
         column.mask[rows] = np.isnan(values)

@@ -305,6 +305,46 @@ def test_bad_input_is_refused():
         merge_shreds(make_table(), parents=find_parents(make_table())[::-1])
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"objID": ["a", "", "c", "d", "e", "f"]}, "rows without an identifier"),
+        ({"objID": np.array(["a", None, "c", "d", "e", "f"], object)}, "without an identifier"),
+        ({"objID": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}, "one integer or text per row"),
+        ({"objID": np.arange(12).reshape(6, 2)}, r"of shape \(6, 2\)"),
+        ({"flux_r": np.ones((6, 3))}, r"flux_r must have one value per row: got shape \(6, 3\)"),
+        ({"shape_r": np.ones((6, 2))}, r"shape_r must have one value per row"),
+        ({"shred_ids": [""] * 6}, "columns that merging writes: shred_ids"),
+        ({"MERGE_FLAG": [""] * 6}, "columns that merging writes: merge_flag"),
+    ],
+)
+def test_unusable_columns_are_refused(columns, message):
+    with pytest.raises(ValueError, match=message):
+        merge_shreds(make_table(**columns))
+
+
+def test_names_of_the_result_that_depend_on_the_input():
+    table = make_table(row=np.arange(6))
+    assert merge_shreds(table)["row"].tolist() == [0, 3, 5]
+    with pytest.raises(ValueError, match="columns that merging writes: row"):
+        merge_shreds(table[[name for name in table.colnames if name != "objID"]])
+    with pytest.raises(ValueError, match="half_light_radius"):
+        merge_shreds(make_table(half_light_radius=1.0), "image")
+
+
+def test_arguments_of_the_wrong_type_are_refused():
+    with pytest.raises(TypeError, match="got dict"):
+        merge_shreds({"ra": [150.0]})
+    with pytest.raises(TypeError, match="cutouts must be Cutouts or a CutoutSequence, not ndarray"):
+        merge_shreds(make_table(), cutouts=np.zeros((6, 8, 8, 3)))
+    with pytest.raises(TypeError, match="parents must be .* got str"):
+        merge_shreds(make_table(), parents="parents.ecsv")
+    with pytest.raises(TypeError, match="hosts must be .* got str"):
+        merge_shreds(make_table(), hosts="hosts.ecsv")
+    with pytest.raises(KeyError, match="the hosts have no column petro_th90, petro_ba90"):
+        merge_shreds(make_table(), hosts=Table({"ra": [150.0], "dec": [2.0]}))
+
+
 def test_corrected_parents_are_used_and_checked():
     table = make_table()
     parents = find_parents(table)
@@ -446,7 +486,7 @@ def test_doubtful_rows_are_flagged():
     # The second galaxy is a shred without a position.
     assert merged["merge_flag"].tolist() == [
         "negative g z",
-        "no position",
+        "no position, negative g r z",
         "negative g z",
         "unscored",
     ]
@@ -476,12 +516,32 @@ def test_recovered_galaxies_at_ra_zero():
     assert merged["ra"][1] == pytest.approx(359.9999, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["quantity", "skycoord", "text", "masked"])
+@pytest.mark.parametrize(
+    "kind", ["quantity", "skycoord", "text", "masked", "hours", "dataframe", "integers"]
+)
 def test_other_kinds_of_tables(kind):
     table = make_table()
+    if kind == "integers":
+        # Whole numbers: neither sums nor centres are.
+        table["ra"] = [10, 11, 12, 150, 150, 20]
+        table["dec"] = [0, 0, 0, 3, 3, 0]
+        table["shape_r"] = [2, 2, 2, 2, 2, 2]
+        table["p_cnn"] = [0, 0, 0, 1, 1, 0]
+        for band in "grz":
+            table[f"flux_{band}"] = [100, 40, 1, 3, 1, 5]
+        merged = merge_shreds(table)
+        assert merged["flux_r"].tolist() == [100, 40, 1, 4, 5]
+        assert np.isnan(merged["p_cnn"][3])
+        return
     expected = merge_shreds(table)
     if kind == "quantity":
         table = QTable(table)
+    elif kind == "hours":
+        table["ra"] = np.asarray(table["ra"]) / 15
+        table["ra"].unit = "h"
+        expected["ra"] = np.asarray(expected["ra"]) / 15
+    elif kind == "dataframe":
+        table = pytest.importorskip("pandas").DataFrame({n: table[n] for n in table.colnames})
     elif kind == "masked":
         table = Table(table, masked=True)
     elif kind == "skycoord":
@@ -507,6 +567,32 @@ def test_empty_table_and_table_without_shreds():
     table = make_table(p_cnn=[0.1] * 6)
     merged = merge_shreds(table)
     assert merged["n_shreds"].tolist() == [0] * 6
+
+
+def test_magnitudes_with_units():
+    columns = {"objID": [1, 2], "p_cnn": [0.1, 0.9], "ra": [150.0, 150.0005], "dec": [2.0, 2.0]}
+    total = 18 - 2.5 * np.log10(1 + 10**-0.8)
+    for unit in (u.mag, u.ABmag):
+        for cls in (Table, QTable):
+            merged = merge_shreds(cls({**columns, "r": [18.0, 20.0] * unit}))
+            assert merged["r"].unit == unit
+            assert np.asarray(merged["r"].value) == pytest.approx([total])
+    merged = merge_shreds(Table({**columns, "r": [18, 20]}))
+    assert merged["r"][0] == pytest.approx(total)
+
+
+def test_recovered_galaxies_have_no_flag_of_a_score():
+    for flag in (["", "", "", "", "", ""], [b""] * 6, np.array([""] * 6, object)):
+        merged = merge_shreds(make_table(p_cnn_flag=flag))
+        assert merged["p_cnn_flag"].tolist() == ["", "recovered", ""]
+
+
+def test_lone_shreds_without_flux_are_flagged():
+    table = make_table()[3:]
+    table["flux_g"], table["p_cnn"] = [np.nan, np.nan, np.nan], [0.9, 0.1, 0.1]
+    table["ra"][0] = 151.0
+    # Galaxies that nothing was merged with keep their row.
+    assert merge_shreds(table)["merge_flag"].tolist() == ["missing g", "", ""]
 
 
 def test_redshifts_are_no_magnitudes():
