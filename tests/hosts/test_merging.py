@@ -337,9 +337,9 @@ def test_arguments_of_the_wrong_type_are_refused():
         merge_shreds({"ra": [150.0]})
     with pytest.raises(TypeError, match="cutouts must be Cutouts or a CutoutSequence, not ndarray"):
         merge_shreds(make_table(), cutouts=np.zeros((6, 8, 8, 3)))
-    with pytest.raises(TypeError, match="parents must be .* got str"):
+    with pytest.raises(TypeError, match=r"parents must be .* got str"):
         merge_shreds(make_table(), parents="parents.ecsv")
-    with pytest.raises(TypeError, match="hosts must be .* got str"):
+    with pytest.raises(TypeError, match=r"hosts must be .* got str"):
         merge_shreds(make_table(), hosts="hosts.ecsv")
     with pytest.raises(KeyError, match="the hosts have no column petro_th90, petro_ba90"):
         merge_shreds(make_table(), hosts=Table({"ra": [150.0], "dec": [2.0]}))
