@@ -243,16 +243,16 @@ def find_identifiers(table: Table, id_column: str | None) -> tuple[str | None, n
     column = table[name]
     advice = "choose another column with id_column, or remove the rows"
     values = np.asarray(column)
-    lacking = get_mask(column)
-    if values.dtype.kind == "O":
-        lacking = lacking | np.equal(values, None).astype(bool)
-    if values.dtype.kind in "OS":
-        values = values.astype(str)
-    if values.dtype.kind not in "iuU" or values.ndim != 1:
+    if values.ndim != 1 or values.dtype.kind not in "iuUSO":
         raise ValueError(
             f"the column {name!r} must hold one integer or text per row as identifiers, not "
             f"{values.dtype} of shape {values.shape}: choose another column with id_column"
         )
+    lacking = get_mask(column)
+    if values.dtype.kind == "O":
+        lacking = lacking | np.array([item is None for item in values.tolist()], dtype=bool)
+    if values.dtype.kind in "OS":
+        values = values.astype(str)
     if values.dtype.kind == "U":
         lacking = lacking | (np.char.strip(values) == "")
     if lacking.any():
