@@ -89,6 +89,8 @@ def main():
         options = [f"--{name.replace('_', '-')} {urls[name]}" for name in _OPTIONS]
         command = f'shredfinder run --host "NGC 2903" -o ngc2903.fits --base-url {urls[_VIEWER]}'
         lines += ["on the command line:", " \\\n      ".join([f"  {command}", *options])]
+        lines += ["fluxes for shredfinder merge --method image:"]
+        lines += [f"  --base-url {urls['hips2fits_url']}/viewer"]
         print("\n".join([*lines, "Ctrl-C stops the servers"]), flush=True)  # noqa: T201
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

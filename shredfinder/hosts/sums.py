@@ -214,7 +214,8 @@ def _transmission_by_ebv(table, bands, band, groups):
     if name is None or not coefficients:
         raise ValueError(
             f"the magnitudes in {band} are corrected for extinction, but fluxes measured in images "
-            "are not: add a column ebv with E(B-V), or columns of observed fluxes"
+            "are not: add a column ebv with E(B-V), or observed fluxes as query_candidates(..., "
+            "columns='all') and shredfinder run --raw keep them"
         )
     ebv = read_column(table, name, None, u.mag)[groups.main]
     return 10 ** (-0.4 * coefficients[0] * ebv)
