@@ -14,7 +14,7 @@ from PIL import Image
 
 from shredfinder import ShredClassifier, conf
 from shredfinder import add_p_cnn as add_to_table
-from shredfinder.cutouts import CutoutFetcher, LocalImages
+from shredfinder.cutouts import CutoutFetcher, LocalImages, RetryPolicy
 from shredfinder.datasets import make_field
 from tests.cutouts.loopback import LoopbackServer
 
@@ -400,6 +400,8 @@ def test_one_partition_at_a_time_queries_a_service(world, catalog, client):
             group=False,
             rate=None,
             max_workers=1,
+            # The worker is a process of its own, with the pauses of the package.
+            retry=RetryPolicy(pause=0.01),
         )
         result = add_p_cnn(catalog, service=service).compute(progress_bar=False)
         times = [at for at, _, _ in server.requests]
