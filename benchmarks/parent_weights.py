@@ -19,10 +19,12 @@ from shredfinder.hosts.sphere import unit_vectors
 
 # Strength of the regularisation per shred, for evidence in units of its standard deviation.
 _RIDGE = 1e-3
+# Fits, each with the evidence that the weights before it give.
+_N_FITS = 9
 
 
 def collect(table, cutouts):
-    """Return the evidence of all pairs, the shred of each, whether it is right, and their number.
+    """Return the sources, the pairs of shreds and galaxies, their evidence and which are right.
 
     Parameters
     ----------
@@ -48,22 +50,43 @@ def collect(table, cutouts):
     # The rows were sorted: positions name them.
     order = cKDTree(unit_vectors(table["ra"], table["dec"])).query(sources.points)[1]
     galaxy = np.asarray(table["galaxy_id"])[order]
-    # Not the brighter shreds around each shred.
-    pair = ~sources.shred[parent]
-    evidence = {name: values[pair] for name, values in evidence.items()}
-    return evidence, shred[pair], (galaxy[shred] == galaxy[parent])[pair], len(table)
+    return sources, shred, parent, evidence, galaxy[shred] == galaxy[parent]
 
 
 def fit(samples):
-    """Return the weights by name and the share of shreds whose best choice is right."""
-    names = list(samples[0][0])
-    values = np.concatenate([np.stack([sample[0][name] for name in names], 1)
-                             for sample in samples])  # fmt: skip
-    first = np.cumsum([0, *(sample[3] for sample in samples)])
-    shred = np.concatenate(
-        [sample[1] + start for sample, start in zip(samples, first, strict=False)]
-    )
-    right = np.concatenate([sample[2] for sample in samples])
+    """Return the weights by name and the share of shreds whose best choice is right.
+
+    The evidence of the shreds around each shred depends on the weights themselves: the fit is
+    repeated, and means of the weights make it converge.
+    """
+    names = [*samples[0][3], "peers"]
+    peers = [np.zeros(sample[1].size) for sample in samples]
+    weights = np.zeros(len(names))
+    for i in range(_N_FITS):
+        found, correct = _fit_once(samples, names, peers)
+        weights = found if i < 2 else (weights + found) / 2
+        peers = [
+            assignment.compare_peers(
+                sources.points,
+                shred,
+                parent,
+                sources.doubt[parent] + np.stack(list(evidence.values()), 1) @ weights[:-1],
+            )
+            for sources, shred, parent, evidence, _ in samples
+        ]
+    return dict(zip(names, weights.tolist(), strict=True)), correct
+
+
+def _fit_once(samples, names, peers):
+    values, shreds, right, start = [], [], [], 0
+    for (sources, shred, parent, evidence, is_right), agreement in zip(samples, peers, strict=True):
+        # Not the brighter shreds around each shred.
+        pair = ~sources.shred[parent]
+        values.append(np.stack([*evidence.values(), agreement], 1)[pair])
+        shreds.append(shred[pair] + start)
+        right.append(is_right[pair])
+        start += len(sources.points)
+    values, shred, right = (np.concatenate(parts) for parts in (values, shreds, right))
     free = np.array([name != "constant" for name in names])
     spread = np.where(values.std(axis=0) > 0, values.std(axis=0), 1.0)
     scaled = values / spread
@@ -86,8 +109,7 @@ def fit(samples):
     best = np.zeros(n, dtype=int)
     best[shred[order]] = order
     none = np.bincount(shred, right, n) == 0
-    correct = np.where(odds[best] > 0, right[best], none)
-    return dict(zip(names, weights.tolist(), strict=True)), correct.mean()
+    return weights, np.where(odds[best] > 0, right[best], none).mean()
 
 
 def main():

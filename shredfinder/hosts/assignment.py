@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     FindLinks = Callable[[np.ndarray, np.ndarray, tuple[np.ndarray, ...]], LightLinks]
 
-__all__ = ["Sources", "assign", "weigh_evidence"]
+__all__ = ["Sources", "assign", "compare_peers", "weigh_evidence"]
 
 _ARCSEC = np.radians(1.0 / 3600.0)
 # Mean surface brightness within the half-light radius of galaxies that are large enough to be
@@ -39,6 +39,11 @@ _DEFAULT_RADIUS = 2.0
 _MIN_FLUX = 1e-3
 # Pieces are bluer than their galaxy's entry by this, and their colours differ by that in the mean.
 _BLUER, _COLOR_SPREAD = 0.12, 0.10
+# Shreds around another one count with a weight that falls by e over the first of these separations
+# in arcsec, to the width of a cutout; the shred itself counts little.
+_PEER_SCALE, _PEER_REACH, _OWN_WEIGHT = 20.0, 60.0, 0.1
+# Smaller probabilities of parents hardly matter to the shreds around.
+_MIN_PROBABILITY = 1e-3
 # Shreds without a galaxy are one group if they are closer than this times the sum of their radii.
 _LINK = 1.5
 
@@ -47,30 +52,33 @@ _LINK = 1.5
 # multinomial logistic regression: a shred has the galaxies around it to choose from, or none, for
 # which the odds are 1.
 _WEIGHTS = {
-    "constant": (7.78, 10.39),
+    "constant": (4.50, 4.81),
     # Logarithm of the galaxy's flux.
-    "flux": (0.72, 0.33),
+    "flux": (0.37, 0.09),
     # Logarithm of its ratio to that of the shred if the shred is brighter.
-    "deficit": (0.39, 0.89),
+    "deficit": (0.25, 0.54),
     # Square root of the separation over the half-light radius of the galaxy with its shreds.
-    "separation": (-3.86, -6.29),
+    "separation": (-2.31, -2.83),
     # Difference of the colours from what is typical in mag.
-    "color": (-6.74, -6.74),
+    "color": (-4.18, -3.24),
     # Distance of the galaxy from the centre of its shreds, over their rms distance: pieces surround
     # their nucleus, but not a galaxy that is seen in front of the disc.
-    "imbalance": (-6.00, -8.39),
+    "imbalance": (-2.72, -3.31),
     # Steps (0.3 mag/arcsec²) by which the light around the shred is brighter than between the two:
     # then the shred belongs to another galaxy.
-    "rise": (-0.69, 0.0),
+    "rise": (-0.39, 0.0),
     # Distance of the galaxy from the centre of the light around both, over its rms radius.
-    "offset": (-2.73, 0.0),
+    "offset": (-1.81, 0.0),
+    # Probability by the other evidence that the shreds around belong to the same galaxy, less that
+    # they belong to none: neighbours on the sky are mostly pieces of the same galaxy.
+    "peers": (4.19, 7.54),
 }
 # Least logarithm of the odds of a parent: a piece without a galaxy is a smaller error than a wrong
 # galaxy.
 _LEAST = 0.4
 # A galaxy with less than this share of the light is only the parent of its shreds if the mean
 # logarithm of their odds exceeds this: else it would be swallowed by them.
-_MIN_SHARE, _MIN_ODDS = 0.27, 1.8
+_MIN_SHARE, _MIN_ODDS = 0.27, 4.0
 
 
 @dataclass(frozen=True)
@@ -244,10 +252,10 @@ def _choose(sources, own, flux, pairs, links):
     """Return the most probable galaxy of each shred, -1 for none, and its probability."""
     n = own.size
     shred, parent, apart, seen, evidence = weigh_evidence(sources, own, flux, pairs, links)
-    odds = np.zeros(shred.size)
+    odds = sources.doubt[parent]
     for name, values in evidence.items():
         odds += np.where(seen, *_WEIGHTS[name]) * values
-    odds += sources.doubt[parent]
+    odds += np.where(seen, *_WEIGHTS["peers"]) * compare_peers(sources.points, shred, parent, odds)
     ranked = np.lexsort((parent, apart, -odds, shred))
     shred, parent, odds = shred[ranked], parent[ranked], odds[ranked]
     first = np.r_[True, np.diff(shred) != 0][: shred.size]
@@ -259,6 +267,48 @@ def _choose(sources, own, flux, pairs, links):
     best[top <= _LEAST] = -1
     best[_outshine(flux, best, top)] = -1
     return best, np.where(best >= 0, 1.0 / (np.maximum(others, 1.0) + np.exp(-top)), 0.0)
+
+
+def compare_peers(
+    points: np.ndarray, shred: np.ndarray, parent: np.ndarray, odds: np.ndarray
+) -> np.ndarray:
+    """Return the evidence for each pair that the shreds around have the same parent.
+
+    Parameters
+    ----------
+    points : `~numpy.ndarray` of shape (n, 3)
+        Unit vectors of all rows.
+    shred, parent : `~numpy.ndarray` of int, of shape (n_pairs,)
+        The pairs.
+    odds : `~numpy.ndarray` of shape (n_pairs,)
+        Logarithms of their odds by the other evidence.
+
+    Returns
+    -------
+    peers : `~numpy.ndarray` of shape (n_pairs,)
+        Mean probability of the parent among the shreds around, less that of no parent: -1 to 1.
+    """
+    from scipy.sparse import csr_array
+
+    if not shred.size:
+        return np.zeros(0)
+    n = len(points)
+    top = np.zeros(n)
+    np.maximum.at(top, shred, odds)
+    share = np.exp(odds - top[shred])
+    share /= (np.exp(-top) + np.bincount(shred, share, n))[shred]
+    none = 1.0 - np.bincount(shred, share, n)
+    rows = np.unique(shred)
+    reach = np.full(rows.size, _PEER_REACH * _ARCSEC)
+    near = list(iter_pairs(points[rows], points[rows], reach))
+    other, center, apart = (np.concatenate(values) for values in zip(*near, strict=True))
+    weight = np.where(other == center, _OWN_WEIGHT, np.exp(-apart / (_PEER_SCALE * _ARCSEC)))
+    peers = csr_array((weight, (rows[center], rows[other])), shape=(n, n))
+    likely = share > _MIN_PROBABILITY
+    shares = csr_array((share[likely], (shred[likely], parent[likely])), shape=(n, n))
+    # A small matrix: each shred has few likely parents.
+    same = np.asarray((peers @ shares)[shred, parent]).ravel()
+    return (same - (peers @ none)[shred]) / peers.sum(axis=1)[shred]
 
 
 def _outshine(flux, best, top):
