@@ -60,10 +60,10 @@ def find_parents(
 
     A row with ``p_cnn`` below the threshold is a galaxy of its own. A shred belongs to the most
     probable galaxy around it, or to none. The probability depends on the galaxy's magnitude, its
-    separation in units of the half-light radius that it has with its shreds, the colours, and
-    whether the galaxy is in the middle of its shreds. Cutouts show in addition how brightly light
-    connects the two. Shreds without a galaxy are grouped as orphans: together they are a galaxy of
-    which every entry is a shred.
+    separation in units of the half-light radius that it has with its shreds, the colours, whether
+    the galaxy is in the middle of its shreds, and to which galaxy the shreds around belong. Cutouts
+    show in addition how brightly light connects the two. Shreds without a galaxy are grouped as
+    orphans: together they are a galaxy of which every entry is a shred.
 
     Parameters
     ----------

@@ -185,6 +185,18 @@ def test_colour_decides_between_two_similar_galaxies():
     assert find_parents(table)["parent_index"].tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_shreds_around_decide_between_two_similar_galaxies(side):
+    # A shred a little nearer to the galaxy without further pieces.
+    east = 10 + side * (np.array([0.0, 20.0, 13.0, 3.0, 4.0, 5.0, 6.0]) - 10)
+    table = make_disc_table(east, [0.0, 0.0, 0.0, 2.0, -2.0, 2.0, -3.0], objID=np.arange(7))
+    table["r"], table["radius"] = [15.0, 15.0, *[19.0] * 5], [4.0, 4.0, *[1.0] * 5]
+    table["p_cnn"] = [0.1, 0.1, *[0.9] * 5]
+    assert find_parents(table)["parent_id"].tolist()[2:] == [0] * 5
+    # Alone, it belongs to the nearer one.
+    assert find_parents(table[:3])["parent_id"].tolist() == [0, 1, 1]
+
+
 def test_unconnected_galaxy_is_not_swallowed():
     pytest.importorskip("photutils")
     # A galaxy that was scored as a shred, 12″ from a bright one, with dark sky between them.
