@@ -22,8 +22,8 @@ def cached(path):
     [
         ("400", "400|trouble"),
         ("html", "web page|Maintenance|no|DALFormatError"),
-        ("hang", "no complete response from .* within 1 s"),
-        ("trickle", "no complete response from .* within 1 s"),
+        ("hang", "no complete response from .* within 0.5 s"),
+        ("trickle", "no complete response from .* within 0.5 s"),
         ("cut", "the connection to .* failed"),
     ],
 )
@@ -31,7 +31,7 @@ def test_failures_are_reported_and_not_cached(server, tmp_path, survey, fault, m
     server.faults = [fault] * 30
     start = time.monotonic()
     with pytest.raises(ServiceError, match=message):
-        ask(server, survey, cache=tmp_path / "c", timeout=1)
+        ask(server, survey, cache=tmp_path / "c", timeout=0.5)
     assert time.monotonic() - start < 8
     assert not cached(tmp_path)
     server.faults = []

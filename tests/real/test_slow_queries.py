@@ -73,7 +73,7 @@ def synchronous(server):
 @pytest.mark.parametrize("fault", ["504", "html", "cut", "truncated", "hang"])
 def test_a_slow_query_becomes_a_job(server, sky, fault):
     server.slow_above = (300, fault)
-    table = ask(server, timeout=2)
+    table = ask(server, timeout=1)
     assert ids(table) == expected(sky)
     assert server.jobs
     assert max(synchronous(server).values()) <= 2
@@ -84,7 +84,7 @@ def test_a_slow_query_becomes_a_job(server, sky, fault):
 def test_without_jobs_the_region_is_split(server, sky, fault, refusal):
     server.slow_above = (300, fault)
     server.refuse_jobs = refusal
-    table = ask(server, timeout=2)
+    table = ask(server, timeout=1)
     assert ids(table) == expected(sky)
     assert table.meta["nparts"] > 1
     assert max(synchronous(server).values()) <= 2
@@ -93,7 +93,7 @@ def test_without_jobs_the_region_is_split(server, sky, fault, refusal):
 @pytest.mark.parametrize("fault", ["504", "html", "truncated"])
 def test_skyserver_is_asked_for_smaller_regions(server, fault):
     server.slow_above = (300, fault)
-    table = ask(server, "sdss-dr17", timeout=2)
+    table = ask(server, "sdss-dr17", timeout=1)
     assert ids(table) == expected(make_sdss(), "objID")
     assert max(synchronous(server).values()) <= 2
 

@@ -241,7 +241,7 @@ def test_rows_and_columns_are_selected(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "times"),
-    [("path", 2), ("open(path, 'rb')", 6), ("io.BytesIO(path.read_bytes())", 6)],
+    [("path", 1), ("open(path, 'rb')", 4), ("io.BytesIO(path.read_bytes())", 4)],
 )
 def test_short_scripts_end_well(argument, times, tmp_path):
     path = make_file(tmp_path / "in.parquet")
