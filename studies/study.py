@@ -64,7 +64,7 @@ class Run:
 
 RUNS = {
     # The embedded models.
-    "catalogue": Run(name="legacy-dr9-compact-4"),
+    "catalogue": Run(epochs=80, name="legacy-dr9-compact-5"),
     "robust": Run(surveys=("sdss-dr17", "ps1-dr2"), name="legacy-dr9-robust-2"),
     # What the labels of all raters bring, and what the recipe does.
     "first-labels": Run(labels="final"),

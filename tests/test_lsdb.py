@@ -32,9 +32,12 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def client():
     """Start two workers, each in its own process."""
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        # Dask restarts workers that are silent for five minutes, as on a busy machine.
+        dask.config.set({"distributed.scheduler.worker-ttl": None}),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,

@@ -35,8 +35,9 @@ _FARTHEST = 1.05
 _UNSEEN, _SEEN = 1.2, 3.0
 # Larger offsets fill too much of the image.
 _MAX_OFFSET = 30
-# Smaller galaxies have no pieces that a survey resolves.
-_MIN_RADIUS = 5.5
+# Radii in pixels of the galaxies that are moved. Smaller ones have no pieces that a survey resolves.
+# Of larger ones there are enough real pieces among labelled sources.
+_MIN_RADIUS, _MAX_RADIUS = 5.5, 17.0
 # Only images whose label is this sure can be moved.
 _SURE = 0.05
 # Probability that the centre of a moved image is a shred.
@@ -173,7 +174,11 @@ class Augmentation:
             if drawn is not None:
                 image, target = drawn, np.zeros_like(target)
                 target[:2] = _COMPANION_GALAXY, 1 - _COMPANION_GALAXY
-        elif radius >= _MIN_RADIUS and target[0] >= 1 - _SURE and rng.random() < self.moved:
+        elif (
+            _MIN_RADIUS <= radius <= _MAX_RADIUS
+            and target[0] >= 1 - _SURE
+            and rng.random() < self.moved
+        ):
             distance = radius * (
                 rng.uniform(_OFF_NUCLEUS, _FARTHEST)
                 if rng.random() < 0.6
@@ -298,12 +303,10 @@ _ROBUST = Augmentation(
     max_scale=1.2,
     max_shift=1.0,
     unresampled=0.5,
-    moved=0.2,
-    filled=0.3,
-    companions=0.12,
-    reddened=0.6,
+    moved=0.1,
+    filled=0.1,
+    reddened=0.5,
     others=0.12,
-    variants=8,
 )
 
 #: Recipes by name. An architecture's default recipe has the architecture's name.
