@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -229,10 +228,6 @@ def _make_batches(
             images[row], targets[row], radii[row], rng, color_mapping=color_mapping, small=small
         )
 
-    @cache
-    def get_variant(row: int, variant: int) -> tuple[np.ndarray, np.ndarray]:
-        return change(row, np.random.default_rng([entropy, variant, row]))
-
     # The base class exists only once Keras is imported, which scoring never does.
     class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
         """Augmented batches, determined by seed, epoch and index alone."""
@@ -248,25 +243,15 @@ def _make_batches(
             order = np.random.default_rng([entropy, self.epoch]).permutation(len(images))
             rows = order[index * batch_size : (index + 1) * batch_size]
             rng = np.random.default_rng([entropy, self.epoch, index + 1])
-            variant = self.epoch % augmentation.variants if augmentation.variants else None
-            symmetry = 0 if variant is None else int(rng.integers(8))
             # Each image is scaled as it is made, while it is in the processor's cache.
             batch = np.empty((len(rows), *images.shape[1:]), np.float32)
             labels = np.empty((len(rows), targets.shape[1]), targets.dtype)
             for i, row in enumerate(rows):
-                made = change(row, rng) if variant is None else get_variant(row, variant)
-                _to_unit(_rotate(made[0], symmetry), out=batch[i])
-                labels[i] = made[1]
+                image, labels[i] = change(row, rng)
+                _to_unit(image, out=batch[i])
             return batch, labels, sample_weight[rows]
 
     return Batches()
-
-
-def _rotate(image: np.ndarray, symmetry: int) -> np.ndarray:
-    """Rotate by right angles and mirror; sides of different length stay in place."""
-    turns = symmetry // 2 if image.shape[0] == image.shape[1] else symmetry // 4 * 2
-    rotated = np.rot90(image, turns)
-    return rotated[:, ::-1] if symmetry % 2 else rotated
 
 
 def _to_unit(images: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

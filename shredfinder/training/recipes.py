@@ -35,7 +35,7 @@ _FARTHEST = 1.05
 _UNSEEN, _SEEN = 1.2, 3.0
 # Larger offsets fill too much of the image.
 _MAX_OFFSET = 30
-# Radii in pixels of the galaxies that are moved. Smaller ones have no pieces that a survey resolves.
+# Radii in pixels of galaxies that are moved. Smaller ones have no pieces that a survey resolves.
 # Of larger ones there are enough real pieces among labelled sources.
 _MIN_RADIUS, _MAX_RADIUS = 5.5, 17.0
 # Only images whose label is this sure can be moved.
@@ -73,16 +73,12 @@ class Augmentation:
         Largest E(B−V) in mag.
     zero_point : float
         Standard deviation of the zero-points' changes in mag.
-    variants : int
-        Number of changed images of each source, which the epochs use in turn, rotated and mirrored
-        at random. They are kept in memory, 49 kB each for 128 × 128 px. 0 changes the images anew
-        in each epoch, which takes longer than training on them.
 
     Examples
     --------
     >>> from shredfinder.training import RECIPES
     >>> RECIPES["catalogue"].augmentation.moved
-    0.2
+    0.1
     """
 
     max_scale: float = 1.15
@@ -95,7 +91,6 @@ class Augmentation:
     others: float = 0.0
     max_ebv: float = 0.6
     zero_point: float = 0.04
-    variants: int = 0
 
     @property
     def needs_colors(self) -> bool:

@@ -234,26 +234,6 @@ def test_only_certain_small_galaxies_become_companions(galaxy):
     assert [radius for _, radius in small] == [6.0]
 
 
-def test_variants_are_drawn_once_and_used_in_turn(galaxy):
-    from shredfinder.training.fitting import _make_batches
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
-    data = images, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], np.ones(4), np.full(4, np.nan)
-    augmentation = Augmentation(max_scale=1.2, variants=2)
-    batches = _make_batches(import_keras(), data, 4, augmentation, None, 3)
-    seen = {}
-    for epoch in range(6):
-        batches.epoch = epoch
-        batch, labels, _ = batches[0]
-        # The mean of an image does not depend on its orientation.
-        means = sorted(np.round(image.mean(), 5) for image in batch)
-        seen.setdefault(epoch % 2, means)
-        assert means == pytest.approx(seen[epoch % 2])
-        assert labels.shape == (4, 2)
-    assert seen[0] != pytest.approx(seen[1])
-
-
 @needs_backend
 @pytest.mark.parametrize("start", ["embedded", "robust"])
 @pytest.mark.parametrize("n_classes", [2, 3])
