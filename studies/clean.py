@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("state", type=Path)
     parser.add_argument("sheets", type=Path, help="output folder, created if missing")
-    parser.add_argument("--run", default="first-labels")
+    parser.add_argument("--run", default="compact-first-labels")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("-n", type=int, default=150, help="number of labels to inspect")
     args = parser.parse_args()

@@ -21,7 +21,7 @@ from study import RUNS
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics
 from shredfinder.plotting.style import make_figure
 
-DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "catalogue")
+DEFAULT = ("labels-160", "labels-320", "labels-640", "labels-1280", "compact")
 
 
 def main():

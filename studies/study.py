@@ -1,6 +1,6 @@
 """Train the package's networks fold by fold, and the embedded models on all sources.
 
-    python studies/study.py state/ catalogue first-labels
+    python studies/study.py state/ catalogue compact-first-labels
     python studies/study.py state/ catalogue --output shredfinder/models/data/embedded.shredmodel
     python studies/study.py state/ robust --output shredfinder/models/data/robust.shredmodel
 
@@ -11,7 +11,7 @@ cross-validated scores. ``--int8`` also saves the model in 8-bit integers.
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Run:
         Key of `shredfinder.training.RECIPES`.
     epochs : int
         Number of epochs.
+    start : str
+        Run whose model the training starts from; by default, it starts from random weights.
     surveys : tuple of str
         Surveys to whose seeing and depth training images are degraded, in equal parts with
         original images.
@@ -54,7 +56,8 @@ class Run:
     labels: str = "final4"
     soft: bool = True
     recipe: str = "catalogue"
-    epochs: int = 60
+    epochs: int = 30
+    start: str = "compact"
     surveys: tuple = ()
     n_labels: int | None = None
     certain: bool = False
@@ -62,24 +65,25 @@ class Run:
     name: str = ""
 
 
+COMPACT = Run(recipe="compact", epochs=60, start="")
 RUNS = {
     # The embedded models.
-    "catalogue": Run(epochs=80, name="legacy-dr9-compact-5"),
-    "robust": Run(surveys=("sdss-dr17", "ps1-dr2"), name="legacy-dr9-robust-2"),
-    # What the labels of all raters bring, and what the recipe does.
-    "first-labels": Run(labels="final"),
-    "compact": Run(recipe="compact"),
-    "compact-first-labels": Run(labels="final", recipe="compact"),
+    "catalogue": Run(name="legacy-dr9-compact-5"),
+    "robust": Run(surveys=("sdss-dr17", "ps1-dr2"), epochs=60, name="legacy-dr9-robust-2"),
+    # The first stage of both: the images are only rotated, mirrored, scaled and shifted.
+    "compact": COMPACT,
+    # What the labels of all raters bring.
+    "compact-first-labels": replace(COMPACT, labels="final"),
     # Number and quality of labels. Runs with fewer sources have more epochs, so that the number of
     # labels limits them and not the number of steps.
-    "hard": Run(soft=False, recipe="compact"),
-    "certain": Run(certain=True, epochs=96),
-    "flipped-05": Run(soft=False, recipe="compact", flipped=0.05),
-    "flipped-20": Run(soft=False, recipe="compact", flipped=0.20),
-    "labels-160": Run(n_labels=160, epochs=192),
-    "labels-320": Run(n_labels=320, epochs=192),
-    "labels-640": Run(n_labels=640, epochs=192),
-    "labels-1280": Run(n_labels=1280, epochs=96),
+    "hard": replace(COMPACT, soft=False),
+    "certain": replace(COMPACT, certain=True, epochs=96),
+    "flipped-05": replace(COMPACT, soft=False, flipped=0.05),
+    "flipped-20": replace(COMPACT, soft=False, flipped=0.20),
+    "labels-160": replace(COMPACT, n_labels=160, epochs=192),
+    "labels-320": replace(COMPACT, n_labels=320, epochs=192),
+    "labels-640": replace(COMPACT, n_labels=640, epochs=192),
+    "labels-1280": replace(COMPACT, n_labels=1280, epochs=96),
 }
 
 
@@ -112,14 +116,20 @@ def train_fold(sources, state, name, fold):
         return
     held = np.flatnonzero(sources.fold == fold)
     classifier = train(sources, np.flatnonzero(sources.fold != fold), state, name, fold)
-    classifier.save(state / f"{name}-{fold}.shredmodel")
     logits, other = score(classifier, sources.cutouts(held))
     np.savez(path, rows=held, logits=logits, other=other)
 
 
 def train(sources, rows, state, name, fold):
-    """Train a classifier on some sources."""
+    """Return the classifier trained on some sources, from ``state/`` if it is there."""
+    path = state / f"{name}-{fold}.shredmodel"
+    if path.exists():
+        return ShredClassifier.load(path)
     run = RUNS[name]
+    classifier = ShredClassifier()
+    if run.start:
+        classifier = train(sources, rows, state, run.start, fold)
+    classifier.set_params(random_state=0, symmetry="none")
     rng = np.random.default_rng(fold if isinstance(fold, int) else 99)
     if run.certain:
         rows = rows[sources.certain[rows]]
@@ -130,8 +140,7 @@ def train(sources, rows, state, name, fold):
     y = sources.soft[rows] if run.soft else sources.hard[rows].copy()
     flipped = rng.random(len(rows)) < run.flipped
     y[flipped] = 1 - y[flipped]
-    classifier = ShredClassifier(random_state=0, symmetry="none")
-    return classifier.fit(
+    classifier.fit(
         degrade(sources.cutouts(rows), run.surveys),
         y,
         sample_weight=sources.weights[rows],
@@ -142,6 +151,8 @@ def train(sources, rows, state, name, fold):
         name=run.name or name,
         progress=True,
     )
+    classifier.save(path)
+    return classifier
 
 
 def degrade(cutouts, surveys):

@@ -1,7 +1,7 @@
 """Print the study's table: runs, metrics, and the gain over a reference run.
 
-    python studies/summary.py state/ catalogue first-labels compact --against compact
-    python studies/summary.py state/ catalogue first-labels --labels final
+    python studies/summary.py state/ catalogue compact compact-first-labels --against compact
+    python studies/summary.py state/ compact compact-first-labels --labels final
 
 The metrics are for the galaxies and shreds on which the raters agree, or of which both first raters
 were certain (``--certain``), with 95 % intervals from 1,000 resamples of the groups on the sky. The

@@ -78,7 +78,7 @@ class Augmentation:
     --------
     >>> from shredfinder.training import RECIPES
     >>> RECIPES["catalogue"].augmentation.moved
-    0.1
+    0.05
     """
 
     max_scale: float = 1.15
@@ -298,8 +298,8 @@ _ROBUST = Augmentation(
     max_scale=1.2,
     max_shift=1.0,
     unresampled=0.5,
-    moved=0.1,
-    filled=0.1,
+    moved=0.05,
+    filled=0.05,
     reddened=0.5,
     others=0.12,
 )
@@ -309,7 +309,10 @@ RECIPES: dict[str, Recipe] = {
     "published": _PUBLISHED,
     "published-text": replace(_PUBLISHED, make_optimizer=_make_text_optimizer),
     "compact": _COMPACT,
-    "catalogue": replace(_COMPACT, augmentation=_ROBUST),
+    # Second stage, after "compact": trained on changed images alone, the network learns less.
+    "catalogue": replace(
+        _COMPACT, make_optimizer=partial(_make_one_cycle, 1e-3), epochs=30, augmentation=_ROBUST
+    ),
     # A low rate preserves what the network has learnt. With few labels, small batches keep the
     # number of steps up.
     "fine-tuning": replace(
