@@ -129,7 +129,7 @@ def train(sources, rows, state, name, fold):
     classifier = ShredClassifier()
     if run.start:
         classifier = train(sources, rows, state, run.start, fold)
-    classifier.set_params(random_state=0, symmetry="none")
+    classifier.set_params(random_state=0, symmetry="none", warm_start=True)
     rng = np.random.default_rng(fold if isinstance(fold, int) else 99)
     if run.certain:
         rows = rows[sources.certain[rows]]
