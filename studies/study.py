@@ -21,6 +21,7 @@ from sources import SURVEY, load_sources
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.datasets import degrade_cutouts
 from shredfinder.imaging import compress_jpeg
+from shredfinder.training import RECIPES, Recipe
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Run:
     soft : bool
         Whether to train on the raters' confidences, and on three classes, or on the hard labels of
         galaxies and shreds.
-    recipe : str
-        Key of `shredfinder.training.RECIPES`.
+    recipe : str or Recipe
+        Recipe, or key of `shredfinder.training.RECIPES`.
     epochs : int
         Number of epochs.
     start : str
@@ -55,7 +56,7 @@ class Run:
 
     labels: str = "final4"
     soft: bool = True
-    recipe: str = "catalogue"
+    recipe: str | Recipe = "catalogue"
     epochs: int = 30
     start: str = "compact"
     surveys: tuple = ()
@@ -69,7 +70,12 @@ COMPACT = Run(recipe="compact", epochs=60, start="")
 RUNS = {
     # The embedded models.
     "catalogue": Run(name="legacy-dr9-compact-5"),
-    "robust": Run(surveys=("sdss-dr17", "ps1-dr2"), epochs=60, name="legacy-dr9-robust-2"),
+    "robust": Run(
+        recipe=replace(RECIPES["catalogue"], kept=0.0),
+        epochs=40,
+        surveys=("sdss-dr17", "ps1-dr2"),
+        name="legacy-dr9-robust-2",
+    ),
     # The first stage of both: the images are only rotated, mirrored, scaled and shifted.
     "compact": COMPACT,
     # What the labels of all raters bring.
