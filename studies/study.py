@@ -6,8 +6,8 @@
 
 Every training is a call of ``ShredClassifier.fit``. For each run and fold, ``state/`` holds the
 model and the logits of the held-out sources (``RUN-FOLD.npz``); finished trainings are not repeated
-and interrupted ones resume. ``--output`` trains on all sources, with the temperature of the run's
-cross-validated scores. ``--int8`` also saves the model in 8-bit integers.
+and interrupted ones resume. ``--output`` trains on all sources, with the temperature and the
+limit of p_other from the run's cross-validated scores. ``--int8`` also saves the model in 8-bit integers.
 """
 
 import argparse
@@ -191,12 +191,15 @@ def embed(sources, state, name, folds, output):
         The saved model.
     """
     classifier = train(sources, np.arange(len(sources.table)), state, name, "all")
-    logits, _ = gather(state, name, len(sources.table), folds)
+    logits, other = gather(state, name, len(sources.table), folds)
     usable = sources.agreed & np.isfinite(logits)
     if usable.any():
-        temperature = calibrate(logits[usable], sources.shred[usable])
-        classifier.model_.description.temperature = temperature
-        print(f"temperature {temperature:.3f} from {usable.sum()} sources")
+        description = classifier.model_.description
+        description.temperature = calibrate(logits[usable], sources.shred[usable])
+        # Fewer than one in 1,000 galaxies and shreds lose their score.
+        description.other_limit = np.ceil(100 * np.quantile(other[usable], 0.999)) / 100
+        print(f"{usable.sum()} sources: temperature {description.temperature:.3f}, ", end="")
+        print(f"limit of p_other {description.other_limit:.2f}")
     classifier.save(output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return classifier
