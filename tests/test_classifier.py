@@ -18,7 +18,7 @@ def classifier():
 
 @pytest.fixture
 def images():
-    return np.random.default_rng(0).integers(0, 255, (5, 128, 128, 3), dtype=np.uint8)
+    return example_cutouts().images[:5]
 
 
 class TestScoring:

@@ -32,7 +32,6 @@ def test_other_layers(layer, server, monkeypatch):
     with pytest.raises(CutoutMismatchError, match="allow_other_colors=True"):
         add_p_cnn(TABLE.copy(), service=fetcher, progress=False)
     scored = TABLE.copy()
-    # A model without a class for what is no galaxy, as the drawn source may be none.
     add_p_cnn(scored, "robust", service=fetcher, allow_other_colors=True, progress=False)
     assert scored["p_cnn_flag"].tolist() == ["other colors"]
     assert 0 <= scored["p_cnn"][0] <= 1
