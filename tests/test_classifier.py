@@ -18,7 +18,8 @@ def classifier():
 
 @pytest.fixture
 def images():
-    return example_cutouts().images[:5]
+    # The first of them are shreds and galaxies, none of which is taken for a star.
+    return example_cutouts().images[[0, 2, 4, 5, 6]]
 
 
 class TestScoring:
