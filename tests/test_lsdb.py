@@ -327,7 +327,7 @@ def test_local_images(tmp_path, kept_services):
     add_to_table(table, service=service)
     # Random places in the field may show no galaxy.
     assert set(table["p_cnn_flag"][:12]) <= {"", "not a galaxy"}
-    assert np.isfinite(table["p_cnn"][:12]).sum() >= 6
+    assert np.isfinite(table["p_cnn"][:12]).sum() >= 3
     assert table["p_cnn_flag"][12] == "no coverage"
     assert_same(result, table)
 

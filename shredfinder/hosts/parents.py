@@ -26,7 +26,7 @@ from shredfinder.hosts.fluxes import (
 )
 from shredfinder.hosts.light import find_light_links
 from shredfinder.hosts.sphere import iter_pairs, unit_vectors
-from shredfinder.imaging import Cutouts, CutoutSequence
+from shredfinder.imaging import CutoutFlag, Cutouts, CutoutSequence
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -158,7 +158,7 @@ def find_parents(
     p_cnn, shred = classify(table[column], threshold, column)
     ra, dec = get_degrees(table, position)
     placed, scored = np.isfinite(ra), np.isfinite(p_cnn)
-    _warn_of_gaps(scored, placed)
+    _warn_of_gaps(scored | _is_no_galaxy(table, column), placed)
     ref_cat = find_column(table, "ref_cat", required=False)
     if ref_cat is not None and n:
         shred &= ~is_large_galaxy_entry(table[ref_cat])
@@ -267,6 +267,14 @@ def name_parents(
     if not host.any():
         return own
     return np.where(host, names[np.where(host, index, 0)], own)
+
+
+def _is_no_galaxy(table, column):
+    """Return which rows the model recognised as stars, artefacts or sky: they lack no score."""
+    flag = find_column(table, f"{column}_flag", required=False)
+    if flag is None:
+        return np.zeros(len(table), bool)
+    return np.ma.filled(table[flag], "").astype(str) == CutoutFlag.NOT_A_GALAXY
 
 
 def _warn_of_gaps(scored, placed):

@@ -330,13 +330,13 @@ def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
     assert np.abs(brick.images.astype(int) - viewer.images).mean() < 0.7
     classifier = ShredClassifier.load()
     p_brick, p_viewer = (classifier.predict_p_cnn(x)[0] for x in (brick, viewer))
-    # Some of the sources may be on empty sky, and not scored.
+    # Many of the positions are on empty sky, and not scored.
     scored = np.isfinite(p_brick) & np.isfinite(p_viewer)
-    assert scored.mean() > 0.7
+    assert scored.mean() > 0.2
     difference = np.abs(p_brick - p_viewer)[scored].mean()
     print(f"mean difference of p_cnn: {difference:.5f}")
     assert difference < 0.005
-    assert p_brick[scored].max() > 0.5 > p_brick[scored].min()
+    assert np.ptp(p_brick[scored]) > 0.1
 
 
 def _interpolate(image, x, y):

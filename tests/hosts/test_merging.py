@@ -292,6 +292,19 @@ def test_unscored_rows_and_rows_without_position():
     assert names_of(merged) == [{"11", "12"}, {"13"}, {"14", "15"}, {"16"}]
 
 
+def test_stars_are_no_gaps():
+    table = make_table()
+    table["p_cnn"][5] = np.nan
+    table["p_cnn_flag"] = ["", "", "", "", "", "not a galaxy"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ShredfinderWarning)
+        found = find_parents(table)
+        assert found["parent_kind"][5] == "self"
+    table["p_cnn_flag"][5] = "blank"
+    with pytest.warns(ShredfinderWarning, match="1 are unscored"):
+        find_parents(table)
+
+
 def test_parents_need_neither_fluxes_nor_sizes_nor_identifiers():
     table = make_table()["ra", "dec", "p_cnn"]
     table["ra"][1] = 150.0005
