@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from scores import compute_scores, gather
 from sources import load_sources
+from study import RUNS
 
 from shredfinder import ShredClassifier
 from shredfinder.datasets import make_field
@@ -24,6 +25,7 @@ from shredfinder.plotting import (
     plot_binned_metrics,
     plot_class_gallery,
     plot_explanation,
+    plot_history,
     plot_network,
     plot_p_cnn,
     plot_precision_recall,
@@ -60,12 +62,13 @@ def main():
         "calibration": plot_calibration(y, scores),
         "by_kind_of_source": plot_bins(sources, rows, y, scores[args.run]),
         "classes": plot_class_gallery(sources.cutouts(rows), scores[args.run], y, random_state=1),
+        "training": plot_training(args.state, args.run),
         "explanation": plot_occlusion(),
         "network_published": plot_network("published"),
         "network_compact": plot_network("compact"),
     }
     for name, figure in figures.items():
-        save(figure, args.output / f"{name}.jpg")
+        save(figure, args.output / f"{name}.jpg", n_columns=1 if name == "training" else 2)
 
 
 def plot_curves(y, scores, fold):
@@ -117,6 +120,17 @@ def plot_bins(sources, rows, y, p):
 def sort_confidences(words):
     """Return the confidences that occur, in increasing order."""
     return [word for word in ("guess", "likely", "certain") if word in words]
+
+
+def plot_training(state, run):
+    """Plot loss and accuracy by epoch, of both stages and all folds."""
+    figures = []
+    for name in (RUNS[run].start, run):
+        models = [ShredClassifier.load(path) for path in sorted(state.glob(f"{name}-?.shredmodel"))]
+        histories = [model.history_ for model in models]
+        labels = [f"fold {k}" for k in range(len(models))]
+        figures.append(plot_history(histories, labels=labels, title=f"recipe {name}"))
+    return side_by_side(figures)
 
 
 def plot_occlusion():
