@@ -386,7 +386,8 @@ def test_bricks_across_partitions(tmp_path, client):
     assert [after[worker] - before[worker] for worker in before] == [1, 1]
     with contextlib.closing(LocalImages(tmp_path)) as images:
         add_to_table(table, service=CutoutFetcher(images))
-    assert np.isfinite(table["p_cnn"]).sum() >= 60
+    # Many of the positions are on empty sky, and not scored.
+    assert np.isfinite(table["p_cnn"]).sum() >= 30
     assert_same(result, table)
 
 

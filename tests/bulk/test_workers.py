@@ -49,11 +49,11 @@ def test_killed_runs_resume(tmp_path, monkeypatch, itself):
     for ra, dec in CENTERS:
         write_brick(tmp_path / "bricks", ra, dec)
     path, output, whole = (tmp_path / f"{name}.parquet" for name in ("in", "out", "whole"))
-    ra, dec = make_positions(120).T
+    ra, dec = make_positions(600).T
     Table({"objID": np.arange(len(ra)), "ra": ra, "dec": dec}).write(path)
     script = tmp_path / "killed.py"
     script.write_text(KILLED.format(itself=itself))
-    options = ["--service", "local", "--base-url", str(tmp_path / "bricks"), "--chunk-size", "20"]
+    options = ["--service", "local", "--base-url", str(tmp_path / "bricks"), "--chunk-size", "100"]
     command = ["classify", str(path), *options, "-o", str(output), "--workers", "2"]
     done = subprocess.run(
         [sys.executable, str(script), *command],
