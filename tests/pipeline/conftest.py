@@ -3,6 +3,7 @@
 import pytest
 from astropy.config import set_temp_cache
 
+from shredfinder import conf
 from tests.pipeline.world import make_sky, running_services
 
 
@@ -29,5 +30,7 @@ def services(servers, tmp_path, monkeypatch):
     servers.catalogs.queries.clear()
     # Download folders of astropy must exist.
     (tmp_path / "astropy").mkdir()
-    with servers.configured(), set_temp_cache(tmp_path / "astropy"):
+    # A test before may have left a cache that knows where there are no images.
+    cache = conf.set_temp("cache_dir", str(tmp_path / "cache"))
+    with servers.configured(), set_temp_cache(tmp_path / "astropy"), cache:
         yield servers
