@@ -299,8 +299,9 @@ def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
     wcs.wcs.cdelt = -NATIVE / 3600, NATIVE / 3600
     fluxes = dict(zip(field.bands, field.fluxes, strict=True))
     low, high = (250, 650) if len(pieces) == 1 else (380, 520)
-    rng = np.random.default_rng(0)
-    xy = np.stack([rng.uniform(low, high, 30), rng.uniform(250, 650, 30)], axis=1)
+    xy = np.transpose(field.wcs.world_to_pixel_values(field.sources["ra"], field.sources["dec"]))
+    xy = xy[((xy > [low, 250]) & (xy < [high, 650])).all(axis=1)]
+    assert len(xy) >= 15
     step = 0.46875 / NATIVE
     offsets = (np.arange(128) - 63.5) * step
     viewer = []
@@ -330,13 +331,13 @@ def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
     assert np.abs(brick.images.astype(int) - viewer.images).mean() < 0.7
     classifier = ShredClassifier.load()
     p_brick, p_viewer = (classifier.predict_p_cnn(x)[0] for x in (brick, viewer))
-    # Many of the positions are on empty sky, and not scored.
+    # Some of the sources may look like stars, and are not scored.
     scored = np.isfinite(p_brick) & np.isfinite(p_viewer)
-    assert scored.mean() > 0.2
+    assert scored.mean() > 0.7
     difference = np.abs(p_brick - p_viewer)[scored].mean()
     print(f"mean difference of p_cnn: {difference:.5f}")
     assert difference < 0.005
-    assert np.ptp(p_brick[scored]) > 0.1
+    assert p_brick[scored].max() > 0.5 > p_brick[scored].min()
 
 
 def _interpolate(image, x, y):
