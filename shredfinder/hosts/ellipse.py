@@ -256,15 +256,16 @@ def usable_ellipses(hosts):
     """Return the hosts' semi-major axes (arcsec), axis ratios and angles (rad); NaN if unusable."""
     names = ("petro_th90", "petro_ba90", "petro_phi90")
     units = (u.arcsec, u.dimensionless_unscaled, u.deg)
-    missing = [name for name in names if find_column(hosts, name, required=False) is None]
+    found = [find_column(hosts, name, required=False) for name in names]
+    missing = [name for name, column in zip(names, found, strict=True) if column is None]
     if missing:
         raise KeyError(
             f"the hosts have no column {', '.join(missing)}, but ellipses need {', '.join(names)}: "
             "add them in arcsec and degrees, as read_nsa does"
         )
     columns = [
-        to_floats(hosts[find_column(hosts, name)], name, unit)
-        for name, unit in zip(names, units, strict=True)
+        to_floats(hosts[column], name, unit)
+        for column, name, unit in zip(found, names, units, strict=True)
     ]
     return clean_ellipses(*columns)
 

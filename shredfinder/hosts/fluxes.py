@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
     from shredfinder.surveys import Survey
 
-__all__ = ["Bands", "find_bands", "find_identifiers", "find_size", "read_flux", "read_light"]
+__all__ = [
+    "Bands",
+    "find_bands",
+    "find_identifiers",
+    "find_size",
+    "read_column",
+    "read_flux",
+    "read_light",
+    "read_sizes",
+]
 
 _BANDS = "ugrizy"
 # Roles in a survey's description of its catalogue that vary with the band.
@@ -197,6 +206,14 @@ def find_size(table: Table) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def read_sizes(table: Table) -> np.ndarray:
+    """Read half-light radii in arcsec, NaN where unknown."""
+    size = find_size(table)
+    if size is None:
+        return np.full(len(table), np.nan)
+    return read_column(table, size, None, u.arcsec)
 
 
 def _survey_sizes() -> Iterable[str]:

@@ -20,9 +20,8 @@ from shredfinder.hosts.ellipse import elliptical_radii, is_large_galaxy_entry, u
 from shredfinder.hosts.fluxes import (
     find_bands,
     find_identifiers,
-    find_size,
-    read_column,
     read_light,
+    read_sizes,
 )
 from shredfinder.hosts.light import find_light_links
 from shredfinder.hosts.sphere import iter_pairs, unit_vectors
@@ -298,10 +297,7 @@ def _read_sources(table, points, shred, p_cnn, survey):
             blue, red = (read_light(table, bands[0], band) for band in "gr")
             with np.errstate(invalid="ignore", divide="ignore"):
                 color = 2.5 * np.log10(np.where((blue > 0) & (red > 0), red / blue, np.nan))
-    size = find_size(table)
-    radius = np.full(len(table), np.nan)
-    if size is not None:
-        radius = read_column(table, size, None, u.arcsec)
+    radius = read_sizes(table)
     # Scores of exactly 1 are no certainty.
     certain = np.clip(p_cnn, 0.5, _MAX_SCORE)
     doubt = np.where(shred, np.log((1 - certain) / certain), 0.0)

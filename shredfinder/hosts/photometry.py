@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from shredfinder._utils.columns import as_table
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.runtime import progress_bar
 from shredfinder.cutouts import CutoutFetcher, CutoutService
-from shredfinder.hosts.fluxes import find_bands, find_identifiers, find_size, read_column
+from shredfinder.hosts.fluxes import find_bands, find_identifiers, read_sizes
 from shredfinder.hosts.groups import check_parents, find_centers, make_groups, read_weights
 from shredfinder.hosts.growth import GalaxyLight, measure_light
 from shredfinder.hosts.image_source import native_scale, open_images
@@ -86,10 +85,7 @@ class Targets:
         position: Any,
     ) -> Targets:
         """Create targets from a catalogue, the main row of each entry, and the galaxies' rows."""
-        size = find_size(table)
-        radius = np.full(len(table), np.nan)
-        if size is not None:
-            radius = read_column(table, size, None, u.arcsec)
+        radius = read_sizes(table)
         radius = np.where(radius > 0, radius, _DEFAULT_RADIUS)
         points = unit_vectors(*get_degrees(table, position))
         return cls(rows, centers[0], centers[1], main, points, radius)

@@ -161,7 +161,7 @@ def train_model(
         random_state=random_state,
         **loop,
     )
-    if initial is not None:
+    if initial is not None and recipe.kept:
         network.set_weights(_blend(initial, network.get_weights(), recipe.kept))
     # The model is returned all the same: the user may inspect its history.
     if not np.isfinite(history["loss"][-1]):
