@@ -10,7 +10,7 @@ from shredfinder._utils.fractions import binomial_fractions
 from shredfinder.evaluation import calibration_error, compute_metrics
 from shredfinder.evaluation.metrics import select_scored
 from shredfinder.models.priors import check_prior
-from shredfinder.plotting.style import make_figure
+from shredfinder.plotting.style import make_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -334,7 +334,7 @@ def _get_axes(ax: Axes | None) -> tuple[Axes, bool]:
     """Return the given axes or new ones, and whether they are new."""
     if ax is not None:
         return ax, False
-    ax = make_figure(4.6, 4.2).add_subplot()
+    ax = make_axes(4.6, 4.2)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1.005)
     return ax, True

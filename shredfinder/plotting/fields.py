@@ -13,7 +13,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
-from shredfinder.plotting.style import draw_circles, draw_cross, make_figure
+from shredfinder.plotting.style import draw_circles, draw_cross, make_axes, make_figure
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -153,7 +153,7 @@ def plot_field(
 
 
 def _make_axes(wcs: WCS, shape: tuple[int, ...]) -> WCSAxes:
-    ax = make_figure(8, 8 * shape[0] / shape[1]).add_subplot(projection=wcs)
+    ax = make_axes(8, 8 * shape[0] / shape[1], projection=wcs)
     for axis, name in zip(ax.coords, ("Right ascension", "Declination"), strict=True):
         axis.set_axislabel(f"{name} (ICRS)")
     return ax

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.runtime import import_optional
-from shredfinder.plotting.style import COLORS, make_figure
+from shredfinder.plotting.style import COLORS, make_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def plot_p_cnn(
     p: np.ndarray = np.ma.filled(np.ma.asarray(p_cnn, dtype=float), np.nan)
     if y is not None and np.shape(y) != p.shape:
         raise ValueError(f"classes must have the same shape as p_cnn, {p.shape}: got {np.shape(y)}")
-    ax = make_figure(4.8, 3.3).add_subplot() if ax is None else ax
+    ax = make_axes(4.8, 3.3) if ax is None else ax
     edges = np.linspace(0, 1, n_bins + 1)
     scored = np.isfinite(p)
     kinds = [("all sources", scored, _UNKNOWN, True)]
@@ -150,7 +150,7 @@ def plot_binned_metrics(
         raise ValueError(
             f"the table has no column {missing[0]!r}: choose from {', '.join(table.colnames)}"
         )
-    ax = make_figure(5, 3.4).add_subplot() if ax is None else ax
+    ax = make_axes(5, 3.4) if ax is None else ax
     # Bins of names have a column value, bins of numbers have edges.
     named = "value" in table.colnames
     if named:
@@ -236,7 +236,7 @@ def plot_shred_fractions(
     'r (mag)'
     """
     if ax is None:
-        ax = make_figure(4.6, 3.2).add_subplot()
+        ax = make_axes(4.6, 3.2)
     low, high = (np.asarray(fractions[name], dtype=float) for name in ("low", "high"))
     middle = (low + high) / 2
     value, below, above = (

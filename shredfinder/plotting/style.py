@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.collections import EllipseCollection
     from matplotlib.figure import Figure
 
+    _Shown = TypeVar("_Shown", Axes, Figure)
+
 __all__ = [
     "COLORS",
     "UNSCORED_SHADE",
@@ -21,6 +25,7 @@ __all__ = [
     "draw_cross",
     "get_shade",
     "get_text_color",
+    "make_axes",
     "make_figure",
 ]
 
@@ -97,8 +102,41 @@ def make_figure(width: float, height: float, **layout: Any) -> Figure:
     """
     figure_class = import_optional("matplotlib.figure", "plotting").Figure
     engine = import_optional("matplotlib.layout_engine", "plotting").ConstrainedLayoutEngine
-    # Figures outside pyplot need no display and are freed with their last reference.
-    return figure_class(figsize=(width, height), layout=engine(**layout))
+    # Figures outside pyplot need no display and do not pile up in long runs.
+    figure = figure_class(figsize=(width, height), layout=engine(**layout))
+    return _show_in_jupyter(figure, figure)
+
+
+def make_axes(width: float, height: float, projection: Any = None) -> Axes:
+    """Create the axes of a figure of a size in inches, which pyplot does not manage.
+
+    Parameters
+    ----------
+    width, height : float
+        Size in inches.
+    projection : optional
+        Projection of the axes, such as an `~astropy.wcs.WCS`.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        The axes. Jupyter shows their figure.
+    """
+    figure = make_figure(width, height)
+    return _show_in_jupyter(figure.add_subplot(projection=projection), figure)
+
+
+def _show_in_jupyter(shown: _Shown, figure: Figure) -> _Shown:
+    """Let IPython display an object as a figure; it does so by itself only for pyplot's."""
+    shown._repr_png_ = partial(_to_png, figure)  # type: ignore[attr-defined]
+    return shown
+
+
+def _to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG image."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", bbox_inches="tight")
+    return file.getvalue()
 
 
 def draw_cross(ax: Axes, x: float, y: float, gap: float, length: float, **style: Any) -> None:

@@ -1,9 +1,19 @@
 import colorsys
+import copy
+import io
+import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from shredfinder.plotting.style import UNSCORED_SHADE, get_shade, get_text_color
+from shredfinder.plotting.style import (
+    UNSCORED_SHADE,
+    get_shade,
+    get_text_color,
+    make_axes,
+    make_figure,
+)
 
 
 def to_luminance(color):
@@ -36,3 +46,19 @@ def test_unscored_and_out_of_range():
     assert get_shade(float("nan")) == UNSCORED_SHADE
     assert get_shade(-1.0) == get_shade(0.0)
     assert get_shade(7.0) == get_shade(1.0)
+
+
+@pytest.mark.parametrize("make", [make_figure, make_axes])
+def test_jupyter_shows_figures_without_pyplot(make):
+    pytest.importorskip("matplotlib")
+    formatters = pytest.importorskip("IPython.core.formatters")
+    shown = pickle.loads(pickle.dumps(make(3, 2)))
+    data, _ = formatters.DisplayFormatter().format(shown)
+    with Image.open(io.BytesIO(data["image/png"])) as image:
+        assert image.width == pytest.approx(300, abs=30)
+    copied = copy.deepcopy(shown)
+    figure, first = (getattr(x, "figure", None) or x for x in (copied, shown))
+    assert figure is not first
+    figure.set_size_inches(6, 2)
+    with Image.open(io.BytesIO(copied._repr_png_())) as image:
+        assert image.width == pytest.approx(600, abs=40)
