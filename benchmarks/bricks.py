@@ -354,7 +354,7 @@ def print_table(here, folder, options):
     for kind in ("fits", "fz"):
         best = {}
         for n in (3, 30, 300):
-            for turn in range(options.rounds if n < 300 else 1):
+            for turn in range(options.rounds):
                 for label, name, python, path in versions:
                     # Peers take long, and most of them the same time per source for any number.
                     if name != "shredfinder" and (turn or (n == 300 and name != "cutana")):

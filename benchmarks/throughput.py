@@ -170,15 +170,15 @@ def time_classifier(cutouts, symmetry, seconds=3.0):
     if symmetry is not None:
         classifier.symmetry = symmetry
     network, counts = classifier.model_.network, []
-    logits = network.logits
+    evaluate = network.evaluate
 
-    def counted(images):
+    def counted(images, *options):
         counts.append(len(images))
-        return logits(images)
+        return evaluate(images, *options)
 
-    network.logits = counted
+    network.evaluate = counted
     classifier.predict_p_cnn(cutouts)
-    network.logits = logits
+    network.evaluate = evaluate
     n_scored = np.count_nonzero(cutouts.good)
     speed = rate(lambda: classifier.predict_p_cnn(cutouts), len(cutouts), seconds=seconds)
     return speed, sum(counts) / max(n_scored, 1)
