@@ -153,7 +153,7 @@ def plot_field(
 
 
 def _make_axes(wcs: WCS, shape: tuple[int, ...]) -> WCSAxes:
-    ax = make_axes(8, 8 * shape[0] / shape[1], projection=wcs)
+    ax: Any = make_axes(8, 8 * shape[0] / shape[1], projection=wcs)
     for axis, name in zip(ax.coords, ("Right ascension", "Declination"), strict=True):
         axis.set_axislabel(f"{name} (ICRS)")
     return ax

@@ -9,7 +9,7 @@ from shredfinder.training.augmentation import (
     redden_image,
 )
 from shredfinder.training.companions import draw_companion
-from shredfinder.training.fitting import fit_network
+from shredfinder.training.fitting import fit_network, renew_statistics
 from shredfinder.training.others import OTHER_KINDS, draw_other
 from shredfinder.training.recipes import RECIPES, Augmentation, Recipe, get_recipe
 from shredfinder.training.torch_layers import native_torch_layers
@@ -32,6 +32,7 @@ __all__ = [
     "move_center",
     "native_torch_layers",
     "redden_image",
+    "renew_statistics",
     "split_groups",
     "train_model",
 ]

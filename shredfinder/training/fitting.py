@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from shredfinder._utils.validation import PathLike
     from shredfinder.training.recipes import Augmentation, Recipe
 
-__all__ = ["check_fit_options", "fit_network"]
+__all__ = ["check_fit_options", "fit_network", "renew_statistics"]
 
 
 def check_fit_options(
@@ -208,6 +209,84 @@ def fit_network(
     if state.best_weights is not None:
         network.set_weights(state.best_weights)
     return state.history
+
+
+def renew_statistics(
+    network: Model,
+    images: np.ndarray,
+    *,
+    augmentation: Augmentation,
+    batch_size: int,
+    random_state: int | None = None,
+) -> None:
+    """Compute the statistics of batch normalisation anew, in place.
+
+    Batch normalisation scores with the mean and variance of the training images. If these were
+    changed much, or weights were averaged, the statistics do not fit the images to be scored
+    (Li et al. 2016, arXiv 1603.04779; Izmailov et al. 2018, arXiv 1803.05407). Here they become
+    averages over batches of images that are only rotated, mirrored, scaled and shifted.
+
+    Parameters
+    ----------
+    network : `keras.Model`
+        The network.
+    images : `~numpy.ndarray`
+        Training images of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1.
+    augmentation : Augmentation
+        Augmentation of the training, of which scales and shifts are used.
+    batch_size : int
+        Batch size.
+    random_state : int, optional
+        Seed of order and augmentation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.models import build_network
+    >>> from shredfinder.training import RECIPES, renew_statistics
+    >>> network = build_network("compact", (64, 64, 3))
+    >>> images = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3), dtype=np.uint8)
+    >>> before = network.get_weights()
+    >>> renew_statistics(
+    ...     network, images, augmentation=RECIPES["compact"].augmentation, batch_size=4,
+    ... )
+    >>> changed = sum(
+    ...     not np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True)
+    ... )
+    >>> changed == 2 * sum("batch_norm" in layer.name for layer in network.layers)
+    True
+    """
+    keras = import_keras()
+    batch_size = min(batch_size, len(images))
+    unused = np.zeros((len(images), 2), np.float32)
+    batches = _make_batches(
+        keras,
+        (images, unused, unused[:, 0], unused[:, 0]),
+        batch_size,
+        replace(augmentation, moved=0, filled=0, companions=0, reddened=0, others=0),
+        None,
+        random_state,
+    )
+    layers = [
+        layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [layer.momentum for layer in layers]
+    statistics = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
+    sums = [0.0] * len(statistics)
+    try:
+        # Without momentum, the moving statistics are those of the last batch.
+        for layer in layers:
+            layer.momentum = 0.0
+        with native_torch_layers(network):
+            for i in range(len(batches)):
+                network(batches[i][0], training=True)
+                values = [np.float64(keras.ops.convert_to_numpy(v)) for v in statistics]
+                sums = [total + value for total, value in zip(sums, values, strict=True)]
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+    for variable, total in zip(statistics, sums, strict=True):
+        variable.assign(total / len(batches))
 
 
 def _make_batches(

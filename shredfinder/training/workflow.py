@@ -30,7 +30,7 @@ from shredfinder.models.model import TrainedModel
 from shredfinder.models.novelty import NoveltyMeasure
 from shredfinder.models.sources import encode_sources, hash_images
 from shredfinder.surveys import COLOR_MAPPINGS, get_wavelength
-from shredfinder.training.fitting import fit_network
+from shredfinder.training.fitting import fit_network, renew_statistics
 from shredfinder.training.recipes import get_recipe
 
 if TYPE_CHECKING:
@@ -163,6 +163,14 @@ def train_model(
     )
     if initial is not None and recipe.kept:
         network.set_weights(_blend(initial, network.get_weights(), recipe.kept))
+    if recipe.augmentation.needs_colors:
+        renew_statistics(
+            network,
+            images,
+            augmentation=recipe.augmentation,
+            batch_size=recipe.batch_size,
+            random_state=random_state,
+        )
     # The model is returned all the same: the user may inspect its history.
     if not np.isfinite(history["loss"][-1]):
         finite = all(np.isfinite(array).all() for array in network.get_weights())

@@ -19,6 +19,7 @@ from shredfinder.training import (
     import_keras,
     move_center,
     redden_image,
+    renew_statistics,
 )
 from shredfinder.training.companions import find_small_galaxies
 from tests.conftest import needs_backend
@@ -267,3 +268,40 @@ def test_a_share_of_the_initial_weights_is_kept(galaxy, kept):
     for a, b, c in zip(old[:-2], *(model[:-2] for model in models), strict=True):
         np.testing.assert_allclose(c, kept * a + (1 - kept) * b, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(models[0][-1], models[1][-1])
+
+
+@needs_backend
+def test_statistics_of_images():
+    keras = import_keras()
+    images = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    layer = keras.layers.BatchNormalization()
+    network = keras.Sequential([keras.Input((16, 16, 3)), layer])
+    turned = Augmentation(unresampled=1.0, reddened=1.0)
+    renew_statistics(network, images, augmentation=turned, batch_size=8)
+    mean, variance = (keras.ops.convert_to_numpy(v) for v in network.weights[2:])
+    np.testing.assert_allclose(mean, (images / 255).mean(axis=(0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(variance, (images / 255).var(axis=(0, 1, 2)), rtol=1e-3)
+    assert layer.momentum == 0.99
+
+
+@needs_backend
+@pytest.mark.parametrize(("reddened", "renewed"), [(1.0, True), (0.0, False)])
+def test_statistics_of_changed_images_are_replaced(galaxy, reddened, renewed):
+    images, y = np.stack([galaxy, np.rot90(galaxy)] * 2), np.array([0, 1, 0, 1])
+    plain = RECIPES["compact"]
+    augmentation = dataclasses.replace(plain.augmentation, reddened=reddened, max_ebv=3.0)
+    recipe = dataclasses.replace(
+        plain, augmentation=augmentation, make_optimizer=lambda keras, _: keras.optimizers.SGD(0.0)
+    )
+    classifier = ShredClassifier.load().set_params(random_state=1)
+    classifier.fit(images, y, recipe=recipe, epochs=1, validation=None, progress=False)
+    network = ShredClassifier.load().model_.keras_network()
+    renew_statistics(
+        network, images, augmentation=plain.augmentation, batch_size=64, random_state=1
+    )
+    # The rate is 0, so that only the statistics change.
+    equal = [
+        np.allclose(a, b, rtol=1e-4, atol=1e-5)
+        for a, b in zip(classifier.model_.weights[:-2], network.get_weights()[:-2], strict=True)
+    ]
+    assert all(equal) == renewed
