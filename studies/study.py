@@ -22,7 +22,6 @@ from sources import SURVEY, load_sources
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.datasets import degrade_cutouts
 from shredfinder.imaging import compress_jpeg
-from shredfinder.training import RECIPES, Recipe
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Run:
     soft : bool
         Whether to train on the raters' confidences, and on three classes, or on the hard labels of
         galaxies and shreds.
-    recipe : str or Recipe
-        Recipe, or key of `shredfinder.training.RECIPES`.
+    recipe : str
+        Key of `shredfinder.training.RECIPES`.
     epochs : int
         Number of epochs.
     start : str
@@ -57,8 +56,8 @@ class Run:
 
     labels: str = "final4"
     soft: bool = True
-    recipe: str | Recipe = "catalogue"
-    epochs: int = 30
+    recipe: str = "catalogue"
+    epochs: int = 40
     start: str = "compact"
     surveys: tuple = ()
     n_labels: int | None = None
@@ -72,13 +71,8 @@ LEAST_LIMIT = 0.9
 COMPACT = Run(recipe="compact", epochs=60, start="")
 RUNS = {
     # The embedded models.
-    "catalogue": Run(name="legacy-dr9-compact-5"),
-    "robust": Run(
-        recipe=replace(RECIPES["catalogue"], kept=0.0),
-        epochs=40,
-        surveys=("sdss-dr17", "ps1-dr2"),
-        name="legacy-dr9-robust-2",
-    ),
+    "catalogue": Run(name="legacy-dr9-compact-6"),
+    "robust": Run(surveys=("sdss-dr17", "ps1-dr2"), name="legacy-dr9-robust-3"),
     # The first stage of both: the images are only rotated, mirrored, scaled and shifted.
     "compact": COMPACT,
     # What the labels of all raters bring.

@@ -214,17 +214,18 @@ def fit_network(
 def renew_statistics(
     network: Model,
     images: np.ndarray,
+    targets: np.ndarray,
     *,
-    augmentation: Augmentation,
-    batch_size: int,
+    recipe: Recipe,
+    color_mapping: str | None = None,
     random_state: int | None = None,
 ) -> None:
     """Compute the statistics of batch normalisation anew, in place.
 
-    Batch normalisation scores with the mean and variance of the training images. If these were
-    changed much, or weights were averaged, the statistics do not fit the images to be scored
-    (Li et al. 2016, arXiv 1603.04779; Izmailov et al. 2018, arXiv 1803.05407). Here they become
-    averages over batches of images that are only rotated, mirrored, scaled and shifted.
+    Batch normalisation scores with the mean and variance of the training images. If most of these
+    were changed, the statistics do not fit the images to be scored (Li et al. 2016, arXiv
+    1603.04779). Here they become averages over one epoch of images that are neither moved nor
+    reddened.
 
     Parameters
     ----------
@@ -232,10 +233,12 @@ def renew_statistics(
         The network.
     images : `~numpy.ndarray`
         Training images of shape ``(n, height, width, bands)``, uint8 or float32 in 0–1.
-    augmentation : Augmentation
-        Augmentation of the training, of which scales and shifts are used.
-    batch_size : int
-        Batch size.
+    targets : `~numpy.ndarray`
+        Probability of each class, of shape ``(n, n_classes)``.
+    recipe : Recipe
+        Settings of the training.
+    color_mapping : str, optional
+        Mapping of the images' colours, for augmentation in fluxes.
     random_state : int, optional
         Seed of order and augmentation.
 
@@ -246,10 +249,9 @@ def renew_statistics(
     >>> from shredfinder.training import RECIPES, renew_statistics
     >>> network = build_network("compact", (64, 64, 3))
     >>> images = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3), dtype=np.uint8)
+    >>> targets = np.array([[1, 0], [0, 1]] * 4, np.float32)
     >>> before = network.get_weights()
-    >>> renew_statistics(
-    ...     network, images, augmentation=RECIPES["compact"].augmentation, batch_size=4,
-    ... )
+    >>> renew_statistics(network, images, targets, recipe=RECIPES["catalogue"])
     >>> changed = sum(
     ...     not np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True)
     ... )
@@ -257,14 +259,13 @@ def renew_statistics(
     True
     """
     keras = import_keras()
-    batch_size = min(batch_size, len(images))
-    unused = np.zeros((len(images), 2), np.float32)
+    unused = np.full(len(images), np.nan)
     batches = _make_batches(
         keras,
-        (images, unused, unused[:, 0], unused[:, 0]),
-        batch_size,
-        replace(augmentation, moved=0, filled=0, companions=0, reddened=0, others=0),
-        None,
+        (images, targets, unused, unused),
+        min(recipe.batch_size, len(images)),
+        replace(recipe.augmentation, moved=0, filled=0, companions=0, reddened=0),
+        color_mapping,
         random_state,
     )
     layers = [
