@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def example_field() -> SimulatedField:
     >>> example_field().image.shape
     (1024, 1024, 3)
     """
-    return simulate_examples().field
+    return copy.deepcopy(simulate_examples().field)
 
 
 def example_hosts() -> Table:
@@ -147,7 +148,7 @@ def example_cutouts() -> Cutouts:
     >>> example_cutouts()
     <Cutouts: 101 of 128×128 px at 0.46875 arcsec/px, bands zrg, 0 unusable>
     """
-    return simulate_examples().cutouts[:]
+    return copy.deepcopy(simulate_examples().cutouts)
 
 
 @dataclass(frozen=True)

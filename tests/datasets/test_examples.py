@@ -84,6 +84,10 @@ def test_results_are_copies():
         assert "new" not in function().colnames
         assert function()["ra"][0] > 100
     assert example_field().sources["objID"].size == len(example_candidates())
+    images, sky = example_cutouts().images, example_field().image
+    images[:] = sky[:] = 0
+    assert example_cutouts().images.any()
+    assert example_field().image.any()
 
 
 def test_a_file_keeps_everything(tmp_path):
