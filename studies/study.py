@@ -22,6 +22,7 @@ from sources import SURVEY, load_sources
 from shredfinder import Cutouts, ShredClassifier
 from shredfinder.datasets import degrade_cutouts
 from shredfinder.imaging import compress_jpeg
+from shredfinder.training import RECIPES, Recipe
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Run:
     soft : bool
         Whether to train on the raters' confidences, and on three classes, or on the hard labels of
         galaxies and shreds.
-    recipe : str
-        Key of `shredfinder.training.RECIPES`.
+    recipe : str or Recipe
+        Recipe, or key of `shredfinder.training.RECIPES`.
     epochs : int
         Number of epochs.
     start : str
@@ -56,7 +57,7 @@ class Run:
 
     labels: str = "final4"
     soft: bool = True
-    recipe: str = "catalogue"
+    recipe: str | Recipe = "catalogue"
     epochs: int = 40
     start: str = "compact"
     surveys: tuple = ()
@@ -72,7 +73,11 @@ COMPACT = Run(recipe="compact", epochs=60, start="")
 RUNS = {
     # The embedded models.
     "catalogue": Run(name="legacy-dr9-compact-6"),
-    "robust": Run(surveys=("sdss-dr17", "ps1-dr2"), name="legacy-dr9-robust-3"),
+    "robust": Run(
+        recipe=replace(RECIPES["catalogue"], kept=0.0),
+        surveys=("sdss-dr17", "ps1-dr2"),
+        name="legacy-dr9-robust-3",
+    ),
     # The first stage of both: the images are only rotated, mirrored, scaled and shifted.
     "compact": COMPACT,
     # What the labels of all raters bring.

@@ -145,8 +145,10 @@ def train_model(
         # keras.utils.set_random_seed would also reseed NumPy and the backends, for good.
         random.seed(random_state)
         network = build_network(architecture, images.shape[1:], targets.shape[1])
+    initial = None
     if initial_model is not None:
-        network.set_weights(adapt_weights(initial_model, network, cutouts.bands))
+        initial = adapt_weights(initial_model, network, cutouts.bands)
+        network.set_weights(initial)
     history = fit_network(
         network,
         images,
@@ -159,6 +161,8 @@ def train_model(
         random_state=random_state,
         **loop,
     )
+    if initial is not None and recipe.kept:
+        network.set_weights(_blend(initial, network.get_weights(), recipe.kept))
     if recipe.augmentation.needs_colors:
         renew_statistics(
             network,
@@ -212,6 +216,12 @@ def train_model(
     hashes = hash_images(cutouts.images[rows], fluxes=stretch != LINEAR)
     description.sources = encode_sources([*known, hashes])
     return TrainedModel.from_network(description, network), history
+
+
+def _blend(initial, trained, kept):
+    """Average weights, except those of the last layer, which may have got a new class."""
+    pairs = zip(initial[:-2], trained[:-2], strict=True)
+    return [*(kept * old + (1 - kept) * new for old, new in pairs), *trained[-2:]]
 
 
 def adapt_weights(

@@ -254,6 +254,23 @@ def test_models_with_and_without_other_can_be_fine_tuned(start, n_classes):
 
 
 @needs_backend
+@pytest.mark.parametrize("kept", [0.0, 0.25, 1.0])
+def test_a_share_of_the_initial_weights_is_kept(galaxy, kept):
+    images, y = np.stack([galaxy] * 4), np.array([0, 1, 0, 1])
+    recipe = dataclasses.replace(RECIPES["compact"], kept=kept)
+    plain = dataclasses.replace(recipe, kept=0.0)
+    models = []
+    for used in (plain, recipe):
+        classifier = ShredClassifier.load().set_params(random_state=1)
+        classifier.fit(images, y, recipe=used, epochs=1, validation=None, progress=False)
+        models.append(classifier.model_.weights)
+    old = ShredClassifier.load().model_.weights
+    for a, b, c in zip(old[:-2], *(model[:-2] for model in models), strict=True):
+        np.testing.assert_allclose(c, kept * a + (1 - kept) * b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(models[0][-1], models[1][-1])
+
+
+@needs_backend
 def test_statistics_of_images():
     keras = import_keras()
     images = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
