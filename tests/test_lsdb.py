@@ -36,8 +36,14 @@ def client():
     from distributed import Client, LocalCluster
 
     with (
-        # Dask restarts workers that are silent for five minutes, as on a busy machine.
-        dask.config.set({"distributed.scheduler.worker-ttl": None}),
+        dask.config.set(
+            {
+                # Dask restarts workers that are silent for five minutes, as on a busy machine.
+                "distributed.scheduler.worker-ttl": None,
+                # Its profiler can stop Python before 3.11.9 for good (python/cpython#106883).
+                "distributed.worker.profile.enabled": False,
+            }
+        ),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
