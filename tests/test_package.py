@@ -42,7 +42,8 @@ def test_scoring_needs_no_backend():
         "sys.modules['matplotlib'] = None\n"
         "import numpy as np\n"
         "from shredfinder import ShredClassifier\n"
-        "X = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)\n"
+        "from shredfinder.datasets import example_cutouts\n"
+        "X = example_cutouts().images[:2]\n"
         "assert np.isfinite(ShredClassifier.load().predict_proba(X)).all()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

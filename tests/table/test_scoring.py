@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 
 from shredfinder import Cutouts, ShredClassifier, ShredQTable, ShredTable, add_p_cnn, conf
 from shredfinder.cutouts import CutoutFetcher, LocalImages
+from shredfinder.datasets import example_cutouts
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence, ImageFiles
 from shredfinder.models import adjust_prior, estimate_prior
@@ -131,7 +132,7 @@ def test_embedded_model_is_the_default():
 
 
 def test_classifiers_by_name_and_by_path(tmp_path):
-    images = np.random.default_rng(0).integers(20, 60, (2, 128, 128, 3), dtype=np.uint8)
+    images = example_cutouts().images[:2]
     default, by_path, robust = (Table({"a": [1, 2]}) for _ in range(3))
     path = tmp_path / "mine.shredmodel"
     ShredClassifier.load().save(path)
