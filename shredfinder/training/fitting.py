@@ -259,6 +259,11 @@ def renew_statistics(
     True
     """
     keras = import_keras()
+    layers = [
+        layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    if not layers:
+        return
     unused = np.full(len(images), np.nan)
     batches = _make_batches(
         keras,
@@ -268,9 +273,6 @@ def renew_statistics(
         color_mapping,
         random_state,
     )
-    layers = [
-        layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)
-    ]
     momenta = [layer.momentum for layer in layers]
     statistics = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
     sums = [0.0] * len(statistics)
