@@ -104,7 +104,7 @@ def make_figure(width: float, height: float, **layout: Any) -> Figure:
     engine = import_optional("matplotlib.layout_engine", "plotting").ConstrainedLayoutEngine
     # Figures outside pyplot need no display and do not pile up in long runs.
     figure = figure_class(figsize=(width, height), layout=engine(**layout))
-    return _show_in_jupyter(figure, figure)
+    return _show_in_jupyter(figure)
 
 
 def make_axes(width: float, height: float, projection: Any = None) -> Axes:
@@ -122,20 +122,20 @@ def make_axes(width: float, height: float, projection: Any = None) -> Axes:
     ax : `~matplotlib.axes.Axes`
         The axes. Jupyter shows their figure.
     """
-    figure = make_figure(width, height)
-    return _show_in_jupyter(figure.add_subplot(projection=projection), figure)
+    return _show_in_jupyter(make_figure(width, height).add_subplot(projection=projection))
 
 
-def _show_in_jupyter(shown: _Shown, figure: Figure) -> _Shown:
-    """Let IPython display an object as a figure; it does so by itself only for pyplot's."""
-    shown._repr_png_ = partial(_to_png, figure)  # type: ignore[attr-defined]
+def _show_in_jupyter(shown: _Shown) -> _Shown:
+    """Let IPython display a figure, or that of axes; it does so by itself only for pyplot's."""
+    shown._repr_png_ = partial(_to_png, shown)  # type: ignore[attr-defined]
     return shown
 
 
-def _to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG image."""
+def _to_png(shown: Any) -> bytes:
+    """Return a figure, or that of axes, as a PNG image."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", bbox_inches="tight")
+    # The attribute of a figure is the figure itself.
+    shown.figure.savefig(file, format="png", bbox_inches="tight")
     return file.getvalue()
 
 

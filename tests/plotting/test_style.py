@@ -57,8 +57,7 @@ def test_jupyter_shows_figures_without_pyplot(make):
     with Image.open(io.BytesIO(data["image/png"])) as image:
         assert image.width == pytest.approx(300, abs=30)
     copied = copy.deepcopy(shown)
-    figure, first = (getattr(x, "figure", None) or x for x in (copied, shown))
-    assert figure is not first
-    figure.set_size_inches(6, 2)
+    assert copied.figure is not shown.figure
+    copied.figure.set_size_inches(6, 2)
     with Image.open(io.BytesIO(copied._repr_png_())) as image:
         assert image.width == pytest.approx(600, abs=40)
