@@ -58,6 +58,13 @@ def make_images(n, *, size=32, n_bands=3, seed=0):
     return images, y
 
 
+def find_pixels(field, low, high):
+    """Return the pixels of a simulated field's sources between two corners, each (x, y)."""
+    ra, dec = field.sources["ra"], field.sources["dec"]
+    pixels = np.transpose(field.wcs.world_to_pixel_values(ra, dec))
+    return pixels[((pixels > low) & (pixels < high)).all(axis=1)]
+
+
 @functools.cache
 def galaxy_images(n):
     """Return simulated galaxies and shreds, which the embedded model scores."""

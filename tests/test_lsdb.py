@@ -16,6 +16,7 @@ from shredfinder import ShredClassifier, conf
 from shredfinder import add_p_cnn as add_to_table
 from shredfinder.cutouts import CutoutFetcher, LocalImages, RetryPolicy
 from shredfinder.datasets import make_field
+from tests.conftest import find_pixels
 from tests.cutouts.loopback import LoopbackServer
 
 HAS_LSDB = all(importlib.util.find_spec(name) for name in ("lsdb", "hats_import"))
@@ -317,7 +318,7 @@ def test_local_images(tmp_path, kept_services):
     from shredfinder.lsdb import add_p_cnn
 
     field = make_field(size=640, n_hosts=3, random_state=3)
-    pixels = find_pixels(field)[:12]
+    pixels = find_pixels(field, 150, 490)[:12]
     # Declare the survey's own pixel scale for the same pixels.
     field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
     for band, image in zip(field.bands, field.fluxes, strict=True):
@@ -337,14 +338,6 @@ def test_local_images(tmp_path, kept_services):
     assert np.isfinite(table["p_cnn"][:12]).sum() >= 6
     assert table["p_cnn_flag"][12] == "no coverage"
     assert_same(result, table)
-
-
-def find_pixels(field):
-    """Return the pixels of the sources that lie far enough from the borders of a field."""
-    pixels = np.transpose(
-        field.wcs.world_to_pixel_values(field.sources["ra"], field.sources["dec"])
-    )
-    return pixels[((pixels > 150) & (pixels < 490)).all(axis=1)]
 
 
 def write_bricks(folder, field, pixels, centers):
@@ -377,7 +370,7 @@ def test_bricks_across_partitions(tmp_path, client):
     from shredfinder.lsdb import add_p_cnn
 
     field = make_field(size=640, n_hosts=3, random_state=3)
-    pixels = find_pixels(field)[::3]
+    pixels = find_pixels(field, 150, 490)[::3]
     field.wcs.wcs.cdelt *= 0.262 / field.pixel_scale
     # Enough bricks that they are found by their names. Borders of partitions cross some of them.
     centers = [(41.375 + 0.25 * (i % 5), 0.125 + 0.25 * (i // 5)) for i in range(20)]

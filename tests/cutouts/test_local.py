@@ -13,6 +13,7 @@ from shredfinder.cutouts import LocalImages, fetch_cutouts
 from shredfinder.cutouts.grouping import deproject
 from shredfinder.datasets import make_field
 from shredfinder.imaging import compress_jpeg, flux_to_rgb
+from tests.conftest import find_pixels
 
 STAR = SkyCoord(150.1, 2.2, unit="deg")
 NATIVE = 0.262
@@ -299,8 +300,7 @@ def test_bricks_and_viewer_give_the_same_p_cnn(pieces):
     wcs.wcs.cdelt = -NATIVE / 3600, NATIVE / 3600
     fluxes = dict(zip(field.bands, field.fluxes, strict=True))
     low, high = (250, 650) if len(pieces) == 1 else (380, 520)
-    xy = np.transpose(field.wcs.world_to_pixel_values(field.sources["ra"], field.sources["dec"]))
-    xy = xy[((xy > [low, 250]) & (xy < [high, 650])).all(axis=1)]
+    xy = find_pixels(field, [low, 250], [high, 650])
     assert len(xy) >= 15
     step = 0.46875 / NATIVE
     offsets = (np.arange(128) - 63.5) * step
