@@ -1,6 +1,6 @@
 """Plot the figures of the documentation from the study's cross-validated scores.
 
-    python studies/figures.py state/ catalogue --against compact-first-labels
+    python studies/figures.py state/ catalogue --against compact
 
 As in `summary.py`, they use the sources on which the raters agree. The images are written to
 ``docs/_static``.
@@ -126,9 +126,9 @@ def plot_training(state, run):
     """Plot loss and accuracy by epoch, of both stages and all folds."""
     figures = []
     for name in (RUNS[run].start, run):
-        models = [ShredClassifier.load(path) for path in sorted(state.glob(f"{name}-?.shredmodel"))]
-        histories = [model.history_ for model in models]
-        labels = [f"fold {k}" for k in range(len(models))]
+        paths = sorted(state.glob(f"{name}-?.shredmodel"))
+        histories = [ShredClassifier.load(path).history_ for path in paths]
+        labels = [f"fold {path.stem[-1]}" for path in paths]
         figures.append(plot_history(histories, labels=labels, title=f"recipe {name}"))
     return side_by_side(figures)
 

@@ -41,7 +41,7 @@ class Run:
     epochs : int
         Number of epochs.
     start : str
-        Run whose model the training starts from; by default, it starts from random weights.
+        Run whose model the training starts from; empty for random weights.
     surveys : tuple of str
         Surveys to whose seeing and depth training images are degraded, in equal parts with
         original images.
@@ -67,7 +67,7 @@ class Run:
     name: str = ""
 
 
-# Simulated galaxies and noise, which are unlike the labelled sources, reach 0.85.
+# Noise and simulated galaxies, which are unlike the labelled sources, often reach 0.85.
 LEAST_LIMIT = 0.9
 COMPACT = Run(recipe="compact", epochs=60, start="")
 RUNS = {

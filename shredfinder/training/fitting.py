@@ -220,7 +220,7 @@ def renew_statistics(
     color_mapping: str | None = None,
     random_state: int | None = None,
 ) -> None:
-    """Compute the statistics of batch normalisation anew, in place.
+    """Recompute the statistics of batch normalisation, in place.
 
     Batch normalisation scores with the mean and variance of the training images. If most of these
     were changed, the statistics do not fit the images to be scored (Li et al. 2016, arXiv
