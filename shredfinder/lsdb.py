@@ -23,6 +23,7 @@ from shredfinder.config import conf
 from shredfinder.models import check_prior
 from shredfinder.models.archive import find_model
 from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow
+from shredfinder.table.extinction import find_ebv
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.scoring import ScoreOptions, load_classifier, make_fetcher
 
@@ -66,6 +67,7 @@ def add_p_cnn(
     prior: float | None = None,
     pixel_scale: float | Quantity | None = None,
     bands: Sequence[str] | None = None,
+    ebv: str | float | None = None,
     allow_other_colors: bool = False,
     replace_columns: bool = False,
     std: bool = False,
@@ -103,7 +105,7 @@ def add_p_cnn(
     prior : float, optional
         Fraction of shreds in the catalogue, in 0–1 exclusive, for which probabilities are
         corrected. By default that of the training set.
-    pixel_scale, bands, allow_other_colors, std, novelty, other, robust
+    pixel_scale, bands, ebv, allow_other_colors, std, novelty, other, robust
         As for `shredfinder.add_p_cnn`.
     replace_columns : bool, optional
         Replace existing score columns, including shredfinder's own: a lazy catalogue does not
@@ -162,6 +164,7 @@ def add_p_cnn(
         prior=prior,
         pixel_scale=pixel_scale,
         bands=None if bands is None else tuple(bands),
+        ebv=ebv,
         allow_other_colors=allow_other_colors,
         replace_columns=replace_columns,
         std=std,
@@ -190,6 +193,11 @@ def add_p_cnn(
         info = catalog.hc_structure.catalog_info
         columns = _check_position(names, position or (info.ra_column, info.dec_column))
         options = replace(options, position=columns, service=_check_fetcher(model, service))
+    found = find_ebv(dict.fromkeys(names), ebv, model.model_.description)
+    # Workers see only the columns they need, so that the one they look for is named here.
+    options = replace(options, ebv=0.0 if found is None else found)
+    if isinstance(found, str):
+        columns = (*columns, found)
     job = _Job(path, model.provenance["sha256"], options, columns, threads, fetching)
     # Dask needs names and types of the result before it computes anything: an empty frame.
     meta = _join(catalog.meta, {name: [] for name in added})

@@ -17,7 +17,7 @@ from sources import SURVEY, load_sources
 from study import score
 
 from shredfinder import Cutouts, ShredClassifier
-from shredfinder.imaging import measure_appearance
+from shredfinder.imaging import deredden_images, measure_appearance
 from shredfinder.plotting.style import make_figure
 from shredfinder.training import (
     OTHER_KINDS,
@@ -125,18 +125,23 @@ def measure_moved(networks):
 
 
 def measure_dust(networks):
-    """Tabulate the fractions of wrong classes by extra reddening."""
+    """Tabulate the fractions of wrong classes by extra reddening, without and with correction."""
     rows = np.flatnonzero(networks.tested)
-    table = Table(names=("E(B−V)", "shreds missed", "galaxies called shred", "not a galaxy"))
+    names = ("shreds missed", "galaxies called shred", "not a galaxy")
+    table = Table(names=("E(B−V)", *names, *(f"{name}, corrected" for name in names)))
     for ebv in DUST:
-        rng = np.random.default_rng(6)
-        found, p, other = networks.score(
-            rows, lambda row, image, ebv=ebv, rng=rng: redden_image(image, ebv, rng)
-        )
-        shred = networks.sources.shred[found]
-        table.add_row(
-            (ebv, np.mean(p[shred] < 0.5), np.mean(p[~shred] > 0.5), np.mean(other > 0.9))
-        )
+        row = [ebv]
+        for correct in (False, True):
+            rng = np.random.default_rng(6)
+
+            def change(row, image, ebv=ebv, rng=rng, correct=correct):
+                image = redden_image(image, ebv, rng)
+                return deredden_images(image[None], ebv)[0] if correct else image
+
+            found, p, other = networks.score(rows, change)
+            shred = networks.sources.shred[found]
+            row += [np.mean(p[shred] < 0.5), np.mean(p[~shred] > 0.5), np.mean(other > 0.9)]
+        table.add_row(row)
     for name in table.colnames[1:]:
         table[name].format = ".4f"
     return table
@@ -213,6 +218,10 @@ def plot_responses(moved, dust):
     left.legend(title="radius", frameon=False)
     for name, color in zip(dust.colnames[1:3], (COLORS[3], COLORS[1]), strict=True):
         right.plot(dust["E(B−V)"], dust[name], "o-", color=color, ms=4, label=name)
+        corrected = f"{name}, corrected"
+        right.plot(
+            dust["E(B−V)"], dust[corrected], "o:", color=color, ms=4, mfc="w", label=corrected
+        )
     right.set_xlabel("extra E(B−V) (mag)")
     right.set_ylabel("fraction")
     right.set_ylim(0)

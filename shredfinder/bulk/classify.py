@@ -23,6 +23,7 @@ from shredfinder.bulk.stores import open_store
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
+from shredfinder.table.extinction import describe_ebv, find_ebv, read_ebv
 from shredfinder.table.patterns import PatternFiles, list_exact_names, warn_of_names
 from shredfinder.table.scoring import (
     ScoreOptions,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from shredfinder._utils.validation import PathLike
     from shredfinder.cutouts import CutoutFetcher, CutoutService
+    from shredfinder.models.calibration import Scores
     from shredfinder.models.scorer import ImageScorer
     from shredfinder.table.tables import ShredTable
 
@@ -105,6 +107,7 @@ def classify_catalogue(
     prior: float | Literal["estimate"] | None = None,
     pixel_scale: float | Quantity | None = None,
     bands: Sequence[str] | None = None,
+    ebv: str | float | None = None,
     allow_other_colors: bool = False,
     replace_columns: bool = False,
     std: bool = False,
@@ -140,6 +143,8 @@ def classify_catalogue(
         a file is read into memory.
     pattern, position, service, prior, pixel_scale, bands, allow_other_colors, replace_columns
         As for `~shredfinder.add_p_cnn`.
+    ebv : str or float, optional
+        Name of the column of E(B−V), or one value, as for `~shredfinder.add_p_cnn`.
     std, novelty, other, robust, progress
         As for `~shredfinder.add_p_cnn`.
     overwrite : bool, optional
@@ -201,6 +206,7 @@ def classify_catalogue(
         prior=prior,
         pixel_scale=pixel_scale,
         bands=bands,
+        ebv=ebv,
         allow_other_colors=allow_other_colors,
         replace_columns=replace_columns,
         std=std,
@@ -222,6 +228,7 @@ def classify_catalogue(
         )
     check_columns(store.template, replace_columns, options.optional_names)
     classifier = load_classifier(classifier)
+    found = find_ebv(store.template, ebv, classifier.model_.description)
     images: _Folder | _Service
     if cutouts is None:
         images = _Service(store, classifier, options, workers)
@@ -242,13 +249,25 @@ def classify_catalogue(
             "model": classifier.provenance,
             "images": images.description,
             "allow_other_colors": allow_other_colors,
+            "ebv": found,
             "chunk_size": size,
             "optional": options.optional_names,
         }
         state = RunState(get_state_folder(output), run, shapes)
         state.start(resume=resume, overwrite=overwrite)
         try:
-            _score_chunks(images, classifier, options, state, scores, size, resume, progress)
+            # Read as a whole, since the rows are scored in the order of their positions.
+            reddening = (
+                None
+                if found is None
+                else read_ebv(_read_parts(store, [found]), found, store.n_rows)
+            )
+
+            def score(source: CutoutSequence, rows: Any) -> Scores:
+                known = None if reddening is None else reddening[rows]
+                return classifier.score_images(source, ebv=known, **options.scoring)
+
+            _score_chunks(images, score, state, scores, size, resume, progress)
             # Flags are expanded in parts, since text takes far more memory than their codes.
             training_prior = classifier.model_.description.training_prior
             combined = scores.combine(training_prior)
@@ -263,9 +282,8 @@ def classify_catalogue(
                 # The stores write the values in this order: score, flag, optional columns.
                 return {"p_cnn": part.pop("p_cnn")} | flags | part
 
-            store.write(
-                output, get_columns, classifier.provenance, fraction, options.optional_names
-            )
+            provenance = classifier.provenance | describe_ebv(found)
+            store.write(output, get_columns, provenance, fraction, options.optional_names)
             state.remove()
         finally:
             state.release()
@@ -276,22 +294,23 @@ def classify_catalogue(
     )
 
 
-def _score_chunks(images, classifier, options, state, scores, size, resume, progress):
+def _score_chunks(images, score, state, scores, size, resume, progress):
     """Score all chunks that the state does not hold yet."""
     n_rows = len(scores.p_cnn)
     with progress_bar(total=n_rows, progress=progress, desc="scoring", unit="source") as bar:
         for index, start in enumerate(range(0, max(n_rows, 1), size)):
             stop = min(start + size, n_rows)
+            rows = images.rows(start, stop)
             done = state.read(index, stop - start) if resume else None
             if done is None:
                 source = _Counted(images.open(start, stop), bar)
-                done = classifier.score_images(source, **options.scoring)
+                done = score(source, rows)
                 # The last chunk is written to the output at once.
                 if stop < n_rows:
                     state.write(index, done)
             else:
                 bar.update(stop - start)
-            scores.put(images.rows(start, stop), done)
+            scores.put(rows, done)
 
 
 class _Folder:
@@ -303,11 +322,8 @@ class _Folder:
         self._store, self._classifier, self._options = store, classifier, options
         folder, pattern = options.cutouts, options.pattern
         self._names = PatternFiles(store.template, folder, pattern).names
-        parts = (
-            store.read(start, min(start + self.chunk_size, store.n_rows), self._names)
-            for start in range(0, store.n_rows, self.chunk_size)
-        )
-        warn_of_names((PatternFiles(part, folder, pattern) for part in parts), self._names)
+        parts = (PatternFiles(part, folder, pattern) for part in _read_parts(store, self._names))
+        warn_of_names(parts, self._names)
         self.description = {
             "folder": os.path.abspath(options.cutouts),
             "pattern": options.pattern,
@@ -384,11 +400,19 @@ def _read_positions(store, position):
     # Fails on wrong names or units before the whole file is read.
     get_positions(store.template, position)
     ra, dec = np.empty((2, store.n_rows))
-    for start in range(0, store.n_rows, _LOCAL_CHUNK):
-        rows = slice(start, min(start + _LOCAL_CHUNK, store.n_rows))
-        part = get_positions(store.read(rows.start, rows.stop, names), position)
-        ra[rows], dec[rows] = part.ra.deg, part.dec.deg
+    start = 0
+    for part in _read_parts(store, names):
+        coords = get_positions(part, position)
+        rows = slice(start, start + len(part))
+        ra[rows], dec[rows] = coords.ra.deg, coords.dec.deg
+        start = rows.stop
     return SkyCoord(ra, dec, unit="deg")
+
+
+def _read_parts(store, names):
+    """Yield some columns of all rows, part by part."""
+    for start in range(0, store.n_rows, _LOCAL_CHUNK):
+        yield store.read(start, min(start + _LOCAL_CHUNK, store.n_rows), names)
 
 
 class _Window(CutoutSequence):

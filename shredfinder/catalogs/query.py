@@ -113,7 +113,7 @@ def query_candidates(
         The rows within the radius that pass, with units, UCDs and descriptions: ``objid``,
         ``ra``, ``dec``, the extinction-corrected magnitudes ``g``, ``r`` and ``z`` (Legacy) or
         ``i``, their errors ``g_err``, ..., ``gr_err``, ``r_eff``, ``mu_eff`` and ``mu_err``; then
-        ``type`` and ``ref_cat`` for Legacy and ``ebv`` for PS1; then ``columns``. An empty region
+        ``type`` and ``ref_cat`` for Legacy; ``ebv``, E(B-V); then ``columns``. An empty region
         gives all columns and no rows. ``meta`` records survey, service, region and cuts.
 
     Raises

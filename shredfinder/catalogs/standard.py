@@ -13,6 +13,7 @@ from shredfinder._utils.identifiers import to_identifiers
 from shredfinder._utils.units import to_floats, to_strings
 from shredfinder.catalogs.reddening import evaluate
 from shredfinder.cuts import candidate_cut, photometry
+from shredfinder.surveys import get_survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -145,8 +146,8 @@ def standardize(
         column = find_column(raw, preset.name(role), required=False)
         if column is not None:
             _add(table, role, _plain(raw[column], column), raw[column].unit, ucd, description)
-    if ebv is not None or preset.needs_ebv:
-        reddening = to_floats(raw[find_column(raw, "ebv")], "ebv", u.mag)
+    reddening = _read_reddening(raw, preset)
+    if reddening is not None:
         _add(table, "ebv", reddening, u.mag, "phot.color.excess", "E(B-V) (SFD)")
     _add_raw(table, raw, preset, columns, described or {})
     return table
@@ -172,6 +173,18 @@ def _mask_missing(raw: Table, missing: float | None) -> Table:
 def _positions(raw: Table, preset: CatalogPreset) -> tuple[np.ndarray, np.ndarray]:
     ra = to_floats(raw[find_column(raw, preset.ra)], preset.ra, u.deg)
     return ra, to_floats(raw[find_column(raw, preset.dec)], preset.dec, u.deg)
+
+
+def _read_reddening(raw: Table, preset: CatalogPreset) -> np.ndarray | None:
+    """Return E(B-V), by which images are corrected; None if the catalogue does not say."""
+    name = find_column(raw, "ebv", required=False)
+    if name is not None or preset.needs_ebv:
+        name = find_column(raw, "ebv")
+        return to_floats(raw[name], "ebv", u.mag)
+    name = find_column(raw, "extinction_r", required=False)
+    if name is None:
+        return None
+    return to_floats(raw[name], name, u.mag) / get_survey(preset.survey).extinction["r"]
 
 
 def _identifiers(raw: Table, preset: CatalogPreset) -> Any:

@@ -32,6 +32,7 @@ __all__ = [
     "add_threshold_argument",
     "check_any",
     "check_output",
+    "column_or_number",
     "count",
     "describe_prior",
     "fraction",
@@ -67,6 +68,17 @@ def _seed(text: str) -> int:
 def seconds(text: str) -> float:
     """Convert an argument to a duration."""
     return _parse(text, float, lambda value: 0 < value < math.inf, "a positive number of seconds")
+
+
+def column_or_number(text: str) -> str | float:
+    """Convert an argument to a number of at least 0, or leave it as the name of a column."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a column or a number of 0 or more, not {text!r}")
+    return value
 
 
 def _prior(text: str) -> float | str:

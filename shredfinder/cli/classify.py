@@ -13,6 +13,7 @@ from shredfinder.cli.arguments import (
     add_scoring_arguments,
     check_any,
     check_output,
+    column_or_number,
     count,
 )
 from shredfinder.cli.cutout_arguments import (
@@ -46,6 +47,9 @@ unscored. p_cnn assumes the training set's 38 % shred fraction. In real catalogu
 a few per cent: if 5 % of the sources have p_cnn >= 0.5, about 2.6 % are shreds. --prior corrects
 p_cnn for the fraction in your catalogue, and --prior estimate estimates it.
 
+Dust in the Milky Way reddens the images, and hides shreds. The images are corrected for it if the
+catalogue has a column ebv, E(B-V) of Schlegel, Finkbeiner & Davis (1998); --ebv names another.
+
 --std adds p_cnn_std, the standard deviation over the 8 rotations and reflections of the image, at 8
 times the cost. --novelty adds p_cnn_novelty, which is above 1 for images unlike the training set.
 Stars, artefacts and blank sky are unscored, with the flag "not a galaxy". --other adds p_other,
@@ -66,6 +70,13 @@ def configure_classify(parser: argparse.ArgumentParser) -> None:
     add_cutout_arguments(parser, required=False)
     add_prior_argument(parser)
     add_scoring_arguments(parser)
+    parser.add_argument(
+        "--ebv",
+        type=column_or_number,
+        metavar="COLUMN",
+        help="column of E(B-V), or one value in mag, for which the images are corrected (default: "
+        "the column ebv, if there is one; 0 corrects nothing)",
+    )
     add_service_arguments(parser)
     add_position_argument(parser)
     add_output_arguments(
@@ -131,6 +142,8 @@ def _classify_images(args: argparse.Namespace) -> None:
     path = args.catalogue
     if not path.exists():
         raise FileNotFoundError(f"the image {str(path)!r} does not exist")
+    if isinstance(args.ebv, str):
+        raise ValueError(f"images have no column {args.ebv!r}: give one value as --ebv")
     given = {
         "--cutouts": args.cutouts,
         "--pattern": args.pattern,
@@ -157,6 +170,7 @@ def _classify_images(args: argparse.Namespace) -> None:
         ShredClassifier.load(args.model),
         paths,
         prior=args.prior,
+        ebv=args.ebv,
         allow_other_colors=args.allow_other_colors,
         std=args.std,
         novelty=args.novelty,
@@ -198,6 +212,7 @@ def _classify_catalogue(args: argparse.Namespace) -> None:
             ShredClassifier.load(args.model),
             table=args.table,
             prior=args.prior,
+            ebv=args.ebv,
             allow_other_colors=args.allow_other_colors,
             replace_columns=args.replace_columns,
             overwrite=args.overwrite,

@@ -2,7 +2,13 @@
 
 from shredfinder.imaging.appearance import measure_appearance
 from shredfinder.imaging.checks import CutoutFlag, check_fluxes, check_images
-from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb, rgb_to_flux
+from shredfinder.imaging.colors import (
+    compress_jpeg,
+    deredden_images,
+    flux_to_rgb,
+    get_extinction,
+    rgb_to_flux,
+)
 from shredfinder.imaging.cutouts import (
     Cutouts,
     CutoutSequence,
@@ -22,7 +28,9 @@ __all__ = [
     "check_fluxes",
     "check_images",
     "compress_jpeg",
+    "deredden_images",
     "flux_to_rgb",
+    "get_extinction",
     "measure_appearance",
     "read_image",
     "rgb_to_flux",

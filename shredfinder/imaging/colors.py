@@ -1,4 +1,4 @@
-"""Mappings between fluxes and the colours of a survey's viewer."""
+"""Mappings between fluxes and the colours of a survey's viewer, and their extinction by dust."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder.imaging.checks import fill_masked
-from shredfinder.surveys import COLOR_MAPPINGS
+from shredfinder.surveys import COLOR_MAPPINGS, SURVEYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
-__all__ = ["compress_jpeg", "flux_to_rgb", "rgb_to_flux"]
+    from shredfinder.surveys import ColorMapping
+
+__all__ = ["compress_jpeg", "deredden_images", "flux_to_rgb", "get_extinction", "rgb_to_flux"]
 
 _BRIGHTEST = np.float32(1e9)
 
@@ -92,7 +94,16 @@ def flux_to_rgb(
         )
         for plane in planes
     ]
-    for value, scale in zip(values, mapping.scales, strict=True):
+    image = np.empty((*values[0].shape, len(values)), dtype=np.uint8)
+    _map_colors(values, mapping, mapping.scales, image)
+    return image
+
+
+def _map_colors(
+    values: list[np.ndarray], mapping: ColorMapping, scales: Sequence[float], image: np.ndarray
+) -> None:
+    """Write the colours of float32 planes, which are changed, into an image."""
+    for value, scale in zip(values, scales, strict=True):
         value *= np.float32(scale)
         value += np.float32(mapping.offset)
         # The upper limit is far beyond white, and its square does not overflow.
@@ -103,11 +114,9 @@ def flux_to_rgb(
     factor = np.log(mean + np.sqrt(mean**2 + 1))
     # If the mean is zero, all values are zero and stay zero.
     factor *= 255 * np.sqrt(softening) / np.maximum(mean, np.float32(1e-6))
-    image = np.empty((*values[0].shape, len(values)), dtype=np.uint8)
     for i, value in enumerate(values):
         value *= factor
         image[..., i] = np.minimum(value, 255, out=value)
-    return image
 
 
 def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.ndarray:
@@ -147,6 +156,95 @@ def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.nd
     values = rgb * (mean / stretched)
     fluxes = (values - mapping.offset) / np.asarray(mapping.scales)
     return np.moveaxis(fluxes, -1, 0).astype(np.float32)
+
+
+def get_extinction(color_mapping: str) -> np.ndarray:
+    """Look up the extinction coefficients of the bands of a colour mapping.
+
+    Parameters
+    ----------
+    color_mapping : str
+        Name of the mapping.
+
+    Returns
+    -------
+    coefficients : `~numpy.ndarray`
+        A(band) / E(B−V) of the bands shown as red, green and blue, of shape ``(3,)``, from the
+        mapping's survey (`shredfinder.surveys.Survey`).
+
+    Examples
+    --------
+    >>> from shredfinder.imaging import get_extinction
+    >>> get_extinction("legacy-grz")  # of z, r and g
+    array([1.211, 2.165, 3.214])
+    """
+    mapping = _get_mapping(color_mapping)
+    survey = next(known for known in SURVEYS.values() if mapping in known.color_mappings)
+    return np.array([survey.extinction[band] for band in mapping.bands])
+
+
+def deredden_images(
+    images: ArrayLike, ebv: ArrayLike, *, color_mapping: str = "legacy-grz"
+) -> np.ndarray:
+    """Correct colour images for the extinction by dust in the Milky Way.
+
+    The fluxes behind the colours are multiplied by each band's extinction. The noise grows with
+    them: a corrected image is no deeper than the original.
+
+    Parameters
+    ----------
+    images : array_like of uint8
+        Colour images of shape ``(n, height, width, 3)``.
+    ebv : array_like
+        E(B−V) of Schlegel, Finkbeiner & Davis (1998, ApJ 500, 525) in mag, one value or of shape
+        ``(n,)``. Images with 0 are returned unchanged.
+    color_mapping : str, optional
+        Name of the mapping by which the images were made.
+
+    Returns
+    -------
+    corrected : `~numpy.ndarray` of uint8
+        Images of the same shape. Levels 0 and 255 are limits of the flux, so the correction of
+        saturated pixels is a lower limit.
+
+    Raises
+    ------
+    ValueError
+        If the mapping is unknown, or the images are not uint8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shredfinder.imaging import deredden_images
+    >>> reddened = np.full((1, 16, 16, 3), (150, 110, 80), np.uint8)
+    >>> deredden_images(reddened, 0.3)[0, 0, 0].tolist()
+    [154, 140, 128]
+    """
+    mapping = _get_mapping(color_mapping)
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            "only colour images of shape (n, height, width, 3) and type uint8 can be corrected "
+            f"for extinction, got {images.dtype} of shape {images.shape}"
+        )
+    ebv = np.broadcast_to(np.asarray(ebv, dtype=float), len(images))
+    factors = 10 ** (0.4 * get_extinction(color_mapping) * ebv[:, None])
+    # The mean of the channels has 766 values: its inverse is looked up instead of computed.
+    stretched = (np.arange(766) + 1.5) / (3 * 255)
+    root, softening = np.sqrt(mapping.softening), mapping.softening
+    ratios = (np.sinh(root * stretched) / softening / stretched / 255).astype(np.float32)
+    corrected = images.copy()
+    for i in np.flatnonzero(ebv):
+        image = images[i]
+        ratio = ratios[image.sum(axis=-1, dtype=np.uint16)]
+        planes = [
+            # The offset is no flux: it keeps its value.
+            ((image[..., band] + np.float32(0.5)) * ratio - np.float32(mapping.offset))
+            * np.float32(factors[i, band])
+            for band in range(3)
+        ]
+        _map_colors(planes, mapping, (1, 1, 1), corrected[i])
+    return corrected
 
 
 def compress_jpeg(image: np.ndarray, *, color_mapping: str = "legacy-grz") -> np.ndarray:

@@ -16,12 +16,15 @@ from shredfinder.config import conf
 from shredfinder.imaging import CutoutFlag, Cutouts, as_cutouts
 from shredfinder.models.calibration import Scores
 from shredfinder.models.description import LINEAR, SYMMETRIES
+from shredfinder.models.dust import check_ebv, correct_batch
 from shredfinder.models.model import TrainedModel
 from shredfinder.models.priors import apply_prior, check_prior
 from shredfinder.models.sources import hash_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike
 
     from shredfinder.imaging.cutouts import CutoutSequence, Images
 
@@ -146,6 +149,7 @@ class ImageScorer:
         novelty: bool = False,
         other: bool = False,
         robust: bool = False,
+        ebv: ArrayLike | None = None,
     ) -> Scores:
         """Score images at the training set's fraction of shreds.
 
@@ -158,6 +162,8 @@ class ImageScorer:
             As for `predict_p_cnn`.
         std, novelty, other, robust : bool, optional
             As for `predict_details`.
+        ebv : float or array_like, optional
+            As for `predict_p_cnn`.
 
         Returns
         -------
@@ -186,6 +192,7 @@ class ImageScorer:
             )
         source = self.open_images(X, pixel_scale=pixel_scale, bands=bands)
         n = len(source)
+        reddening = check_ebv(ebv, n, model.description)
         flags = np.full(n, CutoutFlag.GOOD.value, dtype="U16")
         scores = Scores(np.full(n, np.nan), flags, model.description.training_prior)
         if std:
@@ -211,6 +218,8 @@ class ImageScorer:
             if not len(images):
                 scores.flags[rows] = reasons
                 return len(rows)
+            if reddening is not None:
+                images = correct_batch(images, reddening[rows[good]], batch, model.description)
             if std:
                 p_cnn, p_other, views = model.score_views(images, self.symmetry)
                 scores.optional["views"][rows[good]] = views
@@ -256,6 +265,7 @@ class ImageScorer:
         allow_other_colors: bool = False,
         batch_size: int | None = None,
         progress: bool | Literal["auto"] = False,
+        ebv: ArrayLike | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compute ``p_cnn`` and the reasons why images are unscored.
 
@@ -277,6 +287,10 @@ class ImageScorer:
             Batch size, by default ``shredfinder.conf.batch_size``.
         progress : bool or "auto", optional
             Show a progress bar.
+        ebv : float or array_like, optional
+            E(B−V) of Schlegel, Finkbeiner & Davis (1998) in mag, one value or of shape ``(n,)``,
+            for which colour images are corrected (`~shredfinder.imaging.deredden_images`). Dust in
+            the Milky Way hides shreds: above 0.1 mag more of them are missed without it.
 
         Returns
         -------
@@ -291,6 +305,9 @@ class ImageScorer:
             If the classifier is neither fitted nor loaded.
         shredfinder.exceptions.CutoutMismatchError
             If the images differ from the model's in size, scale, bands or colours.
+        ValueError
+            If E(B−V) is negative or not finite, or the images are fluxes, which cannot be
+            corrected.
         """
         if prior is not None:
             check_prior(prior, words=("estimate",))
@@ -301,6 +318,7 @@ class ImageScorer:
             allow_other_colors=allow_other_colors,
             batch_size=batch_size,
             progress=progress,
+            ebv=ebv,
         )
         fraction = scores.estimate_prior() if prior == "estimate" else prior
         return scores.at_prior(fraction)["p_cnn"], scores.flags

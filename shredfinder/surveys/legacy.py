@@ -91,6 +91,7 @@ _CATALOG = CatalogPreset(
             "shape_r",
             "shape_r_ivar",
             "ref_cat",
+            "ebv",
             "flux",
             "flux_ivar",
             "dered_mag",
@@ -103,7 +104,7 @@ _CATALOG = CatalogPreset(
         ),
         "",
     ),
-    optional=("ref_cat",),
+    optional=("ref_cat", "ebv"),
     extras={
         "type": ("meta.code.class", "Morphological type of the Tractor fit"),
         "ref_cat": ("meta.ref", "Reference catalogue; L3 marks the large-galaxy atlas"),

@@ -49,9 +49,12 @@ _CATALOG = CatalogPreset(
             "dered_mag",
             "petro_r50",
             "petro_r50_err",
+            # Gives E(B-V), for which images are corrected.
+            "extinction_r",
         ),
         "p",
     ),
+    optional=("extinction_r",),
     missing=-9999.0,
 )
 

@@ -19,6 +19,7 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import check_prior
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, check_columns, write_columns
+from shredfinder.table.extinction import describe_ebv, find_ebv, read_ebv
 from shredfinder.table.patterns import PatternFiles, warn_of_names
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class ScoreOptions:
     ----------
     cutouts, pattern, position, service, prior, pixel_scale, bands
         As for `add_p_cnn`.
-    allow_other_colors, replace_columns, std, novelty, other, robust
+    ebv, allow_other_colors, replace_columns, std, novelty, other, robust
         As for `add_p_cnn`.
     optional_names : tuple of str
         The optional columns that are requested.
@@ -73,6 +74,7 @@ class ScoreOptions:
     prior: float | Literal["estimate"] | None = None
     pixel_scale: float | Quantity | None = None
     bands: Sequence[str] | None = None
+    ebv: str | ArrayLike | None = None
     allow_other_colors: bool = False
     replace_columns: bool = False
     std: bool = False
@@ -123,6 +125,7 @@ def add_p_cnn(
     prior: float | Literal["estimate"] | None = None,
     pixel_scale: float | Quantity | None = None,
     bands: Sequence[str] | None = None,
+    ebv: str | ArrayLike | None = None,
     allow_other_colors: bool = False,
     replace_columns: bool = False,
     std: bool = False,
@@ -167,6 +170,11 @@ def add_p_cnn(
         Pixel scale of arrays and files in arcsec per pixel, by default the model's.
     bands : sequence of str, optional
         Bands of arrays and files, by default the model's.
+    ebv : str, float or array_like, optional
+        E(B−V) of Schlegel, Finkbeiner & Davis (1998) in mag, for which the images are corrected:
+        the name of a column, one value, or ``n`` values. By default the column ``ebv``, if there
+        is one; 0 leaves all images as they are. Without the correction, more shreds are missed
+        where E(B−V) is above 0.1 mag.
     allow_other_colors : bool, optional
         Score images with other colours than the training images, and flag them.
     replace_columns : bool, optional
@@ -217,7 +225,8 @@ def add_p_cnn(
     false, so unscored rows are never selected, neither by ``table["p_cnn"] < 0.5`` nor by
     ``>= 0.5``. The columns' ``meta["shredfinder"]`` holds the name, version and hash of the model,
     ``prior`` (None: that of the training set) and ``prior_source`` (``"training set"``, ``"given"``
-    or ``"estimate"``), and ``prior_error`` of an estimate (`~shredfinder.models.estimate_prior`).
+    or ``"estimate"``), ``prior_error`` of an estimate (`~shredfinder.models.estimate_prior`), and
+    ``ebv``, if images were corrected for extinction.
 
     A `~shredfinder.ShredTable` shows ``p_cnn`` with three digits (format ``.3f``) and writes all of
     them. The column of a plain table has no format, since astropy would also write three digits to
@@ -258,6 +267,7 @@ def add_p_cnn(
         prior=prior,
         pixel_scale=pixel_scale,
         bands=bands,
+        ebv=ebv,
         allow_other_colors=allow_other_colors,
         replace_columns=replace_columns,
         std=std,
@@ -271,10 +281,15 @@ def add_p_cnn(
     check_columns(table, replace_columns, options.optional_names)
     if not isinstance(classifier, ImageScorer):
         classifier = load_classifier(classifier)
+    found = find_ebv(table, ebv, classifier.model_.description)
+    reddening = None if found is None else read_ebv([table], found, len(table))
     if cutouts is None:
         source, order = open_service(table, classifier, options)
+        sorted_ebv = None if reddening is None else reddening[order]
         with source:
-            scores = classifier.score_images(source, progress=progress, **options.scoring)
+            scores = classifier.score_images(
+                source, ebv=sorted_ebv, progress=progress, **options.scoring
+            )
         # The stream followed the order on the sky; back to the order of the rows.
         scores = scores.reorder(order)
     else:
@@ -282,10 +297,12 @@ def add_p_cnn(
         files = getattr(source, "paths", None)
         if isinstance(files, PatternFiles):
             warn_of_names([files], files.names)
-        scores = classifier.score_images(source, progress=progress, **options.scoring)
+        scores = classifier.score_images(
+            source, ebv=reddening, progress=progress, **options.scoring
+        )
     fraction = scores.estimate_prior() if prior == "estimate" else prior
     columns = scores.at_prior(fraction)
-    write_columns(table, columns, classifier.model_.provenance, fraction)
+    write_columns(table, columns, classifier.model_.provenance | describe_ebv(found), fraction)
     if len(table) and not np.isfinite(scores.p_cnn).any():
         warn_unscored(table[FLAG_NAME], source)
     if progress and is_notebook():

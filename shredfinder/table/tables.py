@@ -129,6 +129,7 @@ class ShredTableMixin(_Extended):
         prior: float | Literal["estimate"] | None = None,
         pixel_scale: float | Quantity | None = None,
         bands: Sequence[str] | None = None,
+        ebv: str | ArrayLike | None = None,
         allow_other_colors: bool = False,
         replace_columns: bool = False,
         std: bool = False,
@@ -159,6 +160,9 @@ class ShredTableMixin(_Extended):
             Fraction of shreds in the catalogue; by default that of the training set.
         pixel_scale, bands
             Pixel scale and bands of arrays and files, by default the model's.
+        ebv : str, float or array_like, optional
+            E(B−V) in mag, for which the images are corrected: the name of a column, one value, or
+            ``n`` values. By default the column ``ebv``, if there is one; 0 corrects nothing.
         allow_other_colors : bool, optional
             Score images with other colours than the training images, and flag them.
         replace_columns : bool, optional
@@ -197,6 +201,7 @@ class ShredTableMixin(_Extended):
             prior=prior,
             pixel_scale=pixel_scale,
             bands=bands,
+            ebv=ebv,
             allow_other_colors=allow_other_colors,
             replace_columns=replace_columns,
             std=std,

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shredfinder.imaging.colors import compress_jpeg, flux_to_rgb, rgb_to_flux
-from shredfinder.surveys import COLOR_MAPPINGS, SURVEYS
+from shredfinder.imaging.colors import (
+    compress_jpeg,
+    flux_to_rgb,
+    get_extinction,
+    rgb_to_flux,
+)
+from shredfinder.surveys import COLOR_MAPPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,12 +139,9 @@ def redden_image(
     True
     """
     mapping = COLOR_MAPPINGS[color_mapping]
-    coefficients = next(
-        survey.extinction for survey in SURVEYS.values() if mapping in survey.color_mappings
-    )
     fluxes = rgb_to_flux(image, color_mapping=color_mapping)
     given = zero_points or {}
-    dimming = np.array([coefficients[b] * ebv + given.get(b, 0.0) for b in mapping.bands])
+    dimming = ebv * get_extinction(color_mapping) + [given.get(b, 0.0) for b in mapping.bands]
     factors = (10 ** (-0.4 * dimming)).astype(np.float32)[:, None, None]
     # Differences of neighbouring pixels: galaxies are smooth, noise is not.
     steps = np.abs(np.diff(fluxes, axis=2))

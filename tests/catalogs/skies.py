@@ -48,6 +48,7 @@ def make_legacy(n=900, *, seed=1, center=CENTER, radius=0.6):
     table["shape_r"] = np.where(table["type"] == "PSF", 0.0, r_eff).astype("f4")
     table["shape_r_ivar"] = some(rng, n, 1 / (error * r_eff) ** 2, [0.0]).astype("f4")
     table["ref_cat"] = some(rng, n, "  ", ["L3", "G2"])
+    table["ebv"] = np.full(n, 0.028, dtype="f4")
     for band, mag in (("g", green), ("r", red), ("z", third)):
         dust = {"g": 0.09, "r": 0.06, "z": 0.03}[band]
         flux = some(rng, n, 10 ** (-0.4 * (mag + dust - 22.5)), [-0.1, 0.0], 0.02)
@@ -78,6 +79,7 @@ def make_sdss(n=900, *, seed=2):
     table["type"] = some(rng, n, 3, [6], 0.3)
     flags = some(rng, n, 0x10000000, [0, 0x10040000, 0x10010000000], 0.2)
     table["flags_r"] = flags.astype(np.int64)
+    table["extinction_r"] = np.full(n, 0.0914, dtype="f4")
     table["petroR50_r"] = some(rng, n, r_eff, [-9999.0])
     table["petroR50Err_r"] = some(rng, n, r_eff * error, [-9999.0, -1000.0])
     for band, mag in (("g", green), ("r", red), ("i", third)):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from shredfinder.imaging import flux_to_rgb, rgb_to_flux
+from shredfinder.imaging import deredden_images, flux_to_rgb, rgb_to_flux
+from shredfinder.surveys import get_survey
 
 
 def test_colors_match_a_calculation_by_hand():
@@ -102,3 +103,37 @@ def test_invalid_input_is_refused(fluxes, bands, options, message):
 def test_inverse_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"must have shape \(\.\.\., 3\), got \(4, 4\)"):
         rgb_to_flux(np.zeros((4, 4)))
+
+
+def test_dereddening_multiplies_the_fluxes():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, 16, 24, 3), dtype=np.uint8)
+    ebv = np.array([0.0, 0.1, 0.3, 0.6])
+    corrected = deredden_images(images, ebv)
+    coefficients = np.array([get_survey("legacy").extinction[band] for band in "zrg"])
+    for image, result, value in zip(images, corrected, ebv, strict=True):
+        factors = 10 ** (0.4 * coefficients * value)
+        expected = flux_to_rgb(rgb_to_flux(image) * factors[:, None, None], "zrg")
+        # Rounding of the flux can move a value across the border of two levels.
+        assert np.abs(expected.astype(int) - result).max() <= 1
+        assert (expected != result).mean() < 1e-3
+    np.testing.assert_array_equal(corrected[0], images[0])
+    np.testing.assert_array_equal(deredden_images(images, 0.3)[2], corrected[2])
+
+
+def test_dereddening_undoes_extinction():
+    # Levels below 255, at which the flux is only a limit.
+    fluxes = np.random.default_rng(1).uniform(0.02, 0.06, (3, 32, 32))
+    dimming = 10 ** (-0.4 * 0.2 * np.array([3.214, 2.165, 1.211]))[:, None, None]
+    reddened = flux_to_rgb(fluxes * dimming, "grz")
+    clean = flux_to_rgb(fluxes, "grz").astype(int)
+    corrected = deredden_images(reddened[None], 0.2)[0]
+    # Levels are rounded down twice, and a level of the dimmer image holds more flux.
+    assert np.abs(corrected - clean).max() <= 3
+    assert np.abs(reddened - clean).mean() > 15
+
+
+def test_dereddening_refuses_other_images():
+    for images in (np.zeros((2, 8, 8, 3), np.float32), np.zeros((8, 8, 3), np.uint8)):
+        with pytest.raises(ValueError, match="only colour images of shape"):
+            deredden_images(images, 0.1)

@@ -84,6 +84,7 @@ def test_options_reach_the_classifier(classifier, cutouts):
         "novelty": False,
         "other": False,
         "robust": False,
+        "ebv": None,
     }
     add_p_cnn(make_table(), classifier, cutouts.images, pixel_scale=0.3, bands="zrg")
     assert classifier.options["pixel_scale"] == 0.3
