@@ -88,6 +88,8 @@ def make_sdss(sky):
     outside = rng.uniform(size=n) < 0.08
     table["dec"][outside] -= 0.12
     table["type"] = np.where(extended, 3, 6)
+    # The images of this sky are free of dust.
+    table["extinction_r"] = np.zeros(n, dtype="f4")
     # The frames of the image server, by position.
     table["run"] = np.asarray(table["ra"] // FRAME_SIZE, dtype=np.int64)
     table["rerun"], table["camcol"] = np.full(n, 301), np.full(n, 3)
