@@ -31,7 +31,7 @@ from shredfinder.training.companions import HOST_RADIUS, find_small_galaxies
 
 RADII = ((1.5, 3), (3, 5), (5, 7), (7, 10))
 OFFSETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
-DUST = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
+DUST = (0.0, 0.05, 0.1, 0.2, 0.3, 0.6, 1.0)
 LIMITS = (0.5, 0.7, 0.8, 0.9)
 COLORS = ("#7fb3d5", "#1f5fa8", "#d99a00", "#c8342b")
 

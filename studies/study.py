@@ -72,7 +72,7 @@ LEAST_LIMIT = 0.9
 COMPACT = Run(recipe="compact", epochs=60, start="")
 RUNS = {
     # The embedded models.
-    "catalogue": Run(name="legacy-dr9-compact-6"),
+    "catalogue": Run(name="legacy-dr9-compact-7"),
     "robust": Run(
         recipe=replace(RECIPES["catalogue"], kept=0.0),
         surveys=("sdss-dr17", "ps1-dr2"),

@@ -15,7 +15,6 @@ from shredfinder._utils.files import atomic_write, writing_errors
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
 from shredfinder.models.architectures import import_keras, standard_settings
-from shredfinder.training.companions import find_small_galaxies
 from shredfinder.training.torch_layers import native_torch_layers
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def renew_statistics(
         keras,
         (images, targets, unused, unused),
         min(recipe.batch_size, len(images)),
-        replace(recipe.augmentation, moved=0, filled=0, companions=0, reddened=0),
+        replace(recipe.augmentation, moved=0, filled=0, reddened=0),
         color_mapping,
         random_state,
     )
@@ -301,13 +300,12 @@ def _make_batches(
     random_state: int | None,
 ) -> PyDataset:
     images, targets, sample_weight, radii = data
-    small = find_small_galaxies(images, targets, radii) if augmentation.companions else []
     # Without a seed this draws one, which all batches of the run then share.
     entropy: Any = np.random.SeedSequence(random_state).entropy
 
     def change(row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return augmentation.apply(
-            images[row], targets[row], radii[row], rng, color_mapping=color_mapping, small=small
+            images[row], targets[row], radii[row], rng, color_mapping=color_mapping
         )
 
     # The base class exists only once Keras is imported, which scoring never does.

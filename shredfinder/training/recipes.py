@@ -15,11 +15,10 @@ from shredfinder.training.augmentation import (
     move_center,
     redden_image,
 )
-from shredfinder.training.companions import HOST_RADIUS, draw_companion
 from shredfinder.training.others import draw_other
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import ModuleType
 
     from keras.optimizers import Optimizer
@@ -42,8 +41,6 @@ _MIN_RADIUS, _MAX_RADIUS = 5.5, 17.0
 _SURE = 0.05
 # Probability that the centre of a moved image is a shred.
 _MOVED_SHRED = 0.97
-# Probability that a drawn companion is a galaxy: some would pass for a knot of their host.
-_COMPANION_GALAXY = 0.9
 
 
 @dataclass(frozen=True)
@@ -60,9 +57,6 @@ class Augmentation:
     filled : float
         Fraction of the other images whose border is filled as that of moved images, so that the
         border tells nothing of the label.
-    companions : float
-        Fraction of the images of certain, large galaxies on which a small galaxy is drawn
-        (`~shredfinder.training.draw_companion`). It lies at the centre, and the label is galaxy.
     reddened : float
         Fraction of the images that are reddened, by up to ``max_ebv``, and whose zero-points
         change.
@@ -78,7 +72,7 @@ class Augmentation:
     --------
     >>> from shredfinder.training import RECIPES
     >>> RECIPES["catalogue"].augmentation.moved
-    0.07
+    0.05
     """
 
     max_scale: float = 1.15
@@ -86,7 +80,6 @@ class Augmentation:
     unresampled: float = 0.0
     moved: float = 0.0
     filled: float = 0.0
-    companions: float = 0.0
     reddened: float = 0.0
     others: float = 0.0
     max_ebv: float = 0.6
@@ -95,7 +88,7 @@ class Augmentation:
     @property
     def needs_colors(self) -> bool:
         """`bool`: whether images in a survey's colours are needed."""
-        return any((self.moved, self.filled, self.companions, self.reddened, self.others))
+        return any((self.moved, self.filled, self.reddened, self.others))
 
     def apply(
         self,
@@ -105,7 +98,6 @@ class Augmentation:
         rng: np.random.Generator,
         *,
         color_mapping: str | None = None,
-        small: Sequence[tuple[np.ndarray, float]] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change an image, and its label where the change demands it.
 
@@ -123,8 +115,6 @@ class Augmentation:
         color_mapping : str, optional
             Mapping of the image's colours. Without it, or for fluxes, images are only rotated,
             scaled and shifted.
-        small : sequence of tuple, optional
-            Images of small galaxies and their radii in pixels, to be drawn as companions.
 
         Returns
         -------
@@ -134,7 +124,7 @@ class Augmentation:
             Its label.
         """
         if self.needs_colors and color_mapping in COLOR_MAPPINGS:
-            image, target = self._change(image, target, radius, rng, str(color_mapping), small)
+            image, target = self._change(image, target, radius, rng, str(color_mapping))
         augmented = augment_image(
             image,
             rng,
@@ -151,24 +141,12 @@ class Augmentation:
         radius: float,
         rng: np.random.Generator,
         color_mapping: str,
-        small: Sequence[tuple[np.ndarray, float]],
     ) -> tuple[np.ndarray, np.ndarray]:
         is_other = len(target) > 2 and target[2] > 0.5
         if len(target) > 2 and not is_other and rng.random() < self.others:
             drawn = draw_other(image, rng, color_mapping=color_mapping)
             if drawn is not None:
                 image, target = drawn, np.array([0, 0, 1], target.dtype)
-        elif (
-            small
-            and radius >= HOST_RADIUS
-            and target[0] >= 1 - _SURE
-            and rng.random() < self.companions
-        ):
-            other, size = small[int(rng.integers(len(small)))]
-            drawn = draw_companion(image, radius, other, size, rng, color_mapping=color_mapping)
-            if drawn is not None:
-                image, target = drawn, np.zeros_like(target)
-                target[:2] = _COMPANION_GALAXY, 1 - _COMPANION_GALAXY
         elif (
             _MIN_RADIUS <= radius <= _MAX_RADIUS
             and target[0] >= 1 - _SURE
@@ -303,9 +281,12 @@ _ROBUST = Augmentation(
     max_scale=1.2,
     max_shift=1.0,
     unresampled=0.5,
-    moved=0.07,
-    filled=0.07,
+    moved=0.05,
+    filled=0.05,
+    # Images are corrected for more extinction before they are scored: tolerance of it would cost
+    # the network the colours.
     reddened=0.3,
+    max_ebv=0.1,
     others=0.12,
 )
 

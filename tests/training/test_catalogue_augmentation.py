@@ -195,24 +195,6 @@ def test_the_recipe_has_them_all():
     assert not RECIPES["compact"].augmentation.needs_colors
 
 
-def test_companions_are_drawn_on_large_galaxies_only(galaxy):
-    small = [(galaxy, 6.0)]
-    augmentation = dataclasses.replace(STILL, companions=1.0)
-    for radius, changes in ((25.0, True), (6.0, False)):
-        image, label = augmentation.apply(
-            galaxy,
-            np.array([1, 0, 0], np.float32),
-            radius,
-            np.random.default_rng(5),
-            color_mapping="legacy-grz",
-            small=small,
-        )
-        assert (
-            np.bincount(image.ravel(), minlength=256) != np.bincount(galaxy.ravel(), minlength=256)
-        ).any() == changes
-        assert label[0] == pytest.approx(0.9 if changes else 1.0)
-
-
 def test_a_companion_lies_at_the_centre_and_its_host_beside_it(galaxy):
     drawn = draw_companion(galaxy, 25.0, galaxy, 6.0, np.random.default_rng(2))
     light = drawn.sum(axis=-1).astype(float)
