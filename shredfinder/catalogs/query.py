@@ -164,7 +164,8 @@ def query_candidates(
     service, preset, described, lacking = _choose_service(
         preset, endpoint, columns, cache=cache, seconds=seconds, mode=mode
     )
-    wanted = raw_columns(preset, columns)
+    # "all" means all that this service has.
+    wanted = [name for name in raw_columns(preset, columns) if name not in lacking]
     address = service.service.endpoint
     # Catalogues of uncorrected magnitudes need a map of E(B-V) before the cuts can be applied.
     if preset.needs_ebv and ebv is None:
@@ -310,6 +311,8 @@ def _choose_service(
         As from `check_columns`.
     """
     services = [*preset.mirrors, preset]
+    # For "all" no more columns are needed than those of the preset.
+    asked = [] if columns == "all" else raw_columns(preset, columns)
     if preset.service != "tap":
         service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
         return service, preset, {}, ()
@@ -322,7 +325,7 @@ def _choose_service(
         patience = min(seconds, _PATIENCE)
         quick = _open_service(known, endpoint, cache=cache, seconds=patience, mode="sync")
         try:
-            found = check_columns(quick, known, raw_columns(known, columns))
+            found = check_columns(quick, known, asked)
         except StoppedError:
             raise
         except (ServiceError, KeyError) as error:
@@ -332,7 +335,7 @@ def _choose_service(
     last = services[-1]
     service = _open_service(last, endpoint, cache=cache, seconds=seconds, mode=mode)
     try:
-        return service, *check_columns(service, last, raw_columns(last, columns))
+        return service, *check_columns(service, last, asked)
     except (ServiceError, KeyError) as error:
         for failure in failures:
             error.add_note(f"tried before: {failure}")

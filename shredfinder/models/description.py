@@ -90,7 +90,7 @@ class ModelDescription:
     >>> from shredfinder import ShredClassifier
     >>> description = ShredClassifier.load().model_.description
     >>> description.name, description.input_shape, description.classes
-    ('legacy-dr9-compact-6', (128, 128, 3), ['galaxy', 'shred', 'other'])
+    ('legacy-dr9-compact-7', (128, 128, 3), ['galaxy', 'shred', 'other'])
     """
 
     name: str

@@ -221,6 +221,13 @@ def test_missing_columns_are_named(skies):
         assert len(table)
         with pytest.raises(KeyError, match="fiberflux_r"):
             ask(running, "legacy-dr9", columns=["fiberflux_r"])
+        # All that this service has.
+        everything = ask(running, "legacy-dr9", columns="all")
+        assert "ref_cat" not in everything.colnames
+        assert {"ebv", "flux_ivar_r"} <= set(everything.colnames)
+    database = SkyDatabase({"ls_dr9.tractor": skies["legacy-dr9"]}, hidden=("ebv",))
+    with CatalogServer(database) as running:
+        assert "ebv" not in ask(running, "legacy-dr9", columns="all").colnames
 
 
 def test_reddening_from_the_dust_service(server, skies):
