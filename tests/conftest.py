@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shredfinder import ShredClassifier
 from shredfinder.cutouts import RetryPolicy
 
 # Compiling takes most of the time of a short training, and many tests train the same networks: JAX
@@ -39,6 +40,19 @@ def need_format(name):
     for suffix, package in ((".parquet", "pyarrow"), (".hdf5", "h5py")):
         if name.endswith(suffix):
             pytest.importorskip(package)
+
+
+@pytest.fixture(scope="session")
+def tolerant_model(tmp_path_factory):
+    """Path of the embedded model, but it takes every image for a galaxy or a shred.
+
+    Random places of a simulated sky are often recognised as blank, and not scored.
+    """
+    classifier = ShredClassifier.load()
+    classifier.model_.description.other_limit = 1.0
+    path = tmp_path_factory.mktemp("model") / "tolerant.shredmodel"
+    classifier.save(path)
+    return path
 
 
 needs_backend = pytest.mark.skipif(

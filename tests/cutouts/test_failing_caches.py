@@ -106,7 +106,7 @@ def test_what_the_cache_holds_changes_no_cutout(server, tmp_path, seed):
 
 
 def test_cutouts_of_another_catalogue_change_scores_little(server, tmp_path):
-    coords = host_centred(1, 30, seed=9)
+    coords = host_centred(1, 90, seed=9)
     fresh, _ = fetch(server, coords, cache=False, size=128)
     # Neighbours that another catalogue lacks: its shared images have other centres.
     fetch(server, coords[::3], cache=tmp_path, size=128)

@@ -47,9 +47,11 @@ def errors(text):
 
 
 @pytest.mark.parametrize("command", ["classify", "fetch"])
-def test_the_advice_is_followed_to_the_end(catalogue, tmp_path, capsys, command):
+def test_the_advice_is_followed_to_the_end(catalogue, tolerant_model, tmp_path, capsys, command):
     output = tmp_path / ("cutouts" if command == "fetch" else "scored.fits")
     argv = [command, str(catalogue), "-o", str(output)]
+    if command == "classify":
+        argv += ["--model", str(tolerant_model)]
     with LoopbackServer() as server:
         # An address with a typing error: status 404.
         wrong = f"{server.url}/viewers"
@@ -71,14 +73,15 @@ def test_the_advice_is_followed_to_the_end(catalogue, tmp_path, capsys, command)
     assert errors(capsys.readouterr().err) == []
 
 
-def test_some_success_is_success(catalogue, tmp_path):
+def test_some_success_is_success(catalogue, tolerant_model, tmp_path):
+    model = ["--model", str(tolerant_model)]
     with LoopbackServer() as server:
         images = where(server, tmp_path)
         one = tmp_path / "one.fits"
         Table.read(catalogue)[:1].write(one)
-        assert main(["classify", str(one), "-o", str(tmp_path / "a.fits"), *images]) == 0
+        assert main(["classify", str(one), "-o", str(tmp_path / "a.fits"), *images, *model]) == 0
     # Only that cutout is in the cache.
-    assert main(["classify", str(catalogue), "-o", str(tmp_path / "b.fits"), *images]) == 0
+    assert main(["classify", str(catalogue), "-o", str(tmp_path / "b.fits"), *images, *model]) == 0
     assert np.isfinite(Table.read(tmp_path / "b.fits")["p_cnn"]).sum() == 1
     assert main(["fetch", str(catalogue), "-o", str(tmp_path / "c"), *images]) == 0
 
@@ -153,7 +156,9 @@ class TestPython:
             add_p_cnn(table, cutouts=np.full((2, 128, 128, 3), 7, np.uint8))
 
 
-def test_resume_works_where_it_is_advertised(catalogue, tmp_path, capsys, monkeypatch):
+def test_resume_works_where_it_is_advertised(
+    catalogue, tolerant_model, tmp_path, capsys, monkeypatch
+):
     output = tmp_path / "scored.fits"
     output.write_bytes(b"earlier")
     calls = []
@@ -168,7 +173,7 @@ def test_resume_works_where_it_is_advertised(catalogue, tmp_path, capsys, monkey
     monkeypatch.setattr(TrainedModel, "score", interrupt)
     with LoopbackServer() as server:
         argv = ["classify", str(catalogue), "-o", str(output), *where(server, tmp_path)]
-        argv += ["--chunk-size", "3"]
+        argv += ["--chunk-size", "3", "--model", str(tolerant_model)]
         assert main([*argv, "--overwrite"]) == 130
         advice = re.search(r": (--.*) continues", capsys.readouterr().err)[1]
         assert main([*argv, *advice.split()]) == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shredfinder import add_p_cnn
+from shredfinder.datasets import example_cutouts
 
 from .conftest import make_cutouts
 
@@ -27,7 +28,7 @@ def frame():
 
 @pytest.fixture
 def images():
-    images = np.random.default_rng(0).integers(20, 60, (4, 128, 128, 3), dtype=np.uint8)
+    images = example_cutouts().images[:4].copy()
     images[1] = 32
     return images
 
