@@ -11,7 +11,7 @@ from shredfinder.imaging.checks import fill_masked
 from shredfinder.surveys import COLOR_MAPPINGS, SURVEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -100,7 +100,7 @@ def flux_to_rgb(
 
 
 def _map_colors(
-    values: list[np.ndarray], mapping: ColorMapping, scales: Sequence[float], image: np.ndarray
+    values: list[np.ndarray], mapping: ColorMapping, scales: Iterable[float], image: np.ndarray
 ) -> None:
     """Write the colours of float32 planes, which are changed, into an image."""
     for value, scale in zip(values, scales, strict=True):
@@ -235,15 +235,14 @@ def deredden_images(
     ratios = (np.sinh(root * stretched) / softening / stretched / 255).astype(np.float32)
     corrected = images.copy()
     for i in np.flatnonzero(ebv):
-        image = images[i]
-        ratio = ratios[image.sum(axis=-1, dtype=np.uint16)]
-        planes = [
-            # The offset is no flux: it keeps its value.
-            ((image[..., band] + np.float32(0.5)) * ratio - np.float32(mapping.offset))
-            * np.float32(factors[i, band])
-            for band in range(3)
-        ]
-        _map_colors(planes, mapping, (1, 1, 1), corrected[i])
+        bands = np.ascontiguousarray(np.moveaxis(images[i], -1, 0))
+        total = bands[0] + bands[1].astype(np.uint16) + bands[2]
+        planes = bands.astype(np.float32)
+        planes += np.float32(0.5)
+        planes *= ratios[total]
+        # The offset is no flux: `_map_colors` adds it again after the multiplication.
+        planes -= np.float32(mapping.offset)
+        _map_colors(list(planes), mapping, factors[i], corrected[i])
     return corrected
 
 

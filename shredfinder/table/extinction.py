@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EBV_NAME", "describe_ebv", "find_ebv", "read_ebv"]
 
-# Tables of the Legacy Surveys, and those of `shredfinder candidates`, have this column.
+# Tables of the Legacy Surveys, and those of `query_candidates`, have this column.
 EBV_NAME = "ebv"
 
 
