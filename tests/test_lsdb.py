@@ -166,6 +166,23 @@ def test_optional_columns(world, catalog):
         np.testing.assert_allclose(found, table[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("ebv", [None, "sfd", 0.3])
+def test_extinction(world, catalog, ebv):
+    from shredfinder.lsdb import add_p_cnn
+
+    folder, table = world
+    options = {"cutouts": folder / "cutouts", "pattern": "{objID}.png", "ebv": ebv}
+    # By default the column ebv is used.
+    name = ebv or "ebv"
+    if isinstance(name, str):
+        catalog = catalog.map_partitions(lambda frame: frame.assign(**{name: frame["ra"] / 1000}))
+    scored = add_p_cnn(catalog, **options).compute(progress_bar=False)
+    table = table.copy()
+    values = ebv if ebv == 0.3 else np.asarray(table["ra"]) / 1000
+    add_to_table(table, **(options | {"ebv": values}))
+    assert_same(scored, table)
+
+
 def test_scoring_is_lazy(world, catalog, monkeypatch):
     from shredfinder import lsdb
 

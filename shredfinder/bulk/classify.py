@@ -214,6 +214,12 @@ def classify_catalogue(
         other=other,
         robust=robust,
     )
+    # As for the cutouts: a resumed run must notice other values.
+    if ebv is not None and not isinstance(ebv, str) and np.ndim(ebv):
+        raise ValueError(
+            "ebv must be the name of a column or one value, got an array: write the values to a "
+            "column of the catalogue"
+        )
     check_count(chunk_size, "chunk_size")
     check_count(workers, "workers")
     if workers is not None and cutouts is not None:
@@ -249,7 +255,7 @@ def classify_catalogue(
             "model": classifier.provenance,
             "images": images.description,
             "allow_other_colors": allow_other_colors,
-            "ebv": found,
+            "ebv": describe_ebv(found).get("ebv"),
             "chunk_size": size,
             "optional": options.optional_names,
         }

@@ -162,6 +162,29 @@ def test_files(classifier, table, folder, tmp_path, expected, name):
     np.testing.assert_allclose(scored.p_cnn, expected, atol=1e-5)
 
 
+def test_runs_with_other_values_do_not_resume(classifier, table, folder, tmp_path, monkeypatch):
+    table.write(tmp_path / "in.fits")
+    paths = tmp_path / "in.fits", tmp_path / "out.fits", classifier, folder
+    with pytest.raises(ValueError, match="name of a column or one value, got an array"):
+        classify_catalogue(*paths, ebv=[0.1] * len(table))
+    calls = []
+    score = ShredClassifier.score_images
+
+    def interrupt(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return score(*args, **kwargs)
+
+    monkeypatch.setattr(ShredClassifier, "score_images", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        classify_catalogue(*paths, chunk_size=20)
+    with pytest.raises(ValueError, match="ebv"):
+        classify_catalogue(*paths, chunk_size=20, ebv=0.2, resume=True)
+    scored = classify_catalogue(*paths, chunk_size=20, resume=True)
+    assert np.isfinite(scored.p_cnn).sum() > 50
+
+
 def test_command(table, folder, tmp_path, capsys, expected):
     table.rename_column("EBV", "sfd")
     table.write(tmp_path / "in.fits")
