@@ -70,6 +70,8 @@ class ScoredCatalogue:
     prior : float or None
         Fraction of shreds that the probabilities assume, a `~shredfinder.models.PriorEstimate` if
         it was estimated; None for that of the training set.
+    ebv : str
+        Where E(B−V) came from, such as ``"column ebv"``; empty if images were not corrected.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class ScoredCatalogue:
     p_cnn_flag: np.ndarray
     optional: dict[str, np.ndarray] = field(default_factory=dict)
     prior: float | None = None
+    ebv: str = ""
 
     def __len__(self) -> int:
         return len(self.p_cnn)
@@ -296,7 +299,12 @@ def classify_catalogue(
     if store.n_rows and not np.isfinite(scores.p_cnn).any():
         warn_unscored(scores.get_flags(), images.open(0, 1))
     return ScoredCatalogue(
-        store.template, columns.pop("p_cnn"), scores.get_flags(), columns, fraction
+        store.template,
+        columns.pop("p_cnn"),
+        scores.get_flags(),
+        columns,
+        fraction,
+        describe_ebv(found).get("ebv", ""),
     )
 
 

@@ -19,7 +19,12 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import check_prior
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, check_columns, write_columns
-from shredfinder.table.extinction import describe_ebv, find_ebv, read_ebv
+from shredfinder.table.extinction import (
+    describe_ebv,
+    find_ebv,
+    read_ebv,
+    summarize_correction,
+)
 from shredfinder.table.patterns import PatternFiles, warn_of_names
 
 if TYPE_CHECKING:
@@ -329,8 +334,8 @@ def summarize_scores(table: Any, threshold: float = 0.5) -> list[str]:
     Returns
     -------
     lines : list of str
-        Numbers of scored sources and of shreds; of unscored sources by reason, if there are any;
-        and of sources in other colours, if there are any.
+        Numbers of scored sources and of shreds; of unscored sources by reason, and of sources in
+        other colours, if there are any; and whether images were corrected for extinction.
     """
     p_cnn, flags = np.asarray(table["p_cnn"]), np.asarray(table["p_cnn_flag"])
     scored = np.isfinite(p_cnn)
@@ -348,7 +353,7 @@ def summarize_scores(table: Any, threshold: float = 0.5) -> list[str]:
     n_flagged = np.count_nonzero(flags[scored] != "")
     if n_flagged:
         lines.append(f"{n_flagged:,} scored in other colours than the model was trained on")
-    return lines
+    return lines + summarize_correction(table)
 
 
 def warn_unscored(flags: ArrayLike, source: Cutouts | CutoutSequence) -> None:

@@ -191,6 +191,9 @@ def test_command(table, folder, tmp_path, capsys, expected):
     base = ["classify", str(tmp_path / "in.fits"), "--cutouts", str(folder), "-o"]
     assert main([*base, str(tmp_path / "out.fits"), "--ebv", "sfd"]) == 0
     np.testing.assert_allclose(Table.read(tmp_path / "out.fits")["p_cnn"], expected, atol=1e-5)
+    assert "corrected for extinction with E(B-V) from the column sfd" in capsys.readouterr().err
+    assert main([*base, str(tmp_path / "plain.fits"), "--ebv", "0"]) == 0
+    assert "corrected" not in capsys.readouterr().err
     assert main([*base, str(tmp_path / "wrong.fits"), "--ebv", "absent"]) != 0
     assert "no column 'absent'" in capsys.readouterr().err
     image = next(iter(sorted(folder.iterdir())))
