@@ -23,7 +23,7 @@ from shredfinder.config import conf
 from shredfinder.models import check_prior
 from shredfinder.models.archive import find_model
 from shredfinder.table.columns import FLAG_NAME, P_NAME, to_arrow
-from shredfinder.table.extinction import find_ebv
+from shredfinder.table.extinction import check_one_ebv, find_ebv
 from shredfinder.table.patterns import PatternFiles
 from shredfinder.table.scoring import ScoreOptions, load_classifier, make_fetcher
 
@@ -172,6 +172,7 @@ def add_p_cnn(
         other=other,
         robust=robust,
     )
+    check_one_ebv(ebv)
     check_count(threads, "threads")
     check_count(fetching, "fetching")
     names = list(catalog.columns)

@@ -23,7 +23,7 @@ from shredfinder.bulk.stores import open_store
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
-from shredfinder.table.extinction import describe_ebv, find_ebv, read_ebv
+from shredfinder.table.extinction import check_one_ebv, describe_ebv, find_ebv, read_ebv
 from shredfinder.table.patterns import PatternFiles, list_exact_names, warn_of_names
 from shredfinder.table.scoring import (
     ScoreOptions,
@@ -218,11 +218,7 @@ def classify_catalogue(
         robust=robust,
     )
     # As for the cutouts: a resumed run must notice other values.
-    if ebv is not None and not isinstance(ebv, str) and np.ndim(ebv):
-        raise ValueError(
-            "ebv must be the name of a column or one value, got an array: write the values to a "
-            "column of the catalogue"
-        )
+    check_one_ebv(ebv)
     check_count(chunk_size, "chunk_size")
     check_count(workers, "workers")
     if workers is not None and cutouts is not None:
@@ -238,6 +234,7 @@ def classify_catalogue(
     check_columns(store.template, replace_columns, options.optional_names)
     classifier = load_classifier(classifier)
     found = find_ebv(store.template, ebv, classifier.model_.description)
+    correction = describe_ebv(found)
     images: _Folder | _Service
     if cutouts is None:
         images = _Service(store, classifier, options, workers)
@@ -258,7 +255,7 @@ def classify_catalogue(
             "model": classifier.provenance,
             "images": images.description,
             "allow_other_colors": allow_other_colors,
-            "ebv": describe_ebv(found).get("ebv"),
+            "ebv": correction.get("ebv"),
             "chunk_size": size,
             "optional": options.optional_names,
         }
@@ -266,11 +263,7 @@ def classify_catalogue(
         state.start(resume=resume, overwrite=overwrite)
         try:
             # Read as a whole, since the rows are scored in the order of their positions.
-            reddening = (
-                None
-                if found is None
-                else read_ebv(_read_parts(store, [found]), found, store.n_rows)
-            )
+            reddening = read_ebv(_read_parts(store, [found]), found, store.n_rows)
 
             def score(source: CutoutSequence, rows: Any) -> Scores:
                 known = None if reddening is None else reddening[rows]
@@ -291,7 +284,7 @@ def classify_catalogue(
                 # The stores write the values in this order: score, flag, optional columns.
                 return {"p_cnn": part.pop("p_cnn")} | flags | part
 
-            provenance = classifier.provenance | describe_ebv(found)
+            provenance = classifier.provenance | correction
             store.write(output, get_columns, provenance, fraction, options.optional_names)
             state.remove()
         finally:
@@ -304,7 +297,7 @@ def classify_catalogue(
         scores.get_flags(),
         columns,
         fraction,
-        describe_ebv(found).get("ebv", ""),
+        correction.get("ebv", ""),
     )
 
 

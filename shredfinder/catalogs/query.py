@@ -157,14 +157,17 @@ def query_candidates(
     if not preset.needs_ebv and ebv is not None:
         raise ValueError(f"omit ebv for {preset.survey}: its catalogue includes the extinction")
     seconds = _to_seconds(timeout)
-    raw_columns(preset, columns)  # refuses an invalid choice before the first request
+    # An invalid choice is refused before the first request.
+    asked = raw_columns(preset, columns)
+    # "all" means all that the service has: it needs none besides those of the preset.
+    if isinstance(columns, str):
+        asked = []
     # One cache for all queries, which warns once.
     cache = open_cache(cache)
     # A TAP service describes its tables, so missing columns are found before any row is fetched.
     service, preset, described, lacking = _choose_service(
-        preset, endpoint, columns, cache=cache, seconds=seconds, mode=mode
+        preset, endpoint, asked, cache=cache, seconds=seconds, mode=mode
     )
-    # "all" means all that this service has.
     wanted = [name for name in raw_columns(preset, columns) if name not in lacking]
     address = service.service.endpoint
     # Catalogues of uncorrected magnitudes need a map of E(B-V) before the cuts can be applied.
@@ -276,7 +279,7 @@ def count_sources(
     seconds = _to_seconds(timeout)
     cache = open_cache(cache)
     service, preset, described, _ = _choose_service(
-        preset, endpoint, None, cache=cache, seconds=seconds, mode="sync"
+        preset, endpoint, [], cache=cache, seconds=seconds, mode="sync"
     )
     # No columns and no cuts: every source within the circle counts.
     query = _QueryWriter(preset, circle, {}, primary_condition(preset, described), cover=False)
@@ -293,7 +296,7 @@ def _to_seconds(timeout: float | Quantity) -> float:
 def _choose_service(
     preset: CatalogPreset,
     endpoint: str | None,
-    columns: Sequence[str] | Literal["all"] | None,
+    asked: list[str],
     *,
     cache: QueryCache | None,
     seconds: float,
@@ -311,8 +314,6 @@ def _choose_service(
         As from `check_columns`.
     """
     services = [*preset.mirrors, preset]
-    # For "all" no more columns are needed than those of the preset.
-    asked = [] if columns == "all" else raw_columns(preset, columns)
     if preset.service != "tap":
         service = _open_service(preset, endpoint, cache=cache, seconds=seconds, mode=mode)
         return service, preset, {}, ()

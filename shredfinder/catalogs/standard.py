@@ -13,7 +13,7 @@ from shredfinder._utils.identifiers import to_identifiers
 from shredfinder._utils.units import to_floats, to_strings
 from shredfinder.catalogs.reddening import evaluate
 from shredfinder.cuts import candidate_cut, photometry
-from shredfinder.surveys import get_survey
+from shredfinder.surveys import SURVEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -177,14 +177,14 @@ def _positions(raw: Table, preset: CatalogPreset) -> tuple[np.ndarray, np.ndarra
 
 def _read_reddening(raw: Table, preset: CatalogPreset) -> np.ndarray | None:
     """Return E(B-V), by which images are corrected; None if the catalogue does not say."""
-    name = find_column(raw, "ebv", required=False)
-    if name is not None or preset.needs_ebv:
-        name = find_column(raw, "ebv")
-        return to_floats(raw[name], "ebv", u.mag)
+    if preset.needs_ebv or find_column(raw, "ebv", required=False):
+        return to_floats(raw[find_column(raw, "ebv")], "ebv", u.mag)
     name = find_column(raw, "extinction_r", required=False)
-    if name is None:
+    # A preset need not belong to a survey whose coefficients are known.
+    survey = SURVEYS.get(preset.survey)
+    if name is None or survey is None:
         return None
-    return to_floats(raw[name], name, u.mag) / get_survey(preset.survey).extinction["r"]
+    return to_floats(raw[name], name, u.mag) / survey.extinction["r"]
 
 
 def _identifiers(raw: Table, preset: CatalogPreset) -> Any:

@@ -149,13 +149,18 @@ def rgb_to_flux(image: ArrayLike, *, color_mapping: str = "legacy-grz") -> np.nd
     # The middle of the interval that was truncated to this level.
     rgb = (image.astype(np.float32) + np.float32(0.5)) / 255
     stretched = rgb.mean(axis=-1, keepdims=True)
-    # The mean of the colours is f(I) itself, unless a channel was clipped, so f is inverted first.
+    values = rgb * _unstretch(stretched, mapping)
+    fluxes = (values - mapping.offset) / np.asarray(mapping.scales)
+    return np.moveaxis(fluxes, -1, 0).astype(np.float32)
+
+
+def _unstretch(stretched: np.ndarray, mapping: ColorMapping) -> np.ndarray:
+    """Return the factor from the colours of pixels to their values, by the mean of the colours."""
+    # The mean of the colours is f(I) itself, unless a channel was clipped, so f is inverted.
     root = np.sqrt(mapping.softening)
     mean = np.sinh(root * stretched) / mapping.softening
     # The ratio of the channels is that of the fluxes: all were multiplied by f / I.
-    values = rgb * (mean / stretched)
-    fluxes = (values - mapping.offset) / np.asarray(mapping.scales)
-    return np.moveaxis(fluxes, -1, 0).astype(np.float32)
+    return mean / stretched
 
 
 def get_extinction(color_mapping: str) -> np.ndarray:
@@ -229,10 +234,9 @@ def deredden_images(
         )
     ebv = np.broadcast_to(np.asarray(ebv, dtype=float), len(images))
     factors = 10 ** (0.4 * get_extinction(color_mapping) * ebv[:, None])
-    # The mean of the channels has 766 values: its inverse is looked up instead of computed.
+    # As in `rgb_to_flux`, but the sum of the channels has 766 values: the factor is looked up.
     stretched = (np.arange(766) + 1.5) / (3 * 255)
-    root, softening = np.sqrt(mapping.softening), mapping.softening
-    ratios = (np.sinh(root * stretched) / softening / stretched / 255).astype(np.float32)
+    ratios = (_unstretch(stretched, mapping) / 255).astype(np.float32)
     corrected = images.copy()
     for i in np.flatnonzero(ebv):
         bands = np.ascontiguousarray(np.moveaxis(images[i], -1, 0))

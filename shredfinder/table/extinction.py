@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units as u
 
 from shredfinder._utils.columns import find_column
-from shredfinder._utils.units import to_floats
+from shredfinder._utils.units import to_floats, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models.dust import can_correct
 
@@ -21,10 +21,25 @@ if TYPE_CHECKING:
 
     from shredfinder.models.description import ModelDescription
 
-__all__ = ["EBV_NAME", "describe_ebv", "find_ebv", "read_ebv", "summarize_correction"]
+__all__ = ["check_one_ebv", "describe_ebv", "find_ebv", "read_ebv", "summarize_correction"]
 
 # Tables of the Legacy Surveys, and those of `query_candidates`, have this column.
-EBV_NAME = "ebv"
+_NAME = "ebv"
+
+
+def check_one_ebv(ebv: Any) -> None:
+    """Validate an E(B−V) for rows that are scored in parts: a column, one value or None.
+
+    Raises
+    ------
+    ValueError
+        If several values are given.
+    """
+    if ebv is not None and not isinstance(ebv, str) and np.ndim(ebv):
+        raise ValueError(
+            "ebv must be the name of a column or one value, got an array: write the values to a "
+            "column of the catalogue"
+        )
 
 
 def find_ebv(
@@ -56,26 +71,26 @@ def find_ebv(
         return find_column(columns, ebv)
     if ebv is not None:
         return ebv
-    name = find_column(columns, EBV_NAME, required=False)
+    name = find_column(columns, _NAME, required=False)
     return name if name is not None and can_correct(description) else None
 
 
-def read_ebv(parts: Iterable[Table], ebv: str | ArrayLike, n: int) -> np.ndarray:
+def read_ebv(parts: Iterable[Table], ebv: str | ArrayLike | None, n: int) -> np.ndarray | None:
     """Read E(B−V) of all rows.
 
     Parameters
     ----------
     parts : iterable of `~astropy.table.Table`
         Tables with the rows, in order; not used for given values.
-    ebv : str, float or array_like
+    ebv : str, float, array_like or None
         Name of the column, or values in mag: one, or of shape ``(n,)``.
     n : int
         Number of rows.
 
     Returns
     -------
-    values : `~numpy.ndarray` of float32
-        E(B−V) in mag, of shape ``(n,)``; 0 where it is missing or negative.
+    values : `~numpy.ndarray` of float32 or None
+        E(B−V) in mag, of shape ``(n,)``; 0 where it is missing or negative. None without E(B−V).
 
     Raises
     ------
@@ -89,6 +104,8 @@ def read_ebv(parts: Iterable[Table], ebv: str | ArrayLike, n: int) -> np.ndarray
     shredfinder.exceptions.ShredfinderWarning
         If values are missing or negative.
     """
+    if ebv is None:
+        return None
     if isinstance(ebv, str):
         read = [to_floats(part[ebv], ebv, u.mag).astype(np.float32) for part in parts]
         values = np.concatenate(read) if read else np.empty(0, np.float32)
@@ -129,7 +146,7 @@ def describe_ebv(ebv: str | ArrayLike | None) -> dict[str, str]:
         return {}
     if isinstance(ebv, str):
         return {"ebv": f"column {ebv}"}
-    return {"ebv": str(ebv) if np.ndim(ebv) == 0 else "given"}
+    return {"ebv": "given" if np.ndim(ebv) else f"{to_value(ebv, 'ebv', u.mag):g}"}
 
 
 def summarize_correction(table: Any) -> list[str]:
@@ -148,7 +165,7 @@ def summarize_correction(table: Any) -> list[str]:
     # The scores of a file are arrays without metadata.
     meta = getattr(table["p_cnn"], "meta", {}).get("shredfinder", {})
     ebv = getattr(table, "ebv", meta.get("ebv", ""))
-    if not ebv or ebv in ("0", "0.0"):
+    if ebv in ("", "0"):
         return []
     source = f"from the {ebv}" if ebv.startswith("column") else f"of {ebv} mag"
     return [

@@ -287,7 +287,7 @@ def add_p_cnn(
     if not isinstance(classifier, ImageScorer):
         classifier = load_classifier(classifier)
     found = find_ebv(table, ebv, classifier.model_.description)
-    reddening = None if found is None else read_ebv([table], found, len(table))
+    reddening = read_ebv([table], found, len(table))
     if cutouts is None:
         source, order = open_service(table, classifier, options)
         sorted_ebv = None if reddening is None else reddening[order]

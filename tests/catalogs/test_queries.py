@@ -221,6 +221,7 @@ def test_missing_columns_are_named(skies):
         assert len(table)
         with pytest.raises(KeyError, match="fiberflux_r"):
             ask(running, "legacy-dr9", columns=["fiberflux_r"])
+        assert "release" in ask(running, "legacy-dr9", columns=np.array(["release"])).colnames
         # All that this service has.
         everything = ask(running, "legacy-dr9", columns="all")
         assert "ref_cat" not in everything.colnames
