@@ -27,7 +27,7 @@ from sources import SURVEY, load_sources
 from shredfinder import ShredClassifier
 from shredfinder._utils.files import atomic_write
 from shredfinder.evaluation import bootstrap_metrics, compute_metrics, make_folds
-from shredfinder.training import import_keras
+from shredfinder.training import encode_labels, import_keras
 
 N_FOLDS = 5
 SETTINGS = ("published", "published-text")
@@ -77,9 +77,12 @@ def choose_setting(firsts):
 
 
 def split(sources):
-    """Reserve one fifth of the sources and split the rest, by whole groups on the sky."""
+    """Reserve one fifth of the sources and split the rest, by whole groups on the sky.
+
+    The folds come from the first labels, so that models of both labels are tested on the same sources.
+    """
     groups = sources.groups
-    labels = sources.hard
+    labels = encode_labels(sources.table["final"])
     reserved = make_folds(labels, groups, n_splits=5, random_state=1) == 0
     folds = make_folds(np.where(reserved, np.nan, labels), groups, n_splits=N_FOLDS, random_state=2)
     return np.flatnonzero(reserved), folds
@@ -99,8 +102,9 @@ class Trainings:
         folder = self.args.state / f"{recipe}-{fold}"
         folder.mkdir(exist_ok=True)
         labels = self.sources.hard
-        kept = np.flatnonzero((self.folds >= 0) & (self.folds != fold))
-        held = np.flatnonzero(self.folds == fold)
+        usable = (self.folds >= 0) & np.isfinite(labels)
+        kept = np.flatnonzero(usable & (self.folds != fold))
+        held = np.flatnonzero(usable & (self.folds == fold))
         classifier = ShredClassifier(architecture, SURVEY.name, symmetry="none", random_state=fold)
         clock = Clock(folder / "seconds", known=not (folder / "checkpoint").exists())
         with clock:
