@@ -1,6 +1,7 @@
 """Repeat the paper's experiment with the published and the compact network.
 
-    python studies/paper.py state/ --data ../shared/data
+    python studies/paper.py state/ --mixed
+    python studies/paper.py state-final4/ --mixed --labels final4 --setting published
 
 As in arXiv 2301.09648, one fifth of the sources is reserved for testing, here by whole groups on
 the sky, and the rest is split into five folds. Each fold in turn is the validation set for training
@@ -10,9 +11,9 @@ trained on the same folds for 90 epochs, of which the best is kept. All models a
 reserved sources.
 
 ``state/`` holds the checkpoint and the model of each training; an interrupted training resumes.
-Completed trainings are recorded in ``docs/measured/paper/`` (losses by epoch and scores of the
-reserved sources) and not repeated, so that the trainings can be done on several machines or fold by
-fold (``--folds``). The table uses the records that exist.
+Completed trainings are recorded in ``docs/measured/`` (losses by epoch and scores of the reserved
+sources) and not repeated, so that the trainings can be done on several machines or fold by fold
+(``--folds``). The table uses the records that exist, and judges all models by the labels given.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from shredfinder.training import encode_labels, import_keras
 
 N_FOLDS = 5
 SETTINGS = ("published", "published-text")
-RECORDS = Path(__file__).parents[1] / "docs" / "measured" / "paper"
+MEASURED = Path(__file__).parents[1] / "docs" / "measured"
+RECORDS = {"final": MEASURED / "paper", "final4": MEASURED / "paper_final4"}
 SHOWN = ("auc", "accuracy", "precision", "recall", "specificity", "f1", "calibration_error")
 
 
@@ -41,9 +43,11 @@ def main():
     parser.add_argument("state", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", choices=["published", "compact"], help="train one network only")
+    parser.add_argument(
+        "--setting", choices=SETTINGS, help="by default, the better one on the first fold"
+    )
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(N_FOLDS)))
-    parser.add_argument("--labels", default="final", choices=["final", "final4"])
-    parser.add_argument("--records", type=Path, default=RECORDS, help="one folder for each labels")
+    parser.add_argument("--labels", default="final", choices=sorted(RECORDS))
     parser.add_argument(
         "--mixed",
         action="store_true",
@@ -53,7 +57,7 @@ def main():
     args = parser.parse_args()
     if args.mixed:
         import_keras().config.set_dtype_policy("mixed_bfloat16")
-    for folder in (args.state, args.records):
+    for folder in (args.state, RECORDS[args.labels]):
         folder.mkdir(parents=True, exist_ok=True)
     sources = load_sources(args.data, args.labels)
     reserved, folds = split(sources)
@@ -62,10 +66,12 @@ def main():
         for fold in args.folds:
             trainings.run("compact", "compact", fold)
     if args.only != "compact":
-        better = choose_setting({name: trainings.run("published", name, 0) for name in SETTINGS})
+        better = args.setting or choose_setting(
+            {name: trainings.run("published", name, 0) for name in SETTINGS}
+        )
         for fold in args.folds:
             trainings.run("published", better, fold)
-    summarize(args.records, sources, reserved)
+    summarize(sources, reserved)
 
 
 def choose_setting(firsts):
@@ -79,7 +85,7 @@ def choose_setting(firsts):
 def split(sources):
     """Reserve one fifth of the sources and split the rest, by whole groups on the sky.
 
-    The folds come from the first labels, so that models of both labels are tested on the same sources.
+    The folds come from the first labels, so that models of both labels have the same test sources.
     """
     groups = sources.groups
     labels = encode_labels(sources.table["final"])
@@ -96,7 +102,7 @@ class Trainings:
 
     def run(self, architecture, recipe, fold):
         """Train on all folds except one, score the reserved sources, and return the record."""
-        path = path_of(self.args.records, recipe, fold)
+        path = path_of(RECORDS[self.args.labels], recipe, fold)
         if path.exists():
             return json.loads(path.read_text())
         folder = self.args.state / f"{recipe}-{fold}"
@@ -157,7 +163,7 @@ class Clock:
         self.path.write_text(str(self.total))
 
 
-def summarize(folder, sources, reserved):
+def summarize(sources, reserved):
     """Print the table of all records: means over the folds, intervals by group."""
     agreed = sources.agreed[reserved]
     y = sources.shred[reserved][agreed].astype(int)
@@ -167,35 +173,50 @@ def summarize(folder, sources, reserved):
     numbers = np.arange(len(y), dtype=float)
     print(f"{len(y)} reserved sources on which the raters agree; mean over folds (95 % interval)")
     found = {}
-    for recipe in (*SETTINGS, "compact"):
-        records = read_records(folder, recipe)
-        if not records:
-            continue
-        for record in records:
-            if record["objID"] != names:
-                raise ValueError(f"the records of {recipe!r} have other reserved sources")
-        scores = found[recipe] = [np.array(record["p_cnn"])[agreed] for record in records]
-        metrics = [compute_metrics(y, p_cnn) for p_cnn in scores]
-        intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, scores))
-        row = {"network": recipe, "folds": len(records), "precision": records[0]["precision"]}
-        for name in SHOWN:
-            values = [part[name] for part in metrics]
-            low, high = intervals[name]
-            row[name] = f"{np.mean(values):.4f} ({low:.4f} to {high:.4f}) ±{np.std(values):.4f}"
-        row["parameters"] = records[0]["n_parameters"]
-        row["images/s"] = round(np.median([record["images_per_second"] for record in records]))
-        row["epochs"] = np.mean([len(record["history"]["loss"]) for record in records])
-        seconds = [record["seconds"] for record in records if record["seconds"] is not None]
-        row["minutes"] = round(np.mean(seconds) / 60, 1)
-        for name, value in row.items():
-            print(f"{name:>20}: {value}")
-        print()
-    if "published" in found and "compact" in found:
-        gains = partial(gain, found["compact"], found["published"])
-        values, intervals = gains(y, numbers), bootstrap_metrics(y, numbers, groups, metric=gains)
-        print("compact minus published, paired")
-        for name, (low, high) in intervals.items():
-            print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
+    for labels, folder in RECORDS.items():
+        for recipe in (*SETTINGS, "compact"):
+            records = read_records(folder, recipe)
+            if not records:
+                continue
+            for record in records:
+                if record["objID"] != names:
+                    raise ValueError(f"{folder}: {recipe!r} was tested on other sources")
+            scores = [np.array(record["p_cnn"])[agreed] for record in records]
+            found[recipe, labels] = scores
+            metrics = [compute_metrics(y, p_cnn) for p_cnn in scores]
+            intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, scores))
+            row = {"network": recipe, "trained on": labels, **describe(records)}
+            for name in SHOWN:
+                values = [part[name] for part in metrics]
+                low, high = intervals[name]
+                row[name] = f"{np.mean(values):.4f} ({low:.4f} to {high:.4f}) ±{np.std(values):.4f}"
+            for name, value in row.items():
+                print(f"{name:>20}: {value}")
+            print()
+    pairs = [(("compact", labels), ("published", labels)) for labels in RECORDS]
+    pairs += [((recipe, "final4"), (recipe, "final")) for recipe in ("published", "compact")]
+    for first, second in pairs:
+        if first in found and second in found:
+            gains = partial(gain, found[first], found[second])
+            values = gains(y, numbers)
+            intervals = bootstrap_metrics(y, numbers, groups, metric=gains)
+            print(f"{', '.join(first)} minus {', '.join(second)}, paired")
+            for name, (low, high) in intervals.items():
+                print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
+
+
+def describe(records):
+    """Summarize the trainings of one network."""
+    seconds = [record["seconds"] for record in records if record["seconds"] is not None]
+    epochs = [len(record["history"]["loss"]) for record in records]
+    return {
+        "folds": len(records),
+        "arithmetic": records[0]["precision"],
+        "parameters": records[0]["n_parameters"],
+        "images/s": round(np.median([record["images_per_second"] for record in records])),
+        "epochs": f"{min(epochs)} to {max(epochs)}",
+        "minutes": round(np.mean(seconds) / 60, 1),
+    }
 
 
 def mean(scores, y, numbers):

@@ -40,7 +40,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--state", type=Path, help="folder of models for the field view")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--output", type=Path, default=Path("docs/_static"))
     args = parser.parse_args()
     sources = load_sources(args.data, "final")
@@ -48,7 +47,7 @@ def main():
     agreed = sources.agreed[rows]
     rows = rows[agreed]
     y = sources.shred[rows].astype(int)
-    recipes = {name: read_records(args.records, name) for name in (*SETTINGS, "compact")}
+    recipes = {name: read_records(RECORDS["final"], name) for name in (*SETTINGS, "compact")}
     better = choose_setting({name: recipes[name][0] for name in SETTINGS})
     records = {"published": recipes[better], "compact": recipes["compact"]}
     scores = {
