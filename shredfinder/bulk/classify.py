@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from shredfinder._utils.positions import find_position, get_positions
 from shredfinder._utils.runtime import progress_bar
 from shredfinder._utils.validation import check_count
+from shredfinder.bulk.images import FolderImages, ServiceImages, read_parts
 from shredfinder.bulk.state import (
     CompactScores,
     RunState,
@@ -24,14 +24,8 @@ from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
 from shredfinder.table.extinction import check_one_ebv, describe_ebv, find_ebv, read_ebv
-from shredfinder.table.patterns import PatternFiles, list_exact_names, warn_of_names
-from shredfinder.table.scoring import (
-    ScoreOptions,
-    load_classifier,
-    make_fetcher,
-    open_cutouts,
-    warn_unscored,
-)
+from shredfinder.table.patterns import list_exact_names
+from shredfinder.table.scoring import ScoreOptions, load_classifier, warn_unscored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +40,6 @@ if TYPE_CHECKING:
     from shredfinder.table.tables import ShredTable
 
 __all__ = ["ScoredCatalogue", "classify_catalogue"]
-
-# Rows per chunk: about ten seconds of local images, or some minutes of a remote service.
-_LOCAL_CHUNK, _REMOTE_CHUNK = 16_384, 1_024
-# Local cutouts that are made at a time. Small parts let scoring start and end soon after cutting.
-_LOCAL_PART = 128
 
 
 @dataclass
@@ -235,11 +224,11 @@ def classify_catalogue(
     classifier = load_classifier(classifier)
     found = find_ebv(store.template, ebv, classifier.model_.description)
     correction = describe_ebv(found)
-    images: _Folder | _Service
+    images: FolderImages | ServiceImages
     if cutouts is None:
-        images = _Service(store, classifier, options, workers)
+        images = ServiceImages(store, classifier, options, workers)
     else:
-        images = _Folder(store, classifier, options)
+        images = FolderImages(store, classifier, options)
     # Scores are stored without a prior, which can be estimated only from all of them.
     shapes: dict[str, tuple[int, ...]] = {"views": (classifier.model_.n_views,)} if std else {}
     shapes |= {"novelty": ()} if novelty else {}
@@ -263,7 +252,7 @@ def classify_catalogue(
         state.start(resume=resume, overwrite=overwrite)
         try:
             # Read as a whole, since the rows are scored in the order of their positions.
-            reddening = read_ebv(_read_parts(store, [found]), found, store.n_rows)
+            reddening = read_ebv(read_parts(store, [found]), found, store.n_rows)
 
             def score(source: CutoutSequence, rows: Any) -> Scores:
                 known = None if reddening is None else reddening[rows]
@@ -318,127 +307,6 @@ def _score_chunks(images, score, state, scores, size, resume, progress):
             else:
                 bar.update(stop - start)
             scores.put(rows, done)
-
-
-class _Folder:
-    """Image files in a folder, in the order of the rows."""
-
-    chunk_size = _LOCAL_CHUNK
-
-    def __init__(self, store, classifier, options):
-        self._store, self._classifier, self._options = store, classifier, options
-        folder, pattern = options.cutouts, options.pattern
-        self._names = PatternFiles(store.template, folder, pattern).names
-        parts = (PatternFiles(part, folder, pattern) for part in _read_parts(store, self._names))
-        warn_of_names(parts, self._names)
-        self.description = {
-            "folder": os.path.abspath(options.cutouts),
-            "pattern": options.pattern,
-            "pixel_scale": str(options.pixel_scale),
-            "bands": str(options.bands),
-        }
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-    def open(self, start, stop):
-        table = self._store.read(start, stop, self._names)
-        return open_cutouts(table, self._classifier, self._options)
-
-    def rows(self, start, stop):
-        return slice(start, stop)
-
-
-class _Service:
-    """Cutouts by position, in an order in which neighbours follow each other."""
-
-    def __init__(self, store, classifier, options, workers):
-        coords = _read_positions(store, options.position)
-        fetcher = make_fetcher(classifier, options.service)
-        if workers is not None:
-            given = dict(fetcher.service_options or {})
-            fetcher = replace(fetcher, service_options=given | {"workers": workers})
-        # Chunks follow this order, not that of the rows: `rows` maps them back.
-        self._order = fetcher.order(coords)
-        source = fetcher.cutout_service
-        names = ("base_url", "size", "pixel_scale", "group")
-        self.description = {name: str(getattr(fetcher, name)) for name in names}
-        # A run may resume with another number of processes.
-        given = {k: v for k, v in (fetcher.service_options or {}).items() if k != "workers"}
-        self.description["service_options"] = str(given or None)
-        self.description |= {"service": source.name, "layer": source.layer}
-        self.description["position"] = str(options.position)
-        remote = source.remote
-        self.chunk_size = _REMOTE_CHUNK if remote else _LOCAL_CHUNK
-        # A remote service keeps its own chunk, which it needs for grouping requests.
-        # Parts are longer than a brick's sources are many, where processes share them.
-        parts = {} if remote else {"chunk": _LOCAL_PART * source.max_workers}
-        self._stream = fetcher.stream(coords[self._order], progress=False, **parts)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._stream.close()
-
-    def open(self, start, stop):
-        return _Window(self._stream, start, stop)
-
-    def rows(self, start, stop):
-        return self._order[start:stop]
-
-
-def _read_positions(store, position):
-    """Read the positions of all rows part by part."""
-    from astropy.coordinates import SkyCoord
-
-    if isinstance(position, SkyCoord):
-        if position.shape != (store.n_rows,):
-            raise ValueError(
-                f"position has shape {position.shape}, but the catalogue has {store.n_rows} rows: "
-                "give one position per row"
-            )
-        return position
-    position = find_position(store.template) if position is None else position
-    names = [position] if isinstance(position, str) else list(position)
-    # Fails on wrong names or units before the whole file is read.
-    get_positions(store.template, position)
-    ra, dec = np.empty((2, store.n_rows))
-    start = 0
-    for part in _read_parts(store, names):
-        coords = get_positions(part, position)
-        rows = slice(start, start + len(part))
-        ra[rows], dec[rows] = coords.ra.deg, coords.dec.deg
-        start = rows.stop
-    return SkyCoord(ra, dec, unit="deg")
-
-
-def _read_parts(store, names):
-    """Yield some columns of all rows, part by part."""
-    for start in range(0, store.n_rows, _LOCAL_CHUNK):
-        yield store.read(start, min(start + _LOCAL_CHUNK, store.n_rows), names)
-
-
-class _Window(CutoutSequence):
-    """Consecutive cutouts of a stream."""
-
-    def __init__(self, stream, start, stop):
-        self._stream, self._start, self._n = stream, start, stop - start
-
-    @property
-    def first_tried(self):
-        return self._stream.first_tried
-
-    def __len__(self):
-        return self._n
-
-    def __getitem__(self, rows):
-        # The scorer asks for slices only, in ascending order, as the stream needs.
-        start, stop, _ = rows.indices(self._n)
-        return self._stream[self._start + start : self._start + stop]
 
 
 class _Counted(CutoutSequence):
