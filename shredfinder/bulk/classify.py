@@ -25,7 +25,8 @@ from shredfinder.imaging import CutoutSequence
 from shredfinder.table.columns import check_columns
 from shredfinder.table.extinction import check_one_ebv, describe_ebv, find_ebv, read_ebv
 from shredfinder.table.patterns import list_exact_names
-from shredfinder.table.scoring import ScoreOptions, load_classifier, warn_unscored
+from shredfinder.table.scoring import ScoreOptions, load_classifier
+from shredfinder.table.summaries import warn_unscored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -137,7 +137,7 @@ def _classify_images(args: argparse.Namespace) -> None:
     from shredfinder import ShredClassifier, ShredTable
     from shredfinder.imaging.reading import list_images
     from shredfinder.table import check_writing, write_catalogue
-    from shredfinder.table.scoring import summarize_scores
+    from shredfinder.table.summaries import summarize_scores
 
     path = args.catalogue
     if not path.exists():
@@ -195,7 +195,7 @@ def _classify_catalogue(args: argparse.Namespace) -> None:
     from shredfinder import ShredClassifier
     from shredfinder.bulk import classify_catalogue, get_state_folder
     from shredfinder.bulk.state import remove_finished
-    from shredfinder.table.scoring import summarize_scores
+    from shredfinder.table.summaries import summarize_scores
 
     remove_finished(args.output)
     # Errors that need no work come first.

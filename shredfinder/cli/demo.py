@@ -116,7 +116,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 def _print_table(table: ShredTable) -> None:
     import numpy as np
 
-    from shredfinder.table.scoring import summarize_scores
+    from shredfinder.table.summaries import summarize_scores
 
     shown = table["objid", "ra", "dec", "r", "type", "label", "p_cnn", "p_cnn_flag"]
     print("\n".join(shown.pformat(max_lines=_MAX_LINES, max_width=-1)))

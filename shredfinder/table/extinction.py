@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from shredfinder.models.description import ModelDescription
 
-__all__ = ["check_one_ebv", "describe_ebv", "find_ebv", "read_ebv", "summarize_correction"]
+__all__ = ["check_one_ebv", "describe_ebv", "find_ebv", "read_ebv"]
 
 # Tables of the Legacy Surveys, and those of `query_candidates`, have this column.
 _NAME = "ebv"
@@ -147,27 +147,3 @@ def describe_ebv(ebv: str | ArrayLike | None) -> dict[str, str]:
     if isinstance(ebv, str):
         return {"ebv": f"column {ebv}"}
     return {"ebv": "given" if np.ndim(ebv) else f"{to_value(ebv, 'ebv', u.mag):g}"}
-
-
-def summarize_correction(table: Any) -> list[str]:
-    """Say that the images of a scored table were corrected for extinction.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table` or ScoredCatalogue
-        Table with the column ``p_cnn``.
-
-    Returns
-    -------
-    lines : list of str
-        One line; none if no image was corrected.
-    """
-    # The scores of a file are arrays without metadata.
-    meta = getattr(table["p_cnn"], "meta", {}).get("shredfinder", {})
-    ebv = getattr(table, "ebv", meta.get("ebv", ""))
-    if ebv in ("", "0"):
-        return []
-    source = f"from the {ebv}" if ebv.startswith("column") else f"of {ebv} mag"
-    return [
-        f"images corrected for extinction with E(B-V) {'as given' if ebv == 'given' else source}"
-    ]

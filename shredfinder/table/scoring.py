@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,18 +13,13 @@ from astropy.table import Table
 
 from shredfinder._utils.columns import as_table
 from shredfinder._utils.runtime import is_notebook
-from shredfinder._utils.validation import quantify
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.models import check_prior
 from shredfinder.models.scorer import ImageScorer
 from shredfinder.table.columns import FLAG_NAME, OPTIONAL_NAMES, check_columns, write_columns
-from shredfinder.table.extinction import (
-    describe_ebv,
-    find_ebv,
-    read_ebv,
-    summarize_correction,
-)
+from shredfinder.table.extinction import describe_ebv, find_ebv, read_ebv
 from shredfinder.table.patterns import PatternFiles, warn_of_names
+from shredfinder.table.summaries import summarize_scores, warn_unscored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +40,6 @@ __all__ = [
     "make_fetcher",
     "open_cutouts",
     "open_service",
-    "summarize_scores",
-    "warn_unscored",
 ]
 
 
@@ -319,64 +311,6 @@ def add_p_cnn(
                 del frame[name]
         for name in columns:
             frame[name] = np.asarray(table[name])
-
-
-def summarize_scores(table: Any, threshold: float = 0.5) -> list[str]:
-    """Summarise a scored table.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table` or ScoredCatalogue
-        Table with the columns ``p_cnn`` and ``p_cnn_flag``.
-    threshold : float, optional
-        Sources with ``p_cnn`` at or above it are shreds.
-
-    Returns
-    -------
-    lines : list of str
-        Numbers of scored sources and of shreds; of unscored sources by reason, and of sources in
-        other colours, if there are any; and whether images were corrected for extinction.
-    """
-    p_cnn, flags = np.asarray(table["p_cnn"]), np.asarray(table["p_cnn_flag"])
-    scored = np.isfinite(p_cnn)
-    n_shreds, n_scored = np.count_nonzero(p_cnn >= threshold), np.count_nonzero(scored)
-    share = f" ({n_shreds / n_scored:.1%})" if n_scored else ""
-    lines = [
-        f"{quantify(len(table), 'source')}, {n_scored:,} scored: "
-        f"{quantify(n_shreds, 'shred')}{share} with p_cnn ≥ {threshold:g}"
-    ]
-    reasons = Counter(flags[~scored].tolist()).most_common()
-    if reasons:
-        listed = ", ".join(f"{n} {reason}" for reason, n in reasons)
-        lines.append(f"{len(table) - n_scored:,} unscored: {listed}")
-    # A flag on a scored row means other colours.
-    n_flagged = np.count_nonzero(flags[scored] != "")
-    if n_flagged:
-        lines.append(f"{n_flagged:,} scored in other colours than the model was trained on")
-    return lines + summarize_correction(table)
-
-
-def warn_unscored(flags: ArrayLike, source: Cutouts | CutoutSequence) -> None:
-    """Warn that no row was scored.
-
-    Parameters
-    ----------
-    flags : array_like of str
-        Why, of shape ``(n,)``.
-    source : Cutouts or CutoutSequence
-        The cutouts; the warning names the first file or address that was tried.
-    """
-    # Counted as objects, since an array of text takes 64 bytes per row.
-    reasons = np.asarray(flags, dtype=object)
-    counts = Counter(reasons)
-    listed = ", ".join(f"{counts[reason]} {reason}" for reason in sorted(counts))
-    first = getattr(source, "first_tried", "")
-    warnings.warn(
-        f"none of {len(reasons)} sources was scored: {listed}"
-        + (f" (the first cutout tried: {first})" if first else ""),
-        ShredfinderWarning,
-        stacklevel=3,
-    )
 
 
 def load_classifier(classifier: ImageScorer | PathLike | None) -> ImageScorer:

@@ -52,6 +52,6 @@ def measure(folder, ending, n_rows):
 def test_memory_hardly_grows_with_the_rows(ending, tmp_path):
     need_format(ending)
     few, many = (measure(tmp_path, ending, n) for n in (200_000, 500_000))
-    # The catalogue itself grows by 122 MB. The documented growth is about ten bytes per row, but the
-    # buffers for the columns of a Parquet file fill up slowly: 30 MB were measured.
+    # The catalogue itself grows by 122 MB. The documented growth is about ten bytes per row, but
+    # the buffers for the columns of a Parquet file fill up slowly: 30 MB were measured.
     assert many - few < 75, (few, many)

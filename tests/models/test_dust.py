@@ -13,7 +13,7 @@ from shredfinder.cutouts import CutoutFetcher, LocalImages
 from shredfinder.datasets import make_field
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.imaging import deredden_images
-from shredfinder.table.scoring import summarize_scores
+from shredfinder.table.summaries import summarize_scores
 from shredfinder.training import redden_image
 
 
