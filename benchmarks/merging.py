@@ -28,6 +28,8 @@ from shredfinder.hosts import find_parents, merge_shreds
 # Galaxies that lie in front of a large disc or behind it.
 ON_DISC = ("on disc", "behind")
 _WRONG_MAG = 0.3
+# A threshold that keeps more galaxies than the usual 0.5.
+_THRESHOLD = 0.8
 
 
 def measure_images(field, parents):
@@ -81,6 +83,8 @@ def judge(field, parents, images=None):
         counts["galaxies", where] += 1
         # A galaxy is swallowed if it is a part of something else.
         counts["swallowed", where] += owner[main[row]] != truth[row]
+        counts["above", where] += sources["p_cnn"][row] >= _THRESHOLD
+    counts["above"] = np.count_nonzero(sources["p_cnn"][shred] >= _THRESHOLD)
     total = np.bincount(main, flux, n)
     measured = error = np.full(n, np.nan)
     flag = np.zeros(n, dtype=bool)
@@ -119,6 +123,12 @@ def summarize(name, counts, offsets):
         *(
             (f"true galaxies swallowed, {where}", ("swallowed", where), ("galaxies", where))
             for where in ("elsewhere", "on a disc")
+        ),
+        (f"shreds with p_cnn ≥ {_THRESHOLD}", "above", "shreds"),
+        (
+            f"true galaxies with p_cnn ≥ {_THRESHOLD}, on a disc",
+            ("above", "on a disc"),
+            ("galaxies", "on a disc"),
         ),
     ]
     lines = [name]
