@@ -23,6 +23,7 @@ __all__ = [
     "split_mask",
     "to_bands",
     "to_bits",
+    "to_bools",
     "to_floats",
     "to_strings",
     "to_value",
@@ -247,13 +248,55 @@ def to_bits(value: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known, bits, 0), known
 
 
+def to_bools(value: Any, name: str) -> np.ndarray:
+    """Convert booleans in any spelling to an array, False where masked.
+
+    Parameters
+    ----------
+    value : bool, array_like or masked array
+        Booleans of any shape; the numbers 0 and 1; or text in any case, ``true``, ``t`` or ``1``
+        and ``false``, ``f`` or ``0``, as CSV files contain it.
+    name : str
+        The argument's name, for error messages.
+
+    Returns
+    -------
+    bools : `~numpy.ndarray` of bool
+        Booleans of the same shape.
+
+    Raises
+    ------
+    TypeError
+        If `value` contains anything else.
+    """
+    data, mask = split_mask(value)
+    array = np.asarray(data)
+    known = np.ones(array.shape, bool) if mask is None else ~mask
+    if array.dtype.kind == "b":
+        return array & known
+    if array.dtype.kind in "iuf":
+        known = known & ~np.isnan(array)
+        true, false = array == 1, array == 0
+    else:
+        # An object column mixes booleans, text and None.
+        items = [item if isinstance(item, bytes) else str(item) for item in array.ravel().tolist()]
+        text = np.char.lower(to_strings(np.array(items, dtype=object), name)).reshape(array.shape)
+        known = known & ~np.isin(text, ("", "none", "nan"))
+        true, false = np.isin(text, ("true", "t", "1")), np.isin(text, ("false", "f", "0"))
+    wrong = known & ~true & ~false
+    if np.any(wrong):
+        raise TypeError(f"{name} must be true or false: got {array[wrong].tolist()[0]!r}")
+    return true & known
+
+
 def to_strings(value: Any, name: str) -> np.ndarray:
     """Convert strings or bytes to stripped strings, empty where masked.
 
     Parameters
     ----------
     value : str, bytes, array_like or masked array
-        Text of any shape, padded with blanks or not.
+        Text of any shape, padded with blanks or not. Numbers that are all masked or NaN count as
+        empty text.
     name : str
         The argument's name, for error messages.
 
@@ -275,12 +318,14 @@ def to_strings(value: Any, name: str) -> np.ndarray:
     elif array.dtype.kind == "S":
         # FITS strings are bytes.
         array = np.char.decode(array, "ascii", "replace")
-    elif array.dtype.kind == "U":
-        array = np.asarray(array)
-    elif array.size == 0:
-        array = array.astype(str)
-    else:
-        raise TypeError(f"{name} must be text: got {_describe(value)}")
+    elif array.dtype.kind != "U":
+        # Readers of CSV files take an empty column for numbers, all masked or NaN.
+        known = np.ones(array.shape, bool) if mask is None else ~mask
+        if array.dtype.kind == "f":
+            known &= ~np.isnan(array)
+        if known.any():
+            raise TypeError(f"{name} must be text: got {_describe(value)}")
+        array = np.full(array.shape, "")
     array = np.asarray(np.char.strip(array))
     if mask is not None:
         array = np.where(mask, "", array)

@@ -21,6 +21,7 @@ from shredfinder._utils.table_files import (
     identify_file,
     read_table,
 )
+from shredfinder._utils.units import to_bools
 from shredfinder.catalogs.paging import normalize
 from shredfinder.catalogs.skyserver import read_csv_lines
 from shredfinder.catalogs.standard import raw_columns, standardize
@@ -246,11 +247,7 @@ def _drop_duplicates(rows: Table, preset: CatalogPreset) -> Table:
     column = find_column(rows, preset.primary, required=False) if preset.primary else None
     if column is None or not len(rows):
         return rows
-    values = rows[column]
-    if values.dtype.kind in "SUO":  # CSV files may write True or t
-        first = np.char.lower(np.char.strip(np.asarray(values).astype(str)))
-        return rows[np.isin(first, ("1", "t", "true"))]
-    return rows[np.ma.filled(np.ma.asarray(values), 0) == 1]
+    return rows[to_bools(rows[column], column)]
 
 
 def _open(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from shredfinder._utils.units import verdict
+from shredfinder._utils.units import to_bools, verdict
 from shredfinder.surveys import LEGACY, SAGA_THRESHOLDS, Survey, get_survey
 
 __all__ = ["CUT_PRESETS", "CutPreset", "QualityResult", "get_preset", "register_preset"]
@@ -236,7 +236,7 @@ class QualityResult:
         if not criteria:
             raise ValueError("criteria is empty: a cut needs at least one criterion")
         # Copies, so that a later change of the caller's arrays does not change the result.
-        arrays = np.broadcast_arrays(*(np.asarray(mask, dtype=bool) for mask in criteria.values()))
+        arrays = np.broadcast_arrays(*(to_bools(mask, name) for name, mask in criteria.items()))
         self._masks = dict(zip(criteria, (mask.copy() for mask in arrays), strict=True))
         self.criteria = {name: verdict(mask) for name, mask in self._masks.items()}
         self.passed = verdict(np.logical_and.reduce(list(self._masks.values())))

@@ -241,7 +241,7 @@ def _parent_flags(parents, main):
     """Return why the main rows were not judged: unscored, or without a position."""
     if "parent_flag" not in parents.colnames:
         return np.full(main.size, "")
-    return np.asarray(parents["parent_flag"])[main].astype(str)
+    return to_strings(parents["parent_flag"], "parent_flag")[main]
 
 
 def _join_flags(*columns):
@@ -348,7 +348,7 @@ def _blank_scores(merged, p_name, moved):
     """Remove the scores of recovered galaxies: they are those of a piece."""
     if p_name is None or not moved.any():
         return
-    for name in (p_name, f"{p_name}_std", f"{p_name}_novelty"):
+    for name in (p_name, *(f"{p_name}_{kind}" for kind in ("std", "novelty", "robust")), "p_other"):
         found = find_column(merged, name, required=False)
         if found is not None:
             write_rows(merged, found, np.full(moved.size, np.nan), moved)

@@ -13,7 +13,7 @@ from astropy.table import Column, Table
 from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_degrees
-from shredfinder._utils.units import split_mask, to_value
+from shredfinder._utils.units import split_mask, to_strings, to_value
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.assignment import Sources, assign
 from shredfinder.hosts.ellipse import elliptical_radii, is_large_galaxy_entry, usable_ellipses
@@ -273,7 +273,7 @@ def _is_no_galaxy(table, column):
     flag = find_column(table, f"{column}_flag", required=False)
     if flag is None:
         return np.zeros(len(table), bool)
-    return np.ma.filled(table[flag], "").astype(str) == CutoutFlag.NOT_A_GALAXY
+    return to_strings(table[flag], flag) == CutoutFlag.NOT_A_GALAXY
 
 
 def _warn_of_gaps(scored, placed):

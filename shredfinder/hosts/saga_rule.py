@@ -13,7 +13,7 @@ from astropy.table import Table
 from shredfinder._utils.columns import find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_degrees
-from shredfinder._utils.units import to_floats, to_strings
+from shredfinder._utils.units import to_bools, to_floats, to_strings
 from shredfinder.exceptions import ShredfinderWarning
 from shredfinder.hosts.ellipse import (
     SPEED_OF_LIGHT,
@@ -459,7 +459,7 @@ def compare_removals(
        p_cnn alone   1      1        0
            neither   1      0        1
     """
-    rule = np.asarray(by_rule, dtype=bool)
+    rule = to_bools(by_rule, "by_rule")
     _, network = classify(p_cnn, threshold, "p_cnn")
     labels = None if label is None else to_strings(label, "label")
     for name, values in (("p_cnn", network), ("label", labels)):

@@ -12,7 +12,7 @@ from astropy.table import Column, Table, vstack
 
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_positions
-from shredfinder._utils.units import to_floats
+from shredfinder._utils.units import to_bools, to_floats
 from shredfinder._utils.validation import quantify
 from shredfinder.cuts import get_preset, saga_cut
 from shredfinder.exceptions import MissingDependencyError, ShredfinderWarning
@@ -186,7 +186,9 @@ def merge_sample(
     hosts = _with_ellipses(hosts)
     p_cnn, shred = classify(table["p_cnn"], threshold, "p_cnn")
     names = set(table.colnames)
-    entry = np.asarray(table["host_entry"], bool) if "host_entry" in names else np.zeros_like(shred)
+    entry = np.zeros_like(shred)
+    if "host_entry" in names:
+        entry = to_bools(table["host_entry"], "host_entry")
     good = np.isfinite(p_cnn) & ~shred & ~entry
     before = good & (np.arange(len(table)) < n_candidates)
     with warnings.catch_warnings():

@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.fractions import binned_shred_fractions, shred_fraction
+from shredfinder._utils.units import to_bools
 from shredfinder._utils.validation import quantify
 from shredfinder.imaging import CutoutFlag
 
@@ -119,7 +120,7 @@ class SatelliteSearch:
 
     @property
     def _entry(self) -> np.ndarray:
-        return np.asarray(self.candidates["host_entry"], dtype=bool)
+        return to_bools(self.candidates["host_entry"], "host_entry")
 
     @property
     def _counted(self) -> ShredTable:
@@ -271,7 +272,7 @@ def count_steps(table: Table, candidates: Table, threshold: float) -> Table:
     usable = np.isin(
         np.asarray(candidates["p_cnn_flag"]), [CutoutFlag.GOOD.value, CutoutFlag.OTHER_COLORS.value]
     )
-    entry = np.asarray(candidates["host_entry"], dtype=bool)
+    entry = to_bools(candidates["host_entry"], "host_entry")
     with np.errstate(invalid="ignore"):
         galaxy = p_cnn < threshold
     # Names of the steps are part of the public table.

@@ -13,7 +13,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 
 from shredfinder._utils.fractions import check_threshold
-from shredfinder._utils.units import to_value
+from shredfinder._utils.units import to_bools, to_value
 from shredfinder.catalogs import count_sources, get_catalog_preset, query_candidates, resolve_name
 from shredfinder.config import conf
 from shredfinder.cuts import get_preset
@@ -479,7 +479,7 @@ def _count_by_host(
     if hosts is None or not len(scored):
         return Table()
     # The entry of a host is not one of its satellites.
-    rows = scored[~np.asarray(scored["host_entry"], dtype=bool)]
+    rows = scored[~to_bools(scored["host_entry"], "host_entry")]
     with warnings.catch_warnings():
         # Warns of unscored rows, which the summary counts already.
         warnings.simplefilter("ignore", ShredfinderWarning)

@@ -33,6 +33,7 @@ __all__ = [
     "STD_NAME",
     "blank_row",
     "check_columns",
+    "drop_formats",
     "format_scores",
     "restore_columns",
     "score_template",
@@ -288,6 +289,30 @@ def format_scores(table: Table) -> None:
         table[P_NAME].info.format = _FORMAT
 
 
+def drop_formats(table: Table, names: Sequence[str]) -> Table:
+    """Return a table of which some columns are written with all digits, without copying data.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The table.
+    names : sequence of str
+        Columns whose format for display is dropped.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        The table itself if no columns are given; else a plain one.
+    """
+    if not names:
+        return table
+    # Writers make tables of the same class, which would set the scores' format again.
+    plain = (QTable if isinstance(table, QTable) else Table)(table, copy=False)
+    for name in names:
+        plain[name].info.format = None
+    return plain
+
+
 def with_all_digits(table: Table) -> Table:
     """Return a table whose scores are written with all digits, without copying data.
 
@@ -302,12 +327,8 @@ def with_all_digits(table: Table) -> Table:
         The table itself if its scores have no format, or one that the user chose; else a plain
         one.
     """
-    if P_NAME not in table.colnames or table[P_NAME].info.format != _FORMAT:
-        return table
-    # Writers make tables of the same class, which would set the format again.
-    plain = (QTable if isinstance(table, QTable) else Table)(table, copy=False)
-    plain[P_NAME].info.format = None
-    return plain
+    rounded = P_NAME in table.colnames and table[P_NAME].info.format == _FORMAT
+    return drop_formats(table, [P_NAME] if rounded else [])
 
 
 def _restore_p(table, name):

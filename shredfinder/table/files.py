@@ -13,7 +13,7 @@ from astropy.table import serialize
 from shredfinder._utils.files import atomic_write, writing_errors
 from shredfinder._utils.leftovers import temporary_beside
 from shredfinder._utils.table_files import import_packages, read_table
-from shredfinder.table.columns import FLAG_NAME, P_NAME, with_all_digits
+from shredfinder.table.columns import FLAG_NAME, P_NAME, drop_formats
 from shredfinder.table.portable import make_writable
 from shredfinder.table.tables import ShredTable
 
@@ -36,6 +36,8 @@ _EXTENSIONS = {
     ".csv": "ascii.csv",
     ".ecsv": "ascii.ecsv",
 }
+# Text formats that round numbers to their format for display, such as TDISPn of a FITS file.
+_ROUNDED = ("ascii.csv", "ascii.tab", "ascii.rdb")
 # Without these, HDF5 files would lose units, descriptions and the model's provenance.
 _OPTIONS = {"hdf5": {"serialize_meta": True, "path": "table"}}
 # TFIELDS of the FITS standard 4.0, section 7.2.1
@@ -208,7 +210,10 @@ def write_catalogue(table: Table, path: PathLike) -> None:
 
 
 def _write(table, temporary, kind, path):
-    table = with_all_digits(make_writable(table, kind, path))
+    table = make_writable(table, kind, path)
+    if kind in _ROUNDED:
+        kinds = {name: getattr(table[name], "dtype", np.dtype("O")).kind for name in table.colnames}
+        table = drop_formats(table, [name for name, letter in kinds.items() if letter in "fc"])
     try:
         table.write(temporary, format=kind, **_OPTIONS.get(kind, {}))
     except OSError as error:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, QTable, Table, vstack
 
@@ -246,3 +247,15 @@ def test_columns_of_fits_are_counted_with_all_that_are_added(tmp_path):
         check_writing(table, tmp_path / "a.fits")
     with pytest.raises(ValueError, match="does not distinguish the column names 'Label'"):
         check_writing(Table({"Label": [1]}), tmp_path / "a.fits", ["label"])
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("ending", ["csv", "tsv", "ecsv", "vot"])
+def test_text_has_all_digits(cls, ending, tmp_path):
+    """FITS files may give columns a format for display."""
+    table = cls({"ra": [10.123456789] * u.deg, "n": [7], "name": ["x"]})
+    table["ra"].info.format, table["n"].info.format = ".2f", "03d"
+    path = tmp_path / f"t.{ending}"
+    write_catalogue(table, path)
+    assert read_catalogue(path)["ra"][0] == 10.123456789
+    assert table["ra"].info.format == ".2f"
