@@ -10,7 +10,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, MaskedColumn
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.positions import get_degrees, get_positions
 from shredfinder._utils.units import to_value
 from shredfinder.exceptions import ShredfinderWarning
@@ -157,7 +157,7 @@ def join_hosts(
 
     Parameters
     ----------
-    candidates : `~astropy.table.Table`
+    candidates : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Candidates with their positions, and ``ref_cat`` where the survey has it.
     hosts, radius, cosmology, min_distance, distance
         As for `match_hosts`.
@@ -195,6 +195,7 @@ def join_hosts(
           A                 0.03       True
           A                 6.98      False
     """
+    candidates = as_table(candidates, "candidates")
     _check_columns(candidates)
     coords = get_positions(candidates, position)
     matches = match_hosts(

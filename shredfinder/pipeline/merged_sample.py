@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table, vstack
 
+from shredfinder._utils.columns import as_table
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.units import to_bools, to_floats
@@ -37,6 +38,7 @@ _NEAR = 60 * u.arcsec
 _FAINTER = 1.0
 # Galaxies in the gallery of the largest changes.
 _N_LARGEST = 12
+_NEEDED = ("objid", "ra", "dec", "g", "r", "r_eff", "mu_err", "gr_err", "p_cnn")
 _ELLIPSE = {"petro_th90", "petro_ba90", "petro_phi90"}
 
 
@@ -179,10 +181,17 @@ def merge_sample(
     2
     """
     preset = get_preset(cuts)
-    table = ShredTable(candidates)
+    table = ShredTable(as_table(candidates, "candidates"))
     n_candidates = len(table)
+    missing = [name for name in _NEEDED if name not in table.colnames]
+    if missing:
+        raise KeyError(
+            f"candidates lack {quantify(len(missing), 'column')} of query_candidates: "
+            f"{', '.join(missing)} (in lower case); they have {', '.join(table.colnames)}"
+        )
     if neighbours is not None and len(neighbours):
-        table = ShredTable(vstack([table, ShredTable(neighbours)], metadata_conflicts="silent"))
+        others = ShredTable(as_table(neighbours, "neighbours"))
+        table = ShredTable(vstack([table, others], metadata_conflicts="silent"))
     hosts = _with_ellipses(hosts)
     p_cnn, shred = classify(table["p_cnn"], threshold, "p_cnn")
     names = set(table.colnames)

@@ -7,8 +7,8 @@ from astropy.table import MaskedColumn, Table
 
 from shredfinder import ShredTable
 from shredfinder._utils.units import to_bools, to_strings
-from shredfinder.datasets import example_candidates, example_cutouts
-from shredfinder.hosts import compare_removals, find_parents
+from shredfinder.datasets import example_candidates, example_cutouts, example_hosts
+from shredfinder.hosts import compare_removals, find_parents, join_hosts
 from shredfinder.pipeline import merge_sample
 from shredfinder.table import write_catalogue
 
@@ -109,3 +109,21 @@ def test_empty_text(dtype):
     assert to_strings([np.nan, np.nan], "x").tolist() == ["", ""]
     with pytest.raises(TypeError, match="x must be text"):
         to_strings(np.ma.masked_array([1, 2], [False, True]), "x")
+
+
+@pytest.mark.parametrize("make", [Table.to_pandas, Table.as_array])
+def test_other_tables(scored, make):
+    """Not only astropy's tables are joined with hosts and merged."""
+    joined = join_hosts(make(scored), example_hosts())
+    assert joined["host_entry"].tolist() == scored["host_entry"].tolist()
+    found, expected = merge_sample(make(scored)), merge_sample(scored)
+    assert found.satellites["objid"].tolist() == expected.satellites["objid"].tolist()
+
+
+def test_lacking_columns(scored):
+    del scored["g"]
+    scored.rename_column("objid", "OBJID")
+    with pytest.raises(KeyError, match="lack 2 columns of query_candidates: objid, g "):
+        merge_sample(scored)
+    with pytest.raises(TypeError, match="candidates must be a SkyCoord, a Table"):
+        merge_sample([scored])
