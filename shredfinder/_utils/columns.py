@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 
-def as_table(catalog: Any, name: str = "the table") -> Table:
+def as_table(catalog: Any, name: str = "the table", also: str = "") -> Table:
     """Convert a catalogue to an astropy table, without copying a table or an array.
 
     Parameters
@@ -26,6 +26,8 @@ def as_table(catalog: Any, name: str = "the table") -> Table:
         The catalogue.
     name : str, optional
         What the error message calls it.
+    also : str, optional
+        What else the caller accepts, such as ``"a SkyCoord, "``, for the error message.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def as_table(catalog: Any, name: str = "the table") -> Table:
     if isinstance(catalog, np.ndarray) and catalog.dtype.names:
         return Table(catalog, copy=False)
     raise TypeError(
-        f"{name} must be a SkyCoord, a Table, a DataFrame or a structured array: "
+        f"{name} must be {also}a Table, a DataFrame or a structured array: "
         f"got {type(catalog).__name__}"
     )
 

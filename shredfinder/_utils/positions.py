@@ -147,7 +147,7 @@ def get_degrees(
                 "flatten them"
             )
         return _from_coords(catalog.reshape(-1), name)
-    table = catalog if isinstance(catalog, Table) else as_table(catalog, name)
+    table = catalog if isinstance(catalog, Table) else as_table(catalog, name, "a SkyCoord, ")
     if position is None:
         position = _find_position(table, name)
     if isinstance(position, (str, SkyCoord)):

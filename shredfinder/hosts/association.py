@@ -73,7 +73,7 @@ def associate_shreds(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Candidates with columns ``ra``, ``dec`` and ``p_column``.
     hosts : `~astropy.table.Table`
         Hosts, as for `match_hosts`.

@@ -62,7 +62,7 @@ def merge_shreds(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Scored catalogue with positions and fluxes or magnitudes. It is not changed.
     method : {"catalog", "image"}, optional
         How the photometry is made: the sum of the catalogue's fluxes, or, for galaxies with

@@ -66,7 +66,7 @@ def find_parents(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Scored catalogue of ``n`` rows with positions and ``p_column``. Fluxes or magnitudes and
         half-light radii are used where they are found; without them, only separations are.
     cutouts : Cutouts or CutoutSequence, optional

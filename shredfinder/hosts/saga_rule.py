@@ -10,7 +10,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_degrees
 from shredfinder._utils.units import to_bools, to_floats, to_strings
@@ -74,7 +74,7 @@ def saga_shreds(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Catalogue of ``n`` rows with positions, r magnitudes or fluxes (corrected for extinction if
         the columns for that are there) and half-light radii. Columns that are used if they exist:
         errors; redshifts; ``ba`` and ``phi`` (axis ratio, and position angle in degrees), or the
@@ -152,6 +152,7 @@ def saga_shreds(
       3 False         3
       4  True         1 magnitude error
     """
+    table = as_table(table)
     _, identifiers = find_identifiers(table, id_column)
     sources = _read_sources(table, redshift, position, survey)
     exempt = sources.atlas.copy()

@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.fractions import classify
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.units import to_value
@@ -45,7 +45,7 @@ def build_pool(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Scored candidates near hosts (`~shredfinder.hosts.join_hosts`), with positions.
     n_sources : int, optional
         Number of sources in the pool; the paper labelled 5,000.
@@ -103,6 +103,7 @@ def build_pool(
     (100, 40)
     """
     check_count(n_sources, "n_sources")
+    table = as_table(table)
     check_pool_columns(table)
     share = to_value(shred_share, "shred_share", u.dimensionless_unscaled)
     if not 0 <= share <= 1:

@@ -8,7 +8,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 
-from shredfinder._utils.columns import find_column
+from shredfinder._utils.columns import as_table, find_column
 from shredfinder._utils.fractions import shred_fraction
 from shredfinder._utils.positions import get_positions
 from shredfinder.catalogs import get_catalog_preset, iter_rows
@@ -44,7 +44,7 @@ def fractions_by_preset(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Scored catalogue with the survey's own columns, before any cut.
     survey : str, optional
         Name or alias of the survey, such as ``"sdss"``.
@@ -96,6 +96,7 @@ def fractions_by_preset(
     ------ ------ -------- --------------
      paper      2        1            0.5
     """
+    table = as_table(table)
     p_cnn = table[find_column(table, p_column)]
     # Without hosts, all candidates are counted.
     near = np.ones(len(table), dtype=bool)

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shredfinder._utils.columns import as_table
 from shredfinder._utils.leftovers import temporary_beside
 from shredfinder.exceptions import ShredfinderWarning
 
@@ -39,7 +40,7 @@ def send_samp(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         The table, sent as a VOTable with units, UCDs and descriptions.
     center : `~astropy.coordinates.SkyCoord`, optional
         Position for the programs to point at.
@@ -95,7 +96,7 @@ def send_samp(
     # Programs may read the file again at any time while the sender runs.
     atexit.register(stack.close)
     path = folder / "table.vot"
-    table.write(path, format="votable")
+    as_table(table).write(path, format="votable")
     client = samp.SAMPIntegratedClient(
         name="shredfinder",
         description="Finds galaxy shreds in photometric catalogues",

@@ -9,6 +9,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
+from shredfinder._utils.columns import as_table
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
@@ -44,7 +45,7 @@ def show_aladin(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         The sources, ``n`` rows.
     aladin : ipyaladin.Aladin, optional
         Widget to add the sources to; by default a new one, whose view holds all of them.
@@ -85,6 +86,7 @@ def show_aladin(
     ['p_cnn 0.8 to 1.0', 'p_cnn 0.0 to 0.2']
     """
     package = import_optional("ipyaladin", "showing sources in Aladin Lite")
+    table = as_table(table)
     coords = get_positions(table, position)
     missing = [name for name in columns if name not in table.colnames]
     if missing:

@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from shredfinder._utils.columns import as_table
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
 from shredfinder.plotting.style import draw_circles, draw_cross, make_axes, make_figure
@@ -62,7 +63,7 @@ def plot_field(
         the order of ``wcs`` (in FITS images the first row is the lowest).
     wcs : `~astropy.wcs.WCS`
         Celestial coordinates of the image.
-    table : `~astropy.table.Table`, optional
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array, optional
         The sources.
     coords : `~astropy.coordinates.SkyCoord`, optional
         Positions of the sources, one per row; by default those that
@@ -108,6 +109,7 @@ def plot_field(
     True
     """
     _import_matplotlib("matplotlib.figure")
+    table = None if table is None else as_table(table)
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"the image must have shape (height, width, 3): got {image.shape}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shredfinder._utils.columns import get_mask, get_plain_values, is_scalar_column
+from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
 from shredfinder._utils.files import check_no_address
 from shredfinder._utils.identifiers import check_digits
 from shredfinder.exceptions import ShredfinderWarning
@@ -134,7 +134,7 @@ def find_image_files(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Table of ``n`` rows.
     folder : path-like
         Folder of the files.
@@ -169,7 +169,7 @@ def find_image_files(
     >>> find_image_files(table, ".", "{field}.png")
     ['a.png', None]
     """
-    return PatternFiles(table, folder, pattern)[:]
+    return PatternFiles(as_table(table), folder, pattern)[:]
 
 
 def list_exact_names(pattern: str | None) -> list[str]:

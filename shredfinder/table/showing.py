@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.columns import as_table
 from shredfinder.imaging import Cutouts, CutoutSequence, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX, join_cutouts
 from shredfinder.surveys import DEFAULT_SURVEY
@@ -57,7 +58,7 @@ def show_cutouts(
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
+    table : `~astropy.table.Table`, `pandas.DataFrame` or structured array
         Table of ``n`` rows, with or without ``p_cnn``.
     cutouts : Cutouts, `~numpy.ndarray`, sequence of path-like, or path-like, optional
         Images of all ``n`` rows, in their order, as for `~shredfinder.add_p_cnn`; only those of
@@ -109,6 +110,7 @@ def show_cutouts(
 
     if max_rows is not None and max_rows < 1:
         raise ValueError(f"max_rows must be positive, or None to show all rows, got {max_rows!r}")
+    table = as_table(table)
     columns = table.colnames[:1] if columns is None else list(columns)
     _check_names(table, columns)
     chosen = _sort(table, _choose(rows, len(table)), sort)

@@ -1,16 +1,17 @@
 """Scored tables that come back from files whose types are guessed."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from astropy.table import MaskedColumn, Table
 
 from shredfinder import ShredTable
 from shredfinder._utils.units import to_bools, to_strings
-from shredfinder.datasets import example_candidates, example_cutouts, example_hosts
-from shredfinder.hosts import compare_removals, find_parents, join_hosts
-from shredfinder.pipeline import merge_sample
-from shredfinder.table import write_catalogue
+from shredfinder.datasets import example_candidates, example_cutouts, example_field, example_hosts
+from shredfinder.hosts import compare_removals, find_parents, join_hosts, saga_shreds
+from shredfinder.pipeline import build_pool, merge_sample
+from shredfinder.table import find_image_files, show_cutouts, write_catalogue
+
+pd = pytest.importorskip("pandas")
 
 
 def read_astropy(path):
@@ -120,10 +121,26 @@ def test_other_tables(scored, make):
     assert found.satellites["objid"].tolist() == expected.satellites["objid"].tolist()
 
 
+@pytest.mark.parametrize("make", [Table.to_pandas, Table.as_array])
+def test_other_tables_in_other_functions(scored, make):
+    field = example_field()
+    del scored["label"]
+    scored["objid"] = scored["objid"].astype(str)
+    table = make(scored)
+    assert len(build_pool(table, 20, random_state=1)) == 20
+    assert len(find_parents(table)) == len(saga_shreds(table)) == len(scored)
+    assert len(find_image_files(table, ".")) == len(scored)
+    assert len(show_cutouts(table, example_cutouts(), max_rows=5).html) > 1000
+    pytest.importorskip("matplotlib")
+    from shredfinder.plotting import plot_field
+
+    assert plot_field(field.image, field.wcs, table).has_data()
+
+
 def test_lacking_columns(scored):
     del scored["g"]
     scored.rename_column("objid", "OBJID")
     with pytest.raises(KeyError, match="lack 2 columns of query_candidates: objid, g "):
         merge_sample(scored)
-    with pytest.raises(TypeError, match="candidates must be a SkyCoord, a Table"):
+    with pytest.raises(TypeError, match="candidates must be a Table"):
         merge_sample([scored])
