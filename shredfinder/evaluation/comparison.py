@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.units import to_floats
 from shredfinder.evaluation.metrics import (
     compute_metrics,
+    read_labels,
     resample_groups,
     select_scored,
     summarize_samples,
@@ -150,12 +152,13 @@ def compare_models(
     >>> found["accuracy"]["low"] > 0
     True
     """
-    y = np.asarray(y)
+    y, p_cnn = read_labels(y), to_floats(p_cnn, "p_cnn")
+    p_other = to_floats(p_other, "p_other")
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"there are {len(y)} labels but groups of shape {groups.shape}")
     # A sum is NaN if either term is.
-    scored = np.isfinite(np.asarray(p_cnn, float) + np.asarray(p_other, float))
+    scored = np.isfinite(p_cnn + p_other)
     labels, p, other = _validate_pair(y, p_cnn, p_other)
     groups = groups[scored]
 
@@ -177,7 +180,7 @@ def _validate_pair(
     y: ArrayLike, p_cnn: ArrayLike, p_other: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return labels and probabilities of the sources that both models scored."""
-    p, other = np.array(p_cnn, dtype=float), np.array(p_other, dtype=float)
+    p, other = to_floats(p_cnn, "p_cnn").copy(), to_floats(p_other, "p_other").copy()
     if p.shape != other.shape:
         raise ValueError(
             f"the probabilities of both models must have the same shape, got {p.shape} and "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from shredfinder._utils.units import to_floats
 from shredfinder.models.labels import encode_labels
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def make_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    p_shred = np.asarray(p_shred, dtype=float)
+    p_shred = to_floats(p_shred, "p_shred")
     rows = np.flatnonzero(np.isfinite(p_shred))
     group_of = np.arange(len(p_shred)) if groups is None else np.asarray(groups)
     splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)

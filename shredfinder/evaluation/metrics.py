@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.fractions import split_into_bins
+from shredfinder._utils.units import split_mask, to_floats
 from shredfinder.models.priors import adjust_prior
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "calibration_error",
     "compute_metrics",
     "prevalence_metrics",
+    "read_labels",
     "resample_groups",
     "select_scored",
     "summarize_samples",
@@ -210,7 +212,7 @@ def bootstrap_metrics(
     >>> intervals["completeness"]
     (0.5, 1.0)
     """
-    y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    y, p = read_labels(y), to_floats(p_cnn, "p_cnn")
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if y.shape != p.shape or groups.shape != y.shape:
         raise ValueError(
@@ -283,7 +285,7 @@ def binned_metrics(
         2   2 1.0      1.0
         3   2 1.0      1.0
     """
-    y, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    y, p = read_labels(y), to_floats(p_cnn, "p_cnn")
     if np.shape(values) != y.shape or p.shape != y.shape:
         raise ValueError(
             f"labels, probabilities and values must have the same shape, got {y.shape}, {p.shape} "
@@ -370,9 +372,16 @@ def summarize_samples(
     return intervals
 
 
+def read_labels(y: ArrayLike) -> np.ndarray:
+    """Return labels as an array, NaN where they are masked."""
+    data, mask = split_mask(y)
+    labels = np.asarray(data)
+    return labels if mask is None or not mask.any() else np.where(mask, np.nan, labels)
+
+
 def select_scored(y: ArrayLike, p_cnn: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Validate labels and probabilities; return those of the scored rows."""
-    labels, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    labels, p = read_labels(y), to_floats(p_cnn, "p_cnn")
     if labels.shape != p.shape or labels.ndim != 1:
         raise ValueError(
             f"labels and probabilities must have the shape (n,), got {labels.shape} and {p.shape}"

@@ -9,7 +9,8 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.fractions import classify
-from shredfinder.evaluation.metrics import select_scored
+from shredfinder._utils.units import to_floats
+from shredfinder.evaluation.metrics import read_labels, select_scored
 from shredfinder.models.priors import check_prior
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def estimate_shred_fraction(
 def _validate_labelled(
     y: ArrayLike, p: ArrayLike, groups: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y, p = np.asarray(y), np.asarray(p, dtype=float)
+    y, p = read_labels(y), to_floats(p, "p_cnn")
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"there are {len(y)} labelled sources but groups of shape {groups.shape}")

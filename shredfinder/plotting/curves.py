@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from shredfinder._utils.fractions import binomial_fractions
+from shredfinder._utils.units import to_floats
 from shredfinder.evaluation import calibration_error, compute_metrics
-from shredfinder.evaluation.metrics import select_scored
+from shredfinder.evaluation.metrics import read_labels, select_scored
 from shredfinder.models.priors import check_prior
 from shredfinder.plotting.style import make_axes
 
@@ -252,7 +253,7 @@ def _split(
     y: ArrayLike, p_cnn: ArrayLike, folds: ArrayLike | None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split labels and probabilities by fold, without unscored sources."""
-    truth, p = np.asarray(y), np.asarray(p_cnn, dtype=float)
+    truth, p = read_labels(y), to_floats(p_cnn, "p_cnn")
     fold = np.zeros(len(truth), dtype=int) if folds is None else np.asarray(folds)
     if fold.shape != truth.shape:
         raise ValueError(f"there are {len(truth)} labels but folds of shape {fold.shape}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from shredfinder._utils.units import to_floats
 from shredfinder.plotting.style import draw_cross, make_figure
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ def plot_class_gallery(
     >>> len(figure.axes)
     12
     """
-    p = np.asarray(p_cnn, dtype=float)
-    truth = np.full(len(p), np.nan) if y is None else np.asarray(y, dtype=float)
+    p = to_floats(p_cnn, "p_cnn")
+    truth = np.full(len(p), np.nan) if y is None else to_floats(y, "y")
     if cutouts.images.shape[-1] != 3 or not p.shape == truth.shape == (len(cutouts),):
         raise ValueError(
             f"a gallery needs colour images with one probability and class each: got images of "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.runtime import import_optional
+from shredfinder._utils.units import to_floats
 from shredfinder.plotting.style import COLORS, make_axes
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def plot_p_cnn(
     >>> ax.get_xlabel()
     'p_cnn'
     """
-    p: np.ndarray = np.ma.filled(np.ma.asarray(p_cnn, dtype=float), np.nan)
+    p = to_floats(p_cnn, "p_cnn")
     if y is not None and np.shape(y) != p.shape:
         raise ValueError(f"classes must have the same shape as p_cnn, {p.shape}: got {np.shape(y)}")
     ax = make_axes(4.8, 3.3) if ax is None else ax
@@ -75,7 +76,7 @@ def plot_p_cnn(
     scored = np.isfinite(p)
     kinds = [("all sources", scored, _UNKNOWN, True)]
     if y is not None:
-        y = np.asarray(y)
+        y = to_floats(y, "y")
         kinds = [
             ("galaxies", scored & (y == 0), _GALAXY, True),
             ("shreds", scored & (y == 1), _SHRED, False),
