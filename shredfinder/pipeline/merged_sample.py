@@ -237,8 +237,8 @@ def _passes(merged, preset):
 
 
 def _list_changes(table, merged, main, changed, kind, before, now):
-    entry_r = np.where(kind == "galaxy", np.asarray(table["r"], dtype=float)[main], np.nan)
-    r_mag = np.asarray(merged["r"], dtype=float)
+    entry_r = np.where(kind == "galaxy", to_floats(table["r"], "r", u.mag)[main], np.nan)
+    r_mag = to_floats(merged["r"], "r", u.mag)
     changes = Table(merged["objid", "ra", "dec", "merge_kind", "n_shreds"])
     for name, values, words in (
         ("r_before", entry_r, "r magnitude of the entry"),

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from shredfinder._utils.columns import as_table
-from shredfinder._utils.positions import get_positions
+from shredfinder._utils.positions import get_degrees, get_positions
 from shredfinder._utils.runtime import import_optional
+from shredfinder._utils.units import to_floats
 from shredfinder.plotting.style import draw_circles, draw_cross, make_axes, make_figure
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
     from astropy.visualization.wcsaxes import WCSAxes
     from astropy.wcs import WCS
@@ -387,7 +388,7 @@ def _draw_plain(ax: WCSAxes, wcs: WCS, table: Table, radius: float) -> None:
     if not len(table):
         return
     # Pixels count from 0, as in matplotlib.
-    x, y = wcs.wcs_world2pix(np.asarray(table["ra"]), np.asarray(table["dec"]), 0)
+    x, y = wcs.wcs_world2pix(*get_degrees(table), 0)
     draw_circles(ax, x, y, np.full(len(x), radius), edgecolors="white", linewidths=0.8)
 
 
@@ -408,7 +409,7 @@ def _choose_square(view: FieldView, panel: FieldPanel, threshold: float) -> SkyC
     table = panel.table
     if not {"p_cnn", "r"} <= set(table.colnames) or not len(table):
         return view.host
-    sky = SkyCoord(np.asarray(table["ra"]), np.asarray(table["dec"]), unit="deg")
+    sky = get_positions(table)
     side = view.image.shape[1] * abs(view.wcs.wcs.cdelt[0]) * u.deg
     # Only sources around which the whole square fits into the image.
     room = (side - view.cutout_size) / 2
@@ -416,9 +417,10 @@ def _choose_square(view: FieldView, panel: FieldPanel, threshold: float) -> SkyC
     east, north = view.host.spherical_offsets_to(sky)
     fits = (abs(east) < room) & (abs(north) < room)
     with np.errstate(invalid="ignore"):
-        shred = np.asarray(table["p_cnn"]) >= threshold
+        shred = to_floats(table["p_cnn"], "p_cnn") >= threshold
     for rows in (np.flatnonzero(fits & shred), np.flatnonzero(fits)):
         if rows.size:
             # Sources without a magnitude count as the faintest.
-            return sky[rows[np.argmin(np.nan_to_num(np.asarray(table["r"])[rows], nan=99.0))]]
+            r_mag = to_floats(table["r"], "r", u.mag)[rows]
+            return sky[rows[np.argmin(np.nan_to_num(r_mag, nan=99.0))]]
     return view.host
