@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shredfinder._utils.units import to_floats
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -67,7 +69,7 @@ def next_to_label(
     >>> next_to_label([0.01, 0.45, 0.9, 0.52], 2, labelled=[False, False, False, True])
     array([1, 2])
     """
-    p_shred = np.ma.filled(np.ma.asarray(p_shred, dtype=float), np.nan)
+    p_shred = to_floats(p_shred, "p_shred")
     if p_shred.ndim != 1:
         raise ValueError(f"p_shred must be one-dimensional, not of shape {p_shred.shape}")
     if n < 1:

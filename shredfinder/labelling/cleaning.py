@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from shredfinder._utils.columns import find_column
+from shredfinder._utils.units import to_floats
 from shredfinder.training import encode_labels
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def rank_contradicted(y: ArrayLike, p_shred: ArrayLike, *, n: int | None = None)
     >>> ranked["row"].tolist(), ranked["label"].tolist()
     ([2, 1], ['galaxy', 'shred'])
     """
-    target, p_shred = encode_labels(y), np.ma.filled(np.ma.asarray(p_shred, dtype=float), np.nan)
+    target, p_shred = encode_labels(y), to_floats(p_shred, "p_shred")
     if p_shred.shape != target.shape:
         raise ValueError(
             f"p_shred must have one probability for each of {len(target)} labels: got shape "

@@ -229,11 +229,8 @@ def _with_ellipses(hosts):
 
 def _passes(merged, preset):
     """Return which rows pass the cuts in magnitude, surface brightness and colour."""
-    g_mag, r_mag, r_eff, mu_err, gr_err = (
-        np.asarray(np.ma.filled(merged[name], np.nan), dtype=float)
-        for name in ("g", "r", "r_eff", "mu_err", "gr_err")
-    )
-    return saga_cut(g_mag, r_mag, r_eff, mu_err=mu_err, gr_err=gr_err, **preset.saga)
+    errors = {name: merged[name] for name in ("mu_err", "gr_err")}
+    return saga_cut(merged["g"], merged["r"], merged["r_eff"], **errors, **preset.saga)
 
 
 def _list_changes(table, merged, main, changed, kind, before, now):

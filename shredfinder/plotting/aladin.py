@@ -12,6 +12,7 @@ from astropy.table import Table
 from shredfinder._utils.columns import as_table
 from shredfinder._utils.positions import get_positions
 from shredfinder._utils.runtime import import_optional
+from shredfinder._utils.units import to_floats
 from shredfinder.plotting.style import UNSCORED_SHADE, get_shade
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _bin_scores(table: Table, score: str) -> Iterator[tuple[str, str, np.ndarray
     """Yield the name, colour and rows of each catalogue, by falling score."""
     values = np.full(len(table), np.nan)
     if score in table.colnames:
-        values = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
+        values = to_floats(table[score], score)
     known = np.isfinite(values)
     place = np.full(len(table), -1)
     # A score of 1 belongs to the last bin.

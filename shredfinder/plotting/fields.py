@@ -162,26 +162,18 @@ def _make_axes(wcs: WCS, shape: tuple[int, ...]) -> WCSAxes:
     return ax
 
 
-def _to_angles(column: Any, unit: u.UnitBase) -> np.ndarray:
-    """Convert a column to a unit, which is its default too; masked values become NaN."""
-    values: np.ndarray = np.ma.filled(
-        np.ma.asarray(getattr(column, "value", column), dtype=float), np.nan
-    )
-    return u.Quantity(values, getattr(column, "unit", None) or unit).to_value(unit)
-
-
 def _get_radii(table: Table, radius: Quantity | str) -> np.ndarray:
     if isinstance(radius, str):
         if radius not in table.colnames:
             raise ValueError(f"the table has no column {radius!r} of radii")
-        return _to_angles(table[radius], u.arcsec)
+        return to_floats(table[radius], radius, u.arcsec)
     return np.full(len(table), u.Quantity(radius).to_value(u.arcsec))
 
 
 def _find_classes(table: Table, score: str, threshold: float) -> np.ndarray:
     if score not in table.colnames:
         return np.full(len(table), "unscored")
-    scores: np.ndarray = np.ma.filled(np.ma.asarray(table[score], dtype=float), np.nan)
+    scores = to_floats(table[score], score)
     classes = np.where(scores >= threshold, "shred", "galaxy")
     return np.where(np.isfinite(scores), classes, "unscored")
 

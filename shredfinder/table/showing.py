@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shredfinder._utils.columns import as_table
+from shredfinder._utils.units import to_floats
 from shredfinder.imaging import Cutouts, CutoutSequence, flux_to_rgb
 from shredfinder.imaging.cutouts import FLUX, join_cutouts
 from shredfinder.surveys import DEFAULT_SURVEY
@@ -268,7 +269,7 @@ def _to_colors(cutouts):
 def _get_p(part):
     if P_NAME not in part.colnames:
         return None
-    return np.ma.filled(np.ma.asarray(part[P_NAME], dtype=float), np.nan)
+    return to_floats(part[P_NAME], P_NAME)
 
 
 def _get_notes(part, images):

@@ -26,7 +26,7 @@ FUNCTIONS = {
     "models": lambda p: evaluation.compare_models(Y, p, OTHER, n_resamples=20),
     "other model": lambda p: evaluation.compare_models(Y, OTHER, p, n_resamples=20),
     "aucs": lambda p: evaluation.compare_aucs(Y, p, OTHER),
-    "shred fraction": lambda p: evaluation.shred_fraction(p),
+    "shred fraction": evaluation.shred_fraction,
     "folds": lambda p: evaluation.make_folds(p, n_splits=2).tolist(),
 }
 
