@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shredfinder import exceptions
+from shredfinder._utils.units import to_floats
 from shredfinder._utils.validation import check_weights
 from shredfinder.models.labels import encode_labels
 from shredfinder.models.priors import PriorEstimate, apply_prior, estimate_prior
@@ -235,7 +236,7 @@ def fit_calibration(
     """
     if method not in ("temperature", "isotonic"):
         raise ValueError(f"method must be 'temperature' or 'isotonic', got {method!r}")
-    p_shred, p = encode_labels(y), np.asarray(p_cnn)
+    p_shred, p = encode_labels(y), to_floats(p_cnn, "p_cnn")
     if p.shape != p_shred.shape:
         raise ValueError(
             f"labels and probabilities must have the same shape, got {p_shred.shape} and {p.shape}"
@@ -291,7 +292,7 @@ def calibrate_folds(
     >>> calibrate_folds(y, p_cnn, folds)[:2].round(2)
     array([0.25, 0.75])
     """
-    p_shred, p, folds = encode_labels(y), np.asarray(p_cnn), np.asarray(folds)
+    p_shred, p, folds = encode_labels(y), to_floats(p_cnn, "p_cnn"), np.asarray(folds)
     usable = np.ones(len(p), dtype=bool) if usable is None else np.asarray(usable, dtype=bool)
     if not p.shape == folds.shape == usable.shape == p_shred.shape:
         raise ValueError(

@@ -46,7 +46,7 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
     -------
     p_shred : `~numpy.ndarray`
         Probability of shred among galaxy and shred, float of shape ``(n,)``; NaN for
-        ``"other"``, ``"disputed"``, NaN and masked entries.
+        ``"other"``, ``"disputed"``, NaN, masked and empty entries.
 
     Raises
     ------
@@ -74,6 +74,8 @@ def encode_labels(y: ArrayLike) -> np.ndarray:
         p_shred = np.full(len(names), np.nan)
         for value, name in enumerate(CLASSES):
             p_shred[names == name] = value
+        # Without a label: text columns of some formats are masked there, those of others empty.
+        mask = mask | np.isin(names, ("", "None"))
         valid = np.isfinite(p_shred) | np.isin(names, ("other", "disputed"))
     p_shred[mask] = np.nan
     if not (valid | mask).all():
@@ -166,7 +168,7 @@ def combine_raters(
     ----------
     labels : sequence of array_like
         Labels of each rater, of shape ``(n,)``, as `encode_labels` accepts them. ``"other"``,
-        ``"disputed"`` and masked entries do not count.
+        ``"disputed"``, masked and empty entries do not count.
     confidences : sequence of array_like
         Confidences of each rater, of shape ``(n,)``: keys of ``error_rates``.
     error_rates : dict, optional
@@ -305,4 +307,4 @@ def warn_of_others(n_other: int, n: int) -> None:
 
 
 def _to_text(label: Any) -> str:
-    return label.decode() if isinstance(label, bytes) else str(label)
+    return (label.decode() if isinstance(label, bytes) else str(label)).strip()

@@ -27,6 +27,8 @@ FUNCTIONS = {
     "other model": lambda p: evaluation.compare_models(Y, OTHER, p, n_resamples=20),
     "aucs": lambda p: evaluation.compare_aucs(Y, p, OTHER),
     "shred fraction": evaluation.shred_fraction,
+    "calibrated": lambda p: evaluation.fit_calibration(Y, p).temperature,
+    "calibrated folds": lambda p: evaluation.calibrate_folds(Y, p, np.tile([0, 1], 4)),
     "folds": lambda p: evaluation.make_folds(p, n_splits=2).tolist(),
 }
 
