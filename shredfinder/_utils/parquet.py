@@ -74,7 +74,9 @@ def read_parquet(
     if schema_only:
         return table_from_arrow(schema.empty_table().select(names))
     if filters is None:
-        rows = parquet.ParquetFile(file).read(columns=names)
+        opened = parquet.ParquetFile(file)
+        # Older versions of pyarrow fail on a selection of columns without rows.
+        rows = opened.read(columns=names) if opened.num_row_groups else schema.empty_table()
     else:
         # A folder named field=3 is not a column.
         rows = parquet.read_table(file, columns=names, filters=filters, partitioning=None)

@@ -101,6 +101,8 @@ class ParquetStore:
         # Row groups that overlap [start, stop): only whole groups can be read.
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         end = int(np.searchsorted(self._starts, stop, side="left"))
+        if first >= end:
+            return self._schema.empty_table().select(list(names))
         rows = self._file.read_row_groups(list(range(first, end)), columns=list(names))
         return rows.slice(start - self._starts[first], stop - start)
 

@@ -139,8 +139,8 @@ def _draw_face(scene, disc, fluxes, rng):
     across = across / disc.axis_ratio
     radius = np.hypot(along, across).astype(np.float32) / h
     angle = np.arctan2(across, along).astype(np.float32)
-    # Discs are truncated at three to five scale lengths.
-    edge = 1 / (1 + np.exp((radius - rng.uniform(3.3, 4.6)) / 0.3))
+    # Discs are truncated at three to five scale lengths. Single precision overflows above 88.
+    edge = 1 / (1 + np.exp(np.minimum((radius - rng.uniform(3.3, 4.6)) / 0.3, 80)))
     side = radius.shape[0]
     ripple = _smooth_noise(side, (1.3 if disc.style == "spiral" else 0.7) * h, rng)
     if disc.style == "spiral":

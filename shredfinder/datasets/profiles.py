@@ -147,7 +147,7 @@ def edge_on_stamp(x, y, scale_length, *, thickness=0.15, position_angle=0.0):
     dx, dy, left, bottom = make_grid(x, y, half_width)
     along, across = rotate(dx, dy, position_angle)
     # Discs end near four scale lengths (van der Kruit & Searle 1981).
-    edge = 1 / (1 + np.exp((np.abs(along) / scale_length - 3.8) / 0.25))
+    edge = 1 / (1 + np.exp(np.minimum((np.abs(along) / scale_length - 3.8) / 0.25, 80)))
     # cosh² would overflow far from the disc; at 30 the profile is already zero.
     height = np.minimum(np.abs(across) / (thickness * scale_length), 30)
     image = np.exp(-np.hypot(along, 0.7) / scale_length) * edge / np.cosh(height) ** 2

@@ -65,6 +65,7 @@ def test_cuts_use_the_standard_columns():
 
 def test_merging_restores_the_true_magnitudes(scored):
     """With true scores, the merged magnitudes of the hosts are the true ones."""
+    pytest.importorskip("photutils")
     scored = scored.copy()
     scored["p_cnn"] = np.where(scored["label"] == "shred", 0.99, 0.01)
     merged = scored.merge_shreds(cutouts=example_cutouts())

@@ -10,7 +10,7 @@ from shredfinder import Cutouts, ShredClassifier, ShredEnsemble, add_p_cnn
 from shredfinder.imaging import CutoutFlag
 from shredfinder.models import TrainedModel, build_network
 from shredfinder.training import import_keras
-from tests.conftest import needs_backend
+from tests.conftest import HAS_BACKEND, needs_backend
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,8 @@ def images():
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """Write a model with three classes, whose weights are those of the embedded one."""
+    if not HAS_BACKEND:
+        pytest.skip("training needs torch, jax or tensorflow")
     import_keras()
     known = TrainedModel.read()
     network = build_network("compact", known.description.input_shape, 3)

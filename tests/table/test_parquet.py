@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import io
 import subprocess
 import sys
 import uuid
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:none of .* scored")
 
 BIG = 1237661068180127885  # a float64 would round it
 NOON = dt.datetime(2020, 1, 2, 12, 0, 0, 5)  # noqa: DTZ001
+HIDDEN = np.array([False, True, False])
 TAGGED = pa.ExtensionArray.from_storage(
     pa.uuid(), pa.array([uuid.UUID(int=5).bytes, None, uuid.UUID(int=6).bytes], pa.binary(16))
 )
@@ -33,7 +35,7 @@ PLAIN = {
     "bytes": (pa.array([-1, None, 3], pa.int8()), [-1, None, 3]),
     "booleans": (pa.array([True, None, False]), [True, None, False]),
     "floats": (pa.array([0.5, None, 2.0]), [0.5, None, 2.0]),
-    "half": (pa.array([0.5, None, 2.0], pa.float16()), [0.5, None, 2.0]),
+    "half": (pa.array(np.array([0.5, 0, 2], np.float16), mask=HIDDEN), [0.5, None, 2.0]),
     "text": (pa.array([None, "a", "bc"]), [None, "a", "bc"]),
     "large_text": (pa.array(["a", None, "b"], pa.large_string()), ["a", None, "b"]),
     "text_view": (pa.array(["a", None, "b"], pa.string_view()), ["a", None, "b"]),
@@ -71,6 +73,20 @@ PLAIN = {
     ),
     "uuids": (TAGGED, [str(uuid.UUID(int=5)), None, str(uuid.UUID(int=6))]),
 }
+
+
+def can_store(values):
+    """Return whether this version of pyarrow writes and reads a type."""
+    file = io.BytesIO()
+    try:
+        pq.write_table(pa.table({"x": values}), file)
+        pq.read_table(file)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+PLAIN = {name: pair for name, pair in PLAIN.items() if can_store(pair[0])}
 # Nested columns, and formats that hold them.
 NESTED = {
     "structs": pa.array([{"a": 1, "b": "x"}, None, {"a": 2, "b": None}]),
@@ -103,7 +119,8 @@ def classify(path, output, folder):
 
 
 def test_any_column_is_copied_to_parquet(tmp_path, folder):
-    columns = {name: values for name, (values, _) in PLAIN.items()} | NESTED | {"pairs": PAIRS}
+    columns = {name: values for name, (values, _) in PLAIN.items()} | NESTED
+    columns |= {"pairs": PAIRS} if can_store(PAIRS) else {}
     path = make_file(tmp_path / "in.parquet", **columns)
     classify(path, tmp_path / "out.parquet", folder)
     old, new = pq.ParquetFile(path), pq.ParquetFile(tmp_path / "out.parquet")
@@ -165,6 +182,7 @@ def test_nested_columns_are_refused_by_name_before_scoring(name, suffix, tmp_pat
     assert len(ShredTable.read(path)) == 3
 
 
+@pytest.mark.skipif(not can_store(PAIRS), reason="this version of pyarrow cannot read it")
 def test_lists_of_one_length_are_rows_of_numbers(tmp_path, folder):
     path = make_file(tmp_path / "in.parquet", x=PAIRS)
     assert ShredTable.read(path)["x"].tolist() == [[1, 2], [None, None], [3, None]]
@@ -192,8 +210,8 @@ def test_files_without_rows(suffix, tmp_path, folder):
     assert len(result) == 0
     assert result["objID"].dtype.kind == "i"
     if suffix == ".parquet":
-        written = pq.read_schema(tmp_path / "out.parquet")
-        assert all(written.field(field.name).equals(field) for field in schema)
+        given, written = (pq.read_schema(tmp_path / f"{name}.parquet") for name in ("in", "out"))
+        assert all(written.field(field.name).equals(field) for field in given)
 
 
 def test_pandas_indices_stay(tmp_path, folder):
