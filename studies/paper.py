@@ -178,14 +178,14 @@ def summarize(sources, reserved):
             records = read_records(folder, recipe)
             if not records:
                 continue
-            for record in records:
+            for record in records.values():
                 if record["objID"] != names:
                     raise ValueError(f"{folder}: {recipe!r} was tested on other sources")
-            scores = [np.array(record["p_cnn"])[agreed] for record in records]
-            found[recipe, labels] = scores
+            scores = [np.array(record["p_cnn"])[agreed] for record in records.values()]
+            found[recipe, labels] = dict(zip(records, scores, strict=True))
             metrics = [compute_metrics(y, p_cnn) for p_cnn in scores]
             intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, scores))
-            row = {"network": recipe, "trained on": labels, **describe(records)}
+            row = {"network": recipe, "trained on": labels, **describe([*records.values()])}
             for name in SHOWN:
                 values = [part[name] for part in metrics]
                 low, high = intervals[name]
@@ -196,11 +196,14 @@ def summarize(sources, reserved):
     pairs = [(("compact", labels), ("published", labels)) for labels in RECORDS]
     pairs += [((recipe, "final4"), (recipe, "final")) for recipe in ("published", "compact")]
     for first, second in pairs:
-        if first in found and second in found:
-            gains = partial(gain, found[first], found[second])
+        # Fold by fold, since some trainings may be missing.
+        common = sorted(set(found.get(first, ())) & set(found.get(second, ())))
+        if common:
+            scores, others = ([found[key][fold] for fold in common] for key in (first, second))
+            gains = partial(gain, scores, others)
             values = gains(y, numbers)
             intervals = bootstrap_metrics(y, numbers, groups, metric=gains)
-            print(f"{', '.join(first)} minus {', '.join(second)}, paired")
+            print(f"{', '.join(first)} minus {', '.join(second)}, paired, folds {common}")
             for name, (low, high) in intervals.items():
                 print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
 
@@ -215,7 +218,7 @@ def describe(records):
         "parameters": records[0]["n_parameters"],
         "images/s": round(np.median([record["images_per_second"] for record in records])),
         "epochs": f"{min(epochs)} to {max(epochs)}",
-        "minutes": round(np.mean(seconds) / 60, 1),
+        "minutes": round(np.mean(seconds) / 60, 1) if seconds else None,
     }
 
 
@@ -233,9 +236,9 @@ def gain(scores, others, y, numbers):
 
 
 def read_records(folder, recipe):
-    """Read the records of completed trainings."""
-    paths = [path_of(folder, recipe, fold) for fold in range(N_FOLDS)]
-    return [json.loads(path.read_text()) for path in paths if path.exists()]
+    """Read the records of completed trainings by fold."""
+    paths = {fold: path_of(folder, recipe, fold) for fold in range(N_FOLDS)}
+    return {fold: json.loads(path.read_text()) for fold, path in paths.items() if path.exists()}
 
 
 def path_of(folder, recipe, fold):

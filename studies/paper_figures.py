@@ -47,7 +47,9 @@ def main():
     agreed = sources.agreed[rows]
     rows = rows[agreed]
     y = sources.shred[rows].astype(int)
-    recipes = {name: read_records(RECORDS["final"], name) for name in (*SETTINGS, "compact")}
+    recipes = {
+        name: [*read_records(RECORDS["final"], name).values()] for name in (*SETTINGS, "compact")
+    }
     better = choose_setting({name: recipes[name][0] for name in SETTINGS})
     records = {"published": recipes[better], "compact": recipes["compact"]}
     scores = {
