@@ -20,6 +20,7 @@ import argparse
 import json
 import time
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -173,39 +174,39 @@ def summarize(sources, reserved):
     numbers = np.arange(len(y), dtype=float)
     print(f"{len(y)} reserved sources on which the raters agree; mean over folds (95 % interval)")
     found = {}
-    for labels, folder in RECORDS.items():
-        for recipe in (*SETTINGS, "compact"):
-            records = read_records(folder, recipe)
-            if not records:
-                continue
-            for record in records.values():
-                if record["objID"] != names:
-                    raise ValueError(f"{folder}: {recipe!r} was tested on other sources")
-            scores = [np.array(record["p_cnn"])[agreed] for record in records.values()]
-            found[recipe, labels] = dict(zip(records, scores, strict=True))
-            metrics = [compute_metrics(y, p_cnn) for p_cnn in scores]
-            intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, scores))
-            row = {"network": recipe, "trained on": labels, **describe([*records.values()])}
-            for name in SHOWN:
-                values = [part[name] for part in metrics]
-                low, high = intervals[name]
-                row[name] = f"{np.mean(values):.4f} ({low:.4f} to {high:.4f}) ±{np.std(values):.4f}"
-            for name, value in row.items():
-                print(f"{name:>20}: {value}")
-            print()
+    for labels, recipe in product(RECORDS, (*SETTINGS, "compact")):
+        records = read_records(RECORDS[labels], recipe)
+        if not records:
+            continue
+        for record in records.values():
+            if record["objID"] != names:
+                raise ValueError(f"{RECORDS[labels]}: {recipe!r} was tested on other sources")
+        scores = [np.array(record["p_cnn"])[agreed] for record in records.values()]
+        found[recipe, labels] = dict(zip(records, scores, strict=True))
+        metrics = [compute_metrics(y, p_cnn) for p_cnn in scores]
+        intervals = bootstrap_metrics(y, numbers, groups, metric=partial(mean, scores))
+        row = {"network": recipe, "trained on": labels, **describe([*records.values()])}
+        for name in SHOWN:
+            values = [part[name] for part in metrics]
+            low, high = intervals[name]
+            row[name] = f"{np.mean(values):.4f} ({low:.4f} to {high:.4f}) ±{np.std(values):.4f}"
+        for name, value in row.items():
+            print(f"{name:>20}: {value}")
+        print()
     pairs = [(("compact", labels), ("published", labels)) for labels in RECORDS]
     pairs += [((recipe, "final4"), (recipe, "final")) for recipe in ("published", "compact")]
     for first, second in pairs:
         # Fold by fold, since some trainings may be missing.
         common = sorted(set(found.get(first, ())) & set(found.get(second, ())))
-        if common:
-            scores, others = ([found[key][fold] for fold in common] for key in (first, second))
-            gains = partial(gain, scores, others)
-            values = gains(y, numbers)
-            intervals = bootstrap_metrics(y, numbers, groups, metric=gains)
-            print(f"{', '.join(first)} minus {', '.join(second)}, paired, folds {common}")
-            for name, (low, high) in intervals.items():
-                print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
+        if not common:
+            continue
+        scores, others = ([found[key][fold] for fold in common] for key in (first, second))
+        gains = partial(gain, scores, others)
+        values = gains(y, numbers)
+        intervals = bootstrap_metrics(y, numbers, groups, metric=gains)
+        print(f"{', '.join(first)} minus {', '.join(second)}, paired, folds {common}")
+        for name, (low, high) in intervals.items():
+            print(f"{name:>20}: {values[name]:+.4f} ({low:+.4f} to {high:+.4f})")
 
 
 def describe(records):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.table import Table
 
 from shredfinder._utils.columns import as_table, get_mask, get_plain_values, is_scalar_column
 from shredfinder._utils.units import parse_unit
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from astropy.coordinates import SkyCoord
+    from astropy.table import Table
 
 __all__ = ["find_position", "get_angle_factor", "get_degrees", "get_positions"]
 
@@ -147,7 +147,7 @@ def get_degrees(
                 "flatten them"
             )
         return _from_coords(catalog.reshape(-1), name)
-    table = catalog if isinstance(catalog, Table) else as_table(catalog, name, "a SkyCoord, ")
+    table = as_table(catalog, name, "a SkyCoord, ")
     if position is None:
         position = _find_position(table, name)
     if isinstance(position, (str, SkyCoord)):

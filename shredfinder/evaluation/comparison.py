@@ -69,7 +69,7 @@ def compare_aucs(
     # Importing scipy.stats takes a few tenths of a second, so plots and tables do without.
     from scipy import stats
 
-    y, p, other = _validate_pair(y, p_cnn, p_other)
+    y, p, other, _ = _validate_pair(y, p_cnn, p_other)
     counts = np.bincount(y, minlength=2)
     if counts.min() < 2:
         raise ValueError(
@@ -152,14 +152,11 @@ def compare_models(
     >>> found["accuracy"]["low"] > 0
     True
     """
-    y, p_cnn = read_labels(y), to_floats(p_cnn, "p_cnn")
-    p_other = to_floats(p_other, "p_other")
+    y = read_labels(y)
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"there are {len(y)} labels but groups of shape {groups.shape}")
-    # A sum is NaN if either term is.
-    scored = np.isfinite(p_cnn + p_other)
-    labels, p, other = _validate_pair(y, p_cnn, p_other)
+    labels, p, other, scored = _validate_pair(y, p_cnn, p_other)
     groups = groups[scored]
 
     def subtract(rows: np.ndarray) -> dict[str, float]:
@@ -178,19 +175,20 @@ def compare_models(
 
 def _validate_pair(
     y: ArrayLike, p_cnn: ArrayLike, p_other: ArrayLike
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels and probabilities of the sources that both models scored."""
-    p, other = to_floats(p_cnn, "p_cnn").copy(), to_floats(p_other, "p_other").copy()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels and probabilities of the sources that both models scored, and which they are.
+
+    A source that one model did not score must not count for the other either.
+    """
+    p, other = to_floats(p_cnn, "p_cnn"), to_floats(p_other, "p_other")
     if p.shape != other.shape:
         raise ValueError(
             f"the probabilities of both models must have the same shape, got {p.shape} and "
             f"{other.shape}"
         )
-    # A source that one model did not score must not count for the other either.
-    p[~np.isfinite(other)] = np.nan
-    other[~np.isfinite(p)] = np.nan
-    labels, p = select_scored(y, p)
-    return labels, p, select_scored(y, other)[1]
+    scored = np.isfinite(p) & np.isfinite(other)
+    labels, p = select_scored(y, np.where(scored, p, np.nan))
+    return labels, p, select_scored(y, np.where(scored, other, np.nan))[1], scored
 
 
 def _structural_components(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

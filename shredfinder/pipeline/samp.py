@@ -90,13 +90,14 @@ def send_samp(
     >>> hub.stop()  # doctest: +IGNORE_OUTPUT
     """
     samp = import_samp()
+    table = as_table(table)
     stack = contextlib.ExitStack()
     folder = stack.enter_context(temporary_beside(Path(tempfile.gettempdir()) / "samp"))
     folder.mkdir(0o700)
     # Programs may read the file again at any time while the sender runs.
     atexit.register(stack.close)
     path = folder / "table.vot"
-    as_table(table).write(path, format="votable")
+    table.write(path, format="votable")
     client = samp.SAMPIntegratedClient(
         name="shredfinder",
         description="Finds galaxy shreds in photometric catalogues",
